@@ -1,0 +1,7 @@
+#include "core/arena.h"
+
+int main(void)
+{
+    arena_tune_malloc();
+    return 0;
+}

@@ -1,0 +1,78 @@
+#include "core/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool quiet;
+
+void log_set_quiet(bool value) { quiet = value; }
+
+static void line(const char *prefix, const char *format, va_list args)
+{
+    if (quiet) return;
+    char text[2048]; /* one write per line, so that the lines of several ranks do not mix */
+    vsnprintf(text, sizeof text, format, args);
+    fprintf(stderr, "%s%s\n", prefix, text);
+}
+
+void log_info(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line("soda: ", format, args);
+    va_end(args);
+}
+
+void log_warning(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line("soda: warning: ", format, args);
+    va_end(args);
+}
+
+double log_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void log_progress_start(log_progress *progress, const char *label, int64_t total)
+{
+    const double now = log_seconds();
+    *progress = (log_progress){.label = label, .total = total, .started_s = now, .shown_s = 0};
+    if (!isatty(STDERR_FILENO)) progress->shown_s = now; /* the first line after five seconds */
+}
+
+static void draw_bar(const log_progress *p, int64_t done, double elapsed_s, const char *note)
+{
+    enum { WIDTH = 30 };
+    char bar[WIDTH + 1];
+    const int full = (int)(WIDTH * done / p->total);
+    for (int i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
+    bar[WIDTH] = '\0';
+    const double rate = elapsed_s > 0 ? (double)done / elapsed_s : 0;
+    const double left_s = rate > 0 ? (double)(p->total - done) / rate : 0;
+    fprintf(stderr, "\r%s [%s] %lld/%lld  %.2f/s  %.0f s left  %s\033[K%s", p->label, bar,
+            (long long)done, (long long)p->total, rate, left_s, note ? note : "",
+            done == p->total ? "\n" : "");
+}
+
+void log_progress_update(log_progress *progress, int64_t done, const char *note)
+{
+    if (quiet || progress->total <= 0) return;
+    const double now = log_seconds(), elapsed_s = now - progress->started_s;
+    const bool terminal = isatty(STDERR_FILENO), last = done == progress->total;
+    if (!last && now - progress->shown_s < (terminal ? 0.1 : 5.0)) return;
+    progress->shown_s = now;
+    if (terminal) {
+        draw_bar(progress, done, elapsed_s, note);
+    } else {
+        log_info("%s %lld/%lld, %.1f s%s%s", progress->label, (long long)done,
+                 (long long)progress->total, elapsed_s, note && *note ? ", " : "",
+                 note ? note : "");
+    }
+}

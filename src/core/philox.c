@@ -1,0 +1,47 @@
+#include "core/philox.h"
+
+#include <Random123/philox.h>
+#include <math.h>
+
+static philox4x32_ctr_t block(philox_key key, philox_counter counter, uint32_t index)
+{
+    const philox4x32_key_t k = {{key.word[0], key.word[1]}};
+    const philox4x32_ctr_t c = {{counter.word[0], counter.word[1], counter.word[2], index}};
+    return philox4x32(c, k);
+}
+
+void philox_bits(philox_key key, philox_counter counter, uint32_t *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 4) {
+        const philox4x32_ctr_t r = block(key, counter, (uint32_t)(i / 4));
+        for (int j = 0; j < 4 && i + j < n; j++) x[i + j] = r.v[j];
+    }
+}
+
+void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n)
+{
+    const double two_pi = 6.283185307179586476925;
+    for (int64_t i = 0; i < n; i += 4) {
+        const philox4x32_ctr_t r = block(key, counter, (uint32_t)(i / 4));
+        for (int j = 0; j < 4; j += 2) {
+            /* (word + 1/2) / 2^32 lies strictly between 0 and 1 */
+            const double u = ((double)r.v[j] + 0.5) * 0x1p-32,
+                         v = ((double)r.v[j + 1] + 0.5) * 0x1p-32;
+            const double radius = sqrt(-2 * log(u));
+            if (i + j < n) x[i + j] = (float)(radius * cos(two_pi * v));
+            if (i + j + 1 < n) x[i + j + 1] = (float)(radius * sin(two_pi * v));
+        }
+    }
+}
+
+uint32_t philox_below(philox_key key, philox_counter counter, uint32_t bound)
+{
+    const uint32_t least = -bound % bound; /* 2^32 mod bound: below it the product is biased */
+    for (uint32_t index = 0;; index++) {
+        const philox4x32_ctr_t r = block(key, counter, index);
+        for (int j = 0; j < 4; j++) {
+            const uint64_t product = (uint64_t)r.v[j] * bound;
+            if ((uint32_t)product >= least) return (uint32_t)(product >> 32);
+        }
+    }
+}

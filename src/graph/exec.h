@@ -1,0 +1,34 @@
+/* exec.h: plans memory for a graph, prepares its nodes on a backend, and runs it. */
+#pragma once
+
+#include "backend/backend.h"
+#include "core/arena.h"
+#include "graph/graph.h"
+
+typedef struct soda_exec soda_exec;
+
+/* Plans and prepares `graph` (which must outlive the result, as must weights and arena). All memory
+ * comes from `arena` now; a run allocates nothing. Weights are packed into `weights` once and are
+ * shared by every exec that uses the same store. */
+soda_status exec_create(const soda_graph *graph, const soda_backend *backend, soda_weights *weights,
+                        soda_arena *arena, soda_exec **exec);
+void exec_destroy(soda_exec *exec);
+
+/* Copies an input or param from `data`, or an output to `data`: the type and the bytes of the
+ * value. */
+soda_status exec_write(soda_exec *exec, soda_id value, const void *data, size_t bytes);
+soda_status exec_read(const soda_exec *exec, soda_id value, void *data, size_t bytes);
+
+/* The same by name, as fp32, whatever the value's type; `count` elements. */
+soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data, int64_t count);
+soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, int64_t count);
+
+/* Runs all nodes. Nodes that depend only on weights and params run again only after a param was
+ * written. */
+soda_status exec_run(soda_exec *exec);
+
+/* Bytes of activations and scratch that the plan needs. */
+size_t exec_arena_bytes(const soda_exec *exec);
+
+/* Seconds spent in each node since the last call of exec_profile; timing is on once called. */
+soda_status exec_profile(soda_exec *exec, double *seconds, int nodes);
