@@ -1,0 +1,17 @@
+#include "backend/backend.h"
+#include "backend/ref/kernels.h"
+
+const soda_backend *backend_ref(void)
+{
+    static const soda_backend backend = {
+        .name = "ref",
+        .description = "plain C in double precision",
+        .kernel =
+            {
+#define OP(name, ...) [OP_##name] = &ref_##name,
+#include "graph/ops.def"
+#undef OP
+            },
+    };
+    return &backend;
+}

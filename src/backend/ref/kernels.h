@@ -1,0 +1,8 @@
+/* kernels.h: the reference backend's kernels, one per row of graph/ops.def. */
+#pragma once
+
+#include "backend/backend.h"
+
+#define OP(name, ...) extern const soda_kernel ref_##name;
+#include "graph/ops.def"
+#undef OP
