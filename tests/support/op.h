@@ -4,7 +4,8 @@
 #include "backend/backend.h"
 
 /* Prepares `kernel` for the call, runs it `runs` times and releases it. in[i].data and out[i].data
- * are host buffers; bit i of `frozen` says that in[i] is a frozen weight (its buffer is the source).
- * An absent optional input has rank 0. Scratch is filled with NaN bytes before each run. */
-soda_status op_run(const soda_kernel *kernel, const soda_attr *attr, const soda_tensor *in, int inputs,
-                   const soda_tensor *out, int outputs, unsigned frozen, int runs);
+ * are host buffers; bit i of `frozen` says that in[i] is a frozen weight (its buffer is the
+ * source). An absent optional input has rank 0. Scratch is filled with NaN bytes before each run.
+ */
+soda_status op_run(const soda_kernel *kernel, const soda_attr *attr, const soda_tensor *in,
+                   int inputs, const soda_tensor *out, int outputs, unsigned frozen, int runs);
