@@ -1,0 +1,234 @@
+#include "core/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* vocab.json of CLIP has 1 MiB, the index of a large model less than 10. */
+enum { MAX_FILE_BYTES = 64 << 20 };
+
+soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json)
+{
+    json_error_t error = {.text = ""};
+    json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    if (!root && !error.text[0]) /* jansson says nothing when it has no memory */
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
+    if (!root)
+        return FAIL(SODA_ERR_INPUT, "%s:%d:%d: not valid JSON: %s", file, error.line, error.column,
+                    error.text);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return FAIL(SODA_ERR_INPUT, "%s: expected a JSON object, found an array", file);
+    }
+    *json = (soda_json){.file = file, .within = "", .object = root};
+    return SODA_OK;
+}
+
+/* Reads the whole of an open file; *text is the caller's to free. */
+static soda_status read_all(int fd, const char *path, char **text, size_t *bytes)
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode)) return FAIL(SODA_ERR_INPUT, "%s: not a regular file", path);
+    if (about.st_size > MAX_FILE_BYTES)
+        return FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes of JSON, found %lld", path,
+                    MAX_FILE_BYTES, (long long)about.st_size);
+    const size_t size = (size_t)about.st_size;
+    *text = malloc(size + 1);
+    if (!*text)
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory for a file of %zu bytes", path, size);
+    size_t done = 0;
+    while (done < size) {
+        const ssize_t got = read(fd, *text + done, size - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(errno));
+        if (got == 0) break; /* it shrank: what is left will not parse */
+        done += (size_t)got;
+    }
+    *bytes = done;
+    return SODA_OK;
+}
+
+soda_status soda_json_load(const char *path, soda_json *json)
+{
+    soda_status s = SODA_OK;
+    char *text = NULL;
+    size_t bytes = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    TRY_TO(done, read_all(fd, path, &text, &bytes));
+    TRY_TO(done, soda_json_parse(text, bytes, path, json));
+done:
+    free(text);
+    close(fd);
+    return s;
+}
+
+void soda_json_free(soda_json *json)
+{
+    json_decref((json_t *)json->object);
+    *json = (soda_json){0};
+}
+
+/* "FILE: KEY: expected E, found VALUE", for entry `index` of a list unless it is negative. */
+static soda_status refuse(const soda_json *json, const char *key, int index, const json_t *found,
+                          const char *expected)
+{
+    static const char *const names[] = {
+        [JSON_OBJECT] = "an object",   [JSON_ARRAY] = "a list",  [JSON_STRING] = "a string",
+        [JSON_INTEGER] = "an integer", [JSON_REAL] = "a number", [JSON_TRUE] = "a bool",
+        [JSON_FALSE] = "a bool",       [JSON_NULL] = "null",
+    };
+    char place[32] = "", value[96] = "nothing";
+    if (index >= 0) snprintf(place, sizeof place, "[%d]", index);
+    if (found) {
+        const size_t used = json_dumpb(found, value, sizeof value - 1, JSON_ENCODE_ANY);
+        if (used && used < sizeof value)
+            value[used] = '\0';
+        else /* too long to show */
+            snprintf(value, sizeof value, "%s", names[json_typeof(found)]);
+    }
+    return FAIL(SODA_ERR_INPUT, "%s: %s%s%s%s: expected %s, found %s", json->file, json->within,
+                json->within[0] ? "." : "", key, place, expected, value);
+}
+
+/* The value under `key`, NULL when it is absent or null. */
+static const json_t *value_of(const soda_json *json, const char *key)
+{
+    const json_t *value = json_object_get(json->object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+soda_status soda_json_int(const soda_json *json, const char *key, int64_t missing, int64_t *value)
+{
+    const json_t *found = value_of(json, key);
+    if (found && !json_is_integer(found)) return refuse(json, key, -1, found, "an integer");
+    *value = found ? (int64_t)json_integer_value(found) : missing;
+    return SODA_OK;
+}
+
+soda_status soda_json_double(const soda_json *json, const char *key, double missing, double *value)
+{
+    const json_t *found = value_of(json, key);
+    if (found && !json_is_number(found)) return refuse(json, key, -1, found, "a number");
+    *value = found ? json_number_value(found) : missing;
+    return SODA_OK;
+}
+
+soda_status soda_json_bool(const soda_json *json, const char *key, bool missing, bool *value)
+{
+    const json_t *found = value_of(json, key);
+    if (found && !json_is_boolean(found)) return refuse(json, key, -1, found, "true or false");
+    *value = found ? json_is_true(found) : missing;
+    return SODA_OK;
+}
+
+soda_status soda_json_string(const soda_json *json, const char *key, const char *missing,
+                             const char **value)
+{
+    const json_t *found = value_of(json, key);
+    if (found && !json_is_string(found)) return refuse(json, key, -1, found, "a string");
+    *value = found ? json_string_value(found) : missing;
+    return SODA_OK;
+}
+
+/* Entry `i` of a list that may be written as one value alone. */
+static const json_t *entry(const json_t *list, int i)
+{
+    return json_is_array(list) ? json_array_get(list, (size_t)i) : list;
+}
+
+/* Counts the entries under `key`, at most `max`. */
+static soda_status count_entries(const soda_json *json, const char *key, int max,
+                                 const json_t **list, int *count)
+{
+    *list = value_of(json, key);
+    const size_t found = json_is_array(*list) ? json_array_size(*list) : *list != NULL;
+    if (found > (size_t)max) {
+        char expected[64];
+        snprintf(expected, sizeof expected, "at most %d entries", max);
+        return refuse(json, key, -1, *list, expected);
+    }
+    *count = (int)found;
+    return SODA_OK;
+}
+
+soda_status soda_json_ints(const soda_json *json, const char *key, int64_t *values, int max,
+                           int *count)
+{
+    const json_t *list;
+    TRY(count_entries(json, key, max, &list, count));
+    for (int i = 0; i < *count; i++) {
+        const json_t *found = entry(list, i);
+        if (!json_is_integer(found))
+            return refuse(json, key, json_is_array(list) ? i : -1, found, "an integer");
+        values[i] = (int64_t)json_integer_value(found);
+    }
+    return SODA_OK;
+}
+
+soda_status soda_json_doubles(const soda_json *json, const char *key, double *values, int max,
+                              int *count)
+{
+    const json_t *list;
+    TRY(count_entries(json, key, max, &list, count));
+    for (int i = 0; i < *count; i++) {
+        const json_t *found = entry(list, i);
+        if (!json_is_number(found))
+            return refuse(json, key, json_is_array(list) ? i : -1, found, "a number");
+        values[i] = json_number_value(found);
+    }
+    return SODA_OK;
+}
+
+soda_status soda_json_strings(const soda_json *json, const char *key, const char **values, int max,
+                              int *count)
+{
+    const json_t *list;
+    TRY(count_entries(json, key, max, &list, count));
+    for (int i = 0; i < *count; i++) {
+        const json_t *found = entry(list, i);
+        if (!json_is_string(found))
+            return refuse(json, key, json_is_array(list) ? i : -1, found, "a string");
+        values[i] = json_string_value(found);
+    }
+    return SODA_OK;
+}
+
+soda_status soda_json_child(const soda_json *json, const char *key, soda_json *child)
+{
+    const json_t *found = value_of(json, key);
+    if (found && !json_is_object(found)) return refuse(json, key, -1, found, "an object");
+    *child = (soda_json){.file = json->file, .within = key, .object = found};
+    return SODA_OK;
+}
+
+soda_status soda_json_require(const soda_json *json, const char *key)
+{
+    if (value_of(json, key)) return SODA_OK;
+    return soda_json_refuse(json, key, "a value");
+}
+
+bool soda_json_has(const soda_json *json, const char *key)
+{
+    return json_object_get(json->object, key) != NULL;
+}
+
+bool soda_json_is_null(const soda_json *json, const char *key)
+{
+    return json_is_null(json_object_get(json->object, key));
+}
+
+bool soda_json_is_list(const soda_json *json, const char *key)
+{
+    return json_is_array(json_object_get(json->object, key));
+}
+
+soda_status soda_json_refuse(const soda_json *json, const char *key, const char *expected)
+{
+    return refuse(json, key, -1, json_object_get(json->object, key), expected);
+}

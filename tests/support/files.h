@@ -1,0 +1,21 @@
+/* files.h: a temporary folder for tests, and files with given bytes in it. Failures fail the test.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* A fresh folder, as a cmocka setup function: *state is its path. The teardown removes it all. */
+int files_setup(void **state);
+int files_teardown(void **state);
+
+/* "FOLDER/NAME" in a buffer that the next 8 calls leave alone. */
+const char *files_path(const char *folder, const char *name);
+
+/* Writes `bytes` of data as FOLDER/NAME; returns its path as files_path does. */
+const char *files_write(const char *folder, const char *name, const void *data, size_t bytes);
+
+/* The whole file, for free(); *bytes is its size. A final zero follows. */
+char *files_read(const char *path, size_t *bytes);
+
+/* The number of entries in a folder, "." and ".." apart. */
+int files_count(const char *folder);
