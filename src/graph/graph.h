@@ -107,8 +107,11 @@ soda_id graph_row_scale_add(soda_graph *graph, soda_id w, soda_id q, soda_id del
 soda_id graph_mse_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight);
 
 /* Appends gradient nodes of the scalar fp32 `loss` on the paths that lead to params, and marks the
- * gradient of param P as output "grad.P". A param that the loss does not depend on is an error. */
-soda_status graph_differentiate(soda_graph *graph, soda_id loss);
+ * gradient of param P as output "grad.P". A param that the loss does not depend on is an error.
+ * recompute[segment], if not NULL, drops a segment's activations after the forward pass and runs
+ * it again before its gradients: memory for time. graph_segment_count gives the length. */
+soda_status graph_differentiate(soda_graph *graph, soda_id loss, const bool *recompute);
+int graph_segment_count(const soda_graph *graph);
 
 /* Flops and bytes moved by one node (multiply and add count as two; shapes only, no caches). */
 typedef struct {

@@ -1,0 +1,222 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/graph_internal.h"
+
+const op_rules graph_rules[OP_COUNT] = {
+#define OP(name, least, most, outputs, shape, cost, backward)                                      \
+    [OP_##name] = {#name, least, most, outputs, shape, cost, backward},
+#include "graph/ops.def"
+#undef OP
+};
+
+soda_status graph_create(soda_dtype compute, soda_graph **graph)
+{
+    *graph = calloc(1, sizeof **graph);
+    if (!*graph) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    (*graph)->compute = compute;
+    return SODA_OK;
+}
+
+void graph_destroy(soda_graph *graph)
+{
+    if (!graph) return;
+    for (int i = 0; i < graph->value_count; i++) free(graph->values[i].name);
+    free(graph->values);
+    free(graph->nodes);
+    free(graph->message);
+    free(graph);
+}
+
+soda_dtype graph_compute_dtype(const soda_graph *graph) { return graph->compute; }
+
+soda_status graph_status(const soda_graph *graph)
+{
+    if (graph->status == SODA_OK) return SODA_OK;
+    return FAIL(graph->status, "%s", graph->message ? graph->message : "out of memory");
+}
+
+soda_id graph_fail(soda_graph *graph, soda_status s)
+{
+    if (graph->status == SODA_OK) {
+        graph->status = s;
+        graph->message = strdup(status_message());
+    }
+    return NO_VALUE;
+}
+
+int graph_value_count(const soda_graph *graph) { return graph->value_count; }
+int graph_node_count(const soda_graph *graph) { return graph->node_count; }
+const soda_value *graph_value(const soda_graph *graph, soda_id id) { return &graph->values[id]; }
+const soda_node *graph_node(const soda_graph *graph, int index) { return &graph->nodes[index]; }
+void graph_next_segment(soda_graph *graph) { graph->segment++; }
+int graph_segment_count(const soda_graph *graph) { return graph->segment + 1; }
+
+soda_id graph_find(const soda_graph *graph, const char *name)
+{
+    for (soda_id i = 0; i < graph->value_count; i++)
+        if (graph->values[i].name && strcmp(graph->values[i].name, name) == 0) return i;
+    return NO_VALUE;
+}
+
+soda_id graph_root(const soda_graph *graph, soda_id id)
+{
+    while (graph->values[id].view_of != NO_VALUE) id = graph->values[id].view_of;
+    return id;
+}
+
+/* Makes room for one more element of `size` bytes; NULL when memory ran out. */
+static void *grown(void *array, int count, int *room, size_t size)
+{
+    if (count < *room) return array;
+    const int wanted = *room ? 2 * *room : 256;
+    void *larger = realloc(array, (size_t)wanted * size);
+    if (larger) *room = wanted;
+    return larger;
+}
+
+static soda_id add_value(soda_graph *graph, soda_value value, const char *name)
+{
+    if (graph->status != SODA_OK) return NO_VALUE;
+    soda_value *values =
+        grown(graph->values, graph->value_count, &graph->value_room, sizeof *values);
+    if (values) graph->values = values;
+    value.name = name ? strdup(name) : NULL;
+    if (!values || (name && !value.name)) {
+        free(value.name);
+        return graph_fail(graph, FAIL(SODA_ERR_MEMORY, "out of memory"));
+    }
+    graph->values[graph->value_count] = value;
+    return graph->value_count++;
+}
+
+static soda_id add_leaf(soda_graph *graph, soda_value_kind kind, const char *name, soda_dtype dtype,
+                        soda_shape shape)
+{
+    if (graph->status != SODA_OK) return NO_VALUE;
+    if (graph_find(graph, name) != NO_VALUE)
+        return graph_fail(graph, FAIL(SODA_ERR_INTERNAL, "graph: two values called %s", name));
+    return add_value(
+        graph,
+        (soda_value){.kind = kind, .dtype = dtype, .shape = shape, .node = -1, .view_of = NO_VALUE},
+        name);
+}
+
+soda_id graph_input(soda_graph *graph, const char *name, soda_dtype dtype, soda_shape shape)
+{
+    return add_leaf(graph, VALUE_INPUT, name, dtype, shape);
+}
+
+soda_id graph_param(soda_graph *graph, const char *name, soda_shape shape)
+{
+    return add_leaf(graph, VALUE_PARAM, name, wide_type(graph->compute), shape);
+}
+
+soda_id graph_weight(soda_graph *graph, const soda_weight *weight)
+{
+    if (graph->status != SODA_OK) return NO_VALUE;
+    const soda_id known = graph_find(graph, weight->name);
+    if (known != NO_VALUE && graph->values[known].kind == VALUE_WEIGHT) return known;
+    const soda_id id =
+        add_leaf(graph, VALUE_WEIGHT, weight->name, weight->source.dtype, weight->source.shape);
+    if (id != NO_VALUE) graph->values[id].weight = *weight;
+    return id;
+}
+
+void graph_output(soda_graph *graph, soda_id value, const char *name)
+{
+    if (graph->status != SODA_OK) return;
+    soda_value *v = &graph->values[value];
+    if (v->name || graph_find(graph, name) != NO_VALUE) {
+        graph_fail(graph, FAIL(SODA_ERR_INTERNAL, "graph: output %s: name in use", name));
+        return;
+    }
+    v->output = true;
+    v->name = strdup(name);
+    if (!v->name) graph_fail(graph, FAIL(SODA_ERR_MEMORY, "out of memory"));
+}
+
+soda_id graph_view(soda_graph *graph, soda_id x, soda_shape shape)
+{
+    if (graph->status != SODA_OK) return NO_VALUE;
+    const soda_value v = graph->values[x];
+    if (shape_equal(&v.shape, &shape)) return x;
+    if (shape_count(&v.shape) != shape_count(&shape)) {
+        char a[64], b[64];
+        return graph_fail(graph,
+                          FAIL(SODA_ERR_INTERNAL, "view: %s is not as large as %s",
+                               shape_text(&shape, a, sizeof a), shape_text(&v.shape, b, sizeof b)));
+    }
+    return add_value(
+        graph,
+        (soda_value){
+            .kind = v.kind, .dtype = v.dtype, .shape = shape, .node = v.node, .view_of = x},
+        NULL);
+}
+
+/* A node runs once per change of params if nothing it reads changes between runs. */
+static bool only_weights_and_params(const soda_graph *graph, const soda_id *in, int inputs)
+{
+    for (int i = 0; i < inputs; i++) {
+        if (in[i] == NO_VALUE) continue;
+        const soda_value *v = &graph->values[graph_root(graph, in[i])];
+        if (v->kind == VALUE_INPUT) return false;
+        if (v->kind == VALUE_NODE && !graph->nodes[v->node].prologue) return false;
+    }
+    return true;
+}
+
+static soda_status check_inputs(const soda_graph *graph, const op_rules *rules, const soda_id *in,
+                                int inputs, const soda_value **value)
+{
+    if (inputs < rules->least_inputs || inputs > rules->most_inputs)
+        return FAIL(SODA_ERR_INTERNAL, "%s: %d inputs", rules->name, inputs);
+    for (int i = 0; i < inputs; i++) {
+        if (in[i] == NO_VALUE && i < rules->least_inputs)
+            return FAIL(SODA_ERR_INTERNAL, "%s: input %d is missing", rules->name, i);
+        if (in[i] != NO_VALUE) value[i] = &graph->values[in[i]];
+    }
+    return SODA_OK;
+}
+
+soda_status graph_append(soda_graph *graph, soda_op op, const soda_attr *attr, const soda_id *in,
+                         int inputs, soda_id *out)
+{
+    const op_rules *rules = &graph_rules[op];
+    for (int i = 0; i < rules->outputs; i++) out[i] = NO_VALUE;
+    if (graph->status != SODA_OK) return graph->status;
+
+    const soda_value *value[SODA_MAX_INPUTS] = {NULL};
+    soda_tensor result[SODA_MAX_OUTPUTS] = {{0}};
+    soda_status s = check_inputs(graph, rules, in, inputs, value);
+    if (s == SODA_OK) s = rules->shape(attr, value, result);
+    soda_node *nodes = grown(graph->nodes, graph->node_count, &graph->node_room, sizeof *nodes);
+    if (nodes)
+        graph->nodes = nodes;
+    else if (s == SODA_OK)
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+    if (s != SODA_OK) {
+        graph_fail(graph, s);
+        return s;
+    }
+    soda_node node = {.op = op,
+                      .segment = graph->segment,
+                      .backward = graph->in_backward,
+                      .prologue = only_weights_and_params(graph, in, inputs)};
+    if (attr) node.attr = *attr;
+    for (int i = 0; i < SODA_MAX_INPUTS; i++) node.in[i] = i < inputs ? in[i] : NO_VALUE;
+    for (int i = 0; i < SODA_MAX_OUTPUTS; i++) {
+        node.out[i] = NO_VALUE;
+        if (i >= rules->outputs) continue;
+        node.out[i] = out[i] = add_value(graph,
+                                         (soda_value){.kind = VALUE_NODE,
+                                                      .dtype = result[i].dtype,
+                                                      .shape = result[i].shape,
+                                                      .node = graph->node_count,
+                                                      .view_of = NO_VALUE},
+                                         NULL);
+    }
+    if (graph->status != SODA_OK) return graph->status;
+    graph->nodes[graph->node_count++] = node;
+    return SODA_OK;
+}

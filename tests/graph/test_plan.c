@@ -1,0 +1,222 @@
+/* The memory plan never lets two live values overlap, recomputation included.
+ *
+ * A pretend backend fills every output with one tag, a hash of operator and input tags, and checks
+ * that its inputs still hold a single tag. If the plan reused memory too early, the tags at the
+ * outputs differ from those computed by walking the graph. */
+#include "support/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/exec.h"
+
+static uint32_t mix(uint32_t a, uint32_t b)
+{
+    return (a ^ b) * 0x9e3779b1u + (a << 7) + 0x7f4a7c15u;
+}
+
+static uint32_t read_tag(const soda_tensor *t)
+{
+    const uint32_t *word = t->data;
+    const int64_t n = (int64_t)tensor_bytes(t) / 4;
+    for (int64_t i = 1; i < n; i++) assert_int_equal(word[i], word[0]);
+    return word[0];
+}
+
+static void fill_tag(const soda_tensor *t, uint32_t tag)
+{
+    uint32_t *word = t->data;
+    for (int64_t i = 0; i < (int64_t)tensor_bytes(t) / 4; i++) word[i] = tag;
+}
+
+static soda_status pretend_prepare(soda_call *call, soda_weights *weights)
+{
+    (void)weights;
+    call->scratch_bytes = tensor_bytes(&call->out[0]) / 2 + 4; /* odd sizes between the values */
+    return SODA_OK;
+}
+
+static soda_status pretend_run(const soda_call *call)
+{
+    uint32_t tag = 1;
+    for (int i = 0; i < call->inputs; i++)
+        if (call->in[i].data) tag = mix(tag, read_tag(&call->in[i]));
+    memset(call->scratch, 0xab, call->scratch_bytes);
+    for (int i = 0; i < call->outputs; i++) fill_tag(&call->out[i], mix(tag, (uint32_t)i));
+    return SODA_OK;
+}
+
+static soda_backend pretend_backend(void)
+{
+    static const soda_kernel kernel = {pretend_prepare, pretend_run, NULL};
+    soda_backend backend = {.name = "pretend"};
+    for (int i = 0; i < OP_COUNT; i++) backend.kernel[i] = &kernel;
+    return backend;
+}
+
+/* The tag that every value must carry, from the graph alone; free it. */
+static uint32_t *expected_tags(const soda_graph *g)
+{
+    uint32_t *tags = calloc((size_t)graph_value_count(g), sizeof *tags);
+    assert_non_null(tags);
+    for (soda_id id = 0; id < graph_value_count(g); id++) { /* inputs come before what uses them */
+        const soda_value *v = graph_value(g, id);
+        if (v->view_of != NO_VALUE)
+            tags[id] = tags[v->view_of];
+        else if (v->kind != VALUE_NODE)
+            tags[id] = 1000u + (uint32_t)id;
+        if (v->view_of != NO_VALUE || v->kind != VALUE_NODE) continue;
+        const soda_node *node = graph_node(g, v->node);
+        uint32_t tag = 1;
+        for (int i = 0; i < SODA_MAX_INPUTS; i++)
+            if (node->in[i] != NO_VALUE) tag = mix(tag, tags[node->in[i]]);
+        for (int i = 0; i < SODA_MAX_OUTPUTS; i++)
+            if (node->out[i] == id) tags[id] = mix(tag, (uint32_t)i);
+    }
+    return tags;
+}
+
+/* A small network with skips, in-place candidates, views and a param, and its gradient. */
+static soda_id build(soda_graph *g, int blocks)
+{
+    soda_id x = graph_input(g, "x", SODA_F32, SHAPE(2, 3, 5, 8));
+    soda_id target = graph_input(g, "target", SODA_F32, SHAPE(2, 3, 5, 8));
+    soda_id weight = graph_input(g, "weight", SODA_F32, SHAPE(2));
+    soda_id skip[8], first = x;
+    for (int i = 0; i < blocks; i++) {
+        char name[3][16];
+        soda_id factor[3];
+        graph_next_segment(g);
+        for (int k = 0; k < 3; k++) {
+            snprintf(name[k], sizeof name[k], "b%d.R%d", i, k + 1);
+            factor[k] = graph_param(g, name[k], SHAPE(2, 2));
+        }
+        soda_id h = graph_kron_rotate(g, x, factor, false);
+        h = graph_activation(g, h, ACT_SILU);
+        h = graph_scale(g, h, 2);
+        const soda_id tokens = graph_view(g, h, SHAPE(2, 15, 8));
+        const soda_id o = graph_attention(g, tokens, tokens, tokens, 2, false);
+        h = graph_add(g, graph_view(g, o, SHAPE(2, 3, 5, 8)), x);
+        skip[i] = h;
+        x = graph_add(g, h, i > 1 ? skip[i - 2] : first);
+    }
+    const soda_id loss = graph_mse_loss(g, x, target, weight);
+    graph_output(g, loss, "loss");
+    return loss;
+}
+
+static size_t check_plan(const bool *recompute, int blocks)
+{
+    const soda_backend backend = pretend_backend();
+    soda_graph *g;
+    soda_exec *exec;
+    soda_arena *arena;
+    soda_weights *weights;
+    CHECK_OK(graph_create(SODA_F32, &g));
+    const soda_id loss = build(g, blocks);
+    CHECK_OK(graph_differentiate(g, loss, recompute));
+    CHECK_OK(arena_create(&arena));
+    CHECK_OK(weights_create(&weights));
+    CHECK_OK(exec_create(g, &backend, weights, arena, &exec));
+    uint32_t data[512];
+    for (soda_id v = 0; v < graph_value_count(g); v++) {
+        const soda_value *value = graph_value(g, v);
+        if (value->view_of != NO_VALUE ||
+            (value->kind != VALUE_INPUT && value->kind != VALUE_PARAM))
+            continue;
+        const soda_tensor t = {value->dtype, value->shape, data};
+        fill_tag(&t, 1000u + (uint32_t)v);
+        CHECK_OK(exec_write(exec, v, data, tensor_bytes(&t)));
+    }
+    uint32_t *tags = expected_tags(g);
+    int outputs = 0;
+    for (int run = 0; run < 2; run++) { /* the second run meets what the first left behind */
+        CHECK_OK(exec_run(exec));
+        for (soda_id v = 0; v < graph_value_count(g); v++) {
+            const soda_value *value = graph_value(g, v);
+            if (!value->output) continue;
+            const soda_tensor t = {value->dtype, value->shape, data};
+            CHECK_OK(exec_read(exec, v, data, tensor_bytes(&t)));
+            assert_int_equal(read_tag(&t), tags[v]);
+            outputs++;
+        }
+    }
+    assert_int_equal(outputs, 2 * (1 + 3 * blocks));
+    free(tags);
+    const size_t bytes = exec_arena_bytes(exec);
+    exec_destroy(exec);
+    weights_destroy(weights);
+    arena_destroy(arena);
+    graph_destroy(g);
+    return bytes;
+}
+
+static void live_values_never_overlap(void **state)
+{
+    (void)state;
+    const size_t kept = check_plan(NULL, 6);
+    const bool all[7] = {true, true, true, true, true, true, true};
+    const size_t recomputed = check_plan(all, 6);
+    assert_true(recomputed < kept); /* otherwise recomputation would be of no use */
+    const bool some[7] = {false, true, false, false, true, false, false};
+    check_plan(some, 6);
+}
+
+static void mistakes_stay_in_the_graph(void **state)
+{
+    (void)state;
+    soda_graph *g;
+    CHECK_OK(graph_create(SODA_F32, &g));
+    const soda_id a = graph_input(g, "a", SODA_F32, SHAPE(2, 3));
+    const soda_id b = graph_input(g, "b", SODA_F32, SHAPE(2, 4));
+    assert_int_equal(graph_add(g, a, b), NO_VALUE);
+    const int nodes = graph_node_count(g);
+    assert_int_equal(graph_scale(g, a, 2), NO_VALUE);
+    assert_int_equal(graph_node_count(g), nodes);
+    CHECK_FAILS(graph_status(g), SODA_ERR_INPUT);
+    check_message_has("add: a [2,3] does not fit b [2,4] of b");
+    graph_destroy(g);
+}
+
+static void unreached_params_are_an_error(void **state)
+{
+    (void)state;
+    soda_graph *g;
+    CHECK_OK(graph_create(SODA_F32, &g));
+    const soda_id p = graph_input(g, "p", SODA_F32, SHAPE(1, 2));
+    const soda_id loss = graph_mse_loss(g, p, p, graph_input(g, "w", SODA_F32, SHAPE(1)));
+    graph_param(g, "lonely", SHAPE(2));
+    CHECK_FAILS(graph_differentiate(g, loss, NULL), SODA_ERR_INTERNAL);
+    check_message_has("lonely");
+    graph_destroy(g);
+}
+
+static void dumps_name_every_operator(void **state)
+{
+    (void)state;
+    soda_graph *g;
+    CHECK_OK(graph_create(SODA_F32, &g));
+    build(g, 1);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    CHECK_OK(graph_dump_text(g, file));
+    CHECK_OK(graph_dump_dot(g, file));
+    fclose(file);
+    assert_non_null(strstr(text, "= attention(%"));
+    assert_non_null(strstr(text, "loss fp32[1] = mse_loss("));
+    assert_non_null(strstr(text, "digraph soda {"));
+    free(text);
+    graph_destroy(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(live_values_never_overlap),
+        cmocka_unit_test(mistakes_stay_in_the_graph),
+        cmocka_unit_test(unreached_params_are_an_error),
+        cmocka_unit_test(dumps_name_every_operator),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
