@@ -1,0 +1,13 @@
+/* comm_mpi.h: comm.h over MPI. */
+#pragma once
+
+#include "comm/comm.h"
+
+/* Whether a launcher (mpirun, srun) started this process as one of several ranks. */
+int comm_mpi_launched(void);
+
+/* Starts MPI; *comm is MPI_COMM_WORLD. */
+soda_status comm_mpi_open(soda_comm **comm);
+
+/* Ends MPI on an orderly way out; all ranks call it. */
+void comm_mpi_close(void);

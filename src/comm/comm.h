@@ -1,0 +1,35 @@
+/* comm.h: what ranks say to each other. Implemented by `self` (one rank) and by mpi/.
+ *
+ * Every function here is collective: all ranks of the communicator call it in the same order, with
+ * the same count. A lost rank ends the job (the launcher kills it); it does not return. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/status.h"
+
+typedef struct soda_comm soda_comm;
+
+struct soda_comm {
+    int rank, size;
+    /* In place: every rank ends with the sum over ranks. Integer sums are exact in any order; fp32
+     * sums may differ in the last bits with the number of ranks. */
+    soda_status (*sum_i64)(soda_comm *comm, int64_t *data, int64_t count);
+    soda_status (*sum_f32)(soda_comm *comm, float *data, int64_t count);
+    /* In place: every rank ends with the largest. */
+    soda_status (*max_i64)(soda_comm *comm, int64_t *data, int64_t count);
+    /* Every rank ends with the bytes of rank `root`. */
+    soda_status (*broadcast)(soda_comm *comm, void *data, size_t bytes, int root);
+    void *context;
+};
+
+/* The communicator of a program that runs alone. */
+soda_comm *comm_self(void);
+
+/* The worst status of all ranks, on every rank: SODA_OK only if all are. Ranks whose own status is
+ * SODA_OK get a message that names the first rank that failed. Reached by failed ranks too. */
+soda_status comm_agree(soda_comm *comm, soda_status own);
+
+/* SODA_ERR_INPUT on every rank unless `bytes` at `data` are the same on all; `what` is named. */
+soda_status comm_same(soda_comm *comm, const void *data, size_t bytes, const char *what);
