@@ -60,7 +60,7 @@ static void one_query(const soda_call *call, const head *z, int64_t i, int64_t l
 {
     const soda_tensor *q = &call->in[0], *k = &call->in[1], *v = &call->in[2];
     const int64_t keys = keys_seen(z, i);
-    double top = -INFINITY, sum = 0;
+    double top = -HUGE_VAL, sum = 0;
     for (int64_t j = 0; j < keys; j++) {
         p[j] = z->scale * dot(z, q, i, k, j);
         top = fmax(top, p[j]);
