@@ -1,0 +1,53 @@
+/* mse_loss and its gradient. */
+#include "support/check.h"
+
+#include "backend/ref/kernels.h"
+#include "support/op_case.h"
+
+static void loss_case(op_case *c, soda_shape p, soda_dtype dtype, soda_dtype target)
+{
+    case_input(c, dtype, p, 1);
+    case_input(c, target, p, 1);
+    case_input(c, target, SHAPE(p.dim[0]), 1);
+    case_output(c, target, SHAPE(1));
+}
+
+/* Two images of two elements: (3 (1 + 4)/2 + 5 (9 + 16)/2)/2. */
+static void mse_loss_weighs_images(void **state)
+{
+    (void)state;
+    op_case c = {.inputs = 0};
+    loss_case(&c, SHAPE(2, 2), SODA_F64, SODA_F64);
+    for (int i = 0; i < 4; i++) case_put(&c.in[0], i, 0.5 * i);
+    for (int i = 0; i < 4; i++) case_put(&c.in[1], i, 0.5 * i - (i + 1) * (i % 2 ? 1 : -1));
+    case_put(&c.in[2], 0, 3);
+    case_put(&c.in[2], 1, 5);
+    case_run(&c, &ref_mse_loss);
+    case_check_values(&c, (double[]){35}, 1, 1e-14);
+    case_free(&c);
+}
+
+static void mse_loss_gradient_matches_finite_differences(void **state)
+{
+    (void)state;
+    op_case c = {.inputs = 0}, g = {.inputs = 0}, one = {.inputs = 0};
+    loss_case(&c, SHAPE(3, 2, 5, 4), SODA_F64, SODA_F64);
+    for (int i = 0; i < 3; i++) case_given(&g, &c.in[i]);
+    case_output(&g, SODA_F64, c.in[0].shape);
+    case_run(&g, &ref_mse_loss_grad);
+    case_input(&one, SODA_F64, SHAPE(1), 1);
+    case_put(&one.in[0], 0, 1);
+    case_check_gradient(&c, &ref_mse_loss, 0, &one.in[0], &g.out[0]);
+    case_free(&c);
+    case_free(&g);
+    case_free(&one);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mse_loss_weighs_images),
+        cmocka_unit_test(mse_loss_gradient_matches_finite_differences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
