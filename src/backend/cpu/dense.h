@@ -1,0 +1,36 @@
+/* dense.h: what linear, conv2d and their gradients have in common: one oneDNN primitive between the
+ * inputs of a call and its output.
+ *
+ * Where oneDNN has no bf16 (CPUs without AVX-512) a bf16 call is computed in fp32 on copies in
+ * scratch: same results within rounding, slowly. */
+#pragma once
+
+#include "backend/backend.h"
+#include "backend/cpu/onednn.h"
+
+typedef struct {
+    onednn_op op;
+    int in[3], out, scratch;     /* index of the bound argument; -1: absent or bound for good */
+    size_t in_copy[3], out_copy; /* place of an fp32 copy in scratch; SIZE_MAX: none */
+} soda_dense;
+
+/* The type in which oneDNN is to compute a call of activation type `dtype`. */
+soda_status dense_dtype(soda_dtype dtype, dnnl_data_type_t *compute);
+
+/* A new primitive as call->state. */
+soda_status dense_create(soda_call *call, const_dnnl_op_desc_t descriptor, soda_dense **dense);
+
+/* Binds input i to oneDNN's argument `arg`: to `packed` for good, or to call->in[i] at each run. */
+soda_status dense_bind_input(soda_dense *dense, int i, int arg, void *packed);
+
+/* Binds the output and the scratch, and sizes call->scratch_bytes. Call it last. */
+soda_status dense_finish(soda_call *call);
+
+/* Binds the bias: its fp32 copy from the store, or call->in[2] at each run. */
+soda_status dense_bind_bias(soda_call *call, soda_weights *weights);
+
+/* The type of the bias as oneDNN is to see it: undef if there is none. */
+dnnl_data_type_t dense_bias_dtype(const soda_call *call, dnnl_data_type_t compute);
+
+soda_status dense_run(const soda_call *call);
+void dense_release(soda_call *call);

@@ -1,0 +1,147 @@
+#include "backend/cpu/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { TILE = 64 }; /* a tile of rows and columns stays in the first-level cache on both sides */
+
+/* Form of an fp32 vector; oneDNN's forms are hashes that no small number meets. */
+enum { FORM_VECTOR_F32 = 1 };
+
+/* `n` elements, from any address, as fp32. */
+static void load_row(const char *source, soda_dtype from, int64_t n, float *x)
+{
+    uint16_t half[TILE];
+    if (from == SODA_F32) {
+        memcpy(x, source, (size_t)n * sizeof *x);
+        return;
+    }
+    memcpy(half, source, (size_t)n * sizeof *half);
+    if (from == SODA_BF16)
+        for (int64_t i = 0; i < n; i++) x[i] = bf16_to_float(half[i]);
+    else
+        for (int64_t i = 0; i < n; i++) x[i] = f16_to_float(half[i]);
+}
+
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+void pack_table(const void *source, soda_dtype from, int64_t rows, int64_t columns,
+                const int64_t *row, const int64_t *column, void *dst, soda_dtype to)
+{
+    const int64_t width = (int64_t)dtype_bytes(from);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t r0 = 0; r0 < rows; r0 += TILE) {
+        for (int64_t c0 = 0; c0 < columns; c0 += TILE) {
+            const int64_t n = min64(TILE, columns - c0);
+            for (int64_t r = r0; r < min64(rows, r0 + TILE); r++) {
+                float x[TILE];
+                load_row((const char *)source + (r * columns + c0) * width, from, n, x);
+                if (to == SODA_F32) {
+                    float *y = (float *)dst + row[r];
+                    for (int64_t i = 0; i < n; i++) y[column[c0 + i]] = x[i];
+                } else {
+                    uint16_t *y = (uint16_t *)dst + row[r];
+                    for (int64_t i = 0; i < n; i++) y[column[c0 + i]] = bf16_from_float(x[i]);
+                }
+            }
+        }
+    }
+}
+
+/* Where index `i` of axis `axis` lies in the layout: the rule of dnnl_blocking_desc_t.
+ * Contributions of the axes add up. */
+static int64_t axis_offset(const dnnl_memory_desc_t *md, int axis, int64_t i)
+{
+    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
+    int64_t offset = 0, unit = 1;
+    for (int k = b->inner_nblks - 1; k >= 0; k--) {
+        if (b->inner_idxs[k] == axis) {
+            offset += i % b->inner_blks[k] * unit;
+            i /= b->inner_blks[k];
+        }
+        unit *= b->inner_blks[k];
+    }
+    return offset + i * b->strides[axis];
+}
+
+static int64_t source_offset(const dnnl_memory_desc_t *md, const pack_axes *axes,
+                             const soda_shape *shape, int axis, int64_t i)
+{
+    const int64_t at = axes->flip[axis] ? shape->dim[axis] - 1 - i : i;
+    return axis_offset(md, axes->axis[axis], at);
+}
+
+/* The tables of pack_table: axis 0 is the row, the others together are the column. */
+static void fill_tables(const dnnl_memory_desc_t *md, const pack_axes *axes,
+                        const soda_shape *shape, int64_t *row, int64_t *column, int64_t columns)
+{
+    for (int64_t r = 0; r < shape->dim[0]; r++) row[r] = source_offset(md, axes, shape, 0, r);
+    for (int64_t c = 0; c < columns; c++) {
+        int64_t rest = c;
+        column[c] = 0;
+        for (int a = shape->rank - 1; a > 0; a--) {
+            column[c] += source_offset(md, axes, shape, a, rest % shape->dim[a]);
+            rest /= shape->dim[a];
+        }
+    }
+}
+
+/* A layout filled from other axes is another form. */
+static uint64_t form(const dnnl_memory_desc_t *md, const pack_axes *axes)
+{
+    uint64_t h = onednn_form(md);
+    for (int a = 0; a < md->ndims; a++)
+        h = h * 31 + 2 * (uint64_t)axes->axis[a] + (axes->flip[a] ? 1 : 0);
+    return h;
+}
+
+/* Whole pages of a mapped file that only held this weight are not needed any more. */
+static void drop_pages(const soda_weight *weight)
+{
+    if (!weight->mapped) return;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)weight->source.data + page - 1) / page * page;
+    const uintptr_t end =
+        ((uintptr_t)weight->source.data + tensor_bytes(&weight->source)) / page * page;
+    if (first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only a hint */
+}
+
+soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
+                        const dnnl_memory_desc_t *md, void **data)
+{
+    const soda_tensor *source = &weight->source;
+    const int64_t rows = source->shape.dim[0], columns = shape_count(&source->shape) / rows;
+    const size_t bytes = dnnl_memory_desc_get_size(md);
+    int64_t *row = malloc((size_t)(rows + columns) * sizeof *row);
+    if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
+    bool fresh;
+    soda_status s = SODA_OK;
+    TRY_TO(done, weights_get(weights, weight->name, form(md, axes), bytes, data, &fresh));
+    if (!fresh) goto done;
+    fill_tables(md, axes, &source->shape, row, row + rows, columns);
+    if (bytes != (size_t)(rows * columns) * dnnl_data_type_size(md->data_type))
+        memset(*data, 0, bytes);
+    pack_table(source->data, source->dtype, rows, columns, row, row + rows, *data,
+               md->data_type == dnnl_f32 ? SODA_F32 : SODA_BF16);
+    drop_pages(weight);
+done:
+    free(row);
+    return s;
+}
+
+soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float **data)
+{
+    const int64_t n = shape_count(&weight->source.shape);
+    void *memory;
+    bool fresh;
+    TRY(weights_get(weights, weight->name, FORM_VECTOR_F32, (size_t)n * sizeof(float), &memory,
+                    &fresh));
+    *data = memory;
+    const char *from = weight->source.data;
+    for (int64_t i = 0; fresh && i < n; i += TILE)
+        load_row(from + i * (int64_t)dtype_bytes(weight->source.dtype), weight->source.dtype,
+                 min64(TILE, n - i), *data + i);
+    return SODA_OK;
+}
