@@ -1,0 +1,173 @@
+/* conv2d and the gradient of its input. The contract is channels-last on both sides; 1x1 kernels
+ * are matrix products, everything else is oneDNN's direct convolution. */
+#include "backend/cpu/conv2d.h"
+
+#include <string.h>
+
+#include "backend/cpu/dense.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/linear.h"
+#include "backend/cpu/pack.h"
+
+conv2d_form conv2d_form_of(const soda_call *call, bool grad_x)
+{
+    const soda_shape *x = &call->in[0].shape, *w = &call->in[1].shape, *y = &call->out[0].shape;
+    const conv2d_attr *a = &call->attr->conv2d;
+    conv2d_form f = {
+        .dtype = call->in[0].dtype,
+        .n = x->dim[0],
+        .h = x->dim[1],
+        .w = x->dim[2],
+        .in = x->dim[3],
+        .oh = y->dim[1],
+        .ow = y->dim[2],
+        .out = y->dim[3],
+        .kh = w->dim[2],
+        .kw = w->dim[3],
+        .stride = a->stride,
+        .top = a->top,
+        .left = a->left,
+        .bottom = a->bottom,
+        .right = a->right,
+        .spread = 1,
+    };
+    if (!grad_x) return f;
+    f.turned = true;
+    f.spread = a->stride;
+    f.stride = 1;
+    f.h = (f.h - 1) * f.spread + 1;
+    f.w = (f.w - 1) * f.spread + 1;
+    f.top = f.kh - 1 - a->top;
+    f.left = f.kw - 1 - a->left;
+    f.bottom = f.oh + f.kh - 1 - f.h - f.top;
+    f.right = f.ow + f.kw - 1 - f.w - f.left;
+    return f;
+}
+
+static bool pointwise(const conv2d_form *f)
+{
+    return f->kh == 1 && f->kw == 1 && f->stride == 1 && f->spread == 1 &&
+           !(f->top | f->left | f->bottom | f->right);
+}
+
+static soda_status picture(int64_t n, int64_t c, int64_t h, int64_t w, dnnl_data_type_t dtype,
+                           dnnl_memory_desc_t *md)
+{
+    const dnnl_dims_t dims = {n, c, h, w};
+    return onednn_status(dnnl_memory_desc_init_by_tag(md, 4, dims, dtype, dnnl_nhwc), "picture");
+}
+
+static soda_status create_direct(soda_call *call, const conv2d_form *f, dnnl_data_type_t dtype,
+                                 soda_dense **dense)
+{
+    const dnnl_data_type_t bias_dtype = dense_bias_dtype(call, dtype);
+    const dnnl_dims_t w_dims = {f->out, f->in, f->kh, f->kw}, b_dims = {f->out};
+    const dnnl_dims_t strides = {f->stride, f->stride};
+    const dnnl_dims_t before = {f->top, f->left}, after = {f->bottom, f->right};
+    dnnl_memory_desc_t x, w, b, y;
+    dnnl_convolution_desc_t desc;
+    TRY(picture(f->n, f->in, f->h, f->w, dtype, &x));
+    TRY(picture(f->n, f->out, f->oh, f->ow, dtype, &y));
+    TRY(onednn_status(dnnl_memory_desc_init_by_tag(&w, 4, w_dims, dtype, dnnl_format_tag_any),
+                      "kernel"));
+    if (bias_dtype != dnnl_data_type_undef)
+        TRY(onednn_status(dnnl_memory_desc_init_by_tag(&b, 1, b_dims, bias_dtype, dnnl_a), "bias"));
+    TRY(onednn_status(
+        dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct,
+                                           &x, &w, bias_dtype == dnnl_data_type_undef ? NULL : &b,
+                                           &y, strides, before, after),
+        "convolution"));
+    return dense_create(call, &desc, dense);
+}
+
+/* The input of `call` as the convolution sees it: spread, if need be, behind the rest of scratch.
+ */
+static soda_tensor spread_input(const soda_call *call, const conv2d_form *f, size_t *bytes)
+{
+    soda_tensor x = call->in[0];
+    *bytes = 0;
+    if (f->spread == 1) return x;
+    x.shape = SHAPE(f->n, f->h, f->w, f->in);
+    *bytes = (tensor_bytes(&x) + 63) / 64 * 64;
+    x.data = call->scratch ? (char *)call->scratch + call->scratch_bytes - *bytes : NULL;
+    return x;
+}
+
+static void spread(const soda_tensor *from, const soda_tensor *to, int64_t step)
+{
+    const size_t pixel = (size_t)shape_columns(&from->shape) * dtype_bytes(from->dtype);
+    const int64_t h = from->shape.dim[1], w = from->shape.dim[2];
+    const int64_t H = to->shape.dim[1], W = to->shape.dim[2];
+    memset(to->data, 0, tensor_bytes(to));
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t n = 0; n < from->shape.dim[0]; n++)
+        for (int64_t i = 0; i < h; i++)
+            for (int64_t j = 0; j < w; j++)
+                memcpy((char *)to->data + (size_t)((n * H + i * step) * W + j * step) * pixel,
+                       (const char *)from->data + (size_t)((n * h + i) * w + j) * pixel, pixel);
+}
+
+static soda_status prepare_direct(soda_call *call, soda_weights *weights, const conv2d_form *f)
+{
+    dnnl_data_type_t dtype;
+    soda_dense *dense;
+    void *packed;
+    size_t bytes;
+    const soda_tensor x = call->in[0];
+    call->in[0] = spread_input(call, f, &bytes);
+    TRY(dense_dtype(f->dtype, &dtype));
+    TRY(create_direct(call, f, dtype, &dense));
+    const pack_axes axes = {.axis = {f->turned ? 1 : 0, f->turned ? 0 : 1, 2, 3},
+                            .flip = {false, false, f->turned, f->turned}};
+    TRY(pack_frozen(weights, call->weight[1], &axes, onednn_layout(&dense->op, DNNL_ARG_WEIGHTS),
+                    &packed));
+    TRY(dense_bind_input(dense, 0, DNNL_ARG_SRC, NULL));
+    TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed));
+    TRY(dense_bind_bias(call, weights));
+    TRY(dense_finish(call));
+    call->scratch_bytes += bytes;
+    call->in[0] = x;
+    return SODA_OK;
+}
+
+static soda_status run_direct(const soda_call *call, const conv2d_form *f)
+{
+    soda_call c = *call;
+    size_t bytes;
+    c.in[0] = spread_input(call, f, &bytes);
+    if (bytes) spread(&call->in[0], &c.in[0], f->spread);
+    return dense_run(&c);
+}
+
+static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
+{
+    const conv2d_form f = conv2d_form_of(call, grad_x);
+    if (!call->weight[1])
+        return FAIL(SODA_ERR_UNSUPPORTED, "the CPU backend takes frozen convolution kernels only");
+    if (f.top < 0 || f.left < 0 || f.bottom < 0 || f.right < 0)
+        return FAIL(SODA_ERR_UNSUPPORTED, "conv2d gradient: padding wider than the kernel");
+    if (pointwise(&f)) return linear_prepare(call, weights, f.turned);
+    return prepare_direct(call, weights, &f);
+}
+
+static soda_status run(const soda_call *call, bool grad_x)
+{
+    const conv2d_form f = conv2d_form_of(call, grad_x);
+    return pointwise(&f) ? dense_run(call) : run_direct(call, &f);
+}
+
+static soda_status prepare_forward(soda_call *call, soda_weights *weights)
+{
+    return prepare(call, weights, false);
+}
+
+static soda_status prepare_grad_x(soda_call *call, soda_weights *weights)
+{
+    return prepare(call, weights, true);
+}
+
+static soda_status run_forward(const soda_call *call) { return run(call, false); }
+static soda_status run_grad_x(const soda_call *call) { return run(call, true); }
+
+const soda_kernel cpu_conv2d = {prepare_forward, run_forward, dense_release};
+const soda_kernel cpu_conv2d_grad_x = {prepare_grad_x, run_grad_x, dense_release};
