@@ -1,0 +1,167 @@
+/* matrix_real.h: small dense matrices, included once per type (no #pragma once).
+ *
+ * Expects REAL, LANES (REALs in 64 bytes) and NAME(f). Rows are `ld` long, a multiple of LANES, and
+ * start on 64 bytes; the columns past the last are zero and stay zero, so no kernel has a column
+ * tail. Sizes are those of rotation factors, 4 to a few hundred: no packing, no cache blocking. */
+
+typedef REAL NAME(vec) __attribute__((vector_size(64), may_alias));
+
+/* C[0..rows)[0..vecs LANES) = sum over k of A[r rs + k cs] B[k]; A' is A with its strides swapped.
+ */
+static inline __attribute__((always_inline)) void NAME(tile)(REAL *C, const REAL *A, int64_t rs,
+                                                             int64_t cs, const REAL *B, int64_t ld,
+                                                             int depth, const int rows,
+                                                             const int vecs)
+{
+    NAME(vec) acc[4][2] = {{{0}}};
+    for (int k = 0; k < depth; k++) {
+        const NAME(vec) *b = (const NAME(vec) *)(B + k * ld);
+        for (int r = 0; r < rows; r++)
+            for (int v = 0; v < vecs; v++) acc[r][v] += A[r * rs + k * cs] * b[v];
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vecs; v++) ((NAME(vec) *)(C + r * ld))[v] = acc[r][v];
+}
+
+static inline __attribute__((always_inline)) void NAME(tiles)(REAL *C, const REAL *A, int64_t rs,
+                                                              int64_t cs, const REAL *B, int64_t ld,
+                                                              int rows, int depth, const int vecs)
+{
+    int i = 0;
+    for (; i + 4 <= rows; i += 4) NAME(tile)(C + i * ld, A + i * rs, rs, cs, B, ld, depth, 4, vecs);
+    for (; i < rows; i++) NAME(tile)(C + i * ld, A + i * rs, rs, cs, B, ld, depth, 1, vecs);
+}
+
+static inline __attribute__((always_inline)) void NAME(multiply)(REAL *C, const REAL *A, int64_t rs,
+                                                                 int64_t cs, const REAL *B,
+                                                                 int64_t ld, int rows, int depth)
+{
+    int64_t j = 0;
+    for (; j + 2 * LANES <= ld; j += 2 * LANES)
+        NAME(tiles)(C + j, A, rs, cs, B + j, ld, rows, depth, 2);
+    if (j < ld) NAME(tiles)(C + j, A, rs, cs, B + j, ld, rows, depth, 1);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx512f,fma"))) static void NAME(multiply_avx512)(REAL *C, const REAL *A,
+                                                                         int64_t rs, int64_t cs,
+                                                                         const REAL *B, int64_t ld,
+                                                                         int rows, int depth)
+{
+    NAME(multiply)(C, A, rs, cs, B, ld, rows, depth);
+}
+
+__attribute__((target("avx2,fma"))) static void NAME(multiply_avx2)(REAL *C, const REAL *A,
+                                                                    int64_t rs, int64_t cs,
+                                                                    const REAL *B, int64_t ld,
+                                                                    int rows, int depth)
+{
+    NAME(multiply)(C, A, rs, cs, B, ld, rows, depth);
+}
+#endif
+
+/* C [rows,..] = op(A) [rows,depth] B [depth,..], op given by A's strides. C overlaps neither. */
+static void NAME(product)(REAL *C, const REAL *A, int64_t rs, int64_t cs, const REAL *B, int64_t ld,
+                          int rows, int depth)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f")) {
+        NAME(multiply_avx512)(C, A, rs, cs, B, ld, rows, depth);
+        return;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        NAME(multiply_avx2)(C, A, rs, cs, B, ld, rows, depth);
+        return;
+    }
+#endif
+    NAME(multiply)(C, A, rs, cs, B, ld, rows, depth);
+}
+
+/* y += a x, over `count` elements */
+static void NAME(add_scaled)(REAL *y, REAL a, const REAL *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) y[i] += a * x[i];
+}
+
+static void NAME(set_identity)(REAL *A, int m, int64_t ld)
+{
+    memset(A, 0, (size_t)(m * ld) * sizeof *A);
+    for (int i = 0; i < m; i++) A[i * ld + i] = 1;
+}
+
+/* B [m,ld] <- A^-1 B by elimination with row pivots; A [m,ld] is destroyed. A is I - xi/2 with a
+ * skew xi, or a Gram matrix of nearly orthonormal columns: never singular. */
+static void NAME(solve)(REAL *A, REAL *B, int m, int64_t ld)
+{
+    for (int k = 0; k < m; k++) {
+        int pivot = k;
+        for (int i = k + 1; i < m; i++)
+            if (fabs((double)A[i * ld + k]) > fabs((double)A[pivot * ld + k])) pivot = i;
+        for (int64_t j = 0; pivot != k && j < ld; j++) {
+            const REAL a = A[k * ld + j], b = B[k * ld + j];
+            A[k * ld + j] = A[pivot * ld + j];
+            A[pivot * ld + j] = a;
+            B[k * ld + j] = B[pivot * ld + j];
+            B[pivot * ld + j] = b;
+        }
+        for (int i = k + 1; i < m; i++) {
+            const REAL factor = -A[i * ld + k] / A[k * ld + k];
+            NAME(add_scaled)(A + i * ld, factor, A + k * ld, ld);
+            NAME(add_scaled)(B + i * ld, factor, B + k * ld, ld);
+        }
+    }
+    for (int k = m - 1; k >= 0; k--) {
+        for (int j = k + 1; j < m; j++)
+            NAME(add_scaled)(B + k * ld, -A[k * ld + j], B + j * ld, ld);
+        for (int64_t j = 0; j < ld; j++) B[k * ld + j] /= A[k * ld + k];
+    }
+}
+
+/* E <- exp(xi): Taylor series of order 14 on xi / 2^s with ||xi / 2^s||_F <= 1/2, squared s times.
+ * The first term left out is 0.5^15 / 15! = 2e-17. E, T and S [m,ld] overlap nothing. */
+static void NAME(exponential)(REAL *E, const REAL *xi, REAL *T, REAL *S, int m, int64_t ld)
+{
+    double norm = 0;
+    for (int64_t i = 0; i < m * ld; i++) norm += (double)xi[i] * (double)xi[i];
+    int squarings = 0;
+    for (norm = sqrt(norm); norm > 0.5; norm /= 2) squarings++;
+    const REAL scale = (REAL)ldexp(1.0, -squarings);
+    for (int64_t i = 0; i < m * ld; i++) S[i] = scale * xi[i];
+
+    NAME(set_identity)(E, m, ld);
+    for (int order = 14; order >= 1; order--) { /* E <- I + S E / order */
+        NAME(product)(T, S, ld, 1, E, ld, m, m);
+        NAME(set_identity)(E, m, ld);
+        NAME(add_scaled)(E, (REAL)1 / (REAL)order, T, m * ld);
+    }
+    for (; squarings > 0; squarings--) {
+        NAME(product)(T, E, ld, 1, E, ld, m, m);
+        memcpy(E, T, (size_t)(m * ld) * sizeof *E);
+    }
+}
+
+/* Z <- A^(-1/2) by coupled Newton-Schulz (Higham, Functions of Matrices, section 6.7):
+ *
+ *     f = ||A||_F ; P = A/f ; Z = I ; ten times: T = (3 I - Z P)/2, P <- P T, Z <- T Z ; Z / sqrt f
+ *
+ * The least eigenvalue of A/f is about 1/sqrt(m): fp32 needs 9 iterations at m = 1024.
+ * A becomes P. Z, T and S [m,ld] overlap nothing. */
+static void NAME(inverse_root)(REAL *Z, REAL *A, REAL *T, REAL *S, int m, int64_t ld)
+{
+    const size_t bytes = (size_t)(m * ld) * sizeof *A;
+    double norm = 0;
+    for (int64_t i = 0; i < m * ld; i++) norm += (double)A[i] * (double)A[i];
+    norm = sqrt(norm);
+    for (int64_t i = 0; i < m * ld; i++) A[i] = (REAL)((double)A[i] / norm);
+    NAME(set_identity)(Z, m, ld);
+    for (int iteration = 0; iteration < 10; iteration++) {
+        NAME(product)(T, Z, ld, 1, A, ld, m, m);
+        for (int64_t i = 0; i < m * ld; i++) T[i] *= (REAL)-0.5;
+        for (int i = 0; i < m; i++) T[i * ld + i] += (REAL)1.5;
+        NAME(product)(S, A, ld, 1, T, ld, m, m);
+        memcpy(A, S, bytes);
+        NAME(product)(S, T, ld, 1, Z, ld, m, m);
+        memcpy(Z, S, bytes);
+    }
+    for (int64_t i = 0; i < m * ld; i++) Z[i] = (REAL)((double)Z[i] / sqrt(norm));
+}
