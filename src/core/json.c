@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,35 @@
 /* vocab.json of CLIP has 1 MiB, the index of a large model less than 10. */
 enum { MAX_FILE_BYTES = 64 << 20 };
 
+/* jansson calls a failed allocation a syntax error or ignores it, so its allocations come through
+ * here. */
+static _Thread_local bool no_memory;
+
+static void *allocate(size_t bytes)
+{
+    void *memory = malloc(bytes);
+    if (!memory) no_memory = true;
+    return memory;
+}
+
+static void set_allocator(void) { json_set_alloc_funcs(allocate, free); }
+
+static void watch_memory(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_allocator);
+    no_memory = false;
+}
+
 soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json)
 {
     json_error_t error = {.text = ""};
+    watch_memory();
     json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!root && !error.text[0]) /* jansson says nothing when it has no memory */
+    if (no_memory) {
+        json_decref(root); /* a string may have lost its end */
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
+    }
     if (!root)
         return FAIL(SODA_ERR_INPUT, "%s:%d:%d: not valid JSON: %s", file, error.line, error.column,
                     error.text);
@@ -72,6 +96,16 @@ void soda_json_free(soda_json *json)
 {
     json_decref((json_t *)json->object);
     *json = (soda_json){0};
+}
+
+soda_status soda_json_dump(const json_t *value, const char *file, char **text)
+{
+    watch_memory();
+    *text = json_dumps(value, JSON_COMPACT);
+    if (*text && !no_memory) return SODA_OK;
+    free(*text);
+    *text = NULL;
+    return FAIL(SODA_ERR_MEMORY, "%s: out of memory while writing JSON", file);
 }
 
 /* "FILE: KEY: expected E, found VALUE", for entry `index` of a list unless it is negative. */
