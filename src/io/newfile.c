@@ -1,0 +1,121 @@
+#include "io/newfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct soda_newfile {
+    int fd;
+    char *path; /* `path`, then the temporary name after its zero: one block */
+    char *temporary;
+};
+
+static soda_status cannot(const char *what, const char *path)
+{
+    return FAIL(SODA_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+soda_status newfile_create(const char *path, soda_newfile **file)
+{
+    const size_t length = strlen(path) + 1, room = length + 32;
+    soda_newfile *f = malloc(sizeof *f);
+    char *names = malloc(length + room);
+    if (!f || !names) {
+        free(f);
+        free(names);
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory while creating the file", path);
+    }
+    *f = (soda_newfile){.path = names, .temporary = names + length};
+    memcpy(f->path, path, length);
+    snprintf(f->temporary, room, "%s.tmp-%ld", path, (long)getpid());
+    unlink(f->temporary); /* left by a killed process that had our id */
+    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (f->fd < 0) {
+        const soda_status s = cannot("create", path);
+        free(names);
+        free(f);
+        return s;
+    }
+    *file = f;
+    return SODA_OK;
+}
+
+soda_status newfile_write(soda_newfile *file, const void *data, size_t bytes)
+{
+    const char *from = data;
+    while (bytes > 0) {
+        const ssize_t done = write(file->fd, from, bytes);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return cannot("write", file->path);
+        from += done;
+        bytes -= (size_t)done;
+    }
+    return SODA_OK;
+}
+
+/* A rename is on the disk only once the folder is. */
+static soda_status sync_folder(const char *path)
+{
+    char *folder = strdup(path);
+    if (!folder) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while syncing", path);
+    char *slash = strrchr(folder, '/');
+    if (slash) slash[slash == folder] = '\0';
+    const int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    soda_status s = SODA_OK;
+    /* EINVAL: this file system has no such call (some network mounts) */
+    if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL)) s = cannot("sync the folder of", path);
+    if (fd >= 0) close(fd);
+    free(folder);
+    return s;
+}
+
+soda_status newfile_commit(soda_newfile *file)
+{
+    if (fsync(file->fd) != 0 && errno != EINVAL) return cannot("sync", file->path);
+    const int closed = close(file->fd);
+    file->fd = -1;
+    if (closed != 0) return cannot("close", file->path);
+    if (rename(file->temporary, file->path) != 0) return cannot("rename to", file->path);
+    file->temporary = NULL;
+    return sync_folder(file->path);
+}
+
+void newfile_close(soda_newfile *file)
+{
+    if (!file) return;
+    if (file->fd >= 0) close(file->fd);
+    if (file->temporary) unlink(file->temporary);
+    free(file->path);
+    free(file);
+}
+
+/* Makes one folder; one that is there already is fine. */
+static soda_status make_one(const char *path)
+{
+    struct stat about;
+    if (mkdir(path, 0777) == 0 || (stat(path, &about) == 0 && S_ISDIR(about.st_mode)))
+        return SODA_OK;
+    if (stat(path, &about) == 0) errno = ENOTDIR;
+    return cannot("make the folder", path);
+}
+
+soda_status newfile_make_folder(const char *path)
+{
+    soda_status s = SODA_OK;
+    char *part = strdup(path);
+    if (!part) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while making the folder", path);
+    for (char *slash = strchr(part + (part[0] == '/'), '/'); slash;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        TRY_TO(done, make_one(part));
+        *slash = '/';
+    }
+    TRY_TO(done, make_one(part));
+done:
+    free(part);
+    return s;
+}

@@ -1,0 +1,26 @@
+/* newfile.h: files that are there whole or not at all.
+ *
+ * Bytes go to "PATH.tmp-PID"; commit syncs them to the disk and renames. Whatever fails, `path`
+ * keeps its old contents or stays absent, and closing removes the temporary file. */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/status.h"
+
+typedef struct soda_newfile soda_newfile;
+
+/* Creates the temporary file beside `path`; the folder must exist. */
+soda_status newfile_create(const char *path, soda_newfile **file);
+
+/* Appends. SODA_ERR_IO names the file and the reason, a full disk for instance. */
+soda_status newfile_write(soda_newfile *file, const void *data, size_t bytes);
+
+/* Syncs, renames to `path`, syncs the folder. Once, after the last write. */
+soda_status newfile_commit(soda_newfile *file);
+
+/* Frees; removes the temporary file unless it was committed. NULL is fine. */
+void newfile_close(soda_newfile *file);
+
+/* Makes the folder `path` and those above it, as mkdir -p does. */
+soda_status newfile_make_folder(const char *path);

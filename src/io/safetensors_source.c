@@ -1,0 +1,144 @@
+/* A set of tensors as frozen weights, and as plain fp32 numbers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/safetensors.h"
+
+typedef struct {
+    soda_weight_source source; /* first: the pointer handed out is to it */
+    soda_safetensors *set;
+    char **name; /* of tensor i of the set, with the prefix, within one block behind the list */
+} tensor_source;
+
+/* The weight's type; false if the backends do not read it. */
+static bool weight_dtype(safetensors_dtype from, soda_dtype *to)
+{
+    switch (from) {
+    case SAFETENSORS_F32: *to = SODA_F32; return true;
+    case SAFETENSORS_BF16: *to = SODA_BF16; return true;
+    case SAFETENSORS_F16: *to = SODA_F16; return true;
+    default: return false;
+    }
+}
+
+/* "[2,3]" of any rank. */
+static char *dims_text(const safetensors_tensor *t, char *text, size_t size)
+{
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < t->rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "", (long long)t->dim[i]);
+    if (at < size) snprintf(text + at, size - at, "]");
+    return text;
+}
+
+static bool shape_is(const safetensors_tensor *t, const soda_shape *shape)
+{
+    return t->rank == shape->rank &&
+           memcmp(t->dim, shape->dim, (size_t)t->rank * sizeof *t->dim) == 0;
+}
+
+static soda_status source_find(soda_weight_source *source, const char *name,
+                               const soda_shape *expected, soda_weight *weight)
+{
+    tensor_source *from = (tensor_source *)source;
+    const safetensors_tensor *t = safetensors_find(from->set, name);
+    char want[128], found[256];
+    soda_dtype dtype;
+    if (!t)
+        return FAIL(SODA_ERR_INPUT, "%s: tensor %s is missing", safetensors_path(from->set), name);
+    if (!shape_is(t, expected))
+        return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected shape %s, found %s", t->file, name,
+                    shape_text(expected, want, sizeof want), dims_text(t, found, sizeof found));
+    if (!weight_dtype(t->dtype, &dtype))
+        return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected type F32, F16 or BF16, found %s",
+                    t->file, name, safetensors_dtype_name(t->dtype));
+    safetensors_mark_used(from->set, name);
+    *weight = (soda_weight){
+        .name = from->name[t - safetensors_at(from->set, 0)],
+        /* The type has no read-only data; the mapping has: a write is caught by the system. */
+        .source = {.dtype = dtype, .shape = *expected, .data = (void *)t->data},
+        .mapped = true,
+    };
+    return SODA_OK;
+}
+
+static bool source_has(soda_weight_source *source, const char *name)
+{
+    return safetensors_find(((const tensor_source *)source)->set, name) != NULL;
+}
+
+soda_status safetensors_source_create(soda_safetensors *set, const char *prefix,
+                                      soda_weight_source **source)
+{
+    const int count = safetensors_count(set);
+    const size_t prefix_bytes = strlen(prefix);
+    size_t bytes = (size_t)count * sizeof(char *);
+    for (int i = 0; i < count; i++)
+        bytes += prefix_bytes + strlen(safetensors_at(set, i)->name) + 1;
+
+    tensor_source *made = malloc(sizeof *made);
+    char **names = malloc(bytes + 1);
+    if (!made || !names) {
+        free(made);
+        free(names);
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory for %zu bytes of names",
+                    safetensors_path(set), bytes);
+    }
+    char *at = (char *)(names + count);
+    for (int i = 0; i < count; i++) {
+        names[i] = at;
+        at += sprintf(at, "%s%s", prefix, safetensors_at(set, i)->name) + 1;
+    }
+    *made = (tensor_source){
+        .source = {.find = source_find, .has = source_has}, .set = set, .name = names};
+    *source = &made->source;
+    return SODA_OK;
+}
+
+void safetensors_source_destroy(soda_weight_source *source)
+{
+    if (!source) return;
+    free(((tensor_source *)source)->name);
+    free(source);
+}
+
+/* Element i of a tensor whose type read_f32 accepts. memcpy: the data may not be aligned. */
+static float element(const safetensors_tensor *t, size_t i)
+{
+    const char *data = t->data;
+    union {
+        float f32;
+        double f64;
+        uint16_t half;
+        int64_t i64;
+        int32_t i32;
+    } v;
+    switch (t->dtype) {
+    case SAFETENSORS_F64: memcpy(&v.f64, data + 8 * i, 8); return (float)v.f64;
+    case SAFETENSORS_I64: memcpy(&v.i64, data + 8 * i, 8); return (float)v.i64;
+    case SAFETENSORS_I32: memcpy(&v.i32, data + 4 * i, 4); return (float)v.i32;
+    case SAFETENSORS_F16: memcpy(&v.half, data + 2 * i, 2); return f16_to_float(v.half);
+    case SAFETENSORS_BF16: memcpy(&v.half, data + 2 * i, 2); return bf16_to_float(v.half);
+    default: memcpy(&v.f32, data + 4 * i, 4); return v.f32;
+    }
+}
+
+soda_status safetensors_read_f32(const safetensors_tensor *tensor, float *values)
+{
+    size_t bytes;
+    switch (tensor->dtype) {
+    case SAFETENSORS_F64:
+    case SAFETENSORS_I64: bytes = 8; break;
+    case SAFETENSORS_F32:
+    case SAFETENSORS_I32: bytes = 4; break;
+    case SAFETENSORS_F16:
+    case SAFETENSORS_BF16: bytes = 2; break;
+    default:
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: tensor %s: expected type F64, F32, F16, BF16, I64 or I32, found %s",
+                    tensor->file, tensor->name, safetensors_dtype_name(tensor->dtype));
+    }
+    for (size_t i = 0; i < tensor->bytes / bytes; i++) values[i] = element(tensor, i);
+    return SODA_OK;
+}

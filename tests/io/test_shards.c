@@ -1,0 +1,122 @@
+/* Sharded sets: the index and its files must agree, and a folder's weights are found by stem. */
+#include "io/safetensors_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/safetensors.h"
+
+#define ENTRY(name) "\"" name "\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}"
+#define SHARD(name) "{" ENTRY(name) "}"
+
+static const char *text_file(const char *folder, const char *name, const char *text)
+{
+    return files_write(folder, name, text, strlen(text));
+}
+
+static const char index_text[] =
+    "{\"metadata\": {\"total_size\": 8}, \"weight_map\": {\"a\": \"m-1.safetensors\", \"b\": "
+    "\"m-2.safetensors\"}}";
+
+static void shards_make_one_set(void **state)
+{
+    soda_safetensors *set;
+    file_with(*state, "m-1.safetensors", SHARD("a"), 4);
+    file_with(*state, "m-2.safetensors", "{\"__metadata__\":{\"k\":\"v\"}," ENTRY("b") "}", 4);
+    CHECK_OK(safetensors_open(text_file(*state, "m.safetensors.index.json", index_text), &set));
+    assert_int_equal(safetensors_count(set), 2);
+    assert_non_null(strstr(safetensors_find(set, "a")->file, "/m-1.safetensors"));
+    assert_non_null(strstr(safetensors_find(set, "b")->file, "/m-2.safetensors"));
+    assert_string_equal(safetensors_metadata(set, "k"), "v");
+    assert_non_null(strstr(safetensors_path(set), "/m.safetensors.index.json"));
+    safetensors_close(set);
+}
+
+static void an_index_that_lies_is_refused(void **state)
+{
+    static const struct {
+        const char *index, *part;
+        soda_status status;
+    } cases[] = {
+        {"{}", "i.json: weight_map: expected a value", SODA_ERR_INPUT},
+        {"{\"weight_map\": []}", "weight_map: expected an object", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": 1}}", "weight_map.a: expected a string, found 1",
+         SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": null}}", "weight_map.a: expected a value", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"none\"}}", "/none: cannot open: No such file", SODA_ERR_IO},
+        {"{\"weight_map\": {\"a\": \"../x\"}}", "weight_map.a: expected the name of a file beside",
+         SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"..\"}}", "name of a file", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"/etc/passwd\"}}", "name of a file", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"\"}}", "name of a file", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"1\", \"b\": \"1\"}}",
+         "i.json: weight_map.b: expected in 1, found in no file", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"2\", \"b\": \"1\"}}", "weight_map.a: expected in 2, found in ",
+         SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"1\", \"c\": \"3\"}}", "tensor d is not in the weight_map of ",
+         SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"1\", \"again\": \"4\"}}",
+         "tensor a is in two files: ", SODA_ERR_INPUT},
+        {"{\"weight_map\": {\"a\": \"1\"", "i.json:1:", SODA_ERR_INPUT},
+    };
+    file_with(*state, "1", SHARD("a"), 4);
+    file_with(*state, "2", SHARD("b"), 4);
+    file_with(*state, "3",
+              "{" ENTRY("c") ",\"d\":{\"dtype\":\"U8\",\"shape\":[1],"
+                             "\"data_offsets\":[4,5]}}",
+              5);
+    file_with(*state, "4", SHARD("a"), 4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        soda_safetensors *set;
+        CHECK_FAILS(safetensors_open(text_file(*state, "i.json", cases[i].index), &set),
+                    cases[i].status);
+        check_message_has(cases[i].part);
+    }
+}
+
+static void expect_folder_opens(const char *folder, const char *file)
+{
+    soda_safetensors *set;
+    CHECK_OK(safetensors_open_folder(folder, "m", &set));
+    assert_string_equal(safetensors_path(set), files_path(folder, file));
+    safetensors_close(set);
+}
+
+/* From the least wanted spelling to the most wanted: each new file takes over. */
+static void a_folder_is_searched_in_order(void **state)
+{
+    soda_safetensors *set;
+    CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_INPUT);
+    check_message_has("expected m.safetensors, m.safetensors.index.json or their fp16 variant");
+    text_file(*state, "pytorch_model.bin", "");
+    CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_UNSUPPORTED);
+    check_message_has("found only pytorch_model.bin");
+    CHECK_FAILS(safetensors_open_folder(files_path(*state, "gone"), "m", &set), SODA_ERR_IO);
+    check_message_has("/gone: cannot open: No such file");
+
+    static const char *const names[] = {"m.fp16.safetensors.index.json",
+                                        "m.safetensors.index.fp16.json", "m.fp16.safetensors",
+                                        "m.safetensors.index.json", "m.safetensors"};
+    file_with(*state, "m-1.safetensors", SHARD("a"), 4);
+    file_with(*state, "m-2.safetensors", SHARD("b"), 4);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strstr(names[i], ".json"))
+            text_file(*state, names[i], index_text);
+        else
+            file_with(*state, names[i], SHARD("a"), 4);
+        expect_folder_opens(*state, names[i]);
+    }
+    /* A bad first choice is an error, not a reason to take the next. */
+    file_with(*state, "m.safetensors", SHARD("a"), 3);
+    CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_INPUT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(shards_make_one_set, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(an_index_that_lies_is_refused, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_folder_is_searched_in_order, files_setup, files_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
