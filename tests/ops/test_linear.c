@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
 
@@ -74,11 +75,69 @@ static void linear_gradients_match_finite_differences(void **state)
     }
 }
 
+/* One product per term: I of them in y, rows of them in dw. */
+static void cpu_linear_matches_ref(void **state)
+{
+    (void)state;
+    static const sizes cases[] = {
+        {0, 1, 1, 1},    {0, 3, 5, 7},     {2, 3, 17, 33},   {0, 77, 33, 65},
+        {0, 1, 320, 65}, {3, 43, 130, 71}, {0, 129, 64, 96}, {0, 257, 640, 48},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const sizes *z = &cases[i];
+        const op_bound bound = {.terms = (double)z->I + 1};
+        for (int t = 0; t < 4 * OP_TYPES; t++) {
+            const op_types *type = &op_type_list[t / 4];
+            const bool transposed = t & 1, bias = t & 2;
+            const soda_shape w = transposed ? SHAPE(z->I, z->O) : SHAPE(z->O, z->I);
+            char label[120];
+            op_case c = {.attr.linear.transposed = transposed};
+            case_input(&c, type->x, rows_of(z, z->I), 1);
+            case_either(&c, type, w, 1);
+            if (bias)
+                case_either(&c, type, SHAPE(z->O), 3);
+            else
+                case_absent(&c);
+            case_output(&c, type->x, rows_of(z, z->O));
+            snprintf(label, sizeof label, "case %zu, types %d%s%s", i, t / 4,
+                     transposed ? ", transposed" : "", bias ? ", bias" : "");
+            case_compare(&c, &cpu_linear, &ref_linear, &bound, label);
+            case_free(&c);
+        }
+    }
+}
+
+static void cpu_linear_grad_weight_matches_ref(void **state)
+{
+    (void)state;
+    static const sizes cases[] = {
+        {0, 1, 1, 1},   {0, 5, 3, 7},    {2, 3, 17, 33},   {0, 65, 77, 33},
+        {0, 1, 32, 65}, {3, 43, 65, 71}, {0, 129, 64, 96}, {0, 1025, 31, 48},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const sizes *z = &cases[i];
+        const op_bound bound = {.terms = (double)(z->rows * (z->lead ? z->lead : 1))};
+        for (int t = 0; t < 2; t++) {
+            const soda_dtype type = t ? SODA_BF16 : SODA_F32;
+            char label[80];
+            op_case c = {.inputs = 0};
+            case_input(&c, type, rows_of(z, z->O), 1);
+            case_input(&c, type, rows_of(z, z->I), 1);
+            case_output(&c, SODA_F32, SHAPE(z->O, z->I));
+            snprintf(label, sizeof label, "case %zu, %s", i, dtype_name(type));
+            case_compare(&c, &cpu_linear_grad_weight, &ref_linear_grad_weight, &bound, label);
+            case_free(&c);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_adds_products_and_bias),
         cmocka_unit_test(linear_gradients_match_finite_differences),
+        cmocka_unit_test(cpu_linear_matches_ref),
+        cmocka_unit_test(cpu_linear_grad_weight_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

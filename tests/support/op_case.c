@@ -100,13 +100,29 @@ void case_weight(op_case *c, soda_dtype dtype, soda_dtype exact, soda_shape shap
     c->inputs++;
 }
 
+void case_either(op_case *c, const op_types *type, soda_shape shape, double scale)
+{
+    if (type->frozen)
+        case_weight(c, type->w, type->x, shape, scale);
+    else
+        case_input(c, type->w, shape, scale);
+}
+
 void case_absent(op_case *c) { c->in[c->inputs++] = (soda_tensor){.data = NULL}; }
 
-void case_given(op_case *c, const soda_tensor *tensor)
+static void give(op_case *c, const soda_tensor *tensor, size_t offset)
 {
     soda_tensor *t = &c->in[c->inputs++];
-    *t = make(tensor->dtype, tensor->shape, 0);
+    *t = make(tensor->dtype, tensor->shape, offset);
     memcpy(t->data, tensor->data, tensor_bytes(t));
+}
+
+void case_given(op_case *c, const soda_tensor *tensor) { give(c, tensor, 0); }
+
+void case_given_weight(op_case *c, const soda_tensor *tensor)
+{
+    c->frozen |= 1u << c->inputs;
+    give(c, tensor, 1);
 }
 
 void case_output(op_case *c, soda_dtype dtype, soda_shape shape)

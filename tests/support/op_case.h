@@ -25,11 +25,14 @@ extern const op_types op_type_list[OP_TYPES];
 /* Appends an input of standard normals times `scale`, rounded to dtype; the seed is its index.
  * case_weight makes it a frozen weight, and `exact` a type that its values fit into as well: bf16
  * if the kernel computes in bf16, so that a copy rounded to bf16 is the weight itself.
- * case_absent leaves out an optional input. case_given appends a copy of `tensor`. */
+ * case_either appends a weight of type->w, frozen or not as type says. case_absent leaves out an
+ * optional input. case_given appends a copy of `tensor`, case_given_weight as a frozen weight. */
 void case_input(op_case *c, soda_dtype dtype, soda_shape shape, double scale);
 void case_weight(op_case *c, soda_dtype dtype, soda_dtype exact, soda_shape shape, double scale);
+void case_either(op_case *c, const op_types *type, soda_shape shape, double scale);
 void case_absent(op_case *c);
 void case_given(op_case *c, const soda_tensor *tensor);
+void case_given_weight(op_case *c, const soda_tensor *tensor);
 void case_output(op_case *c, soda_dtype dtype, soda_shape shape);
 void case_free(op_case *c);
 
