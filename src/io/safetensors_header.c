@@ -177,7 +177,7 @@ soda_status safetensors_header_read(const uint8_t *bytes, size_t size, const cha
 {
     soda_status s = SODA_OK;
     soda_json root = {0}, entry;
-    size_t length;
+    size_t length = 0;
     const char *name;
     json_t *value;
     *header = (safetensors_header){0};
