@@ -1,0 +1,60 @@
+/* attention in fp32 with AVX2 and FMA: 8 lanes, blocks of 16. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "backend/cpu/attention_internal.h"
+
+#define TARGET __attribute__((target("avx2,fma")))
+#define STEPS attention_f32_avx2
+enum { LANES = 8 };
+#define MAX_VECTORS 2
+
+typedef __m256 vec;
+
+TARGET static inline vec vec_set(float x) { return _mm256_set1_ps(x); }
+TARGET static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+TARGET static inline void vec_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
+TARGET static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+TARGET static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+TARGET static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+TARGET static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+
+/* 2^x = 2^n 2^f, n nearest to x; 0 from n = -127 down, no overflow guard: x is at most about 0.
+ * The polynomial is the minimax fit of 2^f on [-0.5,0.5] in relative error (Remez, degree 5):
+ * 7.5e-8. */
+TARGET static inline vec vec_exp2(vec x)
+{
+    x = _mm256_max_ps(vec_set(-127), x);
+    const vec n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const vec f = _mm256_sub_ps(x, n);
+    vec y = vec_set(0x1.5c08e6p-10f);
+    y = vec_fma(y, f, vec_set(0x1.3d0c54p-7f));
+    y = vec_fma(y, f, vec_set(0x1.c6b6e4p-5f));
+    y = vec_fma(y, f, vec_set(0x1.ebf918p-3f));
+    y = vec_fma(y, f, vec_set(0x1.62e428p-1f));
+    y = vec_fma(y, f, vec_set(0x1.000002p+0f));
+    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return vec_mul(y, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
+}
+
+TARGET static inline void vec_transpose(const float *src, int64_t src_row, float *dst,
+                                        int64_t dst_row)
+{
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 8; j++) dst[j * dst_row + i] = src[i * src_row + j];
+}
+
+#include "backend/cpu/attention_simd.h"
+
+static bool usable(soda_dtype dtype)
+{
+    return (dtype == SODA_F32 || dtype == SODA_BF16) && __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("fma");
+}
+
+const attention_path attention_avx2 = {.name = "avx2",
+                                       .usable = usable,
+                                       .steps = &attention_f32_avx2,
+                                       .forward = ATTENTION_F32_FORWARD,
+                                       .gradient = ATTENTION_F32_GRADIENT};
+#endif

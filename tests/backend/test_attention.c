@@ -1,0 +1,163 @@
+/* attention and its gradient on the CPU backend: every path that this machine can run, against the
+ * reference, over odd shapes. */
+#include "support/check.h"
+
+#include <math.h>
+#include <omp.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/attention_internal.h"
+#include "backend/cpu/kernels.h"
+#include "backend/ref/kernels.h"
+#include "support/op_case.h"
+
+typedef struct {
+    int64_t B, Tq, Tk, heads, d;
+    bool causal;
+    double scale; /* 0: 1/sqrt(d) */
+} sizes;
+
+/* Widths below, at and beyond a vector and a tile; runs that end inside a block; tq != tk. */
+static const sizes shapes[] = {
+    {1, 1, 1, 1, 1, false, 20},    {2, 77, 77, 3, 64, true, 0},   {1, 130, 77, 2, 40, false, 0},
+    {2, 33, 259, 1, 80, false, 0}, {1, 65, 131, 2, 17, false, 0}, {3, 19, 5, 2, 48, false, 0},
+    {1, 70, 64, 1, 160, false, 0}, {1, 35, 67, 1, 515, false, 0}, {1, 261, 261, 2, 16, true, 0},
+    {1, 7, 40, 2, 9, true, 0},     {1, 150, 33, 2, 32, true, 0},  {1, 37, 141, 2, 24, false, -0.3},
+    {1, 18, 20, 2, 8, false, 0},
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static void forward_case(op_case *c, const sizes *z, soda_dtype dtype)
+{
+    const int64_t C = z->heads * z->d;
+    const float scale = z->scale != 0 ? (float)z->scale : 1 / sqrtf((float)z->d);
+    c->attr.attention = (attention_attr){.heads = z->heads, .causal = z->causal, .scale = scale};
+    case_input(c, dtype, SHAPE(z->B, z->Tq, C), 1);
+    case_input(c, dtype, SHAPE(z->B, z->Tk, C), 1);
+    case_input(c, dtype, SHAPE(z->B, z->Tk, C), 1);
+    case_output(c, dtype, SHAPE(z->B, z->Tq, C));
+    case_output(c, SODA_F32, SHAPE(z->B, z->heads, z->Tq));
+}
+
+/* q, k, v, o, lse, do -> dq, dk, dv, of a forward case: o and lse are the reference's. */
+static void gradient_case(op_case *g, const sizes *z, soda_dtype dtype)
+{
+    op_case c = {.inputs = 0};
+    forward_case(&c, z, dtype);
+    case_run(&c, &ref_attention);
+    g->attr = c.attr;
+    for (int i = 0; i < 3; i++) case_given(g, &c.in[i]);
+    for (int i = 0; i < 2; i++) case_given(g, &c.out[i]);
+    case_input(g, dtype, c.in[0].shape, 1);
+    for (int i = 0; i < 3; i++) case_output(g, dtype, c.in[i].shape);
+    case_free(&c);
+}
+
+/* Calls `check` for every usable path, type and shape. */
+static void on_every_path(void (*check)(const attention_path *, soda_dtype, const sizes *,
+                                        const char *label))
+{
+    for (const attention_path *const *path = attention_paths(); *path; path++) {
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            const soda_dtype dtype = bf16 ? SODA_BF16 : SODA_F32;
+            if (!(*path)->usable(dtype)) continue;
+            attention_force(*path);
+            for (int i = 0; i < SHAPES; i++) {
+                char label[64];
+                snprintf(label, sizeof label, "%s, %s, shape %d", (*path)->name, dtype_name(dtype),
+                         i);
+                check(*path, dtype, &shapes[i], label);
+            }
+            attention_force(NULL);
+        }
+    }
+}
+
+/* o is a mean of values with weights p >= 0, sum 1. A logit sums d products and is off by about
+ * sqrt(d) roundings of its size, which is a few units: so is p relative to itself, then come exp2
+ * (2 roundings), tk terms of sum and mean: about 4 d + tk roundings in all. bf16 paths round p to
+ * bf16 (half of 2^-8 at most), and the mean keeps that: inner 1/2. lse carries the logits' error.
+ */
+static void check_forward(const attention_path *path, soda_dtype dtype, const sizes *z,
+                          const char *label)
+{
+    (void)path;
+    const double terms = (double)(4 * z->d + z->Tk);
+    const op_bound bound[2] = {{terms, 0.5}, {terms, 0.5}};
+    op_case c = {.inputs = 0};
+    forward_case(&c, z, dtype);
+    case_compare(&c, &cpu_attention, &ref_attention, bound, label);
+    case_free(&c);
+}
+
+static void forward_equals_reference(void **state)
+{
+    (void)state;
+    on_every_path(check_forward);
+}
+
+/* p again as above, and ds = p (dp - D), where dp and D sum d terms: 8 d roundings; a row of dq
+ * sums tk of them, dk and dv sum tq. bf16 paths round p and ds to bf16: inner 1 as ds has two. */
+static void check_gradient(const attention_path *path, soda_dtype dtype, const sizes *z,
+                           const char *label)
+{
+    (void)path;
+    const double terms = (double)(8 * z->d + z->Tk + z->Tq);
+    const op_bound bound[3] = {{terms, 1}, {terms, 1}, {terms, 1}};
+    op_case g = {.inputs = 0};
+    gradient_case(&g, z, dtype);
+    case_compare(&g, &cpu_attention_grad, &ref_attention_grad, bound, label);
+    case_free(&g);
+}
+
+static void gradient_equals_reference(void **state)
+{
+    (void)state;
+    on_every_path(check_gradient);
+}
+
+/* The same bits with one thread and with three, twice. The threads of a gradient with few heads
+ * change how many copies of dq are summed; with five heads there is one copy for either. */
+static void check_bits(const attention_path *path, soda_dtype dtype, const sizes *z,
+                       const char *label)
+{
+    (void)path;
+    if (z->heads * z->B < 3) return;
+    op_case g = {.inputs = 0};
+    gradient_case(&g, z, dtype);
+    const size_t bytes = tensor_bytes(&g.out[0]);
+    char *first = malloc(bytes);
+    assert_non_null(first);
+    const int threads[] = {3, 3, 1};
+    const int before = omp_get_max_threads();
+    for (int i = 0; i < 3; i++) {
+        omp_set_num_threads(threads[i]);
+        case_run(&g, &cpu_attention_grad);
+        if (i == 0)
+            memcpy(first, g.out[0].data, bytes);
+        else if (memcmp(first, g.out[0].data, bytes) != 0)
+            fail_msg("%s: bits differ", label);
+    }
+    omp_set_num_threads(before);
+    free(first);
+    case_free(&g);
+}
+
+static void bits_do_not_depend_on_threads(void **state)
+{
+    (void)state;
+    on_every_path(check_bits);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward_equals_reference),
+        cmocka_unit_test(gradient_equals_reference),
+        cmocka_unit_test(bits_do_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
