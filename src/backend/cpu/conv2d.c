@@ -1,5 +1,6 @@
 /* conv2d and the gradient of its input. The contract is channels-last on both sides; 1x1 kernels
- * are matrix products, everything else is oneDNN's direct convolution. */
+ * are matrix products, 3x3 kernels in fp32 go by Winograd's way where that is faster, everything
+ * else is oneDNN's direct convolution. */
 #include "backend/cpu/conv2d.h"
 
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/winograd.h"
 
 conv2d_form conv2d_form_of(const soda_call *call, bool grad_x)
 {
@@ -107,14 +109,19 @@ static void spread(const soda_tensor *from, const soda_tensor *to, int64_t step)
                        (const char *)from->data + (size_t)((n * h + i) * w + j) * pixel, pixel);
 }
 
+typedef enum { BY_PRODUCT, BY_WINOGRAD, BY_ONEDNN } method;
+
+static method method_of(const conv2d_form *f)
+{
+    if (pointwise(f)) return BY_PRODUCT;
+    return winograd_wins(f) ? BY_WINOGRAD : BY_ONEDNN;
+}
+
 static soda_status prepare_direct(soda_call *call, soda_weights *weights, const conv2d_form *f)
 {
     dnnl_data_type_t dtype;
     soda_dense *dense;
     void *packed;
-    size_t bytes;
-    const soda_tensor x = call->in[0];
-    call->in[0] = spread_input(call, f, &bytes);
     TRY(dense_dtype(f->dtype, &dtype));
     TRY(create_direct(call, f, dtype, &dense));
     const pack_axes axes = {.axis = {f->turned ? 1 : 0, f->turned ? 0 : 1, 2, 3},
@@ -124,19 +131,7 @@ static soda_status prepare_direct(soda_call *call, soda_weights *weights, const 
     TRY(dense_bind_input(dense, 0, DNNL_ARG_SRC, NULL));
     TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed));
     TRY(dense_bind_bias(call, weights));
-    TRY(dense_finish(call));
-    call->scratch_bytes += bytes;
-    call->in[0] = x;
-    return SODA_OK;
-}
-
-static soda_status run_direct(const soda_call *call, const conv2d_form *f)
-{
-    soda_call c = *call;
-    size_t bytes;
-    c.in[0] = spread_input(call, f, &bytes);
-    if (bytes) spread(&call->in[0], &c.in[0], f->spread);
-    return dense_run(&c);
+    return dense_finish(call);
 }
 
 static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
@@ -146,14 +141,36 @@ static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
         return FAIL(SODA_ERR_UNSUPPORTED, "the CPU backend takes frozen convolution kernels only");
     if (f.top < 0 || f.left < 0 || f.bottom < 0 || f.right < 0)
         return FAIL(SODA_ERR_UNSUPPORTED, "conv2d gradient: padding wider than the kernel");
-    if (pointwise(&f)) return linear_prepare(call, weights, f.turned);
-    return prepare_direct(call, weights, &f);
+    const soda_tensor x = call->in[0];
+    size_t bytes;
+    call->in[0] = spread_input(call, &f, &bytes);
+    switch (method_of(&f)) {
+    case BY_PRODUCT: TRY(linear_prepare(call, weights, f.turned)); break;
+    case BY_WINOGRAD: TRY(winograd_prepare(call, weights, &f)); break;
+    case BY_ONEDNN: TRY(prepare_direct(call, weights, &f)); break;
+    }
+    call->scratch_bytes += bytes;
+    call->in[0] = x;
+    return SODA_OK;
 }
 
 static soda_status run(const soda_call *call, bool grad_x)
 {
     const conv2d_form f = conv2d_form_of(call, grad_x);
-    return pointwise(&f) ? dense_run(call) : run_direct(call, &f);
+    soda_call c = *call;
+    size_t bytes;
+    c.in[0] = spread_input(call, &f, &bytes);
+    if (bytes) spread(&call->in[0], &c.in[0], f.spread);
+    return method_of(&f) == BY_WINOGRAD ? winograd_run(&c, &f) : dense_run(&c);
+}
+
+static void release(soda_call *call, bool grad_x)
+{
+    const conv2d_form f = conv2d_form_of(call, grad_x);
+    if (method_of(&f) == BY_WINOGRAD)
+        winograd_release(call);
+    else
+        dense_release(call);
 }
 
 static soda_status prepare_forward(soda_call *call, soda_weights *weights)
@@ -169,5 +186,8 @@ static soda_status prepare_grad_x(soda_call *call, soda_weights *weights)
 static soda_status run_forward(const soda_call *call) { return run(call, false); }
 static soda_status run_grad_x(const soda_call *call) { return run(call, true); }
 
-const soda_kernel cpu_conv2d = {prepare_forward, run_forward, dense_release};
-const soda_kernel cpu_conv2d_grad_x = {prepare_grad_x, run_grad_x, dense_release};
+static void release_forward(soda_call *call) { release(call, false); }
+static void release_grad_x(soda_call *call) { release(call, true); }
+
+const soda_kernel cpu_conv2d = {prepare_forward, run_forward, release_forward};
+const soda_kernel cpu_conv2d_grad_x = {prepare_grad_x, run_grad_x, release_grad_x};

@@ -7,9 +7,6 @@
 
 enum { TILE = 64 }; /* a tile of rows and columns stays in the first-level cache on both sides */
 
-/* Form of an fp32 vector; oneDNN's forms are hashes that no small number meets. */
-enum { FORM_VECTOR_F32 = 1 };
-
 /* `n` elements, from any address, as fp32. */
 static void load_row(const char *source, soda_dtype from, int64_t n, float *x)
 {
@@ -89,7 +86,7 @@ static void fill_tables(const dnnl_memory_desc_t *md, const pack_axes *axes,
 }
 
 /* A layout filled from other axes is another form. */
-static uint64_t form(const dnnl_memory_desc_t *md, const pack_axes *axes)
+static uint64_t form_of(const dnnl_memory_desc_t *md, const pack_axes *axes)
 {
     uint64_t h = onednn_form(md);
     for (int a = 0; a < md->ndims; a++)
@@ -108,25 +105,32 @@ static void drop_pages(const soda_weight *weight)
     if (first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only a hint */
 }
 
-soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
-                        const dnnl_memory_desc_t *md, void **data)
+soda_status pack_by_table(soda_weights *weights, const soda_weight *weight, uint64_t form,
+                          size_t bytes, const int64_t *row, const int64_t *column, soda_dtype to,
+                          void **data)
 {
     const soda_tensor *source = &weight->source;
     const int64_t rows = source->shape.dim[0], columns = shape_count(&source->shape) / rows;
-    const size_t bytes = dnnl_memory_desc_get_size(md);
+    bool fresh;
+    TRY(weights_get(weights, weight->name, form, bytes, data, &fresh));
+    if (!fresh) return SODA_OK;
+    if (bytes != (size_t)(rows * columns) * dtype_bytes(to)) memset(*data, 0, bytes);
+    pack_table(source->data, source->dtype, rows, columns, row, column, *data, to);
+    drop_pages(weight);
+    return SODA_OK;
+}
+
+soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
+                        const dnnl_memory_desc_t *md, void **data)
+{
+    const soda_shape *shape = &weight->source.shape;
+    const int64_t rows = shape->dim[0], columns = shape_count(shape) / rows;
     int64_t *row = malloc((size_t)(rows + columns) * sizeof *row);
     if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
-    bool fresh;
-    soda_status s = SODA_OK;
-    TRY_TO(done, weights_get(weights, weight->name, form(md, axes), bytes, data, &fresh));
-    if (!fresh) goto done;
-    fill_tables(md, axes, &source->shape, row, row + rows, columns);
-    if (bytes != (size_t)(rows * columns) * dnnl_data_type_size(md->data_type))
-        memset(*data, 0, bytes);
-    pack_table(source->data, source->dtype, rows, columns, row, row + rows, *data,
-               md->data_type == dnnl_f32 ? SODA_F32 : SODA_BF16);
-    drop_pages(weight);
-done:
+    fill_tables(md, axes, shape, row, row + rows, columns);
+    const soda_status s =
+        pack_by_table(weights, weight, form_of(md, axes), dnnl_memory_desc_get_size(md), row,
+                      row + rows, md->data_type == dnnl_f32 ? SODA_F32 : SODA_BF16, data);
     free(row);
     return s;
 }
@@ -136,7 +140,7 @@ soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float 
     const int64_t n = shape_count(&weight->source.shape);
     void *memory;
     bool fresh;
-    TRY(weights_get(weights, weight->name, FORM_VECTOR_F32, (size_t)n * sizeof(float), &memory,
+    TRY(weights_get(weights, weight->name, PACK_VECTOR, (size_t)n * sizeof(float), &memory,
                     &fresh));
     *data = memory;
     const char *from = weight->source.data;

@@ -23,6 +23,15 @@ soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const 
 /* The store's fp32 copy of a frozen vector. */
 soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float **data);
 
+/* Forms of weights with a layout of our own; oneDNN's forms are hashes that no small number meets.
+ */
+enum { PACK_VECTOR = 1, PACK_WINOGRAD };
+
+/* The store's copy of `weight` in `form`: its first axis is the row, the others are the column. */
+soda_status pack_by_table(soda_weights *weights, const soda_weight *weight, uint64_t form,
+                          size_t bytes, const int64_t *row, const int64_t *column, soda_dtype to,
+                          void **data);
+
 /* Writes source [rows, columns], of type F32, BF16 or F16, maybe unaligned, to dst of type F32 or
  * BF16 by the tables. */
 void pack_table(const void *source, soda_dtype from, int64_t rows, int64_t columns,
