@@ -12,10 +12,11 @@ Per family F, all seeded:
     vae.decode.I.{latents,image}   vae.encode.I.{pixels,mean,logvar}
     text_encoder[_2].I.{input_ids,last_hidden_state,penultimate,pooled,[text_embeds]}
     and beside each output X: X.bf16_error [1], the relative L2 distance of PyTorch's bf16 from
-    its fp32; the tests allow 1.5 times that
+    its fp32, over inputs near the stored ones; the tests allow 1.5 times that
   F-pipelines.safetensors     25 steps at guidance 7.5 of each sampler S, from the same start
     latents [2,4,h,w] unit normal, before init_noise_sigma; S.latents before the VAE, in the
-    scale of the U-Net; S.picture u8 [2,H,W,3]. Prompts and so on are in the metadata.
+    scale of the U-Net; S.picture u8 [2,H,W,3]. Metadata "call" is JSON with prompts, negative,
+    steps, guidance.
 """
 
 import json
@@ -233,7 +234,7 @@ def component_cases(family):
     g = torch.Generator().manual_seed(family["seed"] + 50)
     randn = lambda *shape: torch.randn(shape, generator=g)
     unet = family["unet"]
-    sizes = [(2, 8, 12, TOKENS), (1, 7, 9, 5), (3, 5, 6, 11)]
+    sizes = [(2, 8, 12, TOKENS), (1, 7, 9, 5), (3, 6, 11, 11)]
     for i, (n, h, w, t) in enumerate(sizes):
         case = {"sample": randn(n, 4, h, w), "timestep": torch.tensor([981.0, 1.0, 333.25])[:n],
                 "encoder_hidden_states": randn(n, t, unet["cross_attention_dim"])}
@@ -290,18 +291,34 @@ def distance(a, b):
     return float((a.double() - b.double()).norm() / b.double().norm())
 
 
+@torch.no_grad()
+def bf16_errors(name, case, exact, half):
+    """What bf16 costs PyTorch: root mean square over 16 inputs near by, as one draw is luck."""
+    g = torch.Generator().manual_seed(7)
+    errors = {}
+    for _ in range(16):
+        near = {k: v + 0.01 * torch.randn(v.shape, generator=g)
+                if v.is_floating_point() and k not in ("timestep", "time_ids") else v
+                for k, v in case.items()}
+        want, rough = (run_component(name, near, m) for m in (exact, half))
+        for key in want:
+            errors.setdefault(key, []).append(distance(rough[key], want[key]))
+    return {k: float(torch.tensor(e).square().mean().sqrt()) for k, e in errors.items()}
+
+
 def make_components(name, folder, family):
     exact, half, double = (load(folder, family, t)
                            for t in (torch.float32, torch.bfloat16, torch.float64))
     tensors = {}
     for case_name, case in component_cases(family):
-        want, rough = (run_component(case_name, case, m) for m in (exact, half))
+        want = run_component(case_name, case, exact)
+        errors = bf16_errors(case_name, case, exact, half)
         wide = run_component(case_name, case, double)
         for key, value in case.items():
             value = value.to(torch.int32) if key == "input_ids" else value
             tensors[f"{case_name}.{key}"] = value.contiguous()
         for key, value in want.items():
-            error = distance(rough[key], value)
+            error = errors[key]
             tensors[f"{case_name}.{key}"] = value.float().contiguous()
             tensors[f"{case_name}.{key}.bf16_error"] = torch.tensor([error])
             print(f"{name} {case_name}.{key} rms {value.square().mean().sqrt():.3f} "
@@ -350,9 +367,9 @@ def make_pipelines(name, folder, family):
         print(f"{name} {sampler}: rms {final.square().mean().sqrt():.3f} fp32 error "
               f"{distance(final, wide):.1e} picture off by {(exact - wide_picture).abs().max():.1e}"
               f" unsaturated {inside:.2f}")
-    save_file(tensors, HERE / f"{name}-pipelines.safetensors", metadata={
-        "prompts": "\n".join(PROMPTS), "negative": "" if family["xl"] else NEGATIVE,
-        "steps": "25", "guidance": "7.5"})
+    call = {"prompts": PROMPTS, "negative": None if family["xl"] else NEGATIVE, "steps": 25,
+            "guidance": 7.5}
+    save_file(tensors, HERE / f"{name}-pipelines.safetensors", metadata={"call": json.dumps(call)})
 
 
 def main():
