@@ -1,0 +1,209 @@
+#include "model/folder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "model/clip.h"
+#include "model/unet.h"
+#include "model/vae.h"
+
+enum { PATH_SIZE = 4096 };
+
+const char *folder_component_name(folder_component component)
+{
+    static const char *const names[] = {"unet", "vae", "text_encoder", "text_encoder_2"};
+    return names[component];
+}
+
+soda_status folder_path(const soda_folder *folder, const char *part, const char *file, char *path,
+                        size_t size)
+{
+    const int used = snprintf(path, size, "%s/%s/%s", folder->root, part, file);
+    if (used >= 0 && (size_t)used < size) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s: the path is too long", folder->root);
+}
+
+/* Entry KEY is ["library", "Class"]: the class, which must be `wanted` or `also` (NULL: none). */
+static soda_status read_class(const soda_json *index, const char *key, const char *wanted,
+                              const char *also, const char **found)
+{
+    const char *entry[2];
+    int count = 0;
+    TRY(soda_json_require(index, key));
+    TRY(soda_json_strings(index, key, entry, 2, &count));
+    if (count == 2 && (!wanted || !strcmp(entry[1], wanted) || (also && !strcmp(entry[1], also)))) {
+        *found = entry[1];
+        return SODA_OK;
+    }
+    char expected[160];
+    snprintf(expected, sizeof expected, "a library and %s%s%s", wanted ? wanted : "a class",
+             also ? " or " : "", also ? also : "");
+    return soda_json_refuse(index, key, expected);
+}
+
+/* safety_checker, feature_extractor and image_encoder change no picture: they are not looked at. */
+static soda_status read_index(const soda_json *index, soda_folder *f)
+{
+    static const char plain[] = "CLIPTextModel", projected[] = "CLIPTextModelWithProjection";
+    const char *name;
+    TRY(soda_json_require(index, "_class_name"));
+    TRY(soda_json_string(index, "_class_name", NULL, &name));
+    f->xl = !strcmp(name, "StableDiffusionXLPipeline");
+    if (!f->xl && strcmp(name, "StableDiffusionPipeline") != 0)
+        return soda_json_refuse(index, "_class_name",
+                                "\"StableDiffusionPipeline\" or \"StableDiffusionXLPipeline\"");
+    TRY(read_class(index, "unet", "UNet2DConditionModel", NULL, &name));
+    TRY(read_class(index, "vae", "AutoencoderKL", NULL, &name));
+    TRY(read_class(index, "tokenizer", "CLIPTokenizer", "CLIPTokenizerFast", &name));
+    TRY(read_class(index, "text_encoder", plain, f->xl ? projected : NULL, &name));
+    f->text_projection[0] = !strcmp(name, projected);
+    f->texts = f->xl ? 2 : 1;
+    if (f->xl) {
+        TRY(read_class(index, "tokenizer_2", "CLIPTokenizer", "CLIPTokenizerFast", &name));
+        TRY(read_class(index, "text_encoder_2", projected, NULL, &name));
+        f->text_projection[1] = true;
+        TRY(soda_json_bool(index, "force_zeros_for_empty_prompt", true, &f->zero_empty_negative));
+    }
+    TRY(read_class(index, "scheduler", NULL, NULL, &name));
+    snprintf(f->scheduler, sizeof f->scheduler, "%s", name);
+    return SODA_OK;
+}
+
+static soda_status read_configs(soda_folder *f)
+{
+    char path[PATH_SIZE];
+    TRY(folder_path(f, "unet", "config.json", path, sizeof path));
+    TRY(config_read_unet(path, &f->unet));
+    TRY(folder_path(f, "vae", "config.json", path, sizeof path));
+    TRY(config_read_vae(path, &f->vae));
+    for (int i = 0; i < f->texts; i++) {
+        const char *part = folder_component_name(FOLDER_TEXT_ENCODER + i);
+        TRY(folder_path(f, part, "config.json", path, sizeof path));
+        TRY(config_read_clip(path, &f->text[i]));
+    }
+    return SODA_OK;
+}
+
+static soda_status want(const soda_folder *f, const char *key, int64_t found, int64_t wanted,
+                        const char *why)
+{
+    if (found == wanted) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s/unet/config.json: %s: expected %lld (%s), found %lld", f->root,
+                key, (long long)wanted, why, (long long)found);
+}
+
+/* What the pipelines rely on when they hand one component's result to the next. */
+static soda_status check_fit(const soda_folder *f)
+{
+    const soda_unet_config *u = &f->unet;
+    const int64_t latent = f->vae.latent_channels;
+    TRY(want(f, "in_channels", u->in_channels, latent, "latent_channels of vae"));
+    TRY(want(f, "out_channels", u->out_channels, latent, "latent_channels of vae"));
+    if (u->text_time != f->xl)
+        return FAIL(SODA_ERR_INPUT, "%s/unet/config.json: addition_embed_type: expected %s in %s",
+                    f->root, f->xl ? "\"text_time\"" : "null",
+                    f->xl ? "a StableDiffusionXLPipeline" : "a StableDiffusionPipeline");
+    if (!f->xl)
+        return want(f, "cross_attention_dim", u->context, f->text[0].width,
+                    "hidden_size of text_encoder");
+    TRY(want(f, "cross_attention_dim", u->context, f->text[0].width + f->text[1].width,
+             "hidden_size of both text encoders"));
+    return want(f, "projection_class_embeddings_input_dim",
+                u->text_embeds + UNET_TIME_IDS * u->time_id_width,
+                f->text[1].projection + UNET_TIME_IDS * u->time_id_width,
+                "projection_dim of text_encoder_2 and 6 addition_time_embed_dim");
+}
+
+soda_status folder_open(const char *path, soda_folder **folder)
+{
+    soda_status s = SODA_OK;
+    soda_json index = {0};
+    char file[PATH_SIZE];
+    soda_folder *f = calloc(1, sizeof *f);
+    *folder = NULL;
+    if (f) f->root = strdup(path);
+    if (!f || !f->root) {
+        s = FAIL(SODA_ERR_MEMORY, "%s: no memory to open it", path);
+        goto done;
+    }
+    if (snprintf(file, sizeof file, "%s/model_index.json", path) >= (int)sizeof file) {
+        s = FAIL(SODA_ERR_INPUT, "%s: the path is too long", path);
+        goto done;
+    }
+    TRY_TO(done, soda_json_load(file, &index));
+    TRY_TO(done, read_index(&index, f));
+    TRY_TO(done, read_configs(f));
+    TRY_TO(done, check_fit(f));
+    *folder = f;
+    f = NULL;
+done:
+    soda_json_free(&index);
+    folder_close(f);
+    return s;
+}
+
+void folder_close(soda_folder *folder)
+{
+    if (!folder) return;
+    free(folder->root);
+    free(folder);
+}
+
+/* Builds every graph of the component once, at the smallest size: this asks for every weight. */
+static soda_status ask_for_all(const soda_folder *f, folder_component component,
+                               soda_weight_source *source, soda_graph *graph)
+{
+    soda_builder b = {.graph = graph, .source = source};
+    const int64_t factor = config_vae_factor(&f->vae);
+    const int text = component == FOLDER_TEXT_ENCODER_2;
+    unsigned outputs = CLIP_LAST | CLIP_PENULTIMATE;
+    switch (component) {
+    case FOLDER_UNET:
+        unet_build(&b, &f->unet, (unet_size){.batch = 1, .h = 1, .w = 1, .tokens = 1});
+        return graph_status(graph);
+    case FOLDER_VAE:
+        TRY(vae_build_encoder(&b, &f->vae, 1, factor, factor));
+        return vae_build_decoder(&b, &f->vae, 1, 1, 1);
+    default:
+        if (f->text_projection[text]) outputs |= CLIP_TEXT_EMBEDS;
+        return clip_build(&b, &f->text[text], 1, 1, outputs);
+    }
+}
+
+soda_status folder_weights_open(const soda_folder *f, folder_component component,
+                                folder_weights *weights)
+{
+    const char *name = folder_component_name(component);
+    const bool is_text = component == FOLDER_TEXT_ENCODER || component == FOLDER_TEXT_ENCODER_2;
+    soda_status s = SODA_OK;
+    soda_graph *graph = NULL;
+    char path[PATH_SIZE], prefix[32], unused[512];
+    *weights = (folder_weights){0};
+    TRY(folder_path(f, name, "", path, sizeof path));
+    path[strlen(path) - 1] = '\0'; /* the slash before the absent file name */
+    TRY_TO(done, safetensors_open_folder(path, is_text ? "model" : "diffusion_pytorch_model",
+                                         &weights->set));
+    snprintf(prefix, sizeof prefix, "%s.", name);
+    TRY_TO(done, safetensors_source_create(weights->set, prefix, &weights->source));
+    TRY_TO(done, graph_create(SODA_F32, &graph));
+    TRY_TO(done, ask_for_all(f, component, weights->source, graph));
+    /* 0, 1, 2, ...: a constant that transformers before 4.31 wrote */
+    safetensors_mark_used(weights->set, "text_model.embeddings.position_ids");
+    safetensors_mark_used(weights->set, "embeddings.position_ids");
+    if (safetensors_unused(weights->set, unused, sizeof unused) > 0)
+        log_warning("%s: tensors that the configuration does not ask for: %s",
+                    safetensors_path(weights->set), unused);
+done:
+    graph_destroy(graph);
+    if (s != SODA_OK) folder_weights_close(weights);
+    return s;
+}
+
+void folder_weights_close(folder_weights *weights)
+{
+    safetensors_source_destroy(weights->source);
+    safetensors_close(weights->set);
+    *weights = (folder_weights){0};
+}
