@@ -160,6 +160,34 @@ static soda_status read_kernel(const soda_json *json, const char *key, int64_t *
     return *size % 2 ? SODA_OK : soda_json_refuse(json, key, "an odd number");
 }
 
+/* Whether diffusers before 0.9 wrote the file. */
+static soda_status is_older_than_0_9(const soda_json *json, bool *older)
+{
+    const char *version;
+    int major = 0, minor = 0;
+    TRY(soda_json_string(json, "_diffusers_version", "", &version));
+    *older = sscanf(version, "%d.%d", &major, &minor) == 2 && major == 0 && minor < 9;
+    return SODA_OK;
+}
+
+/* The first SD 1.x files say 32 where 64 is meant: StableDiffusionPipeline corrects that, so must
+ * we. */
+static soda_status read_sample_size(const soda_json *json, soda_unet_config *c)
+{
+    int64_t size[2] = {0, 0};
+    int sizes = 0;
+    bool older;
+    TRY(soda_json_ints(json, "sample_size", size, 2, &sizes));
+    if (sizes == 1) size[1] = size[0];
+    if (sizes && (size[0] < 1 || size[0] > MOST_SAMPLE || size[1] < 1 || size[1] > MOST_SAMPLE))
+        return soda_json_refuse(json, "sample_size", "a size from 1 to 16384");
+    TRY(is_older_than_0_9(json, &older));
+    const bool wrong = older && sizes == 1 && !soda_json_is_list(json, "sample_size");
+    c->sample_h = wrong && size[0] < 64 ? 64 : size[0];
+    c->sample_w = wrong && size[1] < 64 ? 64 : size[1];
+    return SODA_OK;
+}
+
 soda_status config_unet(const soda_json *json, soda_unet_config *c)
 {
     *c = (soda_unet_config){0};
@@ -177,15 +205,7 @@ soda_status config_unet(const soda_json *json, soda_unet_config *c)
     TRY(read_kernel(json, "conv_out_kernel", &c->kernel_out));
     TRY(soda_json_bool(json, "use_linear_projection", false, &c->linear_projection));
 
-    int64_t size[2] = {0, 0};
-    int sizes = 0;
-    TRY(soda_json_ints(json, "sample_size", size, 2, &sizes));
-    if (sizes == 1) size[1] = size[0];
-    if (sizes && (size[0] < 1 || size[0] > MOST_SAMPLE || size[1] < 1 || size[1] > MOST_SAMPLE))
-        return soda_json_refuse(json, "sample_size", "a size from 1 to 16384");
-    c->sample_h = size[0];
-    c->sample_w = size[1];
-    return SODA_OK;
+    return read_sample_size(json, c);
 }
 
 soda_status config_vae(const soda_json *json, soda_vae_config *c)
