@@ -176,7 +176,7 @@ static soda_status read_sample_size(const soda_json *json, soda_unet_config *c)
 {
     int64_t size[2] = {0, 0};
     int sizes = 0;
-    bool older;
+    bool older = false;
     TRY(soda_json_ints(json, "sample_size", size, 2, &sizes));
     if (sizes == 1) size[1] = size[0];
     if (sizes && (size[0] < 1 || size[0] > MOST_SAMPLE || size[1] < 1 || size[1] > MOST_SAMPLE))
