@@ -32,11 +32,33 @@ static void watch_memory(void)
     no_memory = false;
 }
 
+/* Python's json writes infinities, and diffusers does (lambda_min_clipped): a copy of the text that
+ * has a number as long as the word in its place, NULL if the word does not occur. */
+static char *without_infinity(const char *text, size_t bytes)
+{
+    static const char word[] = "Infinity", number[] = "1.7e308 ";
+    const size_t length = strlen(word);
+    bool in_string = false;
+    if (!memmem(text, bytes, word, length)) return NULL;
+    char *copy = allocate(bytes);
+    if (!copy) return NULL;
+    memcpy(copy, text, bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '"') in_string = !in_string;
+        if (text[i] == '\\' && in_string) i++;
+        if (!in_string && bytes - i >= length && memcmp(text + i, word, length) == 0)
+            memcpy(copy + i, number, length);
+    }
+    return copy;
+}
+
 soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json)
 {
     json_error_t error = {.text = ""};
     watch_memory();
-    json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    char *finite = without_infinity(text, bytes);
+    json_t *root = json_loadb(finite ? finite : text, bytes, JSON_REJECT_DUPLICATES, &error);
+    free(finite);
     if (no_memory) {
         json_decref(root); /* a string may have lost its end */
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);

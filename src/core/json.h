@@ -21,7 +21,8 @@ typedef struct {
  * column; SODA_ERR_IO says why the file cannot be read. */
 soda_status soda_json_load(const char *path, soda_json *json);
 
-/* The same from `bytes` of memory that messages call `file`. */
+/* The same from `bytes` of memory that messages call `file`. Infinity and -Infinity, which Python
+ * writes, are read as 1.7e308 and -1.7e308. */
 soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json);
 
 /* Frees what load or parse returned; every object and string taken from it ends. */

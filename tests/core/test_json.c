@@ -159,6 +159,25 @@ static void broken_text_is_refused_with_its_place(void **state)
     }
 }
 
+/* As diffusers writes lambda_min_clipped; a string that says so is left alone. */
+static void infinities_are_read_as_huge_numbers(void **state)
+{
+    (void)state;
+    const char text[] = "{\"a\": -Infinity, \"b\": [Infinity], \"c\": \"-Infinity \\\" Infinity\"}";
+    soda_json json;
+    double a, b;
+    const char *c;
+    int count;
+    CHECK_OK(soda_json_parse(text, strlen(text), "t.json", &json));
+    CHECK_OK(soda_json_double(&json, "a", 0, &a));
+    CHECK_OK(soda_json_doubles(&json, "b", &b, 1, &count));
+    CHECK_OK(soda_json_string(&json, "c", NULL, &c));
+    assert_true(a == -1.7e308 && b == 1.7e308);
+    assert_string_equal(c, "-Infinity \" Infinity");
+    soda_json_free(&json);
+    CHECK_FAILS(soda_json_parse("{\"a\": Infinite}", 15, "t.json", &json), SODA_ERR_INPUT);
+}
+
 static void nesting_without_end_is_refused(void **state)
 {
     (void)state;
@@ -197,6 +216,7 @@ int main(void)
         cmocka_unit_test(wrong_types_are_named),
         cmocka_unit_test(a_long_value_is_not_shown),
         cmocka_unit_test(broken_text_is_refused_with_its_place),
+        cmocka_unit_test(infinities_are_read_as_huge_numbers),
         cmocka_unit_test(nesting_without_end_is_refused),
         cmocka_unit_test_setup_teardown(files_are_read_or_named, files_setup, files_teardown),
     };
