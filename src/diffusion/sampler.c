@@ -1,0 +1,115 @@
+#include "diffusion/sampler.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/sampler_internal.h"
+
+static const sampler_class *const classes[] = {&sampler_ddim, &sampler_euler, &sampler_dpmpp_2m,
+                                               &sampler_pndm};
+enum { CLASSES = sizeof classes / sizeof *classes };
+
+/* The class called `name`, or the one of the file if there is no name. */
+static soda_status choose_class(const soda_json *config, const char *name,
+                                const sampler_class **kind)
+{
+    const char *class_name;
+    char list[160] = "";
+    if (!name) {
+        TRY(soda_json_require(config, "_class_name"));
+        TRY(soda_json_string(config, "_class_name", "", &class_name));
+    }
+    for (int i = 0; i < CLASSES; i++) {
+        const char *own = name ? classes[i]->name : classes[i]->class_name;
+        if (strcmp(own, name ? name : class_name) == 0) {
+            *kind = classes[i];
+            return SODA_OK;
+        }
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", own);
+    }
+    if (name) return FAIL(SODA_ERR_USAGE, "scheduler: expected one of %s, found %s", list, name);
+    return FAIL(SODA_ERR_UNSUPPORTED, "%s: _class_name: expected one of %s, found %s", config->file,
+                list, class_name);
+}
+
+/* What all classes read; then the class plans its calls. */
+static soda_status plan(soda_sampler *sampler, const soda_json *config)
+{
+    static const char *const spacings[] = {"leading", "linspace", "trailing"};
+    int spacing;
+    int64_t offset;
+    TRY(schedule_create(config, &sampler->schedule));
+    const int train_steps = sampler->schedule.train_steps;
+    if (sampler->steps < 1 || sampler->steps > train_steps)
+        return FAIL(SODA_ERR_USAGE, "steps: expected 1 to %d, found %d", train_steps,
+                    sampler->steps);
+    TRY(schedule_choose(config, "timestep_spacing", spacings, 3, (int)sampler->kind->spacing,
+                        &spacing));
+    TRY(soda_json_int(config, "steps_offset", 0, &offset));
+    if (offset < 0 || offset >= train_steps)
+        return soda_json_refuse(config, "steps_offset", "0 or more, below num_train_timesteps");
+    sampler->spacing = (sampler_spacing)spacing;
+    sampler->offset = (int)offset;
+    return sampler->kind->plan(sampler, config);
+}
+
+soda_status sampler_create(const soda_json *config, const char *name, int steps, int64_t n,
+                           soda_sampler **sampler)
+{
+    soda_status s = SODA_OK;
+    soda_sampler *new = calloc(1, sizeof *new);
+    if (!new) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", config->file);
+    new->steps = steps;
+    new->n = n;
+    new->init_sigma = 1;
+    TRY_TO(fail, choose_class(config, name, &new->kind));
+    TRY_TO(fail, plan(new, config));
+    if (new->kind->history > 0) {
+        new->history = calloc((size_t) new->kind->history *(size_t)n, sizeof *new->history);
+        if (!new->history) {
+            s = FAIL(SODA_ERR_MEMORY, "out of memory for %d samples", new->kind->history);
+            goto fail;
+        }
+    }
+    *sampler = new;
+    return SODA_OK;
+fail:
+    sampler_destroy(new);
+    return s;
+}
+
+void sampler_destroy(soda_sampler *sampler)
+{
+    if (!sampler) return;
+    schedule_destroy(&sampler->schedule);
+    free(sampler->timestep);
+    free(sampler->sigma);
+    free(sampler->history);
+    free(sampler);
+}
+
+int sampler_calls(const soda_sampler *sampler) { return sampler->calls; }
+
+float sampler_input_scale(const soda_sampler *sampler, int i)
+{
+    if (sampler->kind != &sampler_euler) return 1;
+    const double sigma = (double)sampler->sigma[i];
+    return (float)(1 / sqrt(sigma * sigma + 1));
+}
+
+float sampler_timestep(const soda_sampler *sampler, int i) { return (float)sampler->timestep[i]; }
+
+float sampler_init_sigma(const soda_sampler *sampler) { return sampler->init_sigma; }
+
+soda_status sampler_step(soda_sampler *sampler, int i, const float *output, float *sample)
+{
+    if (i != 0 && (i != sampler->next || i >= sampler->calls))
+        return FAIL(SODA_ERR_INTERNAL, "expected call %d of %d, found %d", sampler->next,
+                    sampler->calls, i);
+    sampler->kind->step(sampler, i, output, sample);
+    sampler->next = i + 1;
+    return SODA_OK;
+}

@@ -1,0 +1,80 @@
+/* sampler_internal.h: what the four samplers share. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "diffusion/sampler.h"
+#include "diffusion/schedule.h"
+
+typedef enum { SPACE_LEADING, SPACE_LINSPACE, SPACE_TRAILING } sampler_spacing;
+
+typedef struct {
+    const char *name;       /* as on the command line */
+    const char *class_name; /* as in _class_name */
+    sampler_spacing spacing;
+    /* Reads the keys of the class, then sets calls, timestep and what the step needs. */
+    soda_status (*plan)(soda_sampler *sampler, const soda_json *config);
+    void (*step)(soda_sampler *sampler, int i, const float *output, float *sample);
+    int history; /* samples kept between calls */
+} sampler_class;
+
+extern const sampler_class sampler_ddim, sampler_euler, sampler_dpmpp_2m, sampler_pndm;
+
+struct soda_sampler {
+    const sampler_class *kind;
+    soda_schedule schedule;
+    sampler_spacing spacing;
+    int offset;       /* steps_offset */
+    int steps, calls; /* asked for; calls of the model */
+    int next;         /* the call that sampler_step expects */
+    int64_t n;
+    double *timestep; /* [calls] */
+    float *sigma;     /* [calls + 1] Euler and DPM++: sqrt((1 - a) / a), the last one is the goal */
+    float init_sigma;
+    float *history; /* [kind->history, n] */
+    union {
+        struct {
+            bool clip;
+            double clip_range;
+            double final_alpha; /* a before timestep 0 */
+        } ddim;
+        struct {
+            int order;
+            bool heun, lower_order_final, euler_at_final, ends_at_zero;
+        } dpmpp;
+        struct {
+            bool skip_prk;
+            int prk_calls; /* 12, or 0 */
+            double final_alpha;
+            int kept; /* model outputs in the history */
+        } pndm;
+    };
+};
+
+/* ---- sampler_plan.c ---- */
+
+/* Allocates room for `calls` timesteps and, if asked, one more sigmas. */
+soda_status sampler_allocate(soda_sampler *sampler, int calls, bool with_sigma);
+
+/* `points` timesteps below `last`, falling, as numpy computes them; returns how many there are. For
+ * trailing, `points` - 1 or fewer if they would fall below 0.
+ * step     distance of neighbours where the spacing is trailing
+ * rounded  to integers (half to even)
+ * values   out [points + 1] */
+int sampler_space(const soda_sampler *sampler, int points, int last, double step, bool rounded,
+                  double *values);
+
+/* sigma[i] at timestep[i] (linear between integers), sigma[calls] by final_sigmas_type; timesteps
+ * and sigmas are replaced if use_karras_sigmas. Refuses the other ways to choose sigmas. */
+soda_status sampler_plan_sigmas(soda_sampler *sampler, const soda_json *config, bool is_dpmpp,
+                                bool *ends_at_zero);
+
+/* SODA_ERR_UNSUPPORTED if a key is true, or is neither absent nor null. */
+soda_status sampler_refuse_true(const soda_json *config, const char *key);
+soda_status sampler_refuse_set(const soda_json *config, const char *key);
+
+/* SODA_ERR_USAGE if a timestep lies outside the schedule. */
+soda_status sampler_check_timesteps(const soda_sampler *sampler);
+
+/* a_t in fp64, final_alpha for t < 0. */
+double sampler_alpha(const soda_sampler *sampler, double t, double final_alpha);

@@ -1,0 +1,45 @@
+/* schedule.h: how much noise a timestep means. As PyTorch and diffusers 0.42 compute it.
+ *
+ * A training image x0 at timestep t is  x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise,  where a_t is the
+ * product of (1 - beta) up to t.                    Ho, Jain & Abbeel, arXiv:2006.11239 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/json.h"
+#include "core/status.h"
+
+/* What the model was trained to answer: the noise, v = sqrt(a) noise - sqrt(1 - a) x0 (Salimans &
+ * Ho, arXiv:2202.00512), or x0. */
+typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_SAMPLE } soda_prediction;
+
+typedef struct {
+    int train_steps;       /* num_train_timesteps: timesteps are 0 to train_steps - 1 */
+    float *alphas_cumprod; /* [train_steps] a_t, falling */
+    soda_prediction prediction;
+    bool zero_snr; /* rescale_betas_zero_snr: the last a_t is 0 */
+} soda_schedule;
+
+/* Reads scheduler_config.json; absent keys take the defaults that all diffusers classes share.
+ * SODA_ERR_INPUT for values out of range; SODA_ERR_UNSUPPORTED for trained_betas and for names that
+ * are not known. */
+soda_status schedule_create(const soda_json *config, soda_schedule *schedule);
+
+void schedule_destroy(soda_schedule *schedule);
+
+/* noisy[i] = sqrt(a_t) x0[i] + sqrt(1 - a_t) noise[i], in fp32; 0 <= t < train_steps. */
+void schedule_add_noise(const soda_schedule *schedule, int t, const float *x0, const float *noise,
+                        float *noisy, int64_t n);
+
+/* What the model should answer at t: noise, v or x0, by schedule->prediction. */
+void schedule_target(const soda_schedule *schedule, int t, const float *x0, const float *noise,
+                     float *target, int64_t n);
+
+/* Signal to noise ratio a_t / (1 - a_t): the weight of min-SNR (Hang et al., arXiv:2303.09556). */
+double schedule_snr(const soda_schedule *schedule, int t);
+
+/* For readers of the same file: the place of the string under `key` among names[0..count), or
+ * `missing` if it is absent. SODA_ERR_UNSUPPORTED lists the names. */
+soda_status schedule_choose(const soda_json *config, const char *key, const char *const *names,
+                            int count, int missing, int *chosen);
