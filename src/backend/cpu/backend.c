@@ -1,0 +1,25 @@
+/* The CPU backend: oneDNN for matrices and convolutions, our own loops for everything else. */
+#include <stdio.h>
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/parallel.h"
+#include "backend/cpu/simd.h"
+
+const soda_backend *backend_cpu(int threads)
+{
+    static char description[128];
+    static const soda_backend backend = {
+        .name = "cpu",
+        .description = description,
+        .kernel =
+            {
+#define OP(name, ...) [OP_##name] = &cpu_##name,
+#include "graph/ops.def"
+#undef OP
+            },
+    };
+    parallel_set_threads(threads);
+    snprintf(description, sizeof description, "oneDNN, %s", simd_text());
+    return &backend;
+}
