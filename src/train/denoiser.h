@@ -1,0 +1,32 @@
+/* denoiser.h: the U-Net with classifier-free guidance: what a sampler calls at each timestep. */
+#pragma once
+
+#include "backend/backend.h"
+#include "model/folder.h"
+#include "train/network.h"
+#include "train/text.h"
+
+typedef struct {
+    soda_network net;
+    int64_t channels, h, w, tokens, width, pooled_width;
+    bool guided;        /* two pictures at once: unconditional, conditional */
+    float *both, *nhwc; /* scratch of [2,channels,h,w] */
+} soda_denoiser;
+
+/* Loads the U-Net for latents [channels,h,w] and texts of `text`'s size. With `guided` false there
+ * is no unconditional half. */
+soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
+                          int64_t h, int64_t w, const soda_text *text, bool guided,
+                          soda_denoiser *denoiser);
+
+/* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the
+ * latter only if guided). SDXL's sizes are those of the picture, crop 0,0. */
+soda_status denoiser_condition(soda_denoiser *denoiser, const soda_folder *folder,
+                               const soda_text *text, int positive, int negative);
+
+/* sample [channels,h,w], already scaled for the model, at `timestep` -> prediction [channels,h,w]:
+ * unconditional + guidance (conditional - unconditional). */
+soda_status denoiser_predict(soda_denoiser *denoiser, const float *sample, double timestep,
+                             double guidance, float *prediction);
+
+void denoiser_close(soda_denoiser *denoiser);

@@ -1,0 +1,32 @@
+/* network.h: one network of a model folder, loaded and ready to run: graph, weights and memory. */
+#pragma once
+
+#include "graph/exec.h"
+#include "model/builder.h"
+#include "model/folder.h"
+
+typedef struct {
+    folder_weights files;
+    soda_graph *graph;
+    soda_weights *weights;
+    soda_arena *arena;
+    soda_exec *exec;
+} soda_network;
+
+/* Opens the component's weights and starts an empty graph with activations of type `dtype`. The
+ * caller appends with a builder on network->graph and network->files.source, then calls
+ * network_ready. Zeroed on failure; network_close is fine on a zeroed struct. */
+soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
+                         soda_network *network);
+
+/* Plans memory and packs the weights. */
+soda_status network_ready(soda_network *network, const soda_backend *backend);
+
+void network_close(soda_network *network);
+
+/* A builder that appends to the network. */
+soda_builder network_builder(const soda_network *network);
+
+/* Pictures between [N,C,H,W], as files hold them, and [N,H,W,C], as graphs do. */
+void network_to_nhwc(const float *nchw, int64_t n, int64_t c, int64_t hw, float *nhwc);
+void network_to_nchw(const float *nhwc, int64_t n, int64_t c, int64_t hw, float *nchw);

@@ -1,0 +1,134 @@
+#include "train/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "model/clip.h"
+#include "model/tokenizer.h"
+#include "train/network.h"
+
+/* Where one encoder's states go: columns [column, column + width) of text->hidden. */
+typedef struct {
+    const soda_folder *folder;
+    const soda_backend *backend;
+    soda_dtype dtype;
+    int index; /* 0: text_encoder, 1: text_encoder_2 */
+    int64_t column;
+} encoder_place;
+
+static soda_status tokenize(const encoder_place *at, const char *const *texts, int count,
+                            int64_t tokens, int32_t *ids)
+{
+    char path[4096];
+    soda_tokenizer *tokenizer = NULL;
+    const char *part = at->index ? "tokenizer_2" : "tokenizer";
+    TRY(folder_path(at->folder, part, "", path, sizeof path));
+    TRY(tokenizer_open(path, &tokenizer));
+    soda_status s = SODA_OK;
+    for (int i = 0; i < count && s == SODA_OK; i++) {
+        bool cut = false;
+        if (!texts[i]) continue;
+        s = tokenizer_encode(tokenizer, texts[i], ids + i * tokens, (int)tokens, &cut);
+        if (cut && at->index == 0)
+            log_warning("prompt %d is longer than %lld tokens: the rest is cut off: %s", i + 1,
+                        (long long)tokens - 2, texts[i]);
+    }
+    tokenizer_close(tokenizer);
+    return s;
+}
+
+/* Runs one encoder on one text and spreads its states over the columns that it owns. */
+static soda_status encode_one(const encoder_place *at, soda_network *net, const int32_t *ids, int i,
+                              float *states, soda_text *text)
+{
+    const soda_clip_config *config = &at->folder->text[at->index];
+    const bool xl = at->folder->xl;
+    const int64_t width = config->width;
+    TRY(clip_write(net->exec, net->graph, config, ids, 1, text->tokens));
+    TRY(exec_run(net->exec));
+    TRY(exec_read_f32(net->exec, xl ? "penultimate" : "last_hidden_state", states,
+                      text->tokens * width));
+    for (int64_t t = 0; t < text->tokens; t++)
+        memcpy(text->hidden + ((i * text->tokens + t) * text->width + at->column),
+               states + t * width, (size_t)width * sizeof *states);
+    if (xl && at->index == 1)
+        TRY(exec_read_f32(net->exec, "text_embeds", text->pooled + i * text->pooled_width,
+                          text->pooled_width));
+    return SODA_OK;
+}
+
+static soda_status encode_with(const encoder_place *at, const char *const *texts, soda_text *text)
+{
+    const soda_clip_config *config = &at->folder->text[at->index];
+    const size_t count = (size_t)text->count, tokens = (size_t)text->tokens;
+    int32_t *ids = calloc(count * tokens, sizeof *ids);
+    float *states = malloc(tokens * (size_t)config->width * sizeof *states);
+    soda_network net = {0};
+    soda_status s = SODA_OK;
+    if (!ids || !states) {
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    TRY_TO(done, tokenize(at, texts, (int)count, text->tokens, ids));
+    TRY_TO(done, network_open(at->folder, at->index ? FOLDER_TEXT_ENCODER_2 : FOLDER_TEXT_ENCODER,
+                              at->dtype, &net));
+    soda_builder builder = network_builder(&net);
+    const unsigned wanted = !at->folder->xl  ? CLIP_LAST
+                            : at->index == 0 ? CLIP_PENULTIMATE
+                                             : CLIP_PENULTIMATE | CLIP_TEXT_EMBEDS;
+    TRY_TO(done, clip_build(&builder, config, 1, text->tokens, wanted));
+    TRY_TO(done, network_ready(&net, at->backend));
+    for (int i = 0; i < (int)count; i++)
+        if (texts[i]) TRY_TO(done, encode_one(at, &net, ids + (size_t)i * tokens, i, states, text));
+done:
+    network_close(&net);
+    free(ids);
+    free(states);
+    return s;
+}
+
+/* The length of a prompt in tokens: the tokenizer's, or the encoder's positions if fewer. */
+static soda_status prompt_length(const soda_folder *folder, int64_t *tokens)
+{
+    char path[4096];
+    soda_tokenizer *tokenizer = NULL;
+    TRY(folder_path(folder, "tokenizer", "", path, sizeof path));
+    TRY(tokenizer_open(path, &tokenizer));
+    *tokens = tokenizer_length(tokenizer);
+    tokenizer_close(tokenizer);
+    for (int i = 0; i < folder->texts; i++)
+        if (folder->text[i].positions < *tokens) *tokens = folder->text[i].positions;
+    return SODA_OK;
+}
+
+soda_status text_encode(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
+                        const char *const *texts, int count, soda_text *text)
+{
+    soda_status s = SODA_OK;
+    *text = (soda_text){.count = count};
+    TRY(prompt_length(folder, &text->tokens));
+    for (int i = 0; i < folder->texts; i++) text->width += folder->text[i].width;
+    if (folder->xl) text->pooled_width = folder->text[1].projection;
+    text->hidden = calloc((size_t)(count * text->tokens * text->width), sizeof *text->hidden);
+    text->pooled = calloc((size_t)(count * text->pooled_width + 1), sizeof *text->pooled);
+    if (!text->hidden || !text->pooled) {
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    encoder_place at = {folder, backend, dtype, 0, 0};
+    for (at.index = 0; at.index < folder->texts; at.index++) {
+        TRY_TO(done, encode_with(&at, texts, text));
+        at.column += folder->text[at.index].width;
+    }
+done:
+    if (s != SODA_OK) text_free(text);
+    return s;
+}
+
+void text_free(soda_text *text)
+{
+    free(text->hidden);
+    free(text->pooled);
+    *text = (soda_text){0};
+}
