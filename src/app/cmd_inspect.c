@@ -1,0 +1,117 @@
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/options.h"
+#include "app/verbs.h"
+#include "io/safetensors.h"
+#include "model/folder.h"
+
+static int64_t tensor_count(const safetensors_tensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++) n *= t->dim[i];
+    return n;
+}
+
+/* One line: how many tensors and parameters a set holds, of which types, in how many bytes. */
+static void print_weights(const char *label, const soda_safetensors *set)
+{
+    int64_t parameters = 0, by_type[SAFETENSORS_DTYPES] = {0};
+    size_t bytes = 0;
+    for (int i = 0; i < safetensors_count(set); i++) {
+        const safetensors_tensor *t = safetensors_at(set, i);
+        parameters += tensor_count(t);
+        by_type[t->dtype] += tensor_count(t);
+        bytes += t->bytes;
+    }
+    printf("%-16s %5d tensors  %13lld parameters  %8.1f MiB ", label, safetensors_count(set),
+           (long long)parameters, (double)bytes / 1048576);
+    for (int i = 0; i < SAFETENSORS_DTYPES; i++)
+        if (by_type[i]) printf(" %s", safetensors_dtype_name((safetensors_dtype)i));
+    printf("\n");
+}
+
+static soda_status inspect_component(const soda_folder *folder, folder_component component)
+{
+    folder_weights weights;
+    TRY(folder_weights_open(folder, component, &weights));
+    print_weights(folder_component_name(component), weights.set);
+    folder_weights_close(&weights);
+    return SODA_OK;
+}
+
+static void print_unet(const soda_unet_config *c)
+{
+    printf("unet: channels");
+    for (int i = 0; i < c->blocks; i++) printf(" %lld", (long long)c->channels[i]);
+    printf(", heads");
+    for (int i = 0; i < c->blocks; i++) printf(" %lld", (long long)c->heads[i]);
+    printf(", transformer blocks");
+    for (int i = 0; i < c->blocks; i++)
+        printf(" %lld", (long long)(c->down_attention[i] ? c->depth[i] : 0));
+    printf(", context width %lld%s\n", (long long)c->context,
+           c->text_time ? ", pooled text and sizes (text_time)" : "");
+}
+
+static soda_status inspect_model(const char *path)
+{
+    soda_folder *folder = NULL;
+    soda_status s = SODA_OK;
+    TRY(folder_open(path, &folder));
+    const int64_t factor = config_vae_factor(&folder->vae);
+    printf("%s: %s, %s\n", path,
+           folder->xl ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline", folder->scheduler);
+    printf("pictures of %lldx%lld, latents %lldx%lldx%lld, scaling factor %g\n",
+           (long long)(folder->unet.sample_w * factor), (long long)(folder->unet.sample_h * factor),
+           (long long)folder->unet.in_channels, (long long)folder->unet.sample_h,
+           (long long)folder->unet.sample_w, folder->vae.scaling_factor);
+    print_unet(&folder->unet);
+    TRY_TO(done, inspect_component(folder, FOLDER_UNET));
+    TRY_TO(done, inspect_component(folder, FOLDER_VAE));
+    TRY_TO(done, inspect_component(folder, FOLDER_TEXT_ENCODER));
+    if (folder->texts > 1) TRY_TO(done, inspect_component(folder, FOLDER_TEXT_ENCODER_2));
+done:
+    folder_close(folder);
+    return s;
+}
+
+/* A single safetensors file: every tensor, then the metadata. */
+static soda_status inspect_file(const char *path)
+{
+    soda_safetensors *set;
+    TRY(safetensors_open(path, &set));
+    for (int i = 0; i < safetensors_count(set); i++) {
+        const safetensors_tensor *t = safetensors_at(set, i);
+        printf("%-5s [", safetensors_dtype_name(t->dtype));
+        for (int k = 0; k < t->rank; k++) printf("%s%lld", k ? "," : "", (long long)t->dim[k]);
+        printf("]  %s\n", t->name);
+    }
+    for (int i = 0; i < safetensors_metadata_count(set); i++) {
+        const safetensors_pair pair = safetensors_metadata_at(set, i);
+        printf("metadata %s: %s\n", pair.key, pair.value);
+    }
+    print_weights("all", set);
+    safetensors_close(set);
+    return SODA_OK;
+}
+
+soda_status cmd_inspect(int argc, char **argv)
+{
+    const char *path;
+    bool help;
+    const option_table table = {.verb = "inspect",
+                                .summary = "Shows what a model folder or a safetensors file holds.",
+                                .synopsis = "inspect PATH",
+                                .example = "soda inspect configs/quickstart/model",
+                                .operands = 1};
+    TRY(options_read(&table, argc, argv, &path, &help));
+    if (help) {
+        options_print_help(&table);
+        return SODA_OK;
+    }
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
+    return S_ISDIR(info.st_mode) ? inspect_model(path) : inspect_file(path);
+}

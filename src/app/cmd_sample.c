@@ -1,0 +1,243 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/common.h"
+#include "app/options.h"
+#include "app/verbs.h"
+#include "core/log.h"
+#include "io/newfile.h"
+#include "io/png.h"
+#include "io/safetensors.h"
+#include "train/decoder.h"
+#include "train/sampling.h"
+
+typedef struct {
+    const char *model, *prompt_file, *out, *scheduler, *negative, *latents, *save_latents;
+    const char *dtype, *backend;
+    option_list prompts;
+    int64_t steps, width, height, seed, n, threads;
+    double guidance;
+} sample_options;
+
+/* Prompts of the command line or of a file; `text` owns the file's. */
+typedef struct {
+    const char **list;
+    int count;
+    char *text;
+} prompt_list;
+
+static soda_status read_options(int argc, char **argv, sample_options *o, bool *help)
+{
+    *o = (sample_options){.dtype = "fp32", .backend = "cpu", .steps = 25, .guidance = 7.5, .n = 1};
+    option_row rows[] = {
+        {"model", OPTION_TEXT, &o->model, "DIR", NULL, "a diffusers model folder", 0, 0},
+        {"prompt", OPTION_LIST, &o->prompts, "TEXT", NULL, "what to draw; may be repeated", 0, 0},
+        {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL, "one prompt a line", 0, 0},
+        {"out", OPTION_TEXT, &o->out, "DIR", NULL, "where 0000.png, 0001.png, ... go", 0, 0},
+        {"scheduler", OPTION_TEXT, &o->scheduler, "NAME", "the model's",
+         "ddim, euler, dpmpp_2m or pndm", 0, 0},
+        {"steps", OPTION_INT, &o->steps, "N", "25", "sampling steps", 1, 100000},
+        {"guidance", OPTION_FLOAT, &o->guidance, "G", "7.5", "classifier-free guidance scale", 0,
+         1000},
+        {"negative", OPTION_TEXT, &o->negative, "TEXT", NULL, "what not to draw", 0, 0},
+        {"width", OPTION_INT, &o->width, "PIXELS", "the model's", "width of the pictures", 1,
+         16384},
+        {"height", OPTION_INT, &o->height, "PIXELS", "the model's", "height of the pictures", 1,
+         16384},
+        {"seed", OPTION_INT, &o->seed, "N", "0", "seed of the starting noise", 0, 9e15},
+        {"n", OPTION_INT, &o->n, "N", "1", "pictures for each prompt", 1, 10000},
+        {"latents", OPTION_TEXT, &o->latents, "FILE", NULL,
+         "safetensors with the starting noise 'latents' [n,4,h,w]", 0, 0},
+        {"save-latents", OPTION_TEXT, &o->save_latents, "FILE", NULL,
+         "keep the final latents, before the VAE", 0, 0},
+        {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
+        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
+        {"threads", OPTION_INT, &o->threads, "N", "all cores", "threads of this process", 1, 1024},
+    };
+    const option_table table = {
+        .verb = "sample",
+        .summary = "Draws pictures from prompts with a diffusers model.",
+        .synopsis = "sample --model DIR --prompt TEXT|--prompts FILE --out DIR [OPTION]...",
+        .example = "soda sample --model configs/quickstart/model --prompt 'fox, noto emoji' "
+                   "--out pictures",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof *rows};
+    TRY(options_read(&table, argc, argv, NULL, help));
+    if (*help) {
+        options_print_help(&table);
+        return SODA_OK;
+    }
+    if (!o->model) return FAIL(SODA_ERR_USAGE, "sample: --model DIR is missing");
+    if (!o->out) return FAIL(SODA_ERR_USAGE, "sample: --out DIR is missing");
+    if (!o->prompts.count == !o->prompt_file)
+        return FAIL(SODA_ERR_USAGE, "sample: give --prompt TEXT or --prompts FILE, one of the two");
+    return SODA_OK;
+}
+
+static soda_status read_text_file(const char *path, char **text)
+{
+    FILE *file = fopen(path, "rb");
+    size_t bytes = 0;
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot be read", path);
+    const ssize_t got = getdelim(text, &bytes, '\0', file);
+    const bool failed = ferror(file) || (got >= 0 && (size_t)got != strlen(*text));
+    fclose(file);
+    if (failed) return FAIL(SODA_ERR_INPUT, "%s: expected text without NUL bytes", path);
+    if (got <= 0) return FAIL(SODA_ERR_INPUT, "%s: expected one prompt a line, found none", path);
+    return SODA_OK;
+}
+
+/* Lines of the file; a final newline adds no prompt, an empty line is an empty prompt. */
+static soda_status split_lines(char *text, prompt_list *prompts)
+{
+    size_t lines = 1;
+    for (const char *c = text; *c; c++) lines += *c == '\n';
+    prompts->list = calloc(lines, sizeof *prompts->list);
+    if (!prompts->list) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (char *line = text; *line;) {
+        char *end = line + strcspn(line, "\n");
+        const bool last = *end == '\0';
+        *end = '\0';
+        if (end > line && end[-1] == '\r') end[-1] = '\0';
+        prompts->list[prompts->count++] = line;
+        if (last) break;
+        line = end + 1;
+    }
+    return SODA_OK;
+}
+
+static soda_status read_prompts(const sample_options *o, prompt_list *prompts)
+{
+    if (o->prompt_file) {
+        TRY(read_text_file(o->prompt_file, &prompts->text));
+        return split_lines(prompts->text, prompts);
+    }
+    prompts->count = o->prompts.count;
+    prompts->list = calloc((size_t)o->prompts.count, sizeof *prompts->list);
+    if (!prompts->list) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    memcpy(prompts->list, o->prompts.value, (size_t)prompts->count * sizeof *prompts->list);
+    return SODA_OK;
+}
+
+/* The side of the latents for a picture of `pixels`, or of the model's own size if 0. */
+static soda_status latent_side(const char *option, int64_t pixels, int64_t native, int64_t factor,
+                               int64_t *side)
+{
+    *side = pixels ? pixels / factor : native;
+    if (pixels % factor)
+        return FAIL(SODA_ERR_USAGE, "--%s: expected a multiple of %lld, found %lld", option,
+                    (long long)factor, (long long)pixels);
+    if (*side < 1) return FAIL(SODA_ERR_USAGE, "--%s: the model does not say: give one", option);
+    return SODA_OK;
+}
+
+static soda_status load_latents(const char *path, const sampling_request *r, float *values)
+{
+    soda_safetensors *set;
+    const int64_t want[4] = {(int64_t)r->prompt_count * r->per_prompt, r->folder->unet.in_channels,
+                             r->h, r->w};
+    TRY(safetensors_open(path, &set));
+    soda_status s = SODA_OK;
+    const safetensors_tensor *t = safetensors_find(set, "latents");
+    if (!t || t->dtype != SAFETENSORS_F32 || t->rank != 4 || memcmp(t->dim, want, sizeof want) != 0)
+        s = FAIL(SODA_ERR_INPUT, "%s: latents: expected F32 [%lld,%lld,%lld,%lld] (prompts x n)%s",
+                 path, (long long)want[0], (long long)want[1], (long long)want[2],
+                 (long long)want[3],
+                 t ? ", found another type or shape" : ", found no such tensor");
+    else
+        s = safetensors_read_f32(t, values);
+    safetensors_close(set);
+    return s;
+}
+
+static soda_status save_latents(const char *path, const sampling_request *r, const float *latents)
+{
+    const int64_t pictures = (int64_t)r->prompt_count * r->per_prompt;
+    const safetensors_tensor tensor = {.name = "latents",
+                                       .dtype = SAFETENSORS_F32,
+                                       .rank = 4,
+                                       .dim = {pictures, r->folder->unet.in_channels, r->h, r->w},
+                                       .data = latents};
+    return safetensors_write(path, &tensor, 1, NULL, 0);
+}
+
+static soda_status write_pictures(const sampling_request *r, const char *out, const float *latents)
+{
+    soda_decoder decoder;
+    soda_status s = SODA_OK;
+    const int pictures = r->prompt_count * r->per_prompt;
+    TRY(decoder_open(r->folder, r->backend, r->dtype, r->h, r->w, &decoder));
+    const int64_t width = r->w * decoder.factor, height = r->h * decoder.factor;
+    uint8_t *rgb = malloc((size_t)(width * height * 3));
+    if (!rgb) s = FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int p = 0; p < pictures && s == SODA_OK; p++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%04d.png", out, p);
+        TRY_TO(done, decoder_run(&decoder, latents + p * sampling_count(r), rgb));
+        TRY_TO(done, soda_png_write(path, rgb, (int)width, (int)height));
+    }
+done:
+    free(rgb);
+    decoder_close(&decoder);
+    return s;
+}
+
+static soda_status draw(const sample_options *o, sampling_request *r)
+{
+    soda_status s = SODA_OK;
+    const int64_t factor = config_vae_factor(&r->folder->vae);
+    TRY(latent_side("width", o->width, r->folder->unet.sample_w, factor, &r->w));
+    TRY(latent_side("height", o->height, r->folder->unet.sample_h, factor, &r->h));
+    const int pictures = r->prompt_count * r->per_prompt;
+    const size_t bytes = (size_t)pictures * (size_t)sampling_count(r) * sizeof(float);
+    float *latents = malloc(bytes), *initial = o->latents ? malloc(bytes) : NULL;
+    if (!latents || (o->latents && !initial)) {
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    if (initial) TRY_TO(done, load_latents(o->latents, r, initial));
+    r->initial = initial;
+    const double start_s = log_seconds();
+    TRY_TO(done, sampling_run(r, latents));
+    if (o->save_latents) TRY_TO(done, save_latents(o->save_latents, r, latents));
+    TRY_TO(done, write_pictures(r, o->out, latents));
+    log_info("%d picture%s of %lldx%lld in %s, %.2f s, %.0f MiB at most", pictures,
+             pictures == 1 ? "" : "s", (long long)(r->w * factor), (long long)(r->h * factor),
+             o->out, log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);
+done:
+    free(latents);
+    free(initial);
+    return s;
+}
+
+soda_status cmd_sample(int argc, char **argv)
+{
+    sample_options o;
+    prompt_list prompts = {0};
+    soda_folder *folder = NULL;
+    bool help;
+    soda_status s = SODA_OK;
+    TRY(read_options(argc, argv, &o, &help));
+    if (help) return SODA_OK;
+    sampling_request r = {.per_prompt = (int)o.n,
+                          .negative = o.negative,
+                          .scheduler = o.scheduler,
+                          .steps = (int)o.steps,
+                          .guidance = o.guidance,
+                          .seed = (uint64_t)o.seed};
+    TRY(common_dtype(o.dtype, &r.dtype));
+    TRY(common_backend(o.backend, o.threads, &r.backend));
+    TRY_TO(done, read_prompts(&o, &prompts));
+    TRY_TO(done, folder_open(o.model, &folder));
+    TRY_TO(done, newfile_make_folder(o.out));
+    r.folder = folder;
+    r.prompts = prompts.list;
+    r.prompt_count = prompts.count;
+    TRY_TO(done, draw(&o, &r));
+done:
+    folder_close(folder);
+    free(prompts.list);
+    free(prompts.text);
+    return s;
+}

@@ -1,0 +1,30 @@
+#include "app/common.h"
+
+#include <sched.h>
+#include <string.h>
+
+soda_status common_dtype(const char *text, soda_dtype *dtype)
+{
+    if (strcmp(text, "fp32") == 0)
+        *dtype = SODA_F32;
+    else if (strcmp(text, "bf16") == 0)
+        *dtype = SODA_BF16;
+    else
+        return FAIL(SODA_ERR_USAGE, "--dtype: expected fp32 or bf16, found '%s'", text);
+    return SODA_OK;
+}
+
+soda_status common_backend(const char *name, int64_t threads, const soda_backend **backend)
+{
+    if (strcmp(name, "cpu") != 0)
+        return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", name);
+    *backend = backend_cpu((int)threads);
+    return SODA_OK;
+}
+
+int common_threads(int64_t threads)
+{
+    cpu_set_t set;
+    if (threads > 0) return (int)threads;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}

@@ -1,0 +1,13 @@
+/* common.h: what options of several verbs mean. */
+#pragma once
+
+#include "backend/backend.h"
+
+/* "fp32" or "bf16". */
+soda_status common_dtype(const char *text, soda_dtype *dtype);
+
+/* The backend called `name`, with `threads` threads (0: all cores this process may use). */
+soda_status common_backend(const char *name, int64_t threads, const soda_backend **backend);
+
+/* How many threads that is. */
+int common_threads(int64_t threads);

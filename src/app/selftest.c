@@ -1,0 +1,71 @@
+/* selftest.c: the network is small enough to run in a blink and has every operator of a U-Net. */
+#include "app/selftest.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "app/random_weights.h"
+#include "app/selftest_vectors.h"
+#include "core/philox.h"
+#include "graph/exec.h"
+#include "model/unet.h"
+
+static const char small_unet[] =
+    "{\"block_out_channels\": [32, 64], \"norm_num_groups\": 8, \"attention_head_dim\": 4,"
+    " \"layers_per_block\": 1, \"cross_attention_dim\": 24,"
+    " \"down_block_types\": [\"CrossAttnDownBlock2D\", \"DownBlock2D\"],"
+    " \"up_block_types\": [\"UpBlock2D\", \"CrossAttnUpBlock2D\"]}";
+
+static soda_status write_normals(soda_exec *exec, const char *name, uint32_t seed, int64_t count)
+{
+    float values[SELFTEST_VALUES + SELFTEST_TOKENS * 24];
+    philox_normal((philox_key){{seed, 0}}, (philox_counter){{0}}, values, count);
+    return exec_write_f32(exec, name, values, count);
+}
+
+soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, float *prediction)
+{
+    soda_json json;
+    soda_unet_config config;
+    soda_weight_source *source = NULL;
+    soda_graph *graph = NULL;
+    soda_weights *weights = NULL;
+    soda_arena *arena = NULL;
+    soda_exec *exec = NULL;
+    const float timestep = 321;
+    soda_status s = SODA_OK;
+    TRY(soda_json_parse(small_unet, strlen(small_unet), "selftest", &json));
+    TRY_TO(done, config_unet(&json, &config));
+    TRY_TO(done, random_weights_create(0.1f, &source));
+    TRY_TO(done, graph_create(dtype, &graph));
+    soda_builder builder = {.graph = graph, .source = source};
+    unet_build(&builder, &config, (unet_size){1, SELFTEST_SIDE, SELFTEST_SIDE, SELFTEST_TOKENS});
+    TRY_TO(done, weights_create(&weights));
+    TRY_TO(done, arena_create(&arena));
+    TRY_TO(done, exec_create(graph, backend, weights, arena, &exec));
+    TRY_TO(done, write_normals(exec, "sample", 11, SELFTEST_VALUES));
+    TRY_TO(done, write_normals(exec, "encoder_hidden_states", 12, SELFTEST_TOKENS * 24));
+    TRY_TO(done, exec_write_f32(exec, "timestep", &timestep, 1));
+    TRY_TO(done, exec_run(exec));
+    TRY_TO(done, exec_read_f32(exec, "prediction", prediction, SELFTEST_VALUES));
+done:
+    exec_destroy(exec);
+    arena_destroy(arena);
+    weights_destroy(weights);
+    graph_destroy(graph);
+    random_weights_destroy(source);
+    soda_json_free(&json);
+    return s;
+}
+
+double selftest_error(const float *prediction)
+{
+    double difference = 0, norm = 0;
+    for (int i = 0; i < SELFTEST_COUNT; i++) {
+        const double want = selftest_prediction[i];
+        const double d = (double)prediction[i * SELFTEST_STRIDE] - want;
+        difference += d * d;
+        norm += want * want;
+    }
+    return sqrt(difference / norm);
+}

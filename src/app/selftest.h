@@ -1,0 +1,17 @@
+/* selftest.h: the small network behind `soda selftest`. */
+#pragma once
+
+#include "backend/backend.h"
+
+enum {
+    SELFTEST_SIDE = 12,
+    SELFTEST_TOKENS = 7,
+    SELFTEST_VALUES = SELFTEST_SIDE * SELFTEST_SIDE * 4
+};
+
+/* What a small U-Net with weights and inputs from Philox predicts on `backend`; [SELFTEST_VALUES].
+ */
+soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, float *prediction);
+
+/* Relative L2 error of a prediction against the numbers that are part of the program. */
+double selftest_error(const float *prediction);

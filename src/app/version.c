@@ -1,0 +1,18 @@
+#include "app/version.h"
+
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <png.h>
+#include <stdio.h>
+#include <utf8proc.h>
+
+#include "backend/backend.h"
+
+soda_status version_print(void)
+{
+    printf("soda %s\n", SODA_VERSION);
+    printf("backend cpu: %s\n", backend_cpu(0)->description);
+    printf("libraries: jansson %s, libpng %s, utf8proc %s, %s\n", jansson_version_str(),
+           png_get_libpng_ver(NULL), utf8proc_version(), OpenSSL_version(OPENSSL_VERSION));
+    return SODA_OK;
+}

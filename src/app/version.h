@@ -1,0 +1,7 @@
+/* version.h: what this program is built from. */
+#pragma once
+
+#include "core/status.h"
+
+/* Prints version, libraries and backends to stdout. */
+soda_status version_print(void);

@@ -1,0 +1,193 @@
+/* The program as its user meets it: exit codes, one message that names file and key, and no partial
+ * picture. Every case runs the built program. */
+#include "support/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MODEL SODA_SOURCE_DIR "/configs/quickstart/model"
+
+static char folder[] = "/tmp/soda-cli-XXXXXX";
+static char output[1 << 16]; /* stdout and stderr of the last run */
+
+/* Runs a shell line in the test's folder; returns the exit code. */
+static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int shell(const char *format, ...)
+{
+    char line[8192];
+    int used = snprintf(line, sizeof line, "cd %s && ", folder);
+    va_list args;
+    va_start(args, format);
+    used += vsnprintf(line + used, sizeof line - (size_t)used, format, args);
+    va_end(args);
+    snprintf(line + used, sizeof line - (size_t)used, " 2>&1");
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    const size_t n = fread(output, 1, sizeof output - 1, pipe);
+    output[n] = '\0';
+    const int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void expect(int code, int want, const char *part)
+{
+    if (code == want && strstr(output, part)) return;
+    fail_msg("exit %d, wanted %d with \"%s\":\n%s", code, want, part, output);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : 1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return shell("rm -rf %s", folder);
+}
+
+static void help_and_version_work(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = {"sample", "inspect", "bench", "selftest"};
+    expect(shell(SODA_PROGRAM " --help"), 0, "usage: soda VERB");
+    expect(shell(SODA_PROGRAM " --version"), 0, "backend cpu: ");
+    for (int i = 0; i < 4; i++) {
+        expect(shell(SODA_PROGRAM " %s --help", verbs[i]), 0, "example: soda ");
+        assert_non_null(strstr(output, verbs[i]));
+    }
+}
+
+static void usage_errors_exit_with_2(void **state)
+{
+    (void)state;
+    expect(shell(SODA_PROGRAM), 2, "a verb is missing");
+    expect(shell(SODA_PROGRAM " paint"), 2, "unknown verb 'paint'");
+    expect(shell(SODA_PROGRAM " sample --out o"), 2, "--model DIR is missing");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --out o"), 2, "--prompt");
+    expect(shell(SODA_PROGRAM " sample --stepz 3"), 2, "unknown option --stepz");
+    expect(shell(SODA_PROGRAM " sample --steps many"), 2, "--steps: expected an integer");
+    expect(shell(SODA_PROGRAM " sample --steps"), 2, "--steps needs a value");
+    expect(shell(SODA_PROGRAM " inspect"), 2, "expected 1 operand");
+    expect(shell(SODA_PROGRAM " bench --dtype fp8"), 2, "expected fp32 or bf16, found 'fp8'");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --width 62"), 2,
+           "--width: expected a multiple of 4, found 62");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --scheduler heun"), 2,
+           "heun");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --steps 1001"), 2,
+           "1000");
+}
+
+static void pictures_and_latents_come_out(void **state)
+{
+    (void)state;
+    struct stat info;
+    char path[256];
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt 'fox, noto emoji' --n 2 --steps 2"
+                              " --out deep/pictures --save-latents l.safetensors"),
+           0, "2 pictures of 64x64");
+    snprintf(path, sizeof path, "%s/deep/pictures/0001.png", folder);
+    assert_int_equal(stat(path, &info), 0);
+    expect(shell(SODA_PROGRAM " inspect l.safetensors"), 0, "F32   [2,4,16,16]  latents");
+    expect(
+        shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --latents l.safetensors --out o"),
+        1, "l.safetensors: latents: expected F32 [1,4,16,16]");
+    expect(shell(SODA_PROGRAM " inspect " MODEL), 0, "8788228 parameters");
+}
+
+static void prompt_files_are_lines(void **state)
+{
+    (void)state;
+    expect(shell("printf 'fox\\nhouse\\n' > p.txt; " SODA_PROGRAM " sample --model " MODEL
+                 " --prompts p.txt --steps 1 --out lines"),
+           0, "2 pictures");
+    expect(shell(": > empty.txt; " SODA_PROGRAM " sample --model " MODEL
+                 " --prompts empty.txt --steps 1 --out o"),
+           1, "empty.txt: expected one prompt a line");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompts none.txt --out o"), 1,
+           "none.txt");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL
+                              " --prompt \"$(printf 'a\\377b')\" --out notutf8 --steps 1"),
+           1, "UTF-8");
+    expect(shell("ls notutf8/*.png"), 2, "");
+}
+
+/* Damages a copy of the model with a shell line, then draws: exit 1, the message names `part`. */
+static void damaged(const char *damage, const char *part)
+{
+    expect(shell("rm -rf m bad && cp -r " MODEL " m && chmod -R u+w m && cd m && %s", damage), 0,
+           "");
+    expect(shell(SODA_PROGRAM " sample --model m --prompt fox --steps 1 --out bad"), 1, part);
+    assert_non_null(strstr(output, "soda: error: "));
+    expect(shell("ls bad/*.png"), 2, "");
+}
+
+static void damaged_models_are_named(void **state)
+{
+    (void)state;
+    damaged("rm model_index.json", "model_index.json");
+    damaged("rm -r vae", "vae/config.json");
+    damaged("echo '{' > unet/config.json", "unet/config.json");
+    damaged("sed -i 's/UNet2DConditionModel/UNetMotionModel/' model_index.json", "UNetMotionModel");
+    damaged("sed -i 's/\"silu\"/\"mish\"/' unet/config.json", "act_fn");
+    damaged("sed -i 's/\"cross_attention_dim\": 128/\"cross_attention_dim\": \"wide\"/' "
+            "unet/config.json",
+            "cross_attention_dim");
+    damaged("truncate -s 1000000 unet/diffusion_pytorch_model.safetensors",
+            "unet/diffusion_pytorch_model.safetensors");
+    damaged("truncate -s 5 vae/diffusion_pytorch_model.safetensors",
+            "vae/diffusion_pytorch_model.safetensors");
+    damaged("sed -i 's/\"block_out_channels\": \\[/\"x\": [/' vae/config.json", "vae/");
+    damaged("sed -i '40s/.*/zzz qqq/' tokenizer/merges.txt", "merges.txt");
+    damaged("rm tokenizer/vocab.json", "vocab.json");
+    damaged("sed -i 's/scaled_linear/cosine/' scheduler/scheduler_config.json", "beta_schedule");
+    damaged(
+        "sed -i 's/DDIMScheduler/HeunScheduler/' scheduler/scheduler_config.json model_index.json",
+        "HeunScheduler");
+}
+
+static void outputs_that_cannot_be_written_are_named(void **state)
+{
+    (void)state;
+    expect(shell("echo > file; " SODA_PROGRAM " sample --model " MODEL
+                 " --prompt fox --steps 1 --out file/pictures"),
+           1, "file");
+    expect(shell("{ " SODA_PROGRAM " --help > /dev/full; }"), 1, "standard output");
+}
+
+static void selftest_passes(void **state)
+{
+    (void)state;
+    expect(shell(SODA_PROGRAM " selftest"), 0, "computes what it should");
+}
+
+static void bench_speaks_json(void **state)
+{
+    (void)state;
+    expect(shell(SODA_PROGRAM " bench --arch " MODEL " --latent 8 --repeat 1 --json"), 0,
+           "\"forward_s\"");
+    assert_non_null(strstr(output, "\"peak_rss_bytes\""));
+    expect(shell(SODA_PROGRAM " bench --arch " MODEL " --latent 8 --repeat 1 --dump-dot g.dot"), 0,
+           "conv2d");
+    expect(shell("grep -c attention g.dot"), 0, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_and_version_work),
+        cmocka_unit_test(usage_errors_exit_with_2),
+        cmocka_unit_test(pictures_and_latents_come_out),
+        cmocka_unit_test(prompt_files_are_lines),
+        cmocka_unit_test(damaged_models_are_named),
+        cmocka_unit_test(outputs_that_cannot_be_written_are_named),
+        cmocka_unit_test(selftest_passes),
+        cmocka_unit_test(bench_speaks_json),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
