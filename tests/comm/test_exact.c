@@ -65,7 +65,7 @@ static void groups_do_not_matter(void **state)
 static void single_numbers_survive(void **state)
 {
     (void)state;
-    const float x[] = {0,        1,        -1,       0x1p-110f, -0x1p-110f,   0x1.fffffep48f,
+    const float x[] = {0,        1,      -1,       0x1p-110f, -0x1p-110f,   0x1.fffffep48f,
                        -0x1p48f, 2e-26f, 3.14159f, -2.5e10f,  0x1.000002p0f};
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) {
         int64_t limbs[EXACT_LIMBS] = {0}, where;

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# setup.sh: sourced by quickstart.sh and tests/run.sh. Installs what is missing on Debian 12.
+
+# What building and running needs.
+soda_install_build() {
+    soda_install gcc libc6-dev make cmake pkg-config libdnnl-dev libjansson-dev libpng-dev \
+        libutf8proc-dev libssl-dev librandom123-dev libopenmpi-dev openmpi-bin libopenblas-dev \
+        liblapacke-dev
+}
+
+# What the tests need besides.
+soda_install_tests() {
+    soda_install libcmocka-dev clang libclang-rt-14-dev libomp-14-dev clang-format-14 \
+        clang-tidy-14 shellcheck
+}
+
+# soda_install PACKAGE...: installs those that are not there; does nothing when all are.
+soda_install() {
+    local missing=() package sudo=()
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+            missing+=("$package")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "missing packages, and neither root nor sudo to install them: ${missing[*]}" >&2
+            return 1
+        }
+        sudo=(sudo)
+    fi
+    echo "== installing ${#missing[@]} Debian packages: ${missing[*]}"
+    "${sudo[@]}" apt-get update -q >/dev/null
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -q -y --no-install-recommends \
+        "${missing[@]}" >/dev/null
+}
+
+# soda_build PRESET: configures and builds; quiet unless it fails.
+soda_build() {
+    local log
+    log=$(mktemp)
+    echo "== building ($1)"
+    if ! { cmake --preset "$1" && cmake --build --preset "$1" -j "$(nproc)"; } >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
