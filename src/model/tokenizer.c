@@ -228,7 +228,7 @@ static soda_status add_words(encoding *e, const char *text, size_t bytes)
     static const char *const names[] = {"<|startoftext|>", "<|endoftext|>"};
     size_t at = 0, name_end = 0;
     while (at < bytes && e->count <= e->limit) {
-        for (int i = 0; i < 2 && at >= name_end; i++) {
+        for (int i = 0; i < 2; i++) {
             const size_t n = strlen(names[i]);
             if (n <= bytes - at && memcmp(text + at, names[i], n) == 0) name_end = at + n;
         }

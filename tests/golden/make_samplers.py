@@ -69,6 +69,7 @@ def configurations():
         yield name, {**SD, "use_karras_sigmas": True, "timestep_spacing": "trailing"}, (25,)
         yield name, {**SD, "final_sigmas_type": "sigma_min"}, (7, 25)
         yield name, {**SD, "final_sigmas_type": "sigma_min", "timestep_spacing": "trailing"}, (25,)
+    yield "dpmpp_2m", {**SD, "final_sigmas_type": "sigma_min"}, (14, 15)
     for extra in ({"solver_type": "heun"}, {"solver_type": "bh2"}, {"solver_order": 1},
                   {"euler_at_final": True}, {"lower_order_final": False},
                   {"lower_order_final": False, "final_sigmas_type": "sigma_min"},

@@ -62,7 +62,7 @@ PLAIN = [
     "\U00016ea0\U00016eb8\U00016ebb", "\U000105c0\U000105d2\u0307", "a\U00010d40b\U00011bf0",
     "\U00011382\U000113c9", "\U00016d67\U00016d67", "\U00011938", "\U00011935\U00011930",
     "a\u08d3\u0301", "a\u0301\u08d3", "a\u0323\u08d3\u0301", "a\u1df6\u0323", "\u0c3c\u0c4d",
-    "\U0002ebf0", "\U0001e08f\u0323a", "a\U0001e4ee\u0316", "\U00013460",
+    "a\u033e\u0301", "a\u0316\u0301", "\U0002ebf0", "\U0001e08f\u0323a", "a\U0001e4ee\u0316", "\U00013460",
 ]
 
 
@@ -115,6 +115,7 @@ FOLDERS = {
                {"pad_token": token(EOS)}),
     "inversion": (dict(BASE, added_tokens_decoder={"2049": token("<CAT>", normalized=False, special=False),
                                                    "2048": token("<cat> É", special=False),
+                                                   "2050": token("<CAT>dog", normalized=False, special=False),
                                                    "2046": token(BOS, normalized=False, special=True)}),
                   None),
     "mixed": (BASE, {"bos_token": {"content": BOS}, "eos_token": {"content": EOS, "normalized": True},
@@ -165,7 +166,7 @@ def main():
             (folder / "special_tokens_map.json").unlink(missing_ok=True)
             if special is not None:
                 (folder / "special_tokens_map.json").write_text(json.dumps(special))
-            result[name] = cases(folder, shorter(random.Random(2)) + ["<CAT>", "<cat> é", "<CAT> É!"])
+            result[name] = cases(folder, shorter(random.Random(2)) + ["<CAT>", "<cat> é", "<CAT> É!", "<CAT>dogs", "<Cat> \t E\u0301"])
             result[name] |= {"config": config, "special": special}
         vocab, merges, words = random_bpe(random.Random(3))
         (folder / "special_tokens_map.json").unlink(missing_ok=True)

@@ -25,11 +25,12 @@ const attention_path *const *attention_paths(void)
 {
     static const attention_path *const paths[] = {
 #if defined(__x86_64__)
+        &attention_amx,
         &attention_avx512,
         &attention_avx2,
 #endif
         &attention_portable,
-        NULL
+        NULL,
     };
     return paths;
 }

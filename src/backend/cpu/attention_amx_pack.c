@@ -1,0 +1,126 @@
+/* Packing for attention_amx.h, and the way back. */
+#if defined(__x86_64__)
+#include <string.h>
+
+#include "backend/cpu/attention_amx.h"
+
+/* 16 x 16 words of 32 bits, in registers. */
+AMX_INLINE void transpose(__m512i r[16])
+{
+    __m512i t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; h++) {
+            r[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + h + 2]);
+            r[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
+        }
+        /* r[4g + c] holds rows 4g .. 4g+3 of columns c, c + 4, c + 8, c + 12, a quarter each. */
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        t[c] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
+        t[c + 4] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
+        t[c + 8] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
+        t[c + 12] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        r[c] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0x88);
+        r[c + 4] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0x88);
+        r[c + 8] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0xdd);
+        r[c + 12] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0xdd);
+    }
+}
+
+/* 32 columns of src from `column`, zeros from d on. */
+AMX_INLINE __m512i load_row(const uint16_t *src, int64_t column, int64_t d)
+{
+    const int64_t left = d - column;
+    const __mmask32 some = left >= 32 ? 0xffffffffu : left > 0 ? (1u << left) - 1 : 0;
+    return _mm512_maskz_loadu_epi16(some, src + column);
+}
+
+AMX_TARGET void amx_pack_left(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d,
+                              uint16_t *dst)
+{
+    for (int64_t c = 0; c < d; c += 32, dst += TILE_BF16)
+        for (int64_t i = 0; i < 16; i++)
+            _mm512_storeu_si512(dst + i * 32, i < rows ? load_row(src + i * src_row, c, d)
+                                                       : _mm512_setzero_si512());
+}
+
+AMX_TARGET void amx_pack_right(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d,
+                               uint16_t *dst)
+{
+    for (int64_t c = 0; c < d; c += 32, dst += TILE_BF16) {
+        __m512i r[16];
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+            r[i] = i < rows ? load_row(src + i * src_row, c, d) : _mm512_setzero_si512();
+        transpose(r);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
+    }
+}
+
+/* Rows y and y + 1 as pairs: words whose transpose has the pairs side by side, in order. */
+AMX_INLINE __m512i load_pair(const uint16_t *src, int64_t src_row, int64_t rows, int64_t y,
+                             int64_t column, int64_t d)
+{
+    const int64_t left = d - column;
+    const __mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+    const uint16_t *from = src + y * src_row + column;
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i a = y < rows ? _mm256_maskz_loadu_epi16(some, from) : zero;
+    const __m256i b = y + 1 < rows ? _mm256_maskz_loadu_epi16(some, from + src_row) : zero;
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
+}
+
+AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d,
+                                uint16_t *dst)
+{
+    for (int64_t c = 0; c < d; c += 16, dst += TILE_BF16) {
+        __m512i r[16];
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) r[i] = load_pair(src, src_row, rows, 2 * i, c, d);
+        transpose(r);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
+    }
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+AMX_INLINE __m256i round_to_bf16(__m512 x)
+{
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i r = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    r = _mm512_mask_or_epi32(r, nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+}
+
+AMX_TARGET void amx_store_rows(const float *sums, int64_t step, const float *factor, int64_t rows,
+                               int64_t d, uint16_t *dst, int64_t dst_row)
+{
+    for (int64_t c = 0; c < d; c += 16, sums += step) {
+        const __mmask16 some = d - c >= 16 ? 0xffff : (__mmask16)((1u << (d - c)) - 1);
+        __m512i r[16];
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(sums + i * 16);
+        transpose(r);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            if (i >= rows) break;
+            const __m512 x = _mm512_mul_ps(_mm512_castsi512_ps(r[i]), _mm512_set1_ps(factor[i]));
+            _mm256_mask_storeu_epi16(dst + i * dst_row + c, some, round_to_bf16(x));
+        }
+    }
+}
+#endif
