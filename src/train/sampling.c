@@ -52,7 +52,8 @@ static soda_status sample_one(const sampling_request *r, soda_sampler *sampler, 
     for (int i = 0; i < sampler_calls(sampler); i++) {
         const float scale = sampler_input_scale(sampler, i);
         for (int64_t k = 0; k < n; k++) input[k] = scale * sample[k];
-        TRY(denoiser_predict(d, input, sampler_timestep(sampler, i), r->guidance, prediction));
+        TRY(denoiser_predict(d, input, (double)sampler_timestep(sampler, i), r->guidance,
+                             prediction));
         for (int64_t k = 0; k < n; k++)
             if (!isfinite(prediction[k]))
                 return FAIL(SODA_ERR_NUMERIC, "the prediction at call %d is not finite", i + 1);
