@@ -3,12 +3,14 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/simd.h"
 
 const soda_backend *backend_cpu(int threads)
 {
     static char description[128];
+    char onednn[64];
     static const soda_backend backend = {
         .name = "cpu",
         .description = description,
@@ -20,6 +22,7 @@ const soda_backend *backend_cpu(int threads)
             },
     };
     parallel_set_threads(threads);
-    snprintf(description, sizeof description, "oneDNN, %s", simd_text());
+    onednn_text(onednn, sizeof onednn);
+    snprintf(description, sizeof description, "%s, %s", onednn, simd_text());
     return &backend;
 }

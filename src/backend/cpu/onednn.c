@@ -1,6 +1,7 @@
 #include "backend/cpu/onednn.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 /* One CPU engine and one in-order stream serve the process; they hold no memory to speak of. */
@@ -109,4 +110,10 @@ uint64_t onednn_form(const dnnl_memory_desc_t *layout)
         for (int byte = 0; byte < 8; byte++)
             h = (h ^ (words[i] >> 8 * byte & 0xff)) * 0x100000001b3u;
     return h;
+}
+
+void onednn_text(char *text, size_t size)
+{
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, size, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
 }

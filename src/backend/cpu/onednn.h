@@ -46,5 +46,8 @@ soda_status onednn_run(const onednn_op *op);
 /* Frees what op holds. An empty op is fine. */
 void onednn_destroy(onednn_op *op);
 
+/* "oneDNN 2.6.3": the library that is loaded, not the one that was compiled against. */
+void onednn_text(char *text, size_t size);
+
 /* A number that tells layouts apart: a form of the weight store. */
 uint64_t onednn_form(const dnnl_memory_desc_t *layout);
