@@ -1,0 +1,23 @@
+/* factorize.h: the bases of SODA: thin SVD and thin LQ of a frozen weight, by LAPACK in fp64.
+ *
+ * w [m,n] fp32 row-major, k = min(m,n). Results are rounded to fp32 once. Both functions may run in
+ * several threads at a time (LAPACK itself then uses one thread each, so the bits depend on the
+ * library and the kind of CPU alone), and need about five times the weight in fp64 as scratch.
+ * SODA_ERR_NUMERIC if an element of w is not finite, or the iteration does not converge. */
+#pragma once
+
+#include <stdint.h>
+
+#include "core/status.h"
+
+/* Counts up when results change for equal weights: caches of older results are then not used. */
+enum { FACTORIZE_VERSION = 1 };
+
+/* w = U diag(s) Vh: U [m,k] orthonormal columns, s [k] falling and not negative, Vh [k,n]
+ * orthonormal rows. The element of each column of U that is largest in magnitude (the first of
+ * equals) is positive. Golub & Van Loan, Matrix Computations, 8.6; LAPACK dgesdd. */
+soda_status factorize_svd(const float *w, int64_t m, int64_t n, float *U, float *s, float *Vh);
+
+/* w = L Q: Q [k,n] orthonormal rows, each signed so that diag(L) >= 0; diagonal [k] is diag(L).
+ * The rest of L is not needed: W0 + diag(delta) Q shifts the diagonal. LAPACK dgeqrf on w'. */
+soda_status factorize_lq(const float *w, int64_t m, int64_t n, float *Q, float *diagonal);
