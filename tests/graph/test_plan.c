@@ -84,7 +84,7 @@ static soda_id build(soda_graph *g, int blocks)
     soda_id weight = graph_input(g, "weight", SODA_F32, SHAPE(2));
     soda_id skip[8], first = x;
     for (int i = 0; i < blocks; i++) {
-        char name[3][16];
+        char name[3][32];
         soda_id factor[3];
         graph_next_segment(g);
         for (int k = 0; k < 3; k++) {
