@@ -91,8 +91,8 @@ static void nan_stays_nan_and_limits_are_reached(void **state)
 {
     (void)state;
     /* f(-inf), f(inf); 88.3 is where exp stops growing */
-    const double limits[FUNCTIONS][2] = {{0, exp(88.3)}, {-1, 1}, {0, 1},
-                                         {NAN, NAN},     {0, 1},  {1, 0}};
+    const double limits[FUNCTIONS][2] = {
+        {0, exp(88.3)}, {-1, 1}, {0, 1}, {(double)NAN, (double)NAN}, {0, 1}, {1, 0}};
     for (int level = SIMD_BASE; level < SIMD_LEVELS; level++)
         for (int f = 0; use_level(level) && f < FUNCTIONS; f++) {
             float x[37], y[37];
