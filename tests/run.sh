@@ -15,6 +15,7 @@ case "${1:-}" in
     *) echo "usage: tests/run.sh [--no-install]" >&2; exit 2 ;;
 esac
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMP_WAIT_POLICY=passive # tests run side by side: a thread that waits gives its core away
 
 soda_build clang
 soda_build fuzz
