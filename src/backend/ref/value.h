@@ -8,15 +8,15 @@
 /* Element i of t, exactly. By memcpy: a frozen weight lies in its file as it likes. */
 static inline double get(const soda_tensor *t, int64_t i)
 {
-    const char *p = (const char *)t->data + (size_t)i * dtype_bytes(t->dtype);
+    const char *p = t->data;
     uint16_t half;
     float single;
     double value = 0;
     switch (t->dtype) {
-    case SODA_F64: memcpy(&value, p, sizeof value); return value;
-    case SODA_F32: memcpy(&single, p, sizeof single); return (double)single;
-    case SODA_BF16: memcpy(&half, p, sizeof half); return (double)bf16_to_float(half);
-    case SODA_F16: memcpy(&half, p, sizeof half); return (double)f16_to_float(half);
+    case SODA_F64: memcpy(&value, p + i * 8, sizeof value); return value;
+    case SODA_F32: memcpy(&single, p + i * 4, sizeof single); return (double)single;
+    case SODA_BF16: memcpy(&half, p + i * 2, sizeof half); return (double)bf16_to_float(half);
+    case SODA_F16: memcpy(&half, p + i * 2, sizeof half); return (double)f16_to_float(half);
     case SODA_I32: break; /* never a value of a computation */
     }
     return value;
