@@ -86,7 +86,7 @@ static void check_forward(const attention_path *path, soda_dtype dtype, const si
 {
     (void)path;
     const double terms = (double)(4 * z->d + z->Tk);
-    const op_bound bound[2] = {{terms, 0.5}, {terms, 0.5}};
+    const op_bound bound[2] = {{.terms = terms, .inner = 0.5}, {.terms = terms, .inner = 0.5}};
     op_case c = {.inputs = 0};
     forward_case(&c, z, dtype);
     case_compare(&c, &cpu_attention, &ref_attention, bound, label);
@@ -106,7 +106,8 @@ static void check_gradient(const attention_path *path, soda_dtype dtype, const s
 {
     (void)path;
     const double terms = (double)(8 * z->d + z->Tk + z->Tq);
-    const op_bound bound[3] = {{terms, 1}, {terms, 1}, {terms, 1}};
+    const op_bound each = {.terms = terms, .inner = 1};
+    const op_bound bound[3] = {each, each, each};
     op_case g = {.inputs = 0};
     gradient_case(&g, z, dtype);
     case_compare(&g, &cpu_attention_grad, &ref_attention_grad, bound, label);

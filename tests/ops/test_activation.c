@@ -1,6 +1,9 @@
 /* The activations and geglu. */
 #include "support/check.h"
 
+#include <stdio.h>
+
+#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
 
@@ -76,6 +79,63 @@ static void geglu_gradient_matches_finite_differences(void **state)
     case_free(&g);
 }
 
+/* Rows and channels; the second case is large enough for threads. At scale 30 the exponentials
+ * overflow fp32 on both sides. */
+static const struct {
+    int64_t rows, C;
+    double scale;
+} cpu_cases[] = {{1, 1, 1}, {43, 65 * 17, 1}, {5, 33, 30}, {2, 7, 1e-4}};
+enum { CPU_CASES = sizeof cpu_cases / sizeof *cpu_cases };
+
+/* A handful of fp32 roundings: argument, exponential, quotient, products. */
+static const op_bound cpu_bound = {.terms = 8};
+
+static void cpu_activations_match_ref(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CPU_CASES; i++) {
+        for (int t = 0; t < 2 * KINDS; t++) {
+            const soda_dtype type = t % 2 ? SODA_BF16 : SODA_F32;
+            const soda_shape x = SHAPE(cpu_cases[i].rows, cpu_cases[i].C);
+            char label[80];
+            op_case c = {.attr.activation.kind = kinds[t / 2]}, g = {.attr = c.attr};
+            snprintf(label, sizeof label, "case %d, %s, kind %d", i, dtype_name(type), t / 2);
+            case_input(&c, type, x, cpu_cases[i].scale);
+            case_output(&c, type, x);
+            case_compare(&c, &cpu_activation, &ref_activation, &cpu_bound, label);
+            case_input(&g, type, x, 1);
+            case_given(&g, &c.in[0]);
+            case_output(&g, type, x);
+            case_compare(&g, &cpu_activation_grad, &ref_activation_grad, &cpu_bound, label);
+            case_free(&c);
+            case_free(&g);
+        }
+    }
+}
+
+static void cpu_geglu_matches_ref(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CPU_CASES; i++) {
+        for (int t = 0; t < 2; t++) {
+            const soda_dtype type = t ? SODA_BF16 : SODA_F32;
+            const int64_t rows = cpu_cases[i].rows, C = cpu_cases[i].C;
+            char label[80];
+            op_case c = {.inputs = 0}, g = {.inputs = 0};
+            snprintf(label, sizeof label, "case %d, %s", i, dtype_name(type));
+            case_input(&c, type, SHAPE(rows, 2 * C), cpu_cases[i].scale);
+            case_output(&c, type, SHAPE(rows, C));
+            case_compare(&c, &cpu_geglu, &ref_geglu, &cpu_bound, label);
+            case_input(&g, type, SHAPE(rows, C), 1);
+            case_given(&g, &c.in[0]);
+            case_output(&g, type, SHAPE(rows, 2 * C));
+            case_compare(&g, &cpu_geglu_grad, &ref_geglu_grad, &cpu_bound, label);
+            case_free(&c);
+            case_free(&g);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +143,8 @@ int main(void)
         cmocka_unit_test(geglu_gates_with_the_second_half),
         cmocka_unit_test(activation_gradients_match_finite_differences),
         cmocka_unit_test(geglu_gradient_matches_finite_differences),
+        cmocka_unit_test(cpu_activations_match_ref),
+        cmocka_unit_test(cpu_geglu_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "backend/cpu/attention_internal.h"
+#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
 
@@ -95,12 +97,52 @@ static void attention_survives_large_logits(void **state)
     case_free(&c);
 }
 
+/* Logits 32 times as large as tests/backend/test_attention.c has: softmax is nearly one key. A
+ * logit has `width` terms, and its rounding, 32 times as large too, scales a probability; sums have
+ * Tk or Tq terms. In bf16 kernels round probabilities, AMX tiles by a cut of up to 1.3 2^-8
+ * (attention_amx.h), and ds of dq and dk besides. */
+enum { LOUD = 32 };
+
+static void compare_loud(const sizes *z, soda_dtype type, const char *path)
+{
+    const double terms = LOUD * LOUD * (double)(z->width + z->Tk + z->Tq);
+    const op_bound out = {.terms = terms, .inner = 1.3}, grad = {.terms = terms, .inner = 2};
+    const op_bound forward[] = {out, {.terms = terms}}, gradient[] = {grad, grad, grad};
+    char label[80];
+    op_case c = {.inputs = 0}, g = {.inputs = 0};
+    snprintf(label, sizeof label, "%s, %s, width %lld", path, dtype_name(type),
+             (long long)z->width);
+    forward_case(&c, z, type, SODA_F32);
+    for (int64_t i = 0; i < shape_count(&c.in[0].shape); i++)
+        case_put(&c.in[0], i, LOUD * case_get(&c.in[0], i));
+    case_compare(&c, &cpu_attention, &ref_attention, forward, label);
+    case_run(&c, &ref_attention);
+    gradient_case(&g, &c);
+    case_compare(&g, &cpu_attention_grad, &ref_attention_grad, gradient, label);
+    case_free(&c);
+    case_free(&g);
+}
+
+static void cpu_attention_of_large_logits_matches_ref(void **state)
+{
+    (void)state;
+    static const sizes cases[] = {
+        {2, 3, 5, 2, 3, false}, {1, 33, 147, 2, 40, false}, {1, 67, 67, 1, 80, true}};
+    for (const attention_path *const *path = attention_paths(); *path; path++) {
+        attention_force(*path);
+        for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++)
+            compare_loud(&cases[i / 2], i % 2 ? SODA_BF16 : SODA_F32, (*path)->name);
+    }
+    attention_force(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_weighs_values_by_softmax),
         cmocka_unit_test(attention_survives_large_logits),
         cmocka_unit_test(attention_gradients_match_finite_differences),
+        cmocka_unit_test(cpu_attention_of_large_logits_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 /* embedding and timestep_embedding. */
 #include "support/check.h"
 
+#include <stdio.h>
+
+#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
 
@@ -73,12 +76,66 @@ static void timestep_embedding_has_known_values(void **state)
     }
 }
 
+static void cpu_embedding_matches_ref(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {4, 0, 2, 4, 48, 1, 7, 8, 9, 48, 47, 3, 3, 0};
+    const op_bound exact = {.terms = 0};
+    for (int t = 0; t < 3 * OP_FROZEN_TYPES; t++) {
+        const op_types *type = &op_type_list[t / 3];
+        const int64_t C = (const int64_t[]){1, 33, 768}[t % 3];
+        char label[80];
+        op_case c = {.attr.cast.dtype = type->x};
+        put_ids(&c, ids, SHAPE(2, 7));
+        case_weight(&c, type->w, type->w, SHAPE(49, C), 1);
+        case_output(&c, type->x, SHAPE(2, 7, C));
+        snprintf(label, sizeof label, "types %d, width %lld", t / 3, (long long)C);
+        case_compare(&c, &cpu_embedding, &ref_embedding, &exact, label);
+        case_free(&c);
+    }
+}
+
+static void cpu_embedding_refuses_an_id_outside_the_table(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        op_case c = {.attr.cast.dtype = SODA_F32};
+        put_ids(&c, &(int32_t){i ? 7 : -1}, SHAPE(1));
+        case_weight(&c, SODA_F32, SODA_F32, SHAPE(7, 3), 1);
+        case_output(&c, SODA_F32, SHAPE(1, 3));
+        CHECK_FAILS(op_run(&cpu_embedding, &c.attr, c.in, 2, c.out, 1, c.frozen, 1),
+                    SODA_ERR_INPUT);
+        case_free(&c);
+    }
+}
+
+/* Frequencies and angles in fp64 leave one rounding; fp32 angles of 1000 would be off by 3e-5. */
+static void cpu_timestep_embedding_matches_ref(void **state)
+{
+    (void)state;
+    static const timestep_embedding_attr attrs[] = {
+        {2, false, 0}, {7, true, 0}, {320, true, 0}, {256, false, 1}, {33, false, 0.5f}};
+    const op_bound bound = {.terms = 1};
+    for (size_t i = 0; i < sizeof attrs / sizeof *attrs; i++) {
+        char label[80];
+        op_case c = {.attr.timestep_embedding = attrs[i]};
+        case_input(&c, SODA_F32, SHAPE(5), 400);
+        case_output(&c, SODA_F32, SHAPE(5, attrs[i].width));
+        snprintf(label, sizeof label, "case %zu", i);
+        case_compare(&c, &cpu_timestep_embedding, &ref_timestep_embedding, &bound, label);
+        case_free(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embedding_copies_rows),
         cmocka_unit_test(embedding_refuses_an_id_outside_the_table),
         cmocka_unit_test(timestep_embedding_has_known_values),
+        cmocka_unit_test(cpu_embedding_matches_ref),
+        cmocka_unit_test(cpu_embedding_refuses_an_id_outside_the_table),
+        cmocka_unit_test(cpu_timestep_embedding_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 /* mse_loss and its gradient. */
 #include "support/check.h"
 
+#include <stdio.h>
+
+#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
 
@@ -43,11 +46,34 @@ static void mse_loss_gradient_matches_finite_differences(void **state)
     case_free(&one);
 }
 
+/* The loss sums in fp64: what is left is the rounding of each square and of the result. */
+static void cpu_mse_loss_matches_ref(void **state)
+{
+    (void)state;
+    static const int64_t cases[][4] = {{1, 1, 1, 1}, {3, 5, 7, 4}, {2, 33, 31, 4}, {5, 64, 65, 13}};
+    const op_bound bound = {.terms = 3};
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+        const soda_dtype type = i % 2 ? SODA_BF16 : SODA_F32;
+        const int64_t *n = cases[i / 2];
+        char label[80];
+        op_case c = {.inputs = 0}, g = {.inputs = 0};
+        snprintf(label, sizeof label, "case %zu, %s", i / 2, dtype_name(type));
+        loss_case(&c, SHAPE(n[0], n[1], n[2], n[3]), type, SODA_F32);
+        case_compare(&c, &cpu_mse_loss, &ref_mse_loss, &bound, label);
+        for (int k = 0; k < 3; k++) case_given(&g, &c.in[k]);
+        case_output(&g, type, c.in[0].shape);
+        case_compare(&g, &cpu_mse_loss_grad, &ref_mse_loss_grad, &bound, label);
+        case_free(&c);
+        case_free(&g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mse_loss_weighs_images),
         cmocka_unit_test(mse_loss_gradient_matches_finite_differences),
+        cmocka_unit_test(cpu_mse_loss_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

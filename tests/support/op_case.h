@@ -56,11 +56,13 @@ void case_check_gradient(op_case *c, const soda_kernel *kernel, int wrt, const s
  * inputs, unrounded. Per element: one rounding to the output's type, 2^-24 or 2^-8 relative (fp64
  * sums of fp32 would have that alone); and relative to the largest element, 4 sqrt(terms) 2^-24 for
  * `terms` fp32 roundings along the way (they add up like a random walk), plus `inner` 2^-8 when
- * the first input is bf16, for values that a kernel rounds to bf16 along the way. */
+ * the first input is bf16, for values that a kernel rounds to bf16 along the way. `size` stands in
+ * for the largest element where it is larger: the size of the terms, where they may cancel. */
 typedef struct {
-    double terms, inner;
+    double terms, inner, size;
 } op_bound;
 
-/* Runs `kernel` twice and `ref` once, and compares every output; `label` names the case. */
+/* Runs `ref` once and `kernel` three times: once alone and then twice after one preparation, which
+ * must give the same bits. Compares every output; `label` names the case. */
 void case_compare(op_case *c, const soda_kernel *kernel, const soda_kernel *ref,
                   const op_bound *bound, const char *label);
