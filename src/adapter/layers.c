@@ -1,0 +1,180 @@
+#include "adapter/layers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A layer with the strings it points to. */
+typedef struct {
+    soda_layer layer;
+    char *name, *basis_name[3];
+} entry;
+
+struct soda_layers {
+    soda_method method;
+    const soda_targets *targets;
+    factors_choice factors;
+    entry **entries; /* by pointer: layers stay where they are while the list grows */
+    int count, room;
+};
+
+soda_status layers_create(soda_method method, const soda_targets *targets, factors_choice factors,
+                          soda_layers **layers)
+{
+    soda_layers *l = *layers = calloc(1, sizeof *l);
+    if (!l) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    l->method = method;
+    l->targets = targets;
+    l->factors = factors;
+    return SODA_OK;
+}
+
+static void free_entry(entry *e)
+{
+    if (!e) return;
+    for (int i = 0; i < 3; i++) free(e->basis_name[i]);
+    free(e->name);
+    free(e);
+}
+
+void layers_destroy(soda_layers *layers)
+{
+    if (!layers) return;
+    for (int i = 0; i < layers->count; i++) free_entry(layers->entries[i]);
+    free(layers->entries);
+    free(layers);
+}
+
+int layers_count(const soda_layers *layers) { return layers->count; }
+soda_layer *layers_at(soda_layers *layers, int index) { return &layers->entries[index]->layer; }
+
+soda_layer *layers_find(soda_layers *layers, const char *name)
+{
+    for (int i = 0; i < layers->count; i++)
+        if (strcmp(layers->entries[i]->name, name) == 0) return &layers->entries[i]->layer;
+    return NULL;
+}
+
+static int64_t sum_over(const soda_layers *layers, bool freedom)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < layers->count; i++) {
+        const soda_layer *l = &layers->entries[i]->layer;
+        sum += l->m < l->n ? l->m : l->n;
+        for (int f = 0; f < 3; f++)
+            sum += freedom ? l->factor[f] * (l->factor[f] - 1) / 2 : l->factor[f] * l->factor[f];
+    }
+    return sum;
+}
+
+int64_t layers_stored(const soda_layers *layers) { return sum_over(layers, false); }
+int64_t layers_freedom(const soda_layers *layers) { return sum_over(layers, true); }
+
+static char *joined(const char *name, const char *middle, const char *leaf)
+{
+    const size_t size = strlen(name) + strlen(middle) + strlen(leaf) + 1;
+    char *text = malloc(size);
+    if (text) snprintf(text, size, "%s%s%s", name, middle, leaf);
+    return text;
+}
+
+static soda_status add_entry(soda_layers *layers, const char *name, const soda_weight *w0)
+{
+    if (layers->count == layers->room) {
+        const int room = layers->room ? 2 * layers->room : 64;
+        entry **grown = realloc(layers->entries, (size_t)room * sizeof(entry *));
+        if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
+        layers->entries = grown;
+        layers->room = room;
+    }
+    entry *e = calloc(1, sizeof *e);
+    bool whole = e && (e->name = joined(name, "", ""));
+    if (whole) {
+        e->layer = (soda_layer){.name = e->name,
+                                .method = layers->method,
+                                .m = w0->source.shape.dim[0],
+                                .n = w0->source.shape.dim[1],
+                                .w0 = *w0,
+                                .bases = layers->method == SODA_METHOD_SVD ? 3 : 2};
+    }
+    for (int i = 0; whole && i < e->layer.bases; i++) {
+        const char *leaf;
+        const soda_shape shape = soda_basis_shape(&e->layer, i, &leaf);
+        e->basis_name[i] = joined(name, ".soda.", leaf);
+        e->layer.basis[i] = (soda_weight){e->basis_name[i], {SODA_F32, shape, NULL}, false};
+        whole = e->basis_name[i] != NULL;
+    }
+    soda_status s = whole ? factors_choose(&layers->factors, e->layer.n, e->layer.factor)
+                          : FAIL(SODA_ERR_MEMORY, "out of memory");
+    if (s != SODA_OK) {
+        free_entry(e);
+        return s;
+    }
+    layers->entries[layers->count++] = e;
+    return SODA_OK;
+}
+
+/* Whether x is computed by more than casts and views of a leaf. The text states are not: no
+ * gradient flows to them unless the encoder that makes them is in the graph. */
+static bool is_computed(const soda_graph *graph, soda_id x)
+{
+    for (;;) {
+        const soda_value *value = graph_value(graph, x);
+        if (value->view_of != NO_VALUE) {
+            x = value->view_of;
+        } else if (value->kind == VALUE_NODE && graph_node(graph, value->node)->op == OP_cast) {
+            x = graph_node(graph, value->node)->in[0];
+        } else {
+            return value->kind == VALUE_NODE || value->kind == VALUE_PARAM;
+        }
+    }
+}
+
+static void choose_route(const layers_place *place, const soda_graph *graph, soda_id x,
+                         soda_layer *layer)
+{
+    route_case c = {.method = layer->method,
+                    .rows = shape_rows(&graph_value(graph, x)->shape),
+                    .m = layer->m,
+                    .n = layer->n,
+                    .training = place->training,
+                    .input_gradient = is_computed(graph, x),
+                    .compute = graph_compute_dtype(graph)};
+    memcpy(c.factor, layer->factor, sizeof c.factor);
+    layer->rows = c.rows;
+    layer->route = route_choose(&c);
+}
+
+soda_id layers_collect(void *context, soda_graph *graph, const char *path, soda_id x, soda_id w,
+                       soda_id b)
+{
+    const layers_place *place = context;
+    (void)b;
+    if (graph_status(graph) != SODA_OK) return NO_VALUE;
+    char name[256];
+    snprintf(name, sizeof name, "%s%s", place->prefix, path);
+    if (!targets_match(place->layers->targets, name)) return NO_VALUE;
+    if (!layers_find(place->layers, name)) {
+        const soda_status s = add_entry(place->layers, name, &graph_value(graph, w)->weight);
+        if (s != SODA_OK) return graph_fail(graph, s);
+    }
+    choose_route(place, graph, x, layers_find(place->layers, name));
+    return NO_VALUE;
+}
+
+soda_id layers_append(void *context, soda_graph *graph, const char *path, soda_id x, soda_id w,
+                      soda_id b)
+{
+    const layers_place *place = context;
+    if (graph_status(graph) != SODA_OK) return NO_VALUE;
+    char name[256];
+    snprintf(name, sizeof name, "%s%s", place->prefix, path);
+    soda_layer *layer = layers_find(place->layers, name);
+    if (!layer) return NO_VALUE;
+    for (int i = 0; i < layer->bases; i++)
+        if (!layer->basis[i].source.data)
+            return graph_fail(
+                graph, FAIL(SODA_ERR_INTERNAL, "%s: no %s was set", name, layer->basis[i].name));
+    choose_route(place, graph, x, layer);
+    return soda_append(graph, layer, layer->route.kind, x, w, b);
+}
