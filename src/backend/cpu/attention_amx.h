@@ -35,6 +35,12 @@ size_t amx_forward_own(const attention_job *job);
 int64_t amx_forward_tasks(const attention_job *job, int phase);
 void amx_forward_run(const attention_job *job, int phase, int64_t task);
 
+/* The gradient. */
+size_t amx_gradient_shared(const attention_job *job);
+size_t amx_gradient_own(const attention_job *job);
+int64_t amx_gradient_tasks(const attention_job *job, int phase);
+void amx_gradient_run(const attention_job *job, int phase, int64_t task);
+
 /* Whether CPU, system and process allow tiles of bf16. */
 bool amx_usable(soda_dtype dtype);
 
@@ -62,17 +68,38 @@ AMX_INLINE __m512i amx_pair(__m512 even, __m512 odd)
     return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_castps_si512(odd));
 }
 
+/* Sums of 2 x 2 tiles over `steps` left and right operands; sizes in bytes. */
+typedef struct {
+    const void *left, *right;
+    int64_t left_second, left_step, right_second, right_step, steps;
+    void *sums;               /* tiles left 0 right 0, left 1 right 0, left 0 right 1, both 1 */
+    bool add;                 /* to what is there */
+    bool one_left, one_right; /* there is no second operand */
+} amx_product;
+
+void amx_multiply(const amx_product *p);
+
 /* Packing, one head of row-major bf16 [..,width]; rows and columns past the end become zero.
  * src points to the head's first column of row `first`; d of its columns count.
  *
  * left        16 rows, `depth` tiles along the columns
  * right       transposed: 16 rows become columns, `depth` tiles of pairs of columns of src
- * left_t      transposed: 32 rows become the depth of `tiles` tiles of 16 columns of src each */
+ * left_t      transposed: 32 rows become the depth of `tiles` tiles of 16 columns of src each
+ * pairs       32 rows become the depth of right tiles of 16 columns each, row i beside row i + 16
+ */
 void amx_pack_left(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d, uint16_t *dst);
 void amx_pack_right(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d, uint16_t *dst);
 void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d, uint16_t *dst);
+
+void amx_pack_pairs(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d, uint16_t *dst);
 
 /* bf16 rows of an output from tiles of sums [tiles][..][16 columns of the output][16 rows of it]:
  * dst row i, column 16 t + j = factor[i] sums[t step + 16 j + i], rounded to nearest. */
 void amx_store_rows(const float *sums, int64_t step, const float *factor, int64_t rows, int64_t d,
                     uint16_t *dst, int64_t dst_row);
+
+/* The same from a tile [rows of the output][columns of it] and one factor. */
+void amx_store_tile(const float *sums, float factor, int64_t rows, int64_t columns, uint16_t *dst,
+                    int64_t dst_row);
+
+void amx_transpose_tile(float *sums);

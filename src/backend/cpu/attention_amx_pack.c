@@ -68,16 +68,15 @@ AMX_TARGET void amx_pack_right(const uint16_t *src, int64_t src_row, int64_t row
     }
 }
 
-/* Rows y and y + 1 as pairs: words whose transpose has the pairs side by side, in order. */
+/* 16 columns of rows y and z, side by side in words of 32 bits. */
 AMX_INLINE __m512i load_pair(const uint16_t *src, int64_t src_row, int64_t rows, int64_t y,
-                             int64_t column, int64_t d)
+                             int64_t z, int64_t column, int64_t d)
 {
     const int64_t left = d - column;
     const __mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-    const uint16_t *from = src + y * src_row + column;
     const __m256i zero = _mm256_setzero_si256();
-    const __m256i a = y < rows ? _mm256_maskz_loadu_epi16(some, from) : zero;
-    const __m256i b = y + 1 < rows ? _mm256_maskz_loadu_epi16(some, from + src_row) : zero;
+    const __m256i a = y < rows ? _mm256_maskz_loadu_epi16(some, src + y * src_row + column) : zero;
+    const __m256i b = z < rows ? _mm256_maskz_loadu_epi16(some, src + z * src_row + column) : zero;
     return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
 }
@@ -88,11 +87,19 @@ AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t ro
     for (int64_t c = 0; c < d; c += 16, dst += TILE_BF16) {
         __m512i r[16];
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) r[i] = load_pair(src, src_row, rows, 2 * i, c, d);
+        for (int i = 0; i < 16; i++) r[i] = load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
         transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
     }
+}
+
+AMX_TARGET void amx_pack_pairs(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d,
+                               uint16_t *dst)
+{
+    for (int64_t c = 0; c < d; c += 16, dst += TILE_BF16)
+        for (int64_t i = 0; i < 16; i++)
+            _mm512_storeu_si512(dst + i * 32, load_pair(src, src_row, rows, i, i + 16, c, d));
 }
 
 /* To nearest, ties to even; NaN stays NaN. */
@@ -122,5 +129,25 @@ AMX_TARGET void amx_store_rows(const float *sums, int64_t step, const float *fac
             _mm256_mask_storeu_epi16(dst + i * dst_row + c, some, round_to_bf16(x));
         }
     }
+}
+
+AMX_TARGET void amx_store_tile(const float *sums, float factor, int64_t rows, int64_t columns,
+                               uint16_t *dst, int64_t dst_row)
+{
+    const __mmask16 some = columns >= 16 ? 0xffff : (__mmask16)((1u << columns) - 1);
+    for (int64_t i = 0; i < attention_min(rows, 16); i++) {
+        const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(sums + i * 16), _mm512_set1_ps(factor));
+        _mm256_mask_storeu_epi16(dst + i * dst_row, some, round_to_bf16(x));
+    }
+}
+
+AMX_TARGET void amx_transpose_tile(float *sums)
+{
+    __m512i r[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(sums + i * 16);
+    transpose(r);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) _mm512_storeu_si512(sums + i * 16, r[i]);
 }
 #endif

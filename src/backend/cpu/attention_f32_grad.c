@@ -36,14 +36,8 @@ static sizes sizes_of(const attention_job *job)
                .heads = job->batch * job->heads,
                .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS,
                .copies = 1};
-    /* More copies until less than a fifth of the threads' time is spent waiting. */
     const int64_t blocks = (job->tk + z.lanes - 1) / z.lanes;
-    while (z.copies < attention_min(blocks, MAX_COPIES)) {
-        const int64_t tasks = z.heads * z.copies;
-        const int64_t slots = attention_round_up(tasks, job->threads);
-        if (5 * tasks >= 4 * slots) break;
-        z.copies++;
-    }
+    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES), job->threads);
     return z;
 }
 
