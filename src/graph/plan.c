@@ -13,10 +13,10 @@ typedef struct {
     size_t bytes, offset;
 } interval;
 
-static void mark_alive(const soda_graph *g, bool *alive)
+static soda_status mark_alive(const soda_graph *g, bool *alive)
 {
     bool *wanted = calloc((size_t)g->value_count + 1, sizeof *wanted);
-    if (!wanted) return; /* plan_create notices through alive[] staying empty */
+    if (!wanted) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (soda_id v = 0; v < g->value_count; v++)
         if (g->values[v].output) wanted[graph_root(g, v)] = true;
     for (int n = g->node_count - 1; n >= 0; n--) {
@@ -27,6 +27,7 @@ static void mark_alive(const soda_graph *g, bool *alive)
             if (node->in[i] != NO_VALUE) wanted[graph_root(g, node->in[i])] = true;
     }
     free(wanted);
+    return SODA_OK;
 }
 
 soda_status plan_create(const soda_graph *graph, soda_plan *plan)
@@ -39,8 +40,9 @@ soda_status plan_create(const soda_graph *graph, soda_plan *plan)
         plan_destroy(plan);
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
-    mark_alive(graph, plan->alive);
-    return SODA_OK;
+    const soda_status s = mark_alive(graph, plan->alive);
+    if (s != SODA_OK) plan_destroy(plan);
+    return s;
 }
 
 void plan_destroy(soda_plan *plan)
