@@ -14,7 +14,10 @@ typedef struct {
 } matrix;
 
 static const matrix matrices[] = {
-    {1, 5, 3, true}, {77, 24, 40, true}, {33, 130, 67, false}, {6, 64, 128, true}};
+    {1, 5, 3, true},    {77, 24, 40, true},   {33, 130, 67, false},
+    {6, 64, 128, true}, {190, 352, 70, true}, /* more rows, and a longer sum, than one block takes
+                                               */
+};
 
 static void add_weight(op_case *c, const op_types *t, soda_shape shape, double scale)
 {
@@ -82,6 +85,9 @@ static const picture pictures[] = {
     {2, 3, 5, 40, 24, 1, 1, true, {.stride = 1}},
     {1, 6, 6, 8, 24, 1, 1, false, {.stride = 2}},
     {1, 16, 12, 3, 24, 8, 4, false, {.stride = 4, .left = 1}},
+    {2, 5, 16, 40, 70, 3, 3, true, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
+    {1, 3, 32, 100, 33, 3, 5, true, {.stride = 1, .top = 1, .left = 2, .bottom = 1, .right = 2}},
+    {3, 6, 6, 64, 130, 3, 3, false, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
     {1, 1, 1, 17, 5, 3, 3, true, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
 };
 enum { PICTURES = sizeof pictures / sizeof *pictures };

@@ -1,4 +1,5 @@
-/* conv2d and the gradient of its input. The contract is channels-last on both sides; 1x1 kernels
+/* conv2d and the gradient of its input. The contract is channels-last on both sides; bf16 goes by
+ * AMX tiles where there are any, else 1x1 kernels
  * are matrix products, 3x3 kernels in fp32 go by Winograd's way where that is faster, everything
  * else is oneDNN's direct convolution. */
 #include "backend/cpu/conv2d.h"
@@ -9,6 +10,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd.h"
 
 conv2d_form conv2d_form_of(const soda_call *call, bool grad_x)
@@ -109,10 +111,11 @@ static void spread(const soda_tensor *from, const soda_tensor *to, int64_t step)
                        (const char *)from->data + (size_t)((n * h + i) * w + j) * pixel, pixel);
 }
 
-typedef enum { BY_PRODUCT, BY_WINOGRAD, BY_ONEDNN } method;
+typedef enum { BY_TILES, BY_PRODUCT, BY_WINOGRAD, BY_ONEDNN } method;
 
 static method method_of(const conv2d_form *f)
 {
+    if (tiles_can(f)) return BY_TILES;
     if (pointwise(f)) return BY_PRODUCT;
     return winograd_wins(f) ? BY_WINOGRAD : BY_ONEDNN;
 }
@@ -145,6 +148,7 @@ static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
     size_t bytes;
     call->in[0] = spread_input(call, &f, &bytes);
     switch (method_of(&f)) {
+    case BY_TILES: TRY(tiles_prepare(call, weights, &f)); break;
     case BY_PRODUCT: TRY(linear_prepare(call, weights, f.turned)); break;
     case BY_WINOGRAD: TRY(winograd_prepare(call, weights, &f)); break;
     case BY_ONEDNN: TRY(prepare_direct(call, weights, &f)); break;
@@ -161,16 +165,21 @@ static soda_status run(const soda_call *call, bool grad_x)
     size_t bytes;
     c.in[0] = spread_input(call, &f, &bytes);
     if (bytes) spread(&call->in[0], &c.in[0], f.spread);
-    return method_of(&f) == BY_WINOGRAD ? winograd_run(&c, &f) : dense_run(&c);
+    switch (method_of(&f)) {
+    case BY_TILES: return tiles_run(&c);
+    case BY_WINOGRAD: return winograd_run(&c, &f);
+    default: return dense_run(&c);
+    }
 }
 
 static void release(soda_call *call, bool grad_x)
 {
     const conv2d_form f = conv2d_form_of(call, grad_x);
-    if (method_of(&f) == BY_WINOGRAD)
-        winograd_release(call);
-    else
-        dense_release(call);
+    switch (method_of(&f)) {
+    case BY_TILES: tiles_release(call); break;
+    case BY_WINOGRAD: winograd_release(call); break;
+    default: dense_release(call);
+    }
 }
 
 static soda_status prepare_forward(soda_call *call, soda_weights *weights)

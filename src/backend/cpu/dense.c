@@ -5,18 +5,12 @@
 
 #include "backend/cpu/pack.h"
 
-static bool has_bf16(void)
-{
-    const int avx512_core = dnnl_cpu_isa_avx512_core;
-    return ((int)dnnl_get_effective_cpu_isa() & avx512_core) == avx512_core;
-}
-
 soda_status dense_dtype(soda_dtype dtype, dnnl_data_type_t *compute)
 {
     if (dtype != SODA_F32 && dtype != SODA_BF16)
         return FAIL(SODA_ERR_UNSUPPORTED, "the CPU backend computes in f32 or bf16, not in %s",
                     dtype_name(dtype));
-    *compute = dtype == SODA_BF16 && has_bf16() ? dnnl_bf16 : dnnl_f32;
+    *compute = dtype == SODA_BF16 && onednn_allows(dnnl_cpu_isa_avx512_core) ? dnnl_bf16 : dnnl_f32;
     return SODA_OK;
 }
 

@@ -1,4 +1,5 @@
-/* linear and its weight gradient: oneDNN matmul on rows. The formulas are in graph/ops.def.
+/* linear and its weight gradient: oneDNN matmul on rows, or tiles.h. The formulas are in
+ * graph/ops.def.
  *
  * Frozen weights are packed into the layout oneDNN likes best; computed ones are used where they
  * lie, [O,I] or [I,O], as strides. */
@@ -7,6 +8,7 @@
 #include "backend/cpu/dense.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/tiles.h"
 
 /* [rows, columns], stored row-major or, if transposed, as [columns, rows]. */
 static soda_status matrix(int64_t rows, int64_t columns, dnnl_data_type_t dtype, bool transposed,
@@ -59,9 +61,46 @@ soda_status linear_prepare(soda_call *call, soda_weights *weights, bool transpos
     return dense_finish(call);
 }
 
+/* The rows as one picture of height 1. */
+static conv2d_form form_of(const soda_call *call)
+{
+    const soda_shape *x = &call->in[0].shape;
+    const int64_t M = shape_rows(x);
+    return (conv2d_form){.dtype = call->in[0].dtype,
+                         .n = 1,
+                         .h = 1,
+                         .w = M,
+                         .in = shape_columns(x),
+                         .oh = 1,
+                         .ow = M,
+                         .out = shape_columns(&call->out[0].shape),
+                         .kh = 1,
+                         .kw = 1,
+                         .stride = 1,
+                         .spread = 1,
+                         .turned = call->attr->linear.transposed};
+}
+
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {
-    return linear_prepare(call, weights, call->attr->linear.transposed);
+    const conv2d_form f = form_of(call);
+    if (tiles_can(&f)) return tiles_prepare(call, weights, &f);
+    return linear_prepare(call, weights, f.turned);
+}
+
+static soda_status run(const soda_call *call)
+{
+    const conv2d_form f = form_of(call);
+    return tiles_can(&f) ? tiles_run(call) : dense_run(call);
+}
+
+static void release(soda_call *call)
+{
+    const conv2d_form f = form_of(call);
+    if (tiles_can(&f))
+        tiles_release(call);
+    else
+        dense_release(call);
 }
 
 /* dw [O,I] = dy' x: in oneDNN's words dy' is the source and x the weights. */
@@ -85,5 +124,5 @@ static soda_status prepare_grad_weight(soda_call *call, soda_weights *weights)
     return dense_finish(call);
 }
 
-const soda_kernel cpu_linear = {prepare, dense_run, dense_release};
+const soda_kernel cpu_linear = {prepare, run, release};
 const soda_kernel cpu_linear_grad_weight = {prepare_grad_weight, dense_run, dense_release};

@@ -35,38 +35,9 @@ dnnl_data_type_t onednn_dtype(soda_dtype dtype)
     return dtype == SODA_BF16 ? dnnl_bf16 : dnnl_data_type_undef;
 }
 
-/* oneDNN 2.6.3 reads beyond its tables when it generates an AMX convolution of channels that do not
- * fill whole tiles (35 to 81, say): a crash that depends on what lies there. */
-static bool avoid_amx(const_dnnl_op_desc_t descriptor)
+bool onednn_allows(dnnl_cpu_isa_t isa)
 {
-    const dnnl_convolution_desc_t *conv = descriptor;
-    if (conv->primitive_kind != dnnl_convolution) return false;
-    const dnnl_memory_desc_t *w = &conv->weights_desc; /* [O,I,kh,kw], forward and backward data */
-    return w->data_type == dnnl_bf16 && (w->dims[0] % 16 || w->dims[1] % 16);
-}
-
-/* The first implementation that oneDNN offers, or the first that does not use AMX. */
-static dnnl_status_t describe(const_dnnl_op_desc_t descriptor, const_dnnl_primitive_attr_t attr,
-                              dnnl_primitive_desc_t *desc)
-{
-    dnnl_primitive_desc_iterator_t it;
-    const bool skip_amx = avoid_amx(descriptor);
-    dnnl_status_t s = dnnl_primitive_desc_iterator_create(&it, descriptor, attr, engine, NULL);
-    if (s != dnnl_success) return s;
-    for (;; s = dnnl_primitive_desc_iterator_next(it)) {
-        if (s != dnnl_success) {
-            s = dnnl_unimplemented;
-            break;
-        }
-        const char *name = "";
-        *desc = dnnl_primitive_desc_iterator_fetch(it);
-        dnnl_primitive_desc_query(*desc, dnnl_query_impl_info_str, 0, (void *)&name);
-        if (!skip_amx || !strstr(name, "amx")) break;
-        dnnl_primitive_desc_destroy(*desc);
-        *desc = NULL;
-    }
-    dnnl_primitive_desc_iterator_destroy(it);
-    return s;
+    return ((int)dnnl_get_effective_cpu_isa() & (int)isa) == (int)isa;
 }
 
 soda_status onednn_create(onednn_op *op, const_dnnl_op_desc_t descriptor)
@@ -77,7 +48,8 @@ soda_status onednn_create(onednn_op *op, const_dnnl_op_desc_t descriptor)
     dnnl_primitive_attr_t attr;
     TRY(onednn_status(dnnl_primitive_attr_create(&attr), "attributes"));
     dnnl_status_t d = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    if (d == dnnl_success) d = describe(descriptor, attr, &op->desc);
+    if (d == dnnl_success)
+        d = dnnl_primitive_desc_create(&op->desc, descriptor, attr, engine, NULL);
     if (d == dnnl_success) d = dnnl_primitive_create(&op->primitive, op->desc);
     dnnl_primitive_attr_destroy(attr);
     return onednn_status(d, "primitive");

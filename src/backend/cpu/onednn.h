@@ -23,6 +23,10 @@ soda_status onednn_status(dnnl_status_t status, const char *what);
 /* F32 or BF16 in oneDNN's words; anything else is dnnl_data_type_undef. */
 dnnl_data_type_t onednn_dtype(soda_dtype dtype);
 
+/* Whether the CPU has all of `isa`, and oneDNN may use it: ONEDNN_MAX_CPU_ISA in the environment
+ * sets a limit, which our own matrix kernels keep as well, so that tests can see every path. */
+bool onednn_allows(dnnl_cpu_isa_t isa);
+
 /* Creates the primitive of `descriptor` (an operation descriptor: shapes, types, wanted layouts);
  * its scratch comes from the caller. Creating one of the same shape again is cheap: oneDNN keeps
  * what it generated. */

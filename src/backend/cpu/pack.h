@@ -25,7 +25,7 @@ soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float 
 
 /* Forms of weights with a layout of our own; oneDNN's forms are hashes that no small number meets.
  */
-enum { PACK_VECTOR = 1, PACK_WINOGRAD };
+enum { PACK_VECTOR = 1, PACK_WINOGRAD, PACK_CELLS };
 
 /* The store's copy of `weight` in `form`: its first axis is the row, the others are the column. */
 soda_status pack_by_table(soda_weights *weights, const soda_weight *weight, uint64_t form,

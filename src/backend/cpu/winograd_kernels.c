@@ -1,3 +1,4 @@
+#if defined(__x86_64__)
 #include "backend/cpu/winograd_kernels.h"
 
 #include <immintrin.h>
@@ -227,3 +228,4 @@ AVX512 void winograd_output(const float *m, const float *bias, int64_t width, fl
         }
     }
 }
+#endif
