@@ -1,0 +1,152 @@
+#include "io/factor_cache.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "io/newfile.h"
+
+enum { MOST_PATH = 4096 };
+
+soda_status factor_cache_folder(char *folder, size_t size)
+{
+    const char *own = getenv("SODA_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    char factors[MOST_PATH];
+    int used;
+    if (own && *own)
+        used = snprintf(folder, size, "%s", own);
+    else if (xdg && *xdg)
+        used = snprintf(folder, size, "%s/soda", xdg);
+    else if (home && *home)
+        used = snprintf(folder, size, "%s/.cache/soda", home);
+    else
+        return FAIL(SODA_ERR_IO, "no folder for the cache: SODA_CACHE, XDG_CACHE_HOME and HOME are "
+                                 "not set");
+    if (used < 0 || (size_t)used >= size || (size_t)used + 16 > sizeof factors)
+        return FAIL(SODA_ERR_IO, "the path of the cache folder is too long");
+    snprintf(factors, sizeof factors, "%.*s/factors", used, folder);
+    return newfile_make_folder(factors);
+}
+
+soda_status factor_cache_key(const soda_tensor *weight, const char *method, int version,
+                             char key[SHA256_HEX])
+{
+    char line[160], shape[80];
+    uint8_t digest[SHA256_BYTES];
+    soda_sha256 *hash;
+    TRY(sha256_create(&hash));
+    snprintf(line, sizeof line, "soda factors %s %d %s %s\n", method, version,
+             dtype_name(weight->dtype), shape_text(&weight->shape, shape, sizeof shape));
+    soda_status s = sha256_update(hash, line, strlen(line));
+    if (s == SODA_OK) s = sha256_update(hash, weight->data, tensor_bytes(weight));
+    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    sha256_destroy(hash);
+    if (s == SODA_OK) sha256_hex(digest, key);
+    return s;
+}
+
+static soda_status file_path(const char *folder, const char *key, char path[MOST_PATH])
+{
+    const int used = snprintf(path, MOST_PATH, "%s/factors/%s.safetensors", folder, key);
+    return used < MOST_PATH ? SODA_OK : FAIL(SODA_ERR_IO, "%s: the path is too long", folder);
+}
+
+/* The checksum of the data of all tensors, in the order given. */
+static soda_status checksum(const safetensors_tensor *const *tensors, int count,
+                            char text[SHA256_HEX])
+{
+    uint8_t digest[SHA256_BYTES];
+    soda_sha256 *hash;
+    TRY(sha256_create(&hash));
+    soda_status s = SODA_OK;
+    for (int i = 0; i < count && s == SODA_OK; i++)
+        s = sha256_update(hash, tensors[i]->data, tensors[i]->bytes);
+    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    sha256_destroy(hash);
+    if (s == SODA_OK) sha256_hex(digest, text);
+    return s;
+}
+
+/* Gives the pages that the checksum brought in back to the system; the next reader maps them. */
+static void drop_pages(const safetensors_tensor *tensor)
+{
+    const uintptr_t page = 4096, begin = (uintptr_t)tensor->data;
+    const uintptr_t from = (begin + page - 1) / page * page;
+    const uintptr_t to = (begin + tensor->bytes) / page * page;
+    if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+enum { MOST_ARRAYS = 8 };
+
+/* SODA_ERR_INPUT if the set is not what store wrote under this key. */
+static soda_status verify(const soda_safetensors *set, const char *key,
+                          const safetensors_tensor *expected, int count)
+{
+    const safetensors_tensor *found[MOST_ARRAYS];
+    char sum[SHA256_HEX];
+    const char *path = safetensors_path(set);
+    for (int i = 0; i < count; i++) {
+        const safetensors_tensor *e = &expected[i], *f = found[i] = safetensors_find(set, e->name);
+        if (!f || f->dtype != e->dtype || f->rank != e->rank ||
+            memcmp(f->dim, e->dim, (size_t)e->rank * sizeof *e->dim) != 0 ||
+            (uintptr_t)f->data % sizeof(float))
+            return FAIL(SODA_ERR_INPUT, "%s: %s is not as expected", path, e->name);
+    }
+    const char *stored_key = safetensors_metadata(set, "key");
+    const char *stored_sum = safetensors_metadata(set, "sha256");
+    TRY(checksum(found, count, sum));
+    if (!stored_key || strcmp(stored_key, key) != 0)
+        return FAIL(SODA_ERR_INPUT, "%s: the file belongs to another key", path);
+    if (!stored_sum || strcmp(stored_sum, sum) != 0)
+        return FAIL(SODA_ERR_INPUT, "%s: the data does not have its checksum", path);
+    for (int i = 0; i < count; i++) drop_pages(found[i]);
+    return SODA_OK;
+}
+
+soda_status factor_cache_load(const char *folder, const char *key,
+                              const safetensors_tensor *expected, int count, soda_safetensors **set)
+{
+    char path[MOST_PATH];
+    *set = NULL;
+    if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "factor_cache: too many arrays");
+    TRY(file_path(folder, key, path));
+    if (access(path, F_OK) != 0) return SODA_OK;
+    soda_status s = safetensors_open(path, set);
+    if (s == SODA_OK) {
+        s = verify(*set, key, expected, count);
+        if (s != SODA_OK) safetensors_close(*set);
+    }
+    if (s == SODA_OK) return SODA_OK;
+    *set = NULL;
+    if (s == SODA_ERR_MEMORY || s == SODA_ERR_INTERNAL) return s;
+    log_warning("a cached factorisation is damaged and will be computed again: %s",
+                status_message());
+    status_clear();
+    return SODA_OK;
+}
+
+soda_status factor_cache_store(const char *folder, const char *key,
+                               const safetensors_tensor *arrays, int count)
+{
+    char path[MOST_PATH], sum[SHA256_HEX];
+    safetensors_tensor sized[MOST_ARRAYS];
+    const safetensors_tensor *list[MOST_ARRAYS];
+    if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "factor_cache: too many arrays");
+    TRY(file_path(folder, key, path));
+    for (int i = 0; i < count; i++) {
+        sized[i] = arrays[i];
+        sized[i].bytes = sizeof(float);
+        for (int d = 0; d < arrays[i].rank; d++) sized[i].bytes *= (size_t)arrays[i].dim[d];
+        if (arrays[i].dtype != SAFETENSORS_F32)
+            return FAIL(SODA_ERR_INTERNAL, "factor_cache: %s is not fp32", arrays[i].name);
+        list[i] = &sized[i];
+    }
+    TRY(checksum(list, count, sum));
+    const safetensors_pair metadata[] = {{"format", "soda-factors"}, {"key", key}, {"sha256", sum}};
+    return safetensors_write(path, arrays, count, metadata, 3);
+}
