@@ -36,7 +36,7 @@ static void model_create(model *mo, soda_method method)
     place.layers = mo->layers;
     const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
     for (int i = 0; i < LAYERS; i++) {
-        char path[16];
+        char path[32];
         check_fill_normal(mo->weight[i], M * N, i == 3 ? 1 : (uint32_t)i, 1);
         snprintf(mo->name[i], sizeof mo->name[i], "w%d", i);
         snprintf(path, sizeof path, "%d.to_q", i);
