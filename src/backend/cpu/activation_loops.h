@@ -93,7 +93,7 @@ static void LOOP(relu_grad)(const void *gradient, const void *from, void *to, in
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         const float d = LOAD(dy[i]);
-        dx[i] = STORE(LOAD(x[i]) > 0.0f ? d : 0.0f);
+        dx[i] = STORE(LOAD(x[i]) <= 0.0f ? 0.0f : d);
     }
 }
 

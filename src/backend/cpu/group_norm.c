@@ -118,7 +118,8 @@ static void join_moments(const norm *u, int64_t n, int64_t group)
         mean += delta * share;
         spread += square - sum * shift + delta * delta * (1.0 - share) * (double)u->rows;
     }
-    const double variance = fmax(spread, 0) / (double)(u->rows * width);
+    /* Rounding can leave spread below zero; fmax would also swallow NaN. */
+    const double variance = (spread < 0 ? 0 : spread) / (double)(u->rows * width);
     const double rstd = 1.0 / sqrt(variance + (double)u->call->attr->group_norm.eps);
     float *stats = (float *)u->call->out[1].data + 2 * (n * u->groups + group);
     stats[0] = (float)mean;

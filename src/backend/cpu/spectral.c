@@ -78,7 +78,7 @@ static soda_status run_spectral_scale_grad(const soda_call *call)
     elementwise_sum_columns(dy, &x, 0, rows, k, (char *)call->scratch + 2 * vector_bytes(k),
                             ddelta);
     for (int64_t i = 0; i < k; i++)
-        if (!(u.factor[i] > 0.0f)) ddelta[i] = 0.0f;
+        if (u.factor[i] <= 0.0f) ddelta[i] = 0.0f;
     parallel_for(rows, 1, 2 * tensor_bytes(dy), PARALLEL_ALL, scale_range, &u);
     return SODA_OK;
 }

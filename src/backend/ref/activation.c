@@ -19,8 +19,10 @@ static soda_status activation_grad(const soda_call *call)
 {
     const soda_tensor *dy = &call->in[0], *x = &call->in[1], *dx = &call->out[0];
     const int64_t count = shape_count(&x->shape);
-    for (int64_t i = 0; i < count; i++)
-        set(dx, i, get(dy, i) * activate_slope(call->attr->activation.kind, get(x, i)));
+    for (int64_t i = 0; i < count; i++) {
+        const double slope = activate_slope(call->attr->activation.kind, get(x, i));
+        set(dx, i, slope == 0 ? 0 : get(dy, i) * slope); /* a closed relu stops NaN too */
+    }
     return SODA_OK;
 }
 

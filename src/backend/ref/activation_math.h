@@ -23,7 +23,7 @@ static inline double activate(soda_activation kind, double x)
     case ACT_SILU: return x * sigmoid(x);
     case ACT_GELU: return x * normal_cdf(x);
     case ACT_QUICK_GELU: return x * sigmoid(1.702 * x);
-    case ACT_RELU: return x > 0 ? x : 0;
+    case ACT_RELU: return x <= 0 ? 0 : x; /* NaN stays */
     }
     return 0;
 }
@@ -35,7 +35,7 @@ static inline double activate_slope(soda_activation kind, double x)
     case ACT_SILU: return sigmoid(x) * (1 + x * sigmoid(-x));
     case ACT_GELU: return normal_cdf(x) + x * normal_pdf(x);
     case ACT_QUICK_GELU: return sigmoid(1.702 * x) * (1 + 1.702 * x * sigmoid(-1.702 * x));
-    case ACT_RELU: return x > 0 ? 1 : 0;
+    case ACT_RELU: return x <= 0 ? 0 : 1;
     }
     return 0;
 }

@@ -12,13 +12,13 @@ static soda_status spectral_scale(const soda_call *call)
     for (int64_t row = 0; row < rows; row++) {
         for (int64_t c = 0; c < k; c++) {
             const double shifted = get(s, c) + get(delta, c);
-            set(&call->out[0], row * k + c, shifted > 0 ? get(x, row * k + c) * shifted : 0);
+            set(&call->out[0], row * k + c, shifted <= 0 ? 0 : get(x, row * k + c) * shifted);
         }
     }
     return SODA_OK;
 }
 
-/* A closed gate (s + delta <= 0) passes nothing: gradients are exactly 0. */
+/* A closed gate (s + delta <= 0) passes nothing: gradients are exactly 0. NaN does not close it. */
 static soda_status spectral_scale_grad(const soda_call *call)
 {
     const soda_tensor *dy = &call->in[0], *x = &call->in[1], *s = &call->in[2];
@@ -29,10 +29,10 @@ static soda_status spectral_scale_grad(const soda_call *call)
         double sum = 0;
         for (int64_t row = 0; row < rows; row++) {
             const double d = get(dy, row * k + c);
-            set(dx, row * k + c, shifted > 0 ? d * shifted : 0);
+            set(dx, row * k + c, shifted <= 0 ? 0 : d * shifted);
             sum += d * get(x, row * k + c);
         }
-        set(ddelta, c, shifted > 0 ? sum : 0);
+        set(ddelta, c, shifted <= 0 ? 0 : sum);
     }
     return SODA_OK;
 }
