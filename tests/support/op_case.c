@@ -230,6 +230,30 @@ static void compare(const soda_tensor *got, const soda_tensor *want, op_bound bo
     }
 }
 
+/* A NaN in input i must reach whatever it reaches in the reference, or a run that has gone wrong
+ * would look sound. */
+static void check_nan(op_case *c, const soda_kernel *kernel, const soda_kernel *ref, int i,
+                      const soda_tensor *want, const char *label)
+{
+    const int64_t place = shape_count(&c->in[i].shape) / 2;
+    const double before = get(&c->in[i], place);
+    set(&c->in[i], place, (double)NAN);
+    CHECK_OK(op_run(ref, &c->attr, c->in, c->inputs, want, c->outputs, c->frozen, 1));
+    run(c, kernel, 1);
+    for (int k = 0; k < c->outputs; k++)
+        for (int64_t j = 0; j < shape_count(&want[k].shape); j++)
+            if (isnan(get(&want[k], j)) && !isnan(get(&c->out[k], j)))
+                fail_msg("%s: NaN in input %d became %g in output %d, element %lld", label, i,
+                         get(&c->out[k], j), k, (long long)j);
+    set(&c->in[i], place, before);
+}
+
+static bool takes_nan(const op_case *c, int i)
+{
+    const soda_dtype dtype = c->in[i].dtype;
+    return c->in[i].data && !(c->frozen >> i & 1) && (dtype == SODA_F32 || dtype == SODA_BF16);
+}
+
 void case_compare(op_case *c, const soda_kernel *kernel, const soda_kernel *ref,
                   const op_bound *bound, const char *label)
 {
@@ -246,6 +270,11 @@ void case_compare(op_case *c, const soda_kernel *kernel, const soda_kernel *ref,
     for (int k = 0; k < c->outputs; k++) {
         if (memcmp(first[k].data, c->out[k].data, tensor_bytes(&first[k])) != 0)
             fail_msg("%s: output %d has other bits the second time", label, k);
+    }
+    for (int i = 0; i < c->inputs; i++)
+        if (takes_nan(c, i)) check_nan(c, kernel, ref, i, want, label);
+    for (int k = 0; k < c->outputs; k++) {
+        memcpy(c->out[k].data, first[k].data, tensor_bytes(&first[k]));
         release(&first[k]);
         release(&want[k]);
     }

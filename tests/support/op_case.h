@@ -63,6 +63,7 @@ typedef struct {
 } op_bound;
 
 /* Runs `ref` once and `kernel` three times: once alone and then twice after one preparation, which
- * must give the same bits. Compares every output; `label` names the case. */
+ * must give the same bits. Compares every output; `label` names the case. Then puts NaN into one
+ * element of each input in turn: where it reaches an output of `ref`, it must reach `kernel`'s. */
 void case_compare(op_case *c, const soda_kernel *kernel, const soda_kernel *ref,
                   const op_bound *bound, const char *label);
