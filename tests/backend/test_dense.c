@@ -143,6 +143,33 @@ static void conv2d_grad_x_equals_the_reference(void **state)
     }
 }
 
+static void prepare_matrix(soda_weights *store, const soda_weight *weight, bool transposed)
+{
+    const soda_attr attr = {.linear.transposed = transposed};
+    const int64_t *w = weight->source.shape.dim;
+    soda_call call = {.attr = &attr, .inputs = 2, .outputs = 1, .weight = {NULL, weight}};
+    call.in[0] = (soda_tensor){.dtype = SODA_F32, .shape = SHAPE(7, w[!transposed])};
+    call.in[1] = weight->source;
+    call.out[0] = (soda_tensor){.dtype = SODA_F32, .shape = SHAPE(7, w[transposed])};
+    CHECK_OK(cpu_linear.prepare(&call, store));
+    cpu_linear.release(&call);
+}
+
+/* The transformer widths of all models are multiples of 64; test_tiles has bf16. */
+static void fp32_directions_of_a_matrix_share_one_copy(void **state)
+{
+    (void)state;
+    if (!__builtin_cpu_supports("avx512bw")) skip();
+    static float w[192 * 64];
+    const soda_weight weight = {.name = "w", .source = {SODA_F32, SHAPE(192, 64), w}};
+    soda_weights *store;
+    CHECK_OK(weights_create(&store));
+    prepare_matrix(store, &weight, false);
+    prepare_matrix(store, &weight, true);
+    assert_int_equal(weights_bytes(store), sizeof w);
+    weights_destroy(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +177,7 @@ int main(void)
         cmocka_unit_test(linear_grad_weight_equals_the_reference),
         cmocka_unit_test(conv2d_equals_the_reference),
         cmocka_unit_test(conv2d_grad_x_equals_the_reference),
+        cmocka_unit_test(fp32_directions_of_a_matrix_share_one_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,21 +42,53 @@ static soda_status create_linear(soda_call *call, dnnl_data_type_t dtype, bool t
     return dense_create(call, &desc, dense);
 }
 
+/* oneDNN's layout of panels of 64 columns, and whether `md` is it. */
+static soda_status panels_of(int64_t rows, int64_t columns, dnnl_memory_desc_t *md)
+{
+    const dnnl_dims_t dims = {rows, columns};
+    return onednn_status(dnnl_memory_desc_init_by_tag(md, 2, dims, dnnl_f32, dnnl_BA16a64b),
+                         "panels");
+}
+
+static bool is_panels(const dnnl_memory_desc_t *md)
+{
+    dnnl_memory_desc_t want;
+    if (md->data_type != dnnl_f32 || md->dims[0] % 64 || md->dims[1] % 64) return false;
+    return panels_of(md->dims[0], md->dims[1], &want) == SODA_OK &&
+           dnnl_memory_desc_equal(md, &want);
+}
+
+/* A frozen weight in the layout the primitive wants. The transpose of a matrix in panels is made
+ * from the copy that the forward pass uses: a pass over the weight costs 2 % of a training step,
+ * a second copy in memory costs a third of all weights. */
+static soda_status bind_frozen(soda_dense *dense, soda_weights *weights, const soda_weight *weight,
+                               bool transposed)
+{
+    /* oneDNN's matrix is [I,O]; further axes (of a 1x1 kernel) have length 1 and no offset. */
+    const pack_axes forward = {.axis = {1, 0}}, backward = {.axis = {0, 1}};
+    const dnnl_memory_desc_t *md = onednn_layout(&dense->op, DNNL_ARG_WEIGHTS);
+    void *packed;
+    if (transposed && is_panels(md)) {
+        dnnl_memory_desc_t panels;
+        TRY(panels_of(md->dims[1], md->dims[0], &panels));
+        TRY(pack_frozen(weights, weight, &forward, &panels, &packed));
+        return dense_bind_turned(dense, packed, md->dims[1], md->dims[0]);
+    }
+    TRY(pack_frozen(weights, weight, transposed ? &backward : &forward, md, &packed));
+    return dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed);
+}
+
 soda_status linear_prepare(soda_call *call, soda_weights *weights, bool transposed)
 {
     dnnl_data_type_t dtype;
     soda_dense *dense;
-    void *packed = NULL;
     TRY(dense_dtype(call->in[0].dtype, &dtype));
     TRY(create_linear(call, dtype, transposed, &dense));
-    if (call->weight[1]) {
-        /* oneDNN's matrix is [I,O]; further axes (of a 1x1 kernel) have length 1 and no offset. */
-        const pack_axes axes = {.axis = {transposed ? 0 : 1, transposed ? 1 : 0, 0, 0}};
-        TRY(pack_frozen(weights, call->weight[1], &axes,
-                        onednn_layout(&dense->op, DNNL_ARG_WEIGHTS), &packed));
-    }
     TRY(dense_bind_input(dense, 0, DNNL_ARG_SRC, NULL));
-    TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed));
+    if (call->weight[1])
+        TRY(bind_frozen(dense, weights, call->weight[1], transposed));
+    else
+        TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, NULL));
     TRY(dense_bind_bias(call, weights));
     return dense_finish(call);
 }
