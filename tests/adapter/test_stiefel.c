@@ -282,6 +282,53 @@ static void tall_matrices_reach_the_leading_eigenspace(void **state)
     }
 }
 
+static void read_numbers(const json_t *list, double *x)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        x[i] = json_number_value(json_array_get(list, i));
+}
+
+/* Both algorithms, all retractions and metrics, against numpy: six steps of a few roundings. */
+static void tall_trajectories_match_the_formulas(void **state)
+{
+    (void)state;
+    enum { N = 7, M = 3, TALL_STEPS = 6 };
+    json_t *root = json_load_file(SODA_TEST_DIR "/golden/stiefel_tall.json", 0, NULL);
+    assert_non_null(root);
+    for (int which = 0; which < 2 * 2 * 3; which++) {
+        const stiefel_options o = {.kind = (stiefel_kind)(which % 2),
+                                   .metric = (stiefel_metric)(which / 2 % 2),
+                                   .retraction = (stiefel_retraction)(which / 4),
+                                   .lr = 0.05,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.99,
+                                   .eps = 1e-5,
+                                   .momentum = 0.9,
+                                   .dampening = 0.1};
+        char name[64];
+        double X[N * M], G[N * M], want[N * M], Y[M * M] = {0}, p[M * M] = {0};
+        double V[N * M] = {0}, pV[N * M] = {0};
+        const stiefel_f64 view = {N, M, X, G, Y, p, V, pV};
+        stiefel_work *work;
+        CHECK_OK(stiefel_work_create(N, M, &work));
+        snprintf(name, sizeof name, "%s.%s.%s", kinds[o.kind], retractions[o.retraction],
+                 metrics[o.metric]);
+        const json_t *trajectory = json_object_get(root, name);
+        assert_int_equal(json_array_size(trajectory), TALL_STEPS);
+        read_numbers(json_object_get(root, "X0"), X);
+        for (size_t t = 0; t < TALL_STEPS; t++) {
+            read_numbers(json_array_get(json_object_get(root, "G"), t), G);
+            read_numbers(json_array_get(trajectory, t), want);
+            CHECK_OK(stiefel_step_f64(&o, (int64_t)t + 1, &view, 1, work, NULL));
+            for (int i = 0; i < N * M; i++)
+                if (fabs(X[i] - want[i]) > 1e-13)
+                    fail_msg("%s, step %zu: off by %g", name, t + 1, X[i] - want[i]);
+        }
+        stiefel_work_destroy(work);
+    }
+    json_decref(root);
+}
+
 /* fp32 follows fp64 on the same gradients; St(40,17): no size is a multiple of a vector. Over 20
  * steps as above, with entries of V of size 1 moved by lr = 1e-2: below the 2e-6 of SO(n). */
 static void tall_fp32_follows_fp64(void **state)
@@ -322,6 +369,7 @@ int main(void)
         cmocka_unit_test(drift_stays_bounded_over_10000_steps),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(a_gradient_that_is_not_finite_changes_nothing),
+        cmocka_unit_test(tall_trajectories_match_the_formulas),
         cmocka_unit_test(tall_fp32_follows_fp64),
         cmocka_unit_test(tall_matrices_reach_the_leading_eigenspace),
     };
