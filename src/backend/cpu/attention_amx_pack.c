@@ -4,39 +4,6 @@
 
 #include "backend/cpu/attention_amx.h"
 
-/* 16 x 16 words of 32 bits, in registers. */
-AMX_INLINE void transpose(__m512i r[16])
-{
-    __m512i t[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4)
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; h++) {
-            r[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + h + 2]);
-            r[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
-        }
-        /* r[4g + c] holds rows 4g .. 4g+3 of columns c, c + 4, c + 8, c + 12, a quarter each. */
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        t[c] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
-        t[c + 4] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
-        t[c + 8] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
-        t[c + 12] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        r[c] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0x88);
-        r[c + 4] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0x88);
-        r[c + 8] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0xdd);
-        r[c + 12] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0xdd);
-    }
-}
-
 /* 32 columns of src from `column`, zeros from d on. */
 AMX_INLINE __m512i load_row(const uint16_t *src, int64_t column, int64_t d)
 {
@@ -62,7 +29,7 @@ AMX_TARGET void amx_pack_right(const uint16_t *src, int64_t src_row, int64_t row
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++)
             r[i] = i < rows ? load_row(src + i * src_row, c, d) : _mm512_setzero_si512();
-        transpose(r);
+        amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
     }
@@ -88,7 +55,7 @@ AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t ro
         __m512i r[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) r[i] = load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
-        transpose(r);
+        amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
     }
@@ -121,7 +88,7 @@ AMX_TARGET void amx_store_rows(const float *sums, int64_t step, const float *fac
         __m512i r[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(sums + i * 16);
-        transpose(r);
+        amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) {
             if (i >= rows) break;
@@ -146,7 +113,7 @@ AMX_TARGET void amx_transpose_tile(float *sums)
     __m512i r[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(sums + i * 16);
-    transpose(r);
+    amx_transpose(r);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) _mm512_storeu_si512(sums + i * 16, r[i]);
 }

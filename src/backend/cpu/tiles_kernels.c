@@ -96,39 +96,6 @@ BF16_TARGET void tiles_finish(const float *sums, const int rows[2], const float 
     }
 }
 
-/* 16 x 16 words of 32 bits, in registers. */
-AMX_INLINE void transpose(__m512i r[16])
-{
-    __m512i t[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4)
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; h++) {
-            r[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + h + 2]);
-            r[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
-        }
-        /* r[4g + c] holds rows 4g .. 4g+3 of columns c, c + 4, c + 8, c + 12, a quarter each. */
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        t[c] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
-        t[c + 4] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
-        t[c + 8] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
-        t[c + 12] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        r[c] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0x88);
-        r[c + 4] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0x88);
-        r[c + 8] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0xdd);
-        r[c + 12] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0xdd);
-    }
-}
-
 /* Words 0..15 of a and b side by side, and words 16..31. */
 AMX_INLINE __m512i pairs(__m512i a, __m512i b, bool upper)
 {
@@ -145,7 +112,7 @@ AMX_TARGET void tiles_transpose_cell(const uint16_t *from, uint16_t *to)
         __m512i r[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(from + half * TILE_BF16 + i * 32);
-        transpose(r); /* r[out] now holds 32 channels in */
+        amx_transpose(r); /* r[out] now holds 32 channels in */
 #pragma GCC unroll 8
         for (int q = 0; q < 8; q++) {
             uint16_t *pair = to + (half * 8 + q) * 32;
@@ -176,7 +143,7 @@ AMX_TARGET void tiles_make_cell(const uint16_t *w, int64_t w_row, int64_t out, i
             const int64_t o = half * 16 + i;
             r[i] = o < out ? _mm512_maskz_loadu_epi16(first(in), w + o * w_row) : zero;
         }
-        transpose(r);
+        amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + half * TILE_BF16 + i * 32, r[i]);
     }
