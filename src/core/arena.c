@@ -140,6 +140,14 @@ void arena_tune_malloc(void)
     mallopt(M_TOP_PAD, 64 << 20);
 }
 
+void arena_drop_pages(const void *data, size_t bytes)
+{
+    const uintptr_t page = 4096, begin = (uintptr_t)data;
+    const uintptr_t from = (begin + page - 1) / page * page;
+    const uintptr_t to = (begin + bytes) / page * page;
+    if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 size_t arena_peak_rss_bytes(void)
 {
     struct rusage usage;

@@ -30,5 +30,9 @@ void arena_destroy(soda_arena *arena);
  * Call it first thing in main, before any other thread or library has started. */
 void arena_tune_malloc(void);
 
+/* Tells the system that the whole pages within `bytes` at `data`, which lie in a file mapping, are
+ * not needed for now. They come back from the file when they are read again. */
+void arena_drop_pages(const void *data, size_t bytes);
+
 /* Highest resident set of this process so far, in bytes. */
 size_t arena_peak_rss_bytes(void);

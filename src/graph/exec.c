@@ -1,10 +1,8 @@
 #include "graph/exec.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/log.h"
 #include "graph/plan.h"
@@ -18,16 +16,6 @@ struct soda_exec {
     bool params_changed;
     double *seconds; /* by node; NULL while no profile is wanted */
 };
-
-/* The pages of a packed weight are not needed again: the kernel has its copy. */
-static void drop_pages(const soda_weight *weight)
-{
-    if (!weight->mapped) return;
-    const uintptr_t page = 4096, begin = (uintptr_t)weight->source.data;
-    const uintptr_t from = (begin + page - 1) / page * page;
-    const uintptr_t to = (begin + tensor_bytes(&weight->source)) / page * page;
-    if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
-}
 
 static void describe(const soda_exec *exec, int n, soda_call *call)
 {
@@ -60,8 +48,10 @@ static soda_status prepare(soda_exec *exec, soda_weights *weights, size_t *scrat
         const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
         if (kernel->prepare) TRY(kernel->prepare(call, weights));
         scratch_bytes[n] = call->scratch_bytes;
-        for (int i = 0; i < call->inputs; i++)
-            if (call->weight[i] && kernel->prepare) drop_pages(call->weight[i]);
+        for (int i = 0; kernel->prepare && i < call->inputs; i++) {
+            const soda_weight *w = call->weight[i]; /* the kernel has its copy now */
+            if (w && w->mapped) arena_drop_pages(w->source.data, tensor_bytes(&w->source));
+        }
     }
     return SODA_OK;
 }
@@ -232,12 +222,9 @@ soda_status exec_profile(soda_exec *exec, double *seconds, int nodes)
 {
     const size_t count = (size_t)exec->graph->node_count;
     if (nodes != exec->graph->node_count) return FAIL(SODA_ERR_INTERNAL, "profile: wrong length");
-    if (exec->seconds)
-        memcpy(seconds, exec->seconds, count * sizeof *seconds);
-    else if (!(exec->seconds = calloc(count + 1, sizeof *seconds)))
-        return FAIL(SODA_ERR_MEMORY, "out of memory");
-    else
-        memset(seconds, 0, count * sizeof *seconds);
+    if (!exec->seconds) exec->seconds = calloc(count + 1, sizeof *seconds);
+    if (!exec->seconds) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    memcpy(seconds, exec->seconds, count * sizeof *seconds);
     memset(exec->seconds, 0, count * sizeof *seconds);
     return SODA_OK;
 }

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/arena.h"
 #include "core/log.h"
 #include "io/newfile.h"
 
@@ -72,15 +72,6 @@ static soda_status checksum(const safetensors_tensor *const *tensors, int count,
     return s;
 }
 
-/* Gives the pages that the checksum brought in back to the system; the next reader maps them. */
-static void drop_pages(const safetensors_tensor *tensor)
-{
-    const uintptr_t page = 4096, begin = (uintptr_t)tensor->data;
-    const uintptr_t from = (begin + page - 1) / page * page;
-    const uintptr_t to = (begin + tensor->bytes) / page * page;
-    if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
-}
-
 enum { MOST_ARRAYS = 8 };
 
 /* SODA_ERR_INPUT if the set is not what store wrote under this key. */
@@ -104,7 +95,8 @@ static soda_status verify(const soda_safetensors *set, const char *key,
         return FAIL(SODA_ERR_INPUT, "%s: the file belongs to another key", path);
     if (!stored_sum || strcmp(stored_sum, sum) != 0)
         return FAIL(SODA_ERR_INPUT, "%s: the data does not have its checksum", path);
-    for (int i = 0; i < count; i++) drop_pages(found[i]);
+    for (int i = 0; i < count; i++) /* the checksum brought them in; the next reader maps them */
+        arena_drop_pages(found[i]->data, found[i]->bytes);
     return SODA_OK;
 }
 
