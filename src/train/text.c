@@ -13,6 +13,7 @@ typedef struct {
     const soda_folder *folder;
     const soda_backend *backend;
     soda_dtype dtype;
+    const soda_tokenizer *tokenizer;
     int index; /* 0: text_encoder, 1: text_encoder_2 */
     int64_t column;
 } encoder_place;
@@ -20,22 +21,15 @@ typedef struct {
 static soda_status tokenize(const encoder_place *at, const char *const *texts, int count,
                             int64_t tokens, int32_t *ids)
 {
-    char path[4096];
-    soda_tokenizer *tokenizer = NULL;
-    const char *part = at->index ? "tokenizer_2" : "tokenizer";
-    TRY(folder_path(at->folder, part, "", path, sizeof path));
-    TRY(tokenizer_open(path, &tokenizer));
-    soda_status s = SODA_OK;
-    for (int i = 0; i < count && s == SODA_OK; i++) {
+    for (int i = 0; i < count; i++) {
         bool cut = false;
         if (!texts[i]) continue;
-        s = tokenizer_encode(tokenizer, texts[i], ids + i * tokens, (int)tokens, &cut);
+        TRY(tokenizer_encode(at->tokenizer, texts[i], ids + i * tokens, (int)tokens, &cut));
         if (cut && at->index == 0)
             log_warning("prompt %d is longer than %lld tokens: the rest is cut off: %s", i + 1,
                         (long long)tokens - 2, texts[i]);
     }
-    tokenizer_close(tokenizer);
-    return s;
+    return SODA_OK;
 }
 
 /* Runs one encoder on one text and spreads its states over the columns that it owns. */
@@ -88,26 +82,34 @@ done:
     return s;
 }
 
-/* The length of a prompt in tokens: the tokenizer's, or the encoder's positions if fewer. */
-static soda_status prompt_length(const soda_folder *folder, int64_t *tokens)
+static soda_status open_tokenizers(const soda_folder *folder, soda_tokenizer *tokenizer[2])
 {
+    static const char *const parts[2] = {"tokenizer", "tokenizer_2"};
     char path[4096];
-    soda_tokenizer *tokenizer = NULL;
-    TRY(folder_path(folder, "tokenizer", "", path, sizeof path));
-    TRY(tokenizer_open(path, &tokenizer));
-    *tokens = tokenizer_length(tokenizer);
-    tokenizer_close(tokenizer);
-    for (int i = 0; i < folder->texts; i++)
-        if (folder->text[i].positions < *tokens) *tokens = folder->text[i].positions;
+    for (int i = 0; i < folder->texts; i++) {
+        TRY(folder_path(folder, parts[i], "", path, sizeof path));
+        TRY(tokenizer_open(path, &tokenizer[i]));
+    }
     return SODA_OK;
+}
+
+/* The length of a prompt in tokens: the first tokenizer's, or an encoder's positions if fewer. */
+static int64_t prompt_length(const soda_folder *folder, const soda_tokenizer *tokenizer)
+{
+    int64_t tokens = tokenizer_length(tokenizer);
+    for (int i = 0; i < folder->texts; i++)
+        if (folder->text[i].positions < tokens) tokens = folder->text[i].positions;
+    return tokens;
 }
 
 soda_status text_encode(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
                         const char *const *texts, int count, soda_text *text)
 {
+    soda_tokenizer *tokenizer[2] = {NULL, NULL};
     soda_status s = SODA_OK;
     *text = (soda_text){.count = count};
-    TRY(prompt_length(folder, &text->tokens));
+    TRY_TO(done, open_tokenizers(folder, tokenizer));
+    text->tokens = prompt_length(folder, tokenizer[0]);
     for (int i = 0; i < folder->texts; i++) text->width += folder->text[i].width;
     if (folder->xl) text->pooled_width = folder->text[1].projection;
     text->hidden = calloc((size_t)(count * text->tokens * text->width), sizeof *text->hidden);
@@ -116,12 +118,14 @@ soda_status text_encode(const soda_folder *folder, const soda_backend *backend, 
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    encoder_place at = {folder, backend, dtype, 0, 0};
+    encoder_place at = {.folder = folder, .backend = backend, .dtype = dtype};
     for (at.index = 0; at.index < folder->texts; at.index++) {
+        at.tokenizer = tokenizer[at.index];
         TRY_TO(done, encode_with(&at, texts, text));
         at.column += folder->text[at.index].width;
     }
 done:
+    for (int i = 0; i < 2; i++) tokenizer_close(tokenizer[i]);
     if (s != SODA_OK) text_free(text);
     return s;
 }
