@@ -6,6 +6,7 @@
 
 #include "app/random_weights.h"
 #include "core/log.h"
+#include "train/network.h"
 
 static void add_classes(const soda_graph *graph, const double *seconds, bench_profile *p)
 {
@@ -68,34 +69,25 @@ done:
 static soda_status time_product(const soda_backend *backend, soda_dtype dtype, int64_t n,
                                 double *seconds)
 {
-    soda_graph *graph = NULL;
-    soda_weights *weights = NULL;
-    soda_arena *arena = NULL;
-    soda_exec *exec = NULL;
+    soda_network net = {0};
     soda_weight_source *source = NULL;
     soda_weight w;
     soda_status s = SODA_OK;
     TRY_TO(done, random_weights_create(1, &source));
-    TRY_TO(done, graph_create(dtype, &graph));
+    TRY_TO(done, network_create(dtype, &net));
     TRY_TO(done, source->find(source, "w", &SHAPE(n, n), &w));
-    const soda_id x = graph_input(graph, "x", dtype, SHAPE(n, n));
-    graph_output(graph, graph_linear(graph, x, graph_weight(graph, &w), NO_VALUE), "y");
-    TRY_TO(done, graph_status(graph));
-    TRY_TO(done, weights_create(&weights));
-    TRY_TO(done, arena_create(&arena));
-    TRY_TO(done, exec_create(graph, backend, weights, arena, &exec));
+    const soda_id x = graph_input(net.graph, "x", dtype, SHAPE(n, n));
+    graph_output(net.graph, graph_linear(net.graph, x, graph_weight(net.graph, &w), NO_VALUE), "y");
+    TRY_TO(done, network_ready(&net, backend));
     *seconds = 1e30;
     for (int i = 0; i < 10; i++) {
         const double start_s = log_seconds();
-        TRY_TO(done, exec_run(exec));
+        TRY_TO(done, exec_run(net.exec));
         const double elapsed_s = log_seconds() - start_s;
         if (elapsed_s < *seconds) *seconds = elapsed_s;
     }
 done:
-    exec_destroy(exec);
-    arena_destroy(arena);
-    weights_destroy(weights);
-    graph_destroy(graph);
+    network_close(&net);
     random_weights_destroy(source);
     return s;
 }

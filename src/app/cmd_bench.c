@@ -10,6 +10,7 @@
 #include "app/verbs.h"
 #include "core/log.h"
 #include "model/unet.h"
+#include "train/network.h"
 
 enum { PROMPT_TOKENS = 77 };
 
@@ -108,10 +109,7 @@ static soda_status bench(const bench_options *o)
     soda_dtype dtype;
     const soda_backend *backend;
     soda_weight_source *source = NULL;
-    soda_graph *graph = NULL;
-    soda_weights *weights = NULL;
-    soda_arena *arena = NULL;
-    soda_exec *exec = NULL;
+    soda_network net = {0};
     bench_profile profile;
     double roof = 0;
     soda_status s = SODA_OK;
@@ -119,26 +117,21 @@ static soda_status bench(const bench_options *o)
     TRY(common_backend(o->backend, o->threads, &backend));
     TRY(arch_find(o->arch, &config));
     TRY_TO(done, random_weights_create(0.02f, &source));
-    TRY_TO(done, graph_create(dtype, &graph));
-    soda_builder builder = {.graph = graph, .source = source};
+    TRY_TO(done, network_create(dtype, &net));
+    soda_builder builder = {.graph = net.graph, .source = source};
     const unet_size size = {o->batch, o->latent, o->latent, PROMPT_TOKENS};
     unet_build(&builder, &config, size);
-    TRY_TO(done, graph_status(graph));
-    TRY_TO(done, dump(graph, o->dump_text, graph_dump_text));
-    TRY_TO(done, dump(graph, o->dump_dot, graph_dump_dot));
+    TRY_TO(done, graph_status(net.graph));
+    TRY_TO(done, dump(net.graph, o->dump_text, graph_dump_text));
+    TRY_TO(done, dump(net.graph, o->dump_dot, graph_dump_dot));
     TRY_TO(done, bench_roof(backend, dtype, &roof));
-    TRY_TO(done, weights_create(&weights));
-    TRY_TO(done, arena_create(&arena));
-    TRY_TO(done, exec_create(graph, backend, weights, arena, &exec));
-    TRY_TO(done, fill_inputs(exec, graph));
-    TRY_TO(done, bench_run(exec, graph, (int)o->repeat, &profile));
-    TRY_TO(done, report(o, &profile, roof, common_threads(o->threads), exec_arena_bytes(exec),
-                        weights_bytes(weights)));
+    TRY_TO(done, network_ready(&net, backend));
+    TRY_TO(done, fill_inputs(net.exec, net.graph));
+    TRY_TO(done, bench_run(net.exec, net.graph, (int)o->repeat, &profile));
+    TRY_TO(done, report(o, &profile, roof, backend->threads, exec_arena_bytes(net.exec),
+                        weights_bytes(net.weights)));
 done:
-    exec_destroy(exec);
-    arena_destroy(arena);
-    weights_destroy(weights);
-    graph_destroy(graph);
+    network_close(&net);
     random_weights_destroy(source);
     return s;
 }

@@ -1,6 +1,5 @@
 #include "app/common.h"
 
-#include <sched.h>
 #include <string.h>
 
 soda_status common_dtype(const char *text, soda_dtype *dtype)
@@ -20,11 +19,4 @@ soda_status common_backend(const char *name, int64_t threads, const soda_backend
         return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", name);
     *backend = backend_cpu((int)threads);
     return SODA_OK;
-}
-
-int common_threads(int64_t threads)
-{
-    cpu_set_t set;
-    if (threads > 0) return (int)threads;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }

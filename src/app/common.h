@@ -8,6 +8,3 @@ soda_status common_dtype(const char *text, soda_dtype *dtype);
 
 /* The backend called `name`, with `threads` threads (0: all cores this process may use). */
 soda_status common_backend(const char *name, int64_t threads, const soda_backend **backend);
-
-/* How many threads that is. */
-int common_threads(int64_t threads);

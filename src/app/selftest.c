@@ -7,8 +7,8 @@
 #include "app/random_weights.h"
 #include "app/selftest_vectors.h"
 #include "core/philox.h"
-#include "graph/exec.h"
 #include "model/unet.h"
+#include "train/network.h"
 
 static const char small_unet[] =
     "{\"block_out_channels\": [32, 64], \"norm_num_groups\": 8, \"attention_head_dim\": 4,"
@@ -28,31 +28,23 @@ soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, floa
     soda_json json;
     soda_unet_config config;
     soda_weight_source *source = NULL;
-    soda_graph *graph = NULL;
-    soda_weights *weights = NULL;
-    soda_arena *arena = NULL;
-    soda_exec *exec = NULL;
+    soda_network net = {0};
     const float timestep = 321;
     soda_status s = SODA_OK;
     TRY(soda_json_parse(small_unet, strlen(small_unet), "selftest", &json));
     TRY_TO(done, config_unet(&json, &config));
     TRY_TO(done, random_weights_create(0.1f, &source));
-    TRY_TO(done, graph_create(dtype, &graph));
-    soda_builder builder = {.graph = graph, .source = source};
+    TRY_TO(done, network_create(dtype, &net));
+    soda_builder builder = {.graph = net.graph, .source = source};
     unet_build(&builder, &config, (unet_size){1, SELFTEST_SIDE, SELFTEST_SIDE, SELFTEST_TOKENS});
-    TRY_TO(done, weights_create(&weights));
-    TRY_TO(done, arena_create(&arena));
-    TRY_TO(done, exec_create(graph, backend, weights, arena, &exec));
-    TRY_TO(done, write_normals(exec, "sample", 11, SELFTEST_VALUES));
-    TRY_TO(done, write_normals(exec, "encoder_hidden_states", 12, SELFTEST_TOKENS * 24));
-    TRY_TO(done, exec_write_f32(exec, "timestep", &timestep, 1));
-    TRY_TO(done, exec_run(exec));
-    TRY_TO(done, exec_read_f32(exec, "prediction", prediction, SELFTEST_VALUES));
+    TRY_TO(done, network_ready(&net, backend));
+    TRY_TO(done, write_normals(net.exec, "sample", 11, SELFTEST_VALUES));
+    TRY_TO(done, write_normals(net.exec, "encoder_hidden_states", 12, SELFTEST_TOKENS * 24));
+    TRY_TO(done, exec_write_f32(net.exec, "timestep", &timestep, 1));
+    TRY_TO(done, exec_run(net.exec));
+    TRY_TO(done, exec_read_f32(net.exec, "prediction", prediction, SELFTEST_VALUES));
 done:
-    exec_destroy(exec);
-    arena_destroy(arena);
-    weights_destroy(weights);
-    graph_destroy(graph);
+    network_close(&net);
     random_weights_destroy(source);
     soda_json_free(&json);
     return s;

@@ -67,6 +67,7 @@ typedef struct {
 
 typedef struct soda_backend {
     const char *name;
+    int threads;             /* that its kernels use */
     const char *description; /* library versions and instruction sets found, for --version */
     const soda_kernel *kernel[OP_COUNT];
 } soda_backend;

@@ -2,12 +2,10 @@
 
 #include <string.h>
 
-soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
-                         soda_network *network)
+soda_status network_create(soda_dtype dtype, soda_network *network)
 {
     soda_status s = SODA_OK;
     memset(network, 0, sizeof *network);
-    TRY_TO(failed, folder_weights_open(folder, component, &network->files));
     TRY_TO(failed, graph_create(dtype, &network->graph));
     TRY_TO(failed, weights_create(&network->weights));
     TRY_TO(failed, arena_create(&network->arena));
@@ -15,6 +13,16 @@ soda_status network_open(const soda_folder *folder, folder_component component, 
 failed:
     network_close(network);
     return s;
+}
+
+soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
+                         soda_network *network)
+{
+    TRY(network_create(dtype, network));
+    const soda_status s = folder_weights_open(folder, component, &network->files);
+    if (s == SODA_OK) return SODA_OK;
+    network_close(network);
+    return status_pass(s, __FILE__, __LINE__);
 }
 
 soda_status network_ready(soda_network *network, const soda_backend *backend)

@@ -1,4 +1,4 @@
-/* network.h: one network of a model folder, loaded and ready to run: graph, weights and memory. */
+/* network.h: one network, loaded and ready to run: graph, weights and memory. */
 #pragma once
 
 #include "graph/exec.h"
@@ -6,16 +6,18 @@
 #include "model/folder.h"
 
 typedef struct {
-    folder_weights files;
+    folder_weights files; /* empty if the weights come from elsewhere */
     soda_graph *graph;
     soda_weights *weights;
     soda_arena *arena;
     soda_exec *exec;
 } soda_network;
 
-/* Opens the component's weights and starts an empty graph with activations of type `dtype`. The
- * caller appends with a builder on network->graph and network->files.source, then calls
- * network_ready. Zeroed on failure; network_close is fine on a zeroed struct. */
+/* Starts an empty graph with activations of type `dtype`. The caller appends to network->graph,
+ * then calls network_ready. Zeroed on failure; network_close is fine on a zeroed struct. */
+soda_status network_create(soda_dtype dtype, soda_network *network);
+
+/* The same with the weights of a folder's component, for network_builder. */
 soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
                          soda_network *network);
 
@@ -24,7 +26,7 @@ soda_status network_ready(soda_network *network, const soda_backend *backend);
 
 void network_close(soda_network *network);
 
-/* A builder that appends to the network. */
+/* A builder that appends to the network, with the folder's weights. */
 soda_builder network_builder(const soda_network *network);
 
 /* Pictures between [N,C,H,W], as files hold them, and [N,H,W,C], as graphs do. */

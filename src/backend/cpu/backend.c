@@ -11,7 +11,7 @@ const soda_backend *backend_cpu(int threads)
 {
     static char description[128];
     char onednn[64];
-    static const soda_backend backend = {
+    static soda_backend backend = {
         .name = "cpu",
         .description = description,
         .kernel =
@@ -22,6 +22,7 @@ const soda_backend *backend_cpu(int threads)
             },
     };
     parallel_set_threads(threads);
+    backend.threads = parallel_threads();
     onednn_text(onednn, sizeof onednn);
     snprintf(description, sizeof description, "%s, %s", onednn, simd_text());
     return &backend;

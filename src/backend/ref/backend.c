@@ -5,6 +5,7 @@ const soda_backend *backend_ref(void)
 {
     static const soda_backend backend = {
         .name = "ref",
+        .threads = 1,
         .description = "plain C in double precision",
         .kernel =
             {
