@@ -28,7 +28,7 @@ OMP_NUM_THREADS=1 ctest --preset tsan -R '^(core|comm|graph|io)/' --quiet
 
 soda_build debug
 echo "== tests under ASan and UBSan"
-ctest --preset debug -j "$(nproc)" --quiet -LE 'house|slow'
+ctest --preset debug -j "$(nproc)" --quiet -LE house
 
 soda_build release
 echo "== tests"

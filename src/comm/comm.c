@@ -1,9 +1,5 @@
 #include "comm/comm.h"
 
-#include <string.h>
-
-#include "core/sha256.h"
-
 static soda_status keep_i64(soda_comm *comm, int64_t *data, int64_t count)
 {
     (void)comm, (void)data, (void)count;
@@ -45,22 +41,4 @@ soda_status comm_agree(soda_comm *comm, soda_status own)
     const int rank = comm->size - 1 - (int)(worst % comm->size);
     if (own != SODA_OK) return own;
     return FAIL(agreed, "rank %d of %d failed", rank, comm->size);
-}
-
-soda_status comm_same(soda_comm *comm, const void *data, size_t bytes, const char *what)
-{
-    uint8_t mine[SHA256_BYTES], first[SHA256_BYTES];
-    soda_sha256 *hash;
-    TRY(sha256_create(&hash));
-    soda_status hashed = sha256_update(hash, data, bytes);
-    if (hashed == SODA_OK) hashed = sha256_finish(hash, mine);
-    sha256_destroy(hash);
-    TRY(hashed);
-    memcpy(first, mine, sizeof first);
-    TRY(comm->broadcast(comm, first, sizeof first, 0));
-    soda_status s = SODA_OK;
-    if (memcmp(mine, first, sizeof mine) != 0)
-        s = FAIL(SODA_ERR_INPUT, "%s: rank %d of %d has another one than rank 0", what, comm->rank,
-                 comm->size);
-    return comm_agree(comm, s);
 }

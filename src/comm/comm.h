@@ -30,6 +30,3 @@ soda_comm *comm_self(void);
 /* The worst status of all ranks, on every rank: SODA_OK only if all are. Ranks whose own status is
  * SODA_OK get a message that names the first rank that failed. Reached by failed ranks too. */
 soda_status comm_agree(soda_comm *comm, soda_status own);
-
-/* SODA_ERR_INPUT on every rank unless `bytes` at `data` are the same on all; `what` is named. */
-soda_status comm_same(soda_comm *comm, const void *data, size_t bytes, const char *what);

@@ -33,15 +33,3 @@ void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n)
         }
     }
 }
-
-uint32_t philox_below(philox_key key, philox_counter counter, uint32_t bound)
-{
-    const uint32_t least = -bound % bound; /* 2^32 mod bound: below it the product is biased */
-    for (uint32_t index = 0;; index++) {
-        const philox4x32_ctr_t r = block(key, counter, index);
-        for (int j = 0; j < 4; j++) {
-            const uint64_t product = (uint64_t)r.v[j] * bound;
-            if ((uint32_t)product >= least) return (uint32_t)(product >> 32);
-        }
-    }
-}

@@ -19,6 +19,3 @@ void philox_bits(philox_key key, philox_counter counter, uint32_t *x, int64_t n)
 
 /* Fills x[0..n) with standard normals: Box-Muller in fp64 on pairs of words, rounded to fp32. */
 void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n);
-
-/* A uniform integer in [0, bound), without bias (multiply-shift on 64 bits with rejection). */
-uint32_t philox_below(philox_key key, philox_counter counter, uint32_t bound);

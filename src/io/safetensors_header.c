@@ -36,8 +36,6 @@ static const struct {
 };
 
 const char *safetensors_dtype_name(safetensors_dtype dtype) { return dtypes[dtype].name; }
-int safetensors_dtype_bits(safetensors_dtype dtype) { return dtypes[dtype].bits; }
-
 bool safetensors_size(safetensors_dtype dtype, int rank, const int64_t *dim, int64_t *bytes)
 {
     int64_t bits = dtypes[dtype].bits;

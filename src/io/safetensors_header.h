@@ -21,9 +21,6 @@ soda_status safetensors_header_read(const uint8_t *bytes, size_t size, const cha
                                     safetensors_header *header);
 void safetensors_header_free(safetensors_header *header);
 
-/* Bits of one element. */
-int safetensors_dtype_bits(safetensors_dtype dtype);
-
 /* Bytes of a tensor of this type and shape; false if it does not fit an int64_t, or ends within a
  * byte. */
 bool safetensors_size(safetensors_dtype dtype, int rank, const int64_t *dim, int64_t *bytes);

@@ -29,12 +29,6 @@ soda_status onednn_status(dnnl_status_t status, const char *what)
     }
 }
 
-dnnl_data_type_t onednn_dtype(soda_dtype dtype)
-{
-    if (dtype == SODA_F32) return dnnl_f32;
-    return dtype == SODA_BF16 ? dnnl_bf16 : dnnl_data_type_undef;
-}
-
 bool onednn_allows(dnnl_cpu_isa_t isa)
 {
     return ((int)dnnl_get_effective_cpu_isa() & (int)isa) == (int)isa;

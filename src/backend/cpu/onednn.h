@@ -20,9 +20,6 @@ typedef struct {
 /* SODA_OK, or a failure that names `what` was tried. */
 soda_status onednn_status(dnnl_status_t status, const char *what);
 
-/* F32 or BF16 in oneDNN's words; anything else is dnnl_data_type_undef. */
-dnnl_data_type_t onednn_dtype(soda_dtype dtype);
-
 /* Whether the CPU has all of `isa`, and oneDNN may use it: ONEDNN_MAX_CPU_ISA in the environment
  * sets a limit, which our own matrix kernels keep as well, so that tests can see every path. */
 bool onednn_allows(dnnl_cpu_isa_t isa);
