@@ -33,3 +33,13 @@ void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n)
         }
     }
 }
+
+philox_key philox_seed(uint64_t seed)
+{
+    return (philox_key){{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+}
+
+philox_counter philox_at(uint64_t index, philox_use use)
+{
+    return (philox_counter){{(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)use}};
+}

@@ -19,3 +19,20 @@ void philox_bits(philox_key key, philox_counter counter, uint32_t *x, int64_t n)
 
 /* Fills x[0..n) with standard normals: Box-Muller in fp64 on pairs of words, rounded to fp32. */
 void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n);
+
+/* What the numbers of one seed are for: no two uses share a number. */
+typedef enum {
+    PHILOX_LATENTS = 1, /* starting noise of a picture, by picture of the run */
+    PHILOX_NOISE,       /* training noise, by sample of the run */
+    PHILOX_TIMESTEP,
+    PHILOX_POSTERIOR, /* noise of the VAE's posterior */
+    PHILOX_CAPTION,   /* caption dropout */
+    PHILOX_ORDER,     /* order of the samples, by epoch */
+    PHILOX_VARIANT,   /* crop and flip, by sample of the run */
+    PHILOX_CROP,      /* where crop number i of an image lies, by image */
+    PHILOX_HELD_OUT,  /* noise of the held-out loss, by image and timestep */
+} philox_use;
+
+/* Key: the seed's low and high word. Counter: low and high word of index, then use. */
+philox_key philox_seed(uint64_t seed);
+philox_counter philox_at(uint64_t index, philox_use use);

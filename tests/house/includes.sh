@@ -46,6 +46,8 @@ $hits"
 outside '#include [<"](mpi|cuda|nccl|cublas|cusolver)' '^$' 'MPI or CUDA headers'
 outside '\bMPI_[A-Z]' '^$' 'MPI calls'
 outside '\bdnnl_' '^src/backend/cpu/' 'oneDNN calls'
+outside '\bH5[A-Z]+[a-z_]+\(' '^src/io/' 'HDF5 calls'
+outside '\byaml_[a-z]' '^src/train/' 'libyaml calls'
 outside '\b(exit|abort|printf|puts)\(' '^src/app/' 'exit or printf'
 
 while read -r lines file; do

@@ -1,0 +1,29 @@
+/* spectra.h: spectra.h5: how the spectrum of every adapted layer moved over a run.
+ *
+ *     /                 format "soda-spectra", version
+ *     /steps [r]        int64, rising
+ *     /layers/NAME/     sigma0 [k]; sigma [r,k]; effective_rank [r]; angles [r,n] (radians);
+ *                       orthogonality [r,3]
+ *
+ * Extendable along r, chunked and compressed. */
+#pragma once
+
+#include <stdint.h>
+
+#include "core/status.h"
+
+typedef struct {
+    const char *name; /* "unet. ... .to_q" */
+    int64_t k, n;
+    const float *sigma0;     /* [k] singular values of W0, falling */
+    const float *sigma;      /* [k] those of W */
+    double effective_rank;   /* of sigma */
+    const float *angles;     /* [n] rotation angles of R, in [0, pi], falling */
+    double orthogonality[3]; /* ||Ri'Ri - I||_F */
+} spectra_layer;
+
+/* Adds the record of `step`, after removing those of `step` and later (a run that was resumed from
+ * an older checkpoint). Creates the file if there is none; replaces it by a rename, so that it is
+ * never half-written. SODA_ERR_INPUT names what does not fit: a layer that is missing or of another
+ * size. */
+soda_status spectra_record(const char *path, int64_t step, const spectra_layer *layers, int count);
