@@ -4,6 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "unet.PATH". CLIP's modules are named as transformers before version 5 names them, whatever the
+ * file does: an adapter fits both. */
+static void full_name(const layers_place *place, const char *path, char name[256])
+{
+    const bool bare = strncmp(path, "encoder.layers.", 15) == 0;
+    snprintf(name, 256, "%s%s%s", place->prefix, bare ? "text_model." : "", path);
+}
+
 /* A layer with the strings it points to. */
 typedef struct {
     soda_layer layer;
@@ -152,7 +160,7 @@ soda_id layers_collect(void *context, soda_graph *graph, const char *path, soda_
     (void)b;
     if (graph_status(graph) != SODA_OK) return NO_VALUE;
     char name[256];
-    snprintf(name, sizeof name, "%s%s", place->prefix, path);
+    full_name(place, path, name);
     if (!targets_match(place->layers->targets, name)) return NO_VALUE;
     if (!layers_find(place->layers, name)) {
         const soda_status s = add_entry(place->layers, name, &graph_value(graph, w)->weight);
@@ -168,7 +176,7 @@ soda_id layers_append(void *context, soda_graph *graph, const char *path, soda_i
     const layers_place *place = context;
     if (graph_status(graph) != SODA_OK) return NO_VALUE;
     char name[256];
-    snprintf(name, sizeof name, "%s%s", place->prefix, path);
+    full_name(place, path, name);
     soda_layer *layer = layers_find(place->layers, name);
     if (!layer) return NO_VALUE;
     for (int i = 0; i < layer->bases; i++)

@@ -119,7 +119,7 @@ static soda_status bench(const bench_options *o)
     TRY_TO(done, random_weights_create(0.02f, &source));
     TRY_TO(done, network_create(dtype, &net));
     soda_builder builder = {.graph = net.graph, .source = source};
-    const unet_size size = {o->batch, o->latent, o->latent, PROMPT_TOKENS};
+    const unet_size size = {o->batch, o->latent, o->latent, PROMPT_TOKENS, NULL};
     unet_build(&builder, &config, size);
     TRY_TO(done, graph_status(net.graph));
     TRY_TO(done, dump(net.graph, o->dump_text, graph_dump_text));

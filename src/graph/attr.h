@@ -62,6 +62,10 @@ typedef struct {
     bool transposed; /* x R' instead of x R */
 } kron_rotate_attr;
 
+typedef struct {
+    float beta; /* of DCO; not used without a reference */
+} mse_loss_attr;
+
 typedef union {
     linear_attr linear;
     conv2d_attr conv2d;
@@ -75,4 +79,5 @@ typedef union {
     scale_attr scale;
     cast_attr cast; /* also embedding: the type of the result */
     kron_rotate_attr kron_rotate;
+    mse_loss_attr mse_loss;
 } soda_attr;

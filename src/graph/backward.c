@@ -121,6 +121,15 @@ void backward_upsample(soda_graph *graph, const soda_node *node, const soda_id *
     din[0] = append(graph, OP_upsample_grad, &attr, &dout[0], 1);
 }
 
+/* Only a computed table has a gradient: pooling picks rows of the hidden states. */
+void backward_embedding(soda_graph *graph, const soda_node *node, const soda_id *in,
+                        const soda_id *out, const soda_id *dout, const bool *need, soda_id *din)
+{
+    (void)node, (void)out;
+    const soda_id all[3] = {dout[0], in[0], in[1]};
+    if (need[1]) din[1] = append(graph, OP_embedding_grad, NULL, all, 3);
+}
+
 void backward_scale(soda_graph *graph, const soda_node *node, const soda_id *in, const soda_id *out,
                     const soda_id *dout, const bool *need, soda_id *din)
 {
@@ -173,6 +182,8 @@ void backward_row_scale_add(soda_graph *graph, const soda_node *node, const soda
 void backward_mse_loss(soda_graph *graph, const soda_node *node, const soda_id *in,
                        const soda_id *out, const soda_id *dout, const bool *need, soda_id *din)
 {
-    (void)out, (void)dout;
-    if (need[0]) din[0] = append(graph, OP_mse_loss_grad, &node->attr, in, 3);
+    (void)dout;
+    const soda_id all[5] = {in[0], in[1], in[2], out[1], in[3]};
+    if (need[0])
+        din[0] = append(graph, OP_mse_loss_grad, &node->attr, all, in[3] == NO_VALUE ? 4 : 5);
 }

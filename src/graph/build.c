@@ -128,3 +128,10 @@ soda_id graph_mse_loss(soda_graph *graph, soda_id p, soda_id target, soda_id wei
 {
     return append(graph, OP_mse_loss, (soda_attr){0}, (soda_id[]){p, target, weight}, 3);
 }
+
+soda_id graph_dco_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight,
+                       soda_id reference, float beta)
+{
+    return append(graph, OP_mse_loss, (soda_attr){.mse_loss = {beta}},
+                  (soda_id[]){p, target, weight, reference}, 4);
+}

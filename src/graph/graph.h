@@ -105,6 +105,8 @@ soda_id graph_kron_rotate(soda_graph *graph, soda_id x, const soda_id factor[3],
 soda_id graph_spectral_scale(soda_graph *graph, soda_id x, soda_id s, soda_id delta);
 soda_id graph_row_scale_add(soda_graph *graph, soda_id w, soda_id q, soda_id delta);
 soda_id graph_mse_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight);
+soda_id graph_dco_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight,
+                       soda_id reference, float beta);
 
 /* Appends gradient nodes of the scalar fp32 `loss` on the paths that lead to params, and marks the
  * gradient of param P as output "grad.P". A param that the loss does not depend on is an error.

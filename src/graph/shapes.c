@@ -246,6 +246,19 @@ soda_status shape_embedding(const soda_attr *attr, const soda_value *const *in, 
     return SODA_OK;
 }
 
+soda_status shape_embedding_grad(const soda_attr *attr, const soda_value *const *in,
+                                 soda_tensor *out)
+{
+    (void)attr;
+    const soda_value *dy = in[0], *ids = in[1], *table = in[2];
+    if (ids->dtype != SODA_I32 || table->shape.rank != 2 ||
+        shape_rows(&dy->shape) != shape_count(&ids->shape) ||
+        shape_columns(&dy->shape) != table->shape.dim[1])
+        return misfit("embedding_grad", "dy", dy, "table", table);
+    set(&out[0], dy->dtype, table->shape);
+    return SODA_OK;
+}
+
 soda_status shape_timestep_embedding(const soda_attr *attr, const soda_value *const *in,
                                      soda_tensor *out)
 {
@@ -342,6 +355,9 @@ soda_status shape_mse_loss(const soda_attr *attr, const soda_value *const *in, s
     if (!shape_equal(&p->shape, &target->shape))
         return misfit("mse_loss", "p", p, "target", target);
     if (!is_vector(weight, p->shape.dim[0])) return misfit("mse_loss", "p", p, "weight", weight);
+    if (in[3] && !is_vector(in[3], p->shape.dim[0]))
+        return misfit("mse_loss", "p", p, "reference", in[3]);
     set(&out[0], wide_type(p->dtype), SHAPE(1));
+    set(&out[1], wide_type(p->dtype), SHAPE(p->shape.dim[0]));
     return SODA_OK;
 }

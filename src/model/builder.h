@@ -19,6 +19,7 @@ typedef struct {
     soda_weight_source *source;
     builder_adapt adapt; /* NULL: every linear layer is plain */
     void *adapt_context;
+    const char *scope; /* before the names of inputs and outputs (text encoders only); NULL: none */
 } soda_builder;
 
 /* A module path by value: path_join("%s.attn1", parent).text lives to the end of the statement. */

@@ -3,6 +3,12 @@
 
 #include <stdlib.h>
 
+/* The name of an input or output. */
+static soda_path named(const char *scope, const char *name)
+{
+    return path_join("%s%s", scope ? scope : "", name);
+}
+
 static soda_id attention(soda_builder *b, const char *path, soda_id x, int64_t heads)
 {
     const int64_t width = builder_columns(b, x);
@@ -31,8 +37,8 @@ static soda_id embed(soda_builder *b, const soda_clip_config *c, const char *pre
 {
     soda_graph *g = b->graph;
     const soda_shape shape = SHAPE(batch, tokens);
-    const soda_id ids = graph_input(g, "input_ids", SODA_I32, shape);
-    const soda_id positions = graph_input(g, "position_ids", SODA_I32, shape);
+    const soda_id ids = graph_input(g, named(b->scope, "input_ids").text, SODA_I32, shape);
+    const soda_id positions = graph_input(g, named(b->scope, "position_ids").text, SODA_I32, shape);
     const soda_id words = builder_weight(b, path_join("%sembeddings.token_embedding", prefix).text,
                                          "weight", SHAPE(c->vocabulary, c->width));
     const soda_id places =
@@ -41,21 +47,22 @@ static soda_id embed(soda_builder *b, const soda_clip_config *c, const char *pre
     return graph_add(g, graph_embedding(g, ids, words), graph_embedding(g, positions, places));
 }
 
-static void output(soda_graph *g, soda_id value, const char *name)
+static void output(const soda_builder *b, soda_id value, const char *name)
 {
-    graph_output(g, graph_cast(g, value, SODA_F32), name);
+    graph_output(b->graph, graph_cast(b->graph, value, SODA_F32), named(b->scope, name).text);
 }
 
 static void pool(soda_builder *b, const soda_clip_config *c, soda_id last, int64_t batch,
                  int64_t tokens, unsigned outputs)
 {
     soda_graph *g = b->graph;
-    const soda_id rows = graph_input(g, "pooled_rows", SODA_I32, SHAPE(batch));
+    const soda_id rows =
+        graph_input(g, named(b->scope, "pooled_rows").text, SODA_I32, SHAPE(batch));
     const soda_id table = graph_view(g, last, SHAPE(batch * tokens, c->width));
     const soda_id pooled = graph_embedding(g, rows, table);
-    if (outputs & CLIP_POOLED) output(g, pooled, "pooled");
+    if (outputs & CLIP_POOLED) output(b, pooled, "pooled");
     if (outputs & CLIP_TEXT_EMBEDS)
-        output(g, builder_linear(b, "text_projection", pooled, c->projection, false),
+        output(b, builder_linear(b, "text_projection", pooled, c->projection, false),
                "text_embeds");
 }
 
@@ -74,13 +81,13 @@ soda_status clip_build(soda_builder *b, const soda_clip_config *c, int64_t batch
     soda_id x = embed(b, c, prefix, batch, tokens);
     for (int i = 0; i < (int)c->layers; i++) {
         const bool is_last = i + 1 == (int)c->layers;
-        if (is_last && (outputs & CLIP_PENULTIMATE)) output(g, x, "penultimate");
+        if (is_last && (outputs & CLIP_PENULTIMATE)) output(b, x, "penultimate");
         if (is_last && !pooled && !(outputs & CLIP_LAST)) return graph_status(g);
         x = layer(b, c, path_join("%sencoder.layers.%d", prefix, i).text, x);
     }
     graph_next_segment(g);
     x = builder_layer_norm(b, path_join("%sfinal_layer_norm", prefix).text, x, c->eps);
-    if (outputs & CLIP_LAST) output(g, x, "last_hidden_state");
+    if (outputs & CLIP_LAST) output(b, x, "last_hidden_state");
     if (pooled) pool(b, c, x, batch, tokens, outputs);
     return graph_status(g);
 }
@@ -102,15 +109,15 @@ void clip_pooled_rows(const soda_clip_config *c, const int32_t *ids, int64_t bat
     }
 }
 
-static soda_status write_if_there(soda_exec *exec, const soda_graph *graph, const char *name,
-                                  const int32_t *data, int64_t count)
+static soda_status write_if_there(soda_exec *exec, const soda_graph *graph, const char *scope,
+                                  const char *name, const int32_t *data, int64_t count)
 {
-    const soda_id id = graph_find(graph, name);
+    const soda_id id = graph_find(graph, named(scope, name).text);
     return id == NO_VALUE ? SODA_OK : exec_write(exec, id, data, (size_t)count * sizeof *data);
 }
 
-soda_status clip_write(soda_exec *exec, const soda_graph *graph, const soda_clip_config *c,
-                       const int32_t *ids, int64_t batch, int64_t tokens)
+soda_status clip_write(soda_exec *exec, const soda_graph *graph, const char *scope,
+                       const soda_clip_config *c, const int32_t *ids, int64_t batch, int64_t tokens)
 {
     const int64_t count = batch * tokens;
     for (int64_t i = 0; i < count; i++)
@@ -124,9 +131,9 @@ soda_status clip_write(soda_exec *exec, const soda_graph *graph, const soda_clip
     for (int64_t i = 0; i < count; i++) positions[i] = (int32_t)(i % tokens);
     clip_pooled_rows(c, ids, batch, tokens, rows);
     soda_status s = SODA_OK;
-    TRY_TO(done, write_if_there(exec, graph, "input_ids", ids, count));
-    TRY_TO(done, write_if_there(exec, graph, "position_ids", positions, count));
-    TRY_TO(done, write_if_there(exec, graph, "pooled_rows", rows, batch));
+    TRY_TO(done, write_if_there(exec, graph, scope, "input_ids", ids, count));
+    TRY_TO(done, write_if_there(exec, graph, scope, "position_ids", positions, count));
+    TRY_TO(done, write_if_there(exec, graph, scope, "pooled_rows", rows, batch));
 done:
     free(positions);
     return s;

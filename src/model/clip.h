@@ -29,7 +29,8 @@ soda_status clip_build(soda_builder *b, const soda_clip_config *config, int64_t 
 void clip_pooled_rows(const soda_clip_config *config, const int32_t *ids, int64_t batch,
                       int64_t tokens, int32_t *rows);
 
-/* Writes all inputs of `graph`, which clip_build made, for the texts ids [B,T]. SODA_ERR_INPUT if
- * an id is outside the vocabulary. */
-soda_status clip_write(soda_exec *exec, const soda_graph *graph, const soda_clip_config *config,
-                       const int32_t *ids, int64_t batch, int64_t tokens);
+/* Writes all inputs of `graph`, which clip_build made in `scope` (NULL: none), for the texts ids
+ * [B,T]. SODA_ERR_INPUT if an id is outside the vocabulary. */
+soda_status clip_write(soda_exec *exec, const soda_graph *graph, const char *scope,
+                       const soda_clip_config *config, const int32_t *ids, int64_t batch,
+                       int64_t tokens);

@@ -97,10 +97,13 @@ static soda_id embedding_mlp(soda_builder *b, const char *path, soda_id x, int64
 }
 
 /* text_time: six numbers, each as a sinusoid, behind the pooled text. [N,time_width] */
-static soda_id text_time_embedding(soda_builder *b, const soda_unet_config *c, int64_t batch)
+static soda_id text_time_embedding(soda_builder *b, const soda_unet_config *c, unet_size size)
 {
     soda_graph *g = b->graph;
-    const soda_id text = graph_input(g, "text_embeds", SODA_F32, SHAPE(batch, c->text_embeds));
+    const int64_t batch = size.batch;
+    const soda_id text =
+        size.text ? size.text->pooled
+                  : graph_input(g, "text_embeds", SODA_F32, SHAPE(batch, c->text_embeds));
     const soda_id ids = graph_input(g, "time_ids", SODA_F32, SHAPE(batch, UNET_TIME_IDS));
     const soda_id waves = graph_timestep_embedding(
         g, graph_view(g, ids, SHAPE(batch * UNET_TIME_IDS)),
@@ -112,17 +115,17 @@ static soda_id text_time_embedding(soda_builder *b, const soda_unet_config *c, i
     return embedding_mlp(b, "add_embedding", all, c->time_width);
 }
 
-static soda_id time_embedding(soda_builder *b, const soda_unet_config *c, int64_t batch)
+static soda_id time_embedding(soda_builder *b, const soda_unet_config *c, unet_size size)
 {
     soda_graph *g = b->graph;
-    const soda_id t = graph_input(g, "timestep", SODA_F32, SHAPE(batch));
+    const soda_id t = graph_input(g, "timestep", SODA_F32, SHAPE(size.batch));
     const soda_id wave = graph_timestep_embedding(
         g, t,
         (timestep_embedding_attr){
             .width = c->channels[0], .cos_first = c->cos_first, .shift = c->shift});
     soda_id time = embedding_mlp(b, "time_embedding", graph_cast(g, wave, graph_compute_dtype(g)),
                                  c->time_width);
-    if (c->text_time) time = graph_add(g, time, text_time_embedding(b, c, batch));
+    if (c->text_time) time = graph_add(g, time, text_time_embedding(b, c, size));
     return graph_activation(g, time, ACT_SILU); /* every ResNet block wants it so: once is enough */
 }
 
@@ -147,8 +150,10 @@ soda_id unet_build(soda_builder *b, const soda_unet_config *c, unet_size size)
     unet_state u = {.b = b, .config = c};
     graph_next_segment(g);
     soda_id x = input(b, "sample", SHAPE(size.batch, size.h, size.w, c->in_channels));
-    u.context = input(b, "encoder_hidden_states", SHAPE(size.batch, size.tokens, c->context));
-    u.time = time_embedding(b, c, size.batch);
+    const soda_shape context = SHAPE(size.batch, size.tokens, c->context);
+    u.context = size.text ? graph_cast(g, size.text->hidden, graph_compute_dtype(g))
+                          : input(b, "encoder_hidden_states", context);
+    u.time = time_embedding(b, c, size);
     x = run_blocks(&u, builder_conv(b, "conv_in", x, c->channels[0], c->kernel_in));
     graph_next_segment(g);
     x = builder_group_norm(b, "conv_norm_out", x, c->groups, c->eps, true);

@@ -4,9 +4,15 @@
 #include "model/builder.h"
 #include "model/config.h"
 
+/* Texts that the graph itself encodes, fp32; pooled is for text_time only. */
 typedef struct {
-    int64_t batch, h, w; /* latent size; need not be a multiple of anything */
-    int64_t tokens;      /* length of encoder_hidden_states */
+    soda_id hidden, pooled; /* encoder_hidden_states and text_embeds, shaped as below */
+} unet_text;
+
+typedef struct {
+    int64_t batch, h, w;   /* latent size; need not be a multiple of anything */
+    int64_t tokens;        /* length of encoder_hidden_states */
+    const unet_text *text; /* NULL: the texts are inputs */
 } unet_size;
 
 /* Appends the network to b->graph.

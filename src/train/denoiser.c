@@ -30,7 +30,7 @@ soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend
         goto failed;
     }
     soda_builder builder = network_builder(&d->net);
-    unet_build(&builder, &folder->unet, (unet_size){batch_of(d), h, w, text->tokens});
+    unet_build(&builder, &folder->unet, (unet_size){batch_of(d), h, w, text->tokens, NULL});
     TRY_TO(failed, network_ready(&d->net, backend));
     return SODA_OK;
 failed:

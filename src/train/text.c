@@ -39,7 +39,7 @@ static soda_status encode_one(const encoder_place *at, soda_network *net, const 
     const soda_clip_config *config = &at->folder->text[at->index];
     const bool xl = at->folder->xl;
     const int64_t width = config->width;
-    TRY(clip_write(net->exec, net->graph, config, ids, 1, text->tokens));
+    TRY(clip_write(net->exec, net->graph, NULL, config, ids, 1, text->tokens));
     TRY(exec_run(net->exec));
     TRY(exec_read_f32(net->exec, xl ? "penultimate" : "last_hidden_state", states,
                       text->tokens * width));

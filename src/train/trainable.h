@@ -36,6 +36,9 @@ void trainable_destroy(soda_trainable *trainable); /* a zeroed struct is fine */
 /* The tensor called `name`, NULL if there is none. */
 const trainable_tensor *trainable_find(const soda_trainable *trainable, const char *name);
 
+/* The tensor that holds element `index` of the flat arrays. */
+const trainable_tensor *trainable_at(const soda_trainable *trainable, int64_t index);
+
 typedef struct {
     stiefel_options rotation;
     optimizer_adamw spectrum;

@@ -280,7 +280,9 @@ static bool build_mse_loss(op_case *c, int i, soda_dtype type)
     case_input(c, type, SHAPE(3, 9, 11, 57), 1);
     case_input(c, SODA_F32, SHAPE(3, 9, 11, 57), 1);
     case_input(c, SODA_F32, SHAPE(3), 1);
+    case_absent(c);
     case_output(c, SODA_F32, SHAPE(1));
+    case_output(c, SODA_F32, SHAPE(3));
     return true;
 }
 
@@ -289,7 +291,8 @@ static bool build_mse_loss_grad(op_case *c, int i, soda_dtype type)
     if (!build_mse_loss(c, i, type)) return false;
     case_free(c);
     for (int k = 0; k < 2; k++) case_input(c, k ? SODA_F32 : type, SHAPE(3, 9, 11, 57), 1);
-    case_input(c, SODA_F32, SHAPE(3), 1);
+    for (int k = 0; k < 2; k++) case_input(c, SODA_F32, SHAPE(3), 1);
+    case_absent(c);
     case_output(c, type, SHAPE(3, 9, 11, 57));
     return true;
 }

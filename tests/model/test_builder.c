@@ -178,9 +178,9 @@ static void token_ids_and_lengths_that_do_not_fit_are_refused(void **state)
     CHECK_OK(clip_build(&run.builder, c, 1, 3, CLIP_LAST));
     component_ready(&run);
     const int32_t high[] = {0, 640, 1}, low[] = {0, -1, 1};
-    CHECK_FAILS(clip_write(run.exec, run.graph, c, high, 1, 3), SODA_ERR_INPUT);
+    CHECK_FAILS(clip_write(run.exec, run.graph, NULL, c, high, 1, 3), SODA_ERR_INPUT);
     check_message_has("640");
-    CHECK_FAILS(clip_write(run.exec, run.graph, c, low, 1, 3), SODA_ERR_INPUT);
+    CHECK_FAILS(clip_write(run.exec, run.graph, NULL, c, low, 1, 3), SODA_ERR_INPUT);
     component_end(&run);
     component_close(&model);
 }

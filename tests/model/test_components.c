@@ -98,7 +98,7 @@ static void check_one_text(const component_model *m, int text, const char *at)
     component_start(&run, m, FOLDER_TEXT_ENCODER + text);
     CHECK_OK(clip_build(&run.builder, &m->folder->text[text], ids->dim[0], ids->dim[1], outputs));
     component_ready(&run);
-    CHECK_OK(clip_write(run.exec, run.graph, &m->folder->text[text], ids->data, ids->dim[0],
+    CHECK_OK(clip_write(run.exec, run.graph, NULL, &m->folder->text[text], ids->data, ids->dim[0],
                         ids->dim[1]));
     CHECK_OK(exec_run(run.exec));
     component_check(&run, at, "last_hidden_state");

@@ -17,7 +17,7 @@ static soda_status build(const soda_folder *folder, const folder_weights *weight
     soda_builder b = {.graph = graph, .source = weights->source};
     TRY_TO(done, clip_build(&b, &folder->text[0], 1, 3, CLIP_LAST | CLIP_POOLED));
     TRY_TO(done, exec_create(graph, backend_ref(), store, arena, &exec));
-    TRY_TO(done, clip_write(exec, graph, &folder->text[0], ids, 1, 3));
+    TRY_TO(done, clip_write(exec, graph, NULL, &folder->text[0], ids, 1, 3));
 done:
     exec_destroy(exec);
     graph_destroy(graph);

@@ -28,6 +28,43 @@ static void embedding_copies_rows(void **state)
     case_free(&c);
 }
 
+static void grad_case(op_case *g, const int32_t *ids, soda_dtype dtype)
+{
+    case_input(g, dtype, SHAPE(2, 3, 5), 1);
+    put_ids(g, ids, SHAPE(2, 3));
+    case_input(g, dtype, SHAPE(7, 5), 1);
+    case_output(g, dtype, SHAPE(7, 5));
+}
+
+/* Row 4 is read twice: it gets both gradients. Rows 3 and 5 are not read. */
+static void embedding_gradient_matches_finite_differences(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {4, 0, 2, 4, 6, 1};
+    op_case c = {.attr.cast.dtype = SODA_F64}, g = {.inputs = 0};
+    grad_case(&g, ids, SODA_F64);
+    put_ids(&c, ids, SHAPE(2, 3));
+    case_given(&c, &g.in[2]);
+    case_output(&c, SODA_F64, SHAPE(2, 3, 5));
+    case_run(&g, &ref_embedding_grad);
+    case_check_gradient(&c, &ref_embedding, 1, &g.in[0], &g.out[0]);
+    case_free(&c);
+    case_free(&g);
+}
+
+static void cpu_embedding_grad_matches_ref(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {4, 0, 2, 4, 6, 1};
+    const op_bound bound = {.terms = 2, .inner = 1}; /* two bf16 numbers added: rounded twice */
+    for (int i = 0; i < 2; i++) {
+        op_case g = {.inputs = 0};
+        grad_case(&g, ids, i ? SODA_BF16 : SODA_F32);
+        case_compare(&g, &cpu_embedding_grad, &ref_embedding_grad, &bound, i ? "bf16" : "fp32");
+        case_free(&g);
+    }
+}
+
 static void embedding_refuses_an_id_outside_the_table(void **state)
 {
     (void)state;
@@ -131,6 +168,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embedding_copies_rows),
+        cmocka_unit_test(embedding_gradient_matches_finite_differences),
+        cmocka_unit_test(cpu_embedding_grad_matches_ref),
         cmocka_unit_test(embedding_refuses_an_id_outside_the_table),
         cmocka_unit_test(timestep_embedding_has_known_values),
         cmocka_unit_test(cpu_embedding_matches_ref),

@@ -1,18 +1,39 @@
 /* mse_loss and its gradient. */
 #include "support/check.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
 
-static void loss_case(op_case *c, soda_shape p, soda_dtype dtype, soda_dtype target)
+/* With beta > 0 there is a reference: DCO. */
+static void loss_case(op_case *c, soda_shape p, soda_dtype dtype, soda_dtype target, float beta)
 {
+    c->attr.mse_loss.beta = beta;
     case_input(c, dtype, p, 1);
     case_input(c, target, p, 1);
     case_input(c, target, SHAPE(p.dim[0]), 1);
+    if (beta > 0)
+        case_input(c, target, SHAPE(p.dim[0]), 1);
+    else
+        case_absent(c);
     case_output(c, target, SHAPE(1));
+    case_output(c, target, SHAPE(p.dim[0]));
+}
+
+/* The gradient's case: what loss_case has, and the images' errors that the loss left. */
+static void grad_case(op_case *g, const op_case *c)
+{
+    g->attr = c->attr;
+    for (int i = 0; i < 3; i++) case_given(g, &c->in[i]);
+    case_given(g, &c->out[1]);
+    if (c->attr.mse_loss.beta > 0)
+        case_given(g, &c->in[3]);
+    else
+        case_absent(g);
+    case_output(g, c->in[0].dtype, c->in[0].shape);
 }
 
 /* Two images of two elements: (3 (1 + 4)/2 + 5 (9 + 16)/2)/2. */
@@ -20,30 +41,52 @@ static void mse_loss_weighs_images(void **state)
 {
     (void)state;
     op_case c = {.inputs = 0};
-    loss_case(&c, SHAPE(2, 2), SODA_F64, SODA_F64);
+    loss_case(&c, SHAPE(2, 2), SODA_F64, SODA_F64, 0);
     for (int i = 0; i < 4; i++) case_put(&c.in[0], i, 0.5 * i);
     for (int i = 0; i < 4; i++) case_put(&c.in[1], i, 0.5 * i - (i + 1) * (i % 2 ? 1 : -1));
     case_put(&c.in[2], 0, 3);
     case_put(&c.in[2], 1, 5);
     case_run(&c, &ref_mse_loss);
     case_check_values(&c, (double[]){35}, 1, 1e-14);
+    assert_true(case_get(&c.out[1], 0) == 2.5 && case_get(&c.out[1], 1) == 12.5);
+    case_free(&c);
+}
+
+/* The same images with beta 0.1 and references 2 and 13: x = 3 (2.5 - 2), 5 (12.5 - 13), and the
+ * mean of log(1 + exp(0.1 x)) by the definition. */
+static void dco_compares_with_a_reference(void **state)
+{
+    (void)state;
+    op_case c = {.inputs = 0};
+    loss_case(&c, SHAPE(2, 2), SODA_F64, SODA_F64, 0.125f);
+    for (int i = 0; i < 4; i++) case_put(&c.in[0], i, 0.5 * i);
+    for (int i = 0; i < 4; i++) case_put(&c.in[1], i, 0.5 * i - (i + 1) * (i % 2 ? 1 : -1));
+    case_put(&c.in[2], 0, 3);
+    case_put(&c.in[2], 1, 5);
+    case_put(&c.in[3], 0, 2);
+    case_put(&c.in[3], 1, 13);
+    case_run(&c, &ref_mse_loss);
+    const double want = (-log(1 / (1 + exp(0.125 * 1.5))) - log(1 / (1 + exp(0.125 * -2.5)))) / 2;
+    case_check_values(&c, &want, 1, 1e-14);
     case_free(&c);
 }
 
 static void mse_loss_gradient_matches_finite_differences(void **state)
 {
     (void)state;
-    op_case c = {.inputs = 0}, g = {.inputs = 0}, one = {.inputs = 0};
-    loss_case(&c, SHAPE(3, 2, 5, 4), SODA_F64, SODA_F64);
-    for (int i = 0; i < 3; i++) case_given(&g, &c.in[i]);
-    case_output(&g, SODA_F64, c.in[0].shape);
-    case_run(&g, &ref_mse_loss_grad);
-    case_input(&one, SODA_F64, SHAPE(1), 1);
-    case_put(&one.in[0], 0, 1);
-    case_check_gradient(&c, &ref_mse_loss, 0, &one.in[0], &g.out[0]);
-    case_free(&c);
-    case_free(&g);
-    case_free(&one);
+    for (int dco = 0; dco < 2; dco++) {
+        op_case c = {.inputs = 0}, g = {.inputs = 0}, one = {.inputs = 0};
+        loss_case(&c, SHAPE(3, 2, 5, 4), SODA_F64, SODA_F64, dco ? 1.5f : 0);
+        case_run(&c, &ref_mse_loss);
+        grad_case(&g, &c);
+        case_run(&g, &ref_mse_loss_grad);
+        case_input(&one, SODA_F64, SHAPE(1), 1);
+        case_put(&one.in[0], 0, 1);
+        case_check_gradient(&c, &ref_mse_loss, 0, &one.in[0], &g.out[0]);
+        case_free(&c);
+        case_free(&g);
+        case_free(&one);
+    }
 }
 
 /* The loss sums in fp64: what is left is the rounding of each square and of the result. */
@@ -52,16 +95,17 @@ static void cpu_mse_loss_matches_ref(void **state)
     (void)state;
     static const int64_t cases[][4] = {{1, 1, 1, 1}, {3, 5, 7, 4}, {2, 33, 31, 4}, {5, 64, 65, 13}};
     const op_bound bound = {.terms = 3};
-    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+    for (size_t i = 0; i < 4 * (sizeof cases / sizeof *cases); i++) {
         const soda_dtype type = i % 2 ? SODA_BF16 : SODA_F32;
-        const int64_t *n = cases[i / 2];
+        const float beta = i / 2 % 2 ? 1.5f : 0;
+        const int64_t *n = cases[i / 4];
         char label[80];
         op_case c = {.inputs = 0}, g = {.inputs = 0};
         snprintf(label, sizeof label, "case %zu, %s", i / 2, dtype_name(type));
-        loss_case(&c, SHAPE(n[0], n[1], n[2], n[3]), type, SODA_F32);
+        loss_case(&c, SHAPE(n[0], n[1], n[2], n[3]), type, SODA_F32, beta);
         case_compare(&c, &cpu_mse_loss, &ref_mse_loss, &bound, label);
-        for (int k = 0; k < 3; k++) case_given(&g, &c.in[k]);
-        case_output(&g, type, c.in[0].shape);
+        case_run(&c, &ref_mse_loss);
+        grad_case(&g, &c);
         case_compare(&g, &cpu_mse_loss_grad, &ref_mse_loss_grad, &bound, label);
         case_free(&c);
         case_free(&g);
@@ -72,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mse_loss_weighs_images),
+        cmocka_unit_test(dco_compares_with_a_reference),
         cmocka_unit_test(mse_loss_gradient_matches_finite_differences),
         cmocka_unit_test(cpu_mse_loss_matches_ref),
     };

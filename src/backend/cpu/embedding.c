@@ -1,4 +1,4 @@
-/* embedding and timestep_embedding of the CPU backend. */
+/* embedding, its gradient and timestep_embedding of the CPU backend. */
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +46,29 @@ static soda_status prepare_embedding(soda_call *call, soda_weights *weights)
 }
 
 const soda_kernel cpu_embedding = {.prepare = prepare_embedding, .run = run_embedding};
+
+/* dtable[ids[i]] += dy[i], row after row: a handful of rows, so nothing is shared out. */
+static soda_status run_embedding_grad(const soda_call *call)
+{
+    const soda_tensor *dy = &call->in[0], *ids = &call->in[1], *dtable = &call->out[0];
+    const int64_t C = dtable->shape.dim[1];
+    memset(dtable->data, 0, tensor_bytes(dtable));
+    for (int64_t i = 0, count = shape_count(&ids->shape); i < count; i++) {
+        const int64_t row = ((const int32_t *)ids->data)[i] * C;
+        for (int64_t c = 0; c < C; c++) {
+            if (dy->dtype == SODA_F32) {
+                ((float *)dtable->data)[row + c] += ((const float *)dy->data)[i * C + c];
+            } else {
+                uint16_t *to = (uint16_t *)dtable->data + row + c;
+                *to = bf16_from_float(bf16_to_float(*to) +
+                                      bf16_to_float(((const uint16_t *)dy->data)[i * C + c]));
+            }
+        }
+    }
+    return SODA_OK;
+}
+
+const soda_kernel cpu_embedding_grad = {.prepare = inputs_prepare_plain, .run = run_embedding_grad};
 
 /* Sinusoids of a time, as diffusers' get_timestep_embedding with max_period 10000:
  *

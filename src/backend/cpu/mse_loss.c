@@ -1,7 +1,6 @@
-/* mse_loss of the CPU backend: fp64 sums of fixed blocks, added in order.
- *
- *     loss = 1/B sum_b weight_b / n sum_i (p_bi - target_bi)^2       n elements in an image
- *     dp   = 2 weight_b / (B n) (p - target) */
+/* mse_loss of the CPU backend: fp64 sums of fixed blocks, added in order. Formulas: ref/loss.c. */
+#include <math.h>
+
 #include "backend/cpu/elementwise.h"
 #include "backend/cpu/inputs.h"
 #include "backend/cpu/kernels.h"
@@ -19,9 +18,10 @@ static int64_t block_count(const soda_call *call) { return (per_image(call) + BL
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {
     TRY(inputs_prepare_plain(call, weights));
-    if (call->in[1].dtype != SODA_F32 || call->in[2].dtype != SODA_F32)
-        return FAIL(SODA_ERR_UNSUPPORTED, "cpu backend: mse_loss with a target of type %s",
-                    dtype_name(call->in[1].dtype));
+    for (int i = 1; i < call->inputs; i++)
+        if (call->in[i].shape.rank && call->in[i].dtype != SODA_F32)
+            return FAIL(SODA_ERR_UNSUPPORTED, "cpu backend: mse_loss with input %d of type %s", i,
+                        dtype_name(call->in[i].dtype));
     return SODA_OK;
 }
 
@@ -46,19 +46,26 @@ static void loss_blocks(const void *context, int thread, int64_t first, int64_t 
     }
 }
 
+/* log(1 + exp x) without overflow */
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
 static soda_status run_mse_loss(const soda_call *call)
 {
-    const float *weight = call->in[2].data;
-    const double *sum = call->scratch;
+    const float *weight = call->in[2].data, *reference = call->in[3].data;
+    float *image = call->out[1].data;
+    const double *sum = call->scratch, beta = (double)call->attr->mse_loss.beta;
     const int64_t B = call->in[0].shape.dim[0], n = per_image(call), blocks = block_count(call);
     parallel_for(B * blocks, 1, 2 * tensor_bytes(&call->in[0]), PARALLEL_ALL, loss_blocks, call);
     double loss = 0;
     for (int64_t b = 0; b < B; b++) {
-        double image = 0;
-        for (int64_t block = 0; block < blocks; block++) image += sum[b * blocks + block];
-        loss += (double)weight[b] * image / ((double)n * (double)B);
+        double mean = 0;
+        for (int64_t block = 0; block < blocks; block++) mean += sum[b * blocks + block];
+        mean /= (double)n;
+        image[b] = (float)mean;
+        loss += reference ? softplus(beta * (double)weight[b] * (mean - (double)reference[b]))
+                          : (double)weight[b] * mean;
     }
-    *(float *)call->out[0].data = (float)loss;
+    *(float *)call->out[0].data = (float)(loss / (double)B);
     return SODA_OK;
 }
 
@@ -69,11 +76,17 @@ static void grad_blocks(const void *context, int thread, int64_t first, int64_t 
     (void)thread;
     const soda_call *call = context;
     const soda_tensor *p = &call->in[0], *target = &call->in[1];
-    const float *weight = call->in[2].data;
+    const float *weight = call->in[2].data, *image = call->in[3].data,
+                *reference = call->in[4].data;
+    const double beta = (double)call->attr->mse_loss.beta;
     const int64_t B = p->shape.dim[0], n = per_image(call), blocks = block_count(call);
     for (int64_t block = first; block < last; block++) {
         const int64_t b = block / blocks, i = block % blocks * BLOCK, at = b * n + i;
-        const double factor = 2.0 * (double)weight[b] / ((double)n * (double)B);
+        double factor = 2.0 * (double)weight[b] / ((double)n * (double)B);
+        if (reference)
+            factor *=
+                beta /
+                (1 + exp(-beta * (double)weight[b] * ((double)image[b] - (double)reference[b])));
         elementwise(p->dtype)->scaled_error(inputs_at(p, at), inputs_at(target, at), (float)factor,
                                             inputs_at(&call->out[0], at),
                                             n - i < BLOCK ? n - i : BLOCK);

@@ -24,6 +24,19 @@ static soda_status embedding(const soda_call *call)
     return SODA_OK;
 }
 
+/* dtable[ids[i]] += dy[i] */
+static soda_status embedding_grad(const soda_call *call)
+{
+    const soda_tensor *dy = &call->in[0], *ids = &call->in[1], *dtable = &call->out[0];
+    const int64_t rows = shape_count(&ids->shape), C = dtable->shape.dim[1];
+    for (int64_t i = 0; i < shape_count(&dtable->shape); i++) set(dtable, i, 0);
+    for (int64_t i = 0; i < rows * C; i++) {
+        const int64_t at = ((const int32_t *)ids->data)[i / C] * C + i % C;
+        set(dtable, at, get(dtable, at) + get(dy, i));
+    }
+    return SODA_OK;
+}
+
 static soda_status timestep_embedding(const soda_call *call)
 {
     const soda_tensor *t = &call->in[0], *y = &call->out[0];
@@ -43,4 +56,5 @@ static soda_status timestep_embedding(const soda_call *call)
 }
 
 const soda_kernel ref_embedding = {.run = embedding};
+const soda_kernel ref_embedding_grad = {.run = embedding_grad};
 const soda_kernel ref_timestep_embedding = {.run = timestep_embedding};

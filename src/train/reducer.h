@@ -1,0 +1,29 @@
+/* reducer.h: the gradient of the global batch from those of its micro-batches, over all ranks.
+ *
+ * REDUCE_EXACT adds in fixed point (comm/exact.h): the result does not depend on how many ranks
+ * there are, nor on which of them had which micro-batch. REDUCE_FAST adds in fp32. */
+#pragma once
+
+#include "comm/comm.h"
+#include "train/run_config.h"
+
+typedef struct {
+    run_reduction kind;
+    int64_t count;
+    int64_t *limbs; /* exact: [count, EXACT_LIMBS] */
+    float *sum;     /* fast: [count] */
+} soda_reducer;
+
+soda_status reducer_create(run_reduction kind, int64_t count, soda_reducer *reducer);
+void reducer_destroy(soda_reducer *reducer); /* a zeroed struct is fine */
+
+/* Forgets everything added. */
+void reducer_clear(soda_reducer *reducer);
+
+/* Adds x [count]. Local. SODA_ERR_NUMERIC if an element is not finite or beyond 2^49: *where is its
+ * index, and nothing was added. */
+soda_status reducer_add(soda_reducer *reducer, const float *x, int64_t *where);
+
+/* x [count] = factor times the sum of everything that any rank added since the last clear.
+ * Collective: call it only when all ranks are well. */
+soda_status reducer_finish(soda_reducer *reducer, soda_comm *comm, float factor, float *x);
