@@ -6,13 +6,12 @@
 
 #include "app/random_weights.h"
 #include "core/log.h"
-#include "train/network.h"
 
 static void add_classes(const soda_graph *graph, const double *seconds, bench_profile *p)
 {
     memset(p->op, 0, sizeof p->op);
     memset(p->gradient, 0, sizeof p->gradient);
-    p->flops = p->flops_forward = p->forward_s = 0;
+    p->flops = p->flops_forward = p->forward_s = p->backward_s = 0;
     for (int n = 0; n < graph_node_count(graph); n++) {
         const soda_node *node = graph_node(graph, n);
         const soda_cost cost = graph_node_cost(graph, n);
@@ -23,9 +22,8 @@ static void add_classes(const soda_graph *graph, const double *seconds, bench_pr
         c->flops += cost.flops;
         c->bytes += cost.bytes;
         p->flops += cost.flops;
-        if (node->backward) continue;
-        p->flops_forward += cost.flops;
-        p->forward_s += seconds[n];
+        *(node->backward ? &p->backward_s : &p->forward_s) += seconds[n];
+        if (!node->backward) p->flops_forward += cost.flops;
     }
 }
 
@@ -35,27 +33,54 @@ static int rising(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-soda_status bench_run(soda_exec *exec, const soda_graph *graph, int repeat, bench_profile *profile)
+/* What a training step does after its network ran, on one rank. */
+static soda_status finish_step(bench_subject *b, bench_profile *p)
 {
+    trainable_report report;
+    int64_t where;
+    const double start_s = log_seconds();
+    reducer_clear(b->reducer);
+    TRY(step_read_gradients(b->step, b->trainable, b->trainable->gradient));
+    TRY(reducer_add(b->reducer, b->trainable->gradient, &where));
+    TRY(reducer_finish(b->reducer, comm_self(), 1, b->trainable->gradient));
+    const double reduced_s = log_seconds();
+    TRY(trainable_step(b->trainable, &b->options, ++b->done, 1, &report));
+    TRY(step_write_params(b->step, b->trainable));
+    p->reduce_s = reduced_s - start_s;
+    p->update_s = log_seconds() - reduced_s;
+    return SODA_OK;
+}
+
+static soda_status run_once(bench_subject *b, bench_profile *p)
+{
+    TRY(exec_run(b->step->net.exec));
+    return b->trainable ? finish_step(b, p) : SODA_OK;
+}
+
+soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile)
+{
+    const soda_graph *graph = subject->step->net.graph;
+    soda_exec *exec = subject->step->net.exec;
     const int nodes = graph_node_count(graph);
     double *seconds = malloc((size_t)nodes * sizeof *seconds);
     double *runs = malloc((size_t)repeat * sizeof *runs);
+    bench_profile now = {0};
     soda_status s = SODA_OK;
+    *profile = (bench_profile){.best_s = 1e30};
     if (!seconds || !runs) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    *profile = (bench_profile){.best_s = 1e30};
-    TRY_TO(done, exec_run(exec));
+    TRY_TO(done, run_once(subject, &now));
     for (int i = 0; i < repeat; i++) {
         TRY_TO(done, exec_profile(exec, seconds, nodes)); /* starts from zero */
         const double start_s = log_seconds();
-        TRY_TO(done, exec_run(exec));
-        runs[i] = log_seconds() - start_s;
+        TRY_TO(done, run_once(subject, &now));
+        runs[i] = now.best_s = log_seconds() - start_s;
         TRY_TO(done, exec_profile(exec, seconds, nodes));
-        if (runs[i] >= profile->best_s) continue;
-        profile->best_s = runs[i];
-        add_classes(graph, seconds, profile);
+        if (now.best_s >= profile->best_s) continue;
+        add_classes(graph, seconds, &now);
+        *profile = now;
     }
     qsort(runs, (size_t)repeat, sizeof *runs, rising);
     profile->median_s = runs[repeat / 2];

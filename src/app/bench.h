@@ -1,7 +1,9 @@
-/* bench.h: what `soda bench` measures: a profile of one graph, and the roof to hold it against. */
+/* bench.h: what `soda bench` measures: a profile of one network, and the roof to hold it against.
+ */
 #pragma once
 
-#include "graph/exec.h"
+#include "train/reducer.h"
+#include "train/step.h"
 
 typedef struct {
     int calls;
@@ -11,13 +13,23 @@ typedef struct {
 typedef struct {
     bench_class op[OP_COUNT]; /* forward nodes */
     bench_class gradient[OP_COUNT];
-    double best_s, median_s; /* of one whole run */
+    double best_s, median_s; /* of one whole run: all phases */
     double flops_forward, flops;
-    double forward_s; /* seconds of the forward nodes in the best run */
+    /* of the best run; all but the first are 0 unless gradients are computed */
+    double forward_s, backward_s, reduce_s, update_s;
 } bench_profile;
 
-/* Runs `exec` once to warm up and `repeat` times to measure; the classes are those of the best. */
-soda_status bench_run(soda_exec *exec, const soda_graph *graph, int repeat, bench_profile *profile);
+/* A network, and for a training step what follows it: reduction, clipping, update. */
+typedef struct {
+    soda_step *step;
+    soda_trainable *trainable; /* NULL: the network alone */
+    soda_reducer *reducer;
+    trainable_options options;
+    int64_t done; /* steps */
+} bench_subject;
+
+/* Runs the subject once to warm up and `repeat` times to measure; the classes are the best's. */
+soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile);
 
 /* The fastest matrix product this backend does here, in flop/s: the roof that shares refer to. */
 soda_status bench_roof(const soda_backend *backend, soda_dtype dtype, double *flops_per_s);

@@ -15,7 +15,7 @@
 enum { PROMPT_TOKENS = 77 };
 
 typedef struct {
-    const char *arch, *dtype, *backend;
+    const char *arch, *dtype, *backend, *method;
     int64_t batch, latent, repeat, threads;
     bool json;
     const char *dump_text, *dump_dot;
@@ -23,11 +23,18 @@ typedef struct {
 
 static soda_status read_options(int argc, char **argv, bench_options *o, bool *help)
 {
-    *o = (bench_options){
-        .arch = "sd15", .dtype = "fp32", .backend = "cpu", .batch = 1, .latent = 64, .repeat = 3};
+    *o = (bench_options){.arch = "sd15",
+                         .dtype = "fp32",
+                         .backend = "cpu",
+                         .method = "none",
+                         .batch = 1,
+                         .latent = 64,
+                         .repeat = 3};
     option_row rows[] = {
         {"arch", OPTION_TEXT, &o->arch, "NAME", "sd15", "sd15, sd21, sdxl or a model folder", 0, 0},
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
+        {"method", OPTION_TEXT, &o->method, "NAME", "none",
+         "none: forward pass; soda_svd, soda_lq: the whole training step", 0, 0},
         {"batch", OPTION_INT, &o->batch, "N", "1", "pictures at once", 1, 64},
         {"latent", OPTION_INT, &o->latent, "N", "64", "side of the latent picture", 1, 512},
         {"repeat", OPTION_INT, &o->repeat, "N", "3", "runs after the first", 1, 1000},
@@ -39,9 +46,9 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
     };
     const option_table table = {
         .verb = "bench",
-        .summary = "Times the forward pass of a U-Net with random weights, by operator.",
-        .synopsis = "bench [--arch NAME] [--dtype TYPE] [OPTION]...",
-        .example = "soda bench --arch sd15 --dtype bf16",
+        .summary = "Times a U-Net with random weights, by operator: forward pass or training step.",
+        .synopsis = "bench [--arch NAME] [--dtype TYPE] [--method NAME] [OPTION]...",
+        .example = "soda bench --arch sd15 --dtype bf16 --method soda_svd",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows};
     TRY(options_read(&table, argc, argv, NULL, help));
@@ -75,65 +82,130 @@ static soda_status dump(const soda_graph *graph, const char *path,
     return s;
 }
 
-static soda_status report(const bench_options *o, const bench_profile *p, double roof, int threads,
-                          size_t arena_bytes, size_t weight_bytes)
+typedef struct {
+    const soda_backend *backend;
+    soda_folder folder; /* the configuration of the U-Net alone */
+    soda_weight_source *source;
+    soda_trainee trainee;
+    soda_trainable trainable;
+    soda_reducer reducer;
+    soda_step step;
+    bench_profile profile;
+    double roof;
+    bool trains;
+} bench_state;
+
+static void report_text(const bench_options *o, const bench_state *b)
 {
-    if (!o->json) {
-        printf("%s, %s, batch %lld, latent %lldx%lld, %d threads\n"
-               "roof: the fastest %s matrix product here runs at %.0f GFLOP/s\n\n",
-               o->arch, o->dtype, (long long)o->batch, (long long)o->latent, (long long)o->latent,
-               threads, o->dtype, roof * 1e-9);
-        bench_print(p, roof);
-        printf("\nforward %.4f s (best of %lld, median %.4f s), weights %.0f MiB, activations and "
-               "scratch %.0f MiB, peak memory %.0f MiB\n",
-               p->best_s, (long long)o->repeat, p->median_s, (double)weight_bytes / 1048576,
-               (double)arena_bytes / 1048576, (double)arena_peak_rss_bytes() / 1048576);
-        return SODA_OK;
-    }
-    json_t *json =
-        json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:{s:f},s:f,s:f,s:I,s:I}", "arch", o->arch, "dtype",
-                  o->dtype, "method", "none", "threads", threads, "ranks", 1, "forward_s",
-                  p->best_s, "forward_median_s", p->median_s, "phases", "forward", p->best_s,
-                  "flop_forward", p->flops_forward, "roof_gflops", roof * 1e-9, "peak_rss_bytes",
-                  (json_int_t)arena_peak_rss_bytes(), "weight_bytes", (json_int_t)weight_bytes);
-    if (!json) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    json_dumpf(json, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(json);
-    return SODA_OK;
+    const bench_profile *p = &b->profile;
+    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d threads\n"
+           "roof: the fastest %s matrix product here runs at %.0f GFLOP/s\n\n",
+           o->arch, o->dtype, b->trains ? o->method : "forward pass", (long long)o->batch,
+           (long long)o->latent, (long long)o->latent, b->backend->threads, o->dtype,
+           b->roof * 1e-9);
+    bench_print(p, b->roof);
+    if (b->trains)
+        printf("\n%s, %lld trainable numbers: forward %.4f s, backward %.4f s, reduce %.4f s "
+               "(exact), clip and update %.4f s\n",
+               o->method, (long long)b->trainable.total, p->forward_s, p->backward_s, p->reduce_s,
+               p->update_s);
+    printf("\n%s %.4f s (best of %lld, median %.4f s), weights %.0f MiB, activations and "
+           "scratch %.0f MiB, peak memory %.0f MiB\n",
+           b->trains ? "step" : "forward", p->best_s, (long long)o->repeat, p->median_s,
+           (double)weights_bytes(b->trainee.weights) / 1048576,
+           (double)exec_arena_bytes(b->step.net.exec) / 1048576,
+           (double)arena_peak_rss_bytes() / 1048576);
 }
 
-static soda_status bench(const bench_options *o)
+static soda_status report_json(const bench_options *o, const bench_state *b)
 {
-    soda_unet_config config;
+    const bench_profile *p = &b->profile;
+    json_t *json = json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:I,s:I}", "arch", o->arch, "dtype",
+                             o->dtype, "method", o->method, "threads", b->backend->threads, "ranks",
+                             1, "flop_forward", p->flops_forward, "roof_gflops", b->roof * 1e-9,
+                             "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(), "weight_bytes",
+                             (json_int_t)weights_bytes(b->trainee.weights));
+    json_t *more = b->trains
+                       ? json_pack("{s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f},s:f,s:I}", "forward_s",
+                                   p->forward_s, "step_s", p->best_s, "step_median_s", p->median_s,
+                                   "phases", "forward", p->forward_s, "backward", p->backward_s,
+                                   "reduce", p->reduce_s, "update", p->update_s, "flop_step",
+                                   p->flops, "trainable", (json_int_t)b->trainable.total)
+                       : json_pack("{s:f,s:f,s:{s:f}}", "forward_s", p->best_s, "forward_median_s",
+                                   p->median_s, "phases", "forward", p->best_s);
+    const bool whole = json && more && json_object_update(json, more) == 0;
+    if (whole) {
+        json_dumpf(json, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        putchar('\n');
+    }
+    json_decref(json);
+    json_decref(more);
+    return whole ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+}
+
+/* The adapted layers, with random numbers for bases: only their sizes matter to a clock. */
+static soda_status adapt(soda_method method, bench_state *b)
+{
+    static const char *const attn[] = {"attn"};
+    TRY(targets_create(attn, 1, &b->trainee.targets));
+    TRY(layers_create(method, b->trainee.targets, (factors_choice){.rule = FACTORS_PAPER},
+                      &b->trainee.layers));
+    TRY(trainee_collect(&b->trainee));
+    for (int i = 0; i < layers_count(b->trainee.layers); i++) {
+        soda_layer *layer = layers_at(b->trainee.layers, i);
+        for (int k = 0; k < layer->bases; k++) {
+            soda_weight w;
+            TRY(b->source->find(b->source, layer->basis[k].name, &layer->basis[k].source.shape,
+                                &w));
+            layer->basis[k].source.data = w.source.data;
+            layer->basis[k].mapped = w.mapped;
+        }
+    }
+    TRY(trainable_create(b->trainee.layers, 0, &b->trainable));
+    return reducer_create(REDUCE_EXACT, b->trainable.total, &b->reducer);
+}
+
+static soda_status bench(const bench_options *o, bench_state *b)
+{
+    soda_method method;
     soda_dtype dtype;
-    const soda_backend *backend;
-    soda_weight_source *source = NULL;
-    soda_network net = {0};
-    bench_profile profile;
-    double roof = 0;
-    soda_status s = SODA_OK;
     TRY(common_dtype(o->dtype, &dtype));
-    TRY(common_backend(o->backend, o->threads, &backend));
-    TRY(arch_find(o->arch, &config));
-    TRY_TO(done, random_weights_create(0.02f, &source));
-    TRY_TO(done, network_create(dtype, &net));
-    soda_builder builder = {.graph = net.graph, .source = source};
-    const unet_size size = {o->batch, o->latent, o->latent, PROMPT_TOKENS, NULL};
-    unet_build(&builder, &config, size);
-    TRY_TO(done, graph_status(net.graph));
-    TRY_TO(done, dump(net.graph, o->dump_text, graph_dump_text));
-    TRY_TO(done, dump(net.graph, o->dump_dot, graph_dump_dot));
-    TRY_TO(done, bench_roof(backend, dtype, &roof));
-    TRY_TO(done, network_ready(&net, backend));
-    TRY_TO(done, fill_inputs(net.exec, net.graph));
-    TRY_TO(done, bench_run(net.exec, net.graph, (int)o->repeat, &profile));
-    TRY_TO(done, report(o, &profile, roof, backend->threads, exec_arena_bytes(net.exec),
-                        weights_bytes(net.weights)));
-done:
-    network_close(&net);
-    random_weights_destroy(source);
-    return s;
+    TRY(common_method(o->method, &b->trains, &method));
+    TRY(common_backend(o->backend, o->threads, &b->backend));
+    TRY(arch_find(o->arch, &b->folder.unet));
+    TRY(random_weights_create(0.02f, &b->source));
+    b->trainee.backend = b->backend;
+    b->trainee.dtype = dtype;
+    b->trainee.folder = &b->folder;
+    b->trainee.source[FOLDER_UNET] = b->source;
+    TRY(weights_create(&b->trainee.weights));
+    if (b->trains) TRY(adapt(method, b));
+    const step_shape shape = {.batch = o->batch,
+                              .h = o->latent,
+                              .w = o->latent,
+                              .tokens = PROMPT_TOKENS,
+                              .adapted = b->trains,
+                              .gradients = b->trains};
+    TRY(bench_roof(b->backend, dtype, &b->roof));
+    TRY(step_open(&b->trainee, &b->trainable, &shape, &b->step));
+    TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
+    TRY(dump(b->step.net.graph, o->dump_dot, graph_dump_dot));
+    TRY(fill_inputs(b->step.net.exec, b->step.net.graph));
+    TRY(step_write_params(&b->step, &b->trainable));
+    bench_subject subject = {.step = &b->step,
+                             .trainable = b->trains ? &b->trainable : NULL,
+                             .reducer = &b->reducer,
+                             .options = {.rotation = {.kind = STIEFEL_ADAM,
+                                                      .lr = 5e-5,
+                                                      .beta1 = 0.9,
+                                                      .beta2 = 0.999,
+                                                      .eps = 1e-5},
+                                         .spectrum = {5e-5, 0.9, 0.999, 1e-8, 1e-4},
+                                         .clip = 1}};
+    TRY(bench_run(&subject, (int)o->repeat, &b->profile));
+    if (o->json) return report_json(o, b);
+    report_text(o, b);
+    return SODA_OK;
 }
 
 soda_status cmd_bench(int argc, char **argv)
@@ -141,5 +213,13 @@ soda_status cmd_bench(int argc, char **argv)
     bench_options options;
     bool help;
     TRY(read_options(argc, argv, &options, &help));
-    return help ? SODA_OK : bench(&options);
+    if (help) return SODA_OK;
+    bench_state state = {0};
+    const soda_status s = bench(&options, &state);
+    step_close(&state.step);
+    reducer_destroy(&state.reducer);
+    trainable_destroy(&state.trainable);
+    trainee_close(&state.trainee);
+    random_weights_destroy(state.source);
+    return s;
 }

@@ -20,3 +20,17 @@ soda_status common_backend(const char *name, int64_t threads, const soda_backend
     *backend = backend_cpu((int)threads);
     return SODA_OK;
 }
+
+soda_status common_method(const char *text, bool *adapts, soda_method *method)
+{
+    *adapts = strcmp(text, "none") != 0;
+    if (!*adapts) return SODA_OK;
+    if (strcmp(text, "soda_svd") == 0)
+        *method = SODA_METHOD_SVD;
+    else if (strcmp(text, "soda_lq") == 0)
+        *method = SODA_METHOD_LQ;
+    else
+        return FAIL(SODA_ERR_USAGE, "--method: expected none, soda_svd or soda_lq, found '%s'",
+                    text);
+    return SODA_OK;
+}

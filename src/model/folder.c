@@ -116,18 +116,22 @@ static soda_status check_fit(const soda_folder *f)
                 "projection_dim of text_encoder_2 and 6 addition_time_embed_dim");
 }
 
+static soda_status create(const char *path, soda_folder **folder)
+{
+    soda_folder *f = *folder = calloc(1, sizeof *f);
+    if (f) f->root = strdup(path);
+    if (!f || !f->root) return FAIL(SODA_ERR_MEMORY, "%s: no memory to open it", path);
+    return SODA_OK;
+}
+
 soda_status folder_open(const char *path, soda_folder **folder)
 {
     soda_status s = SODA_OK;
     soda_json index = {0};
     char file[PATH_SIZE];
-    soda_folder *f = calloc(1, sizeof *f);
+    soda_folder *f = NULL;
     *folder = NULL;
-    if (f) f->root = strdup(path);
-    if (!f || !f->root) {
-        s = FAIL(SODA_ERR_MEMORY, "%s: no memory to open it", path);
-        goto done;
-    }
+    TRY_TO(done, create(path, &f));
     if (snprintf(file, sizeof file, "%s/model_index.json", path) >= (int)sizeof file) {
         s = FAIL(SODA_ERR_INPUT, "%s: the path is too long", path);
         goto done;
@@ -141,6 +145,21 @@ soda_status folder_open(const char *path, soda_folder **folder)
 done:
     soda_json_free(&index);
     folder_close(f);
+    return s;
+}
+
+soda_status folder_open_unet(const char *path, soda_folder **folder)
+{
+    soda_status s = SODA_OK;
+    char file[PATH_SIZE];
+    TRY_TO(failed, create(path, folder));
+    TRY_TO(failed, folder_path(*folder, "unet", "config.json", file, sizeof file));
+    TRY_TO(failed, config_read_unet(file, &(*folder)->unet));
+    (*folder)->xl = (*folder)->unet.text_time;
+    return SODA_OK;
+failed:
+    folder_close(*folder);
+    *folder = NULL;
     return s;
 }
 

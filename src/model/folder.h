@@ -33,6 +33,9 @@ typedef struct {
 soda_status folder_open(const char *path, soda_folder **folder);
 void folder_close(soda_folder *folder);
 
+/* Only PATH/unet/config.json: a folder for those who need the U-Net alone. */
+soda_status folder_open_unet(const char *path, soda_folder **folder);
+
 /* "ROOT/PART/FILE", e.g. of "tokenizer" and "merges.txt", to path[size]. */
 soda_status folder_path(const soda_folder *folder, const char *part, const char *file, char *path,
                         size_t size);

@@ -15,6 +15,18 @@ failed:
     return s;
 }
 
+soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network)
+{
+    soda_status s = SODA_OK;
+    *network = (soda_network){.weights = weights, .borrowed = true};
+    TRY_TO(failed, graph_create(dtype, &network->graph));
+    TRY_TO(failed, arena_create(&network->arena));
+    return SODA_OK;
+failed:
+    network_close(network);
+    return s;
+}
+
 soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
                          soda_network *network)
 {
@@ -35,7 +47,7 @@ void network_close(soda_network *network)
 {
     exec_destroy(network->exec);
     arena_destroy(network->arena);
-    weights_destroy(network->weights);
+    if (!network->borrowed) weights_destroy(network->weights);
     graph_destroy(network->graph);
     folder_weights_close(&network->files);
     memset(network, 0, sizeof *network);

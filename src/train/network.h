@@ -9,6 +9,7 @@ typedef struct {
     folder_weights files; /* empty if the weights come from elsewhere */
     soda_graph *graph;
     soda_weights *weights;
+    bool borrowed; /* weights belong to somebody else */
     soda_arena *arena;
     soda_exec *exec;
 } soda_network;
@@ -16,6 +17,10 @@ typedef struct {
 /* Starts an empty graph with activations of type `dtype`. The caller appends to network->graph,
  * then calls network_ready. Zeroed on failure; network_close is fine on a zeroed struct. */
 soda_status network_create(soda_dtype dtype, soda_network *network);
+
+/* The same over a store of packed weights that outlives the network: graphs that share it pack each
+ * weight once. */
+soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network);
 
 /* The same with the weights of a folder's component, for network_builder. */
 soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,

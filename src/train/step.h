@@ -1,0 +1,42 @@
+/* step.h: the network of a step for one shape of micro-batch: prediction, loss and gradients.
+ *
+ * inputs    sample [N,h,w,C], timestep [N], target [N,h,w,C], weight [N];
+ *           encoder_hidden_states [N,T,width], or input_ids of the encoders: see trainee.h;
+ *           SDXL: time_ids [N,6], and text_embeds [N,D] unless the encoders are in the graph;
+ *           DCO with gradients: reference [N], the frozen network's image errors
+ * outputs   prediction [N,h,w,C], loss [1], and without gradients image [N]: each image's error */
+#pragma once
+
+#include "train/network.h"
+#include "train/trainable.h"
+#include "train/trainee.h"
+
+typedef struct {
+    int64_t batch, h, w, tokens;
+    bool adapted;   /* with the adapters, else the frozen network */
+    bool gradients; /* of every trainable tensor; needs adapted */
+    run_loss loss;
+    double dco_beta;
+    run_recompute recompute; /* of activations in the backward pass; changes no bit */
+    size_t limit_bytes;      /* RECOMPUTE_AUTO: for packed weights and activations together */
+} step_shape;
+
+typedef struct {
+    soda_network net;
+    step_shape shape;
+    soda_id *param, *gradient; /* by trainable tensor */
+    int recomputed, segments;  /* how many of the network's segments are run twice */
+} soda_step;
+
+/* Builds, plans and packs. `trainable` lists the trainee's tensors. A limit that cannot be met is
+ * SODA_ERR_MEMORY, with what would be needed. */
+soda_status step_open(const soda_trainee *trainee, const soda_trainable *trainable,
+                      const step_shape *shape, soda_step *step);
+void step_close(soda_step *step); /* a zeroed struct is fine */
+
+/* Copies the trainable values into the network; needed after every change of them. */
+soda_status step_write_params(soda_step *step, const soda_trainable *trainable);
+
+/* gradient [total] = the gradients of the last run, in the order of the trainable's arrays. */
+soda_status step_read_gradients(const soda_step *step, const soda_trainable *trainable,
+                                float *gradient);
