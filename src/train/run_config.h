@@ -82,12 +82,14 @@ typedef struct run_config {
     char *output;
 } run_config;
 
-/* Reads `path` (at most 1 MiB) and applies `sets`, each "a.b=value" with a YAML value. Relative
- * paths in the file become relative to the file's folder; those of `sets` to the working folder.
+/* Reads `path` (at most 1 MiB) and applies `sets`, each "a.b=value" with a YAML value; the last one
+ * of a key counts, and a set of a whole section ("data.prior={path: p}") replaces what the file
+ * says there. Relative paths in the file become relative to the file's folder; those of `sets` to
+ * the working folder.
  *
  * SODA_ERR_INPUT: "FILE:LINE: KEY: expected ..., found ...", for an unknown key with the nearest
- * known one; a set is named as "--set a.b". Keys that a verb needs and the file lacks are the
- * verb's to miss. */
+ * known one; a set is named as "--set a.b". SODA_ERR_USAGE: a set has no '='. Keys that a verb
+ * needs and the file lacks are the verb's to miss. */
 soda_status run_config_read(const char *path, const char *const *sets, int set_count,
                             run_config **config);
 
@@ -96,6 +98,6 @@ soda_status run_config_parse(const char *text, size_t bytes, const char *file,
                              const char *const *sets, int set_count, run_config **config);
 void run_config_destroy(run_config *config); /* NULL is fine */
 
-/* The resolved configuration as YAML, every key with its value, for free(). Reading it again gives
- * the same configuration. */
+/* The resolved configuration as YAML, every key with its value and its help, for free(). Parsing it
+ * gives the same configuration. SODA_ERR_INPUT if a path is not UTF-8, which YAML cannot say. */
 soda_status run_config_text(const run_config *config, char **text);
