@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+static soda_comm *ranks;
+static int threads_each;
+
+void common_set_comm(soda_comm *comm, int threads)
+{
+    ranks = comm;
+    threads_each = threads;
+}
+
+soda_comm *common_comm(void) { return ranks; }
+
 soda_status common_dtype(const char *text, soda_dtype *dtype)
 {
     if (strcmp(text, "fp32") == 0)
@@ -17,7 +28,7 @@ soda_status common_backend(const char *name, int64_t threads, const soda_backend
 {
     if (strcmp(name, "cpu") != 0)
         return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", name);
-    *backend = backend_cpu((int)threads);
+    *backend = backend_cpu(threads ? (int)threads : threads_each);
     return SODA_OK;
 }
 

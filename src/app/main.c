@@ -1,13 +1,22 @@
-/* main.c: finds the verb, runs it, reports its failure once, and turns it into an exit code. */
+/* main.c: finds the verb, runs it, reports its failure once, and turns it into an exit code.
+ *
+ * Under a launcher (mpirun, srun) every rank runs the verb. Only `train` shares its work; of the
+ * others rank 0 alone does all, since ranks that draw the same picture would fight over its file.
+ */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "app/common.h"
 #include "app/verbs.h"
 #include "app/version.h"
+#include "comm_mpi.h"
 #include "core/arena.h"
+#include "core/log.h"
 
 static const app_verb verbs[] = {
     {"sample", "draw pictures from prompts", cmd_sample},
+    {"replay", "run training steps on tensors from outside", cmd_replay},
     {"inspect", "show what a model folder holds", cmd_inspect},
     {"bench", "time a network: seconds, flops and share of the roof by operator", cmd_bench},
     {"selftest", "check this installation against built-in vectors", cmd_selftest},
@@ -40,14 +49,31 @@ static soda_status run(int argc, char **argv)
     return FAIL(SODA_ERR_USAGE, "unknown verb '%s'; see soda --help", argv[1]);
 }
 
+/* One message for all ranks: that of the rank whose failure was agreed on. */
+static void report(soda_status s, const soda_comm *comm)
+{
+    char host[64] = "", rank[128] = "";
+    if (comm->size > 1) {
+        gethostname(host, sizeof host - 1);
+        snprintf(rank, sizeof rank, "rank %d of %d on %s: ", comm->rank, comm->size, host);
+    }
+    fprintf(stderr, "soda: error: %s%s\n", rank, status_message());
+    if (s != SODA_ERR_USAGE) fprintf(stderr, "  %s\n", status_trace());
+}
+
 int main(int argc, char **argv)
 {
     arena_tune_malloc();
-    soda_status s = run(argc, argv);
+    soda_comm *comm = comm_self();
+    soda_status s = SODA_OK;
+    if (comm_mpi_launched()) s = comm_mpi_open(&comm);
+    log_set_quiet(comm->rank != 0);
+    common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
+    const bool shares = argc > 1 && strcmp(argv[1], "train") == 0;
+    if (s == SODA_OK && (shares || comm->rank == 0)) s = run(argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
-    if (s != SODA_OK && s != SODA_STOPPED) {
-        fprintf(stderr, "soda: error: %s\n", status_message());
-        if (s != SODA_ERR_USAGE) fprintf(stderr, "  %s\n", status_trace());
-    }
+    if (s != SODA_STOPPED && comm_agree(comm, s) != SODA_OK && comm->failed_rank == comm->rank)
+        report(s, comm);
+    if (comm->size > 1 || comm_mpi_launched()) comm_mpi_close();
     return status_exit_code(s);
 }

@@ -10,5 +10,7 @@ typedef struct {
 
 soda_status cmd_bench(int argc, char **argv);
 soda_status cmd_inspect(int argc, char **argv);
+soda_status cmd_replay(int argc, char **argv);
 soda_status cmd_sample(int argc, char **argv);
 soda_status cmd_selftest(int argc, char **argv);
+soda_status cmd_train(int argc, char **argv);

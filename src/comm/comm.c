@@ -1,5 +1,8 @@
 #include "comm/comm.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 static soda_status keep_i64(soda_comm *comm, int64_t *data, int64_t count)
 {
     (void)comm, (void)data, (void)count;
@@ -22,6 +25,7 @@ soda_comm *comm_self(void)
 {
     static soda_comm self = {.rank = 0,
                              .size = 1,
+                             .failed_rank = -1,
                              .sum_i64 = keep_i64,
                              .sum_f32 = keep_f32,
                              .max_i64 = keep_i64,
@@ -29,16 +33,42 @@ soda_comm *comm_self(void)
     return &self;
 }
 
+soda_status comm_agree_flags(soda_comm *comm, soda_status own, int64_t *flags, int count)
+{
+    const bool followed = comm->failed_rank >= 0 && comm->failed_rank != comm->rank;
+    comm->failed_rank = own == SODA_OK ? -1 : comm->rank;
+    if (comm->size == 1) return own;
+    /* worst status first, then who failed by itself and not after another, then the lowest rank */
+    int64_t all[1 + COMM_FLAGS] = {0};
+    if (own != SODA_OK)
+        all[0] = (2 * (int64_t)own + !followed) * comm->size + (comm->size - 1 - comm->rank);
+    for (int i = 0; i < count; i++) all[1 + i] = flags[i];
+    const soda_status s = comm->max_i64(comm, all, 1 + count);
+    if (s != SODA_OK) return s;
+    for (int i = 0; i < count; i++) flags[i] = all[1 + i];
+    if (all[0] == 0) return SODA_OK;
+    const soda_status agreed = (soda_status)(all[0] / comm->size / 2);
+    comm->failed_rank = comm->size - 1 - (int)(all[0] % comm->size);
+    if (own != SODA_OK) return own;
+    return FAIL(agreed, "rank %d of %d failed", comm->failed_rank, comm->size);
+}
+
 soda_status comm_agree(soda_comm *comm, soda_status own)
 {
-    if (comm->size == 1) return own;
-    /* worst status first, then the lowest rank that has it */
-    int64_t worst = own == SODA_OK ? 0 : (int64_t)own * comm->size + (comm->size - 1 - comm->rank);
-    const soda_status s = comm->max_i64(comm, &worst, 1);
-    if (s != SODA_OK) return s;
-    if (worst == 0) return SODA_OK;
-    const soda_status agreed = (soda_status)(worst / comm->size);
-    const int rank = comm->size - 1 - (int)(worst % comm->size);
-    if (own != SODA_OK) return own;
-    return FAIL(agreed, "rank %d of %d failed", rank, comm->size);
+    return comm_agree_flags(comm, own, NULL, 0);
+}
+
+soda_status comm_agree_same(soda_comm *comm, const void *data, size_t bytes, const char *what)
+{
+    char root[256];
+    soda_status s = SODA_OK;
+    if (comm->size == 1) return SODA_OK;
+    if (bytes > sizeof root)
+        s = FAIL(SODA_ERR_INTERNAL, "comm: %zu bytes to compare, at most %zu", bytes, sizeof root);
+    TRY(comm_agree(comm, s));
+    memcpy(root, data, bytes);
+    TRY(comm->broadcast(comm, root, bytes, 0));
+    if (memcmp(root, data, bytes) != 0)
+        s = FAIL(SODA_ERR_INPUT, "%s: not the same as on rank 0", what);
+    return comm_agree(comm, s);
 }

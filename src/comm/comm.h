@@ -13,6 +13,7 @@ typedef struct soda_comm soda_comm;
 
 struct soda_comm {
     int rank, size;
+    int failed_rank; /* whose failure the last comm_agree told all ranks; -1: nobody's */
     /* In place: every rank ends with the sum over ranks. Integer sums are exact in any order; fp32
      * sums may differ in the last bits with the number of ranks. */
     soda_status (*sum_i64)(soda_comm *comm, int64_t *data, int64_t count);
@@ -30,3 +31,11 @@ soda_comm *comm_self(void);
 /* The worst status of all ranks, on every rank: SODA_OK only if all are. Ranks whose own status is
  * SODA_OK get a message that names the first rank that failed. Reached by failed ranks too. */
 soda_status comm_agree(soda_comm *comm, soda_status own);
+
+/* The same, and flags[0..count), at most COMM_FLAGS, become the largest of all ranks: one exchange.
+ */
+enum { COMM_FLAGS = 4 };
+soda_status comm_agree_flags(soda_comm *comm, soda_status own, int64_t *flags, int count);
+
+/* SODA_ERR_INPUT on every rank unless all have the same bytes; `what` names them. */
+soda_status comm_agree_same(soda_comm *comm, const void *data, size_t bytes, const char *what);

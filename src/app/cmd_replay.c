@@ -1,0 +1,57 @@
+#include "app/common.h"
+#include "app/options.h"
+#include "app/verbs.h"
+#include "core/log.h"
+#include "train/replay.h"
+
+typedef struct {
+    const char *yaml, *batch, *out, *backend;
+    option_list sets;
+    int64_t steps, threads;
+} replay_options;
+
+static soda_status read_options(int argc, char **argv, replay_options *o, bool *help)
+{
+    *o = (replay_options){.backend = "cpu", .steps = 1};
+    option_row rows[] = {
+        {"batch", OPTION_TEXT, &o->batch, "FILE", NULL,
+         "safetensors: sample, timestep, encoder_hidden_states, target, ...", 0, 0},
+        {"out", OPTION_TEXT, &o->out, "FILE", NULL,
+         "safetensors: prediction, loss, grad.NAME, updated.NAME", 0, 0},
+        {"steps", OPTION_INT, &o->steps, "K", "1", "training steps on the same batch", 1, 1000000},
+        {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL, "override a key of RUN.yaml", 0, 0},
+        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
+        {"threads", OPTION_INT, &o->threads, "N", "all cores", "threads of this process", 1, 1024},
+    };
+    const option_table table = {
+        .verb = "replay",
+        .summary = "Runs training steps on a batch from outside, to compare with other programs.",
+        .synopsis = "replay RUN.yaml --batch FILE --out FILE [--steps K] [OPTION]...",
+        .example = "soda replay run.yaml --batch step.safetensors --out mine.safetensors",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof *rows,
+        .operands = 1};
+    TRY(options_read(&table, argc, argv, &o->yaml, help));
+    if (*help) {
+        options_print_help(&table);
+        return SODA_OK;
+    }
+    if (!o->batch) return FAIL(SODA_ERR_USAGE, "replay: --batch FILE is missing");
+    if (!o->out) return FAIL(SODA_ERR_USAGE, "replay: --out FILE is missing");
+    return SODA_OK;
+}
+
+soda_status cmd_replay(int argc, char **argv)
+{
+    replay_options o;
+    const soda_backend *backend;
+    run_config *config = NULL;
+    bool help;
+    TRY(read_options(argc, argv, &o, &help));
+    if (help) return SODA_OK;
+    TRY(common_backend(o.backend, o.threads, &backend));
+    TRY(run_config_read(o.yaml, o.sets.value, o.sets.count, &config));
+    const soda_status s = replay_run(config, backend, o.batch, o.steps, o.out);
+    run_config_destroy(config);
+    return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
+}
