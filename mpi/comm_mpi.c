@@ -2,7 +2,6 @@
 
 #include <mpi.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -74,27 +73,27 @@ soda_status comm_mpi_open(soda_comm **comm)
                               .sum_f32 = sum_f32,
                               .max_i64 = max_i64,
                               .broadcast = broadcast};
+    MPI_Comm node;
     int provided = 0;
     TRY(checked(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "initialisation"));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &world.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &world.size);
+    TRY(checked(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
+                "split"));
+    MPI_Comm_size(node, &world.node_size);
+    MPI_Comm_free(&node);
     *comm = &world;
     return SODA_OK;
 }
 
-int comm_mpi_threads(void)
+int comm_mpi_threads(const soda_comm *comm)
 {
     cpu_set_t own;
-    MPI_Comm node;
-    int ranks = 1;
     if (sched_getaffinity(0, sizeof own, &own) != 0) return 1;
     const int cores = CPU_COUNT(&own);
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-    MPI_Comm_size(node, &ranks);
-    MPI_Comm_free(&node);
-    const bool bound = cores < sysconf(_SC_NPROCESSORS_ONLN);
-    return bound || cores < ranks ? (bound ? cores : 1) : cores / ranks;
+    if (cores < sysconf(_SC_NPROCESSORS_ONLN)) return cores; /* bound: they are ours alone */
+    return cores > comm->node_size ? cores / comm->node_size : 1;
 }
 
 void comm_mpi_close(void)

@@ -11,7 +11,7 @@ soda_status comm_mpi_open(soda_comm **comm);
 
 /* Threads that each rank may use when nobody says: all cores of this process, shared with the other
  * ranks of this node unless the launcher bound each to cores of its own. */
-int comm_mpi_threads(void);
+int comm_mpi_threads(const soda_comm *comm);
 
 /* Ends MPI on an orderly way out; all ranks call it. */
 void comm_mpi_close(void);

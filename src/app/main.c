@@ -68,12 +68,12 @@ int main(int argc, char **argv)
     soda_status s = SODA_OK;
     if (comm_mpi_launched()) s = comm_mpi_open(&comm);
     log_set_quiet(comm->rank != 0);
-    common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
+    common_set_comm(comm, comm->size > 1 ? comm_mpi_threads(comm) : 0);
     const bool shares = argc > 1 && strcmp(argv[1], "train") == 0;
     if (s == SODA_OK && (shares || comm->rank == 0)) s = run(argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
-    if (s != SODA_STOPPED && comm_agree(comm, s) != SODA_OK && comm->failed_rank == comm->rank)
-        report(s, comm);
+    if (s != SODA_STOPPED) s = comm_agree(comm, s);
+    if (s != SODA_OK && s != SODA_STOPPED && comm->failed_rank == comm->rank) report(s, comm);
     if (comm->size > 1 || comm_mpi_launched()) comm_mpi_close();
     return status_exit_code(s);
 }

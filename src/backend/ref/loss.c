@@ -17,6 +17,9 @@ static double excess(const soda_call *call, const soda_tensor *image, const soda
     return get(&call->in[2], b) * (get(image, b) - get(reference, b));
 }
 
+/* -log sigmoid(-x) = log(1 + exp x), without overflow */
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
 static soda_status mse_loss(const soda_call *call)
 {
     const soda_tensor *p = &call->in[0], *target = &call->in[1], *reference = &call->in[3];
@@ -30,7 +33,7 @@ static soda_status mse_loss(const soda_call *call)
             sum += error * error;
         }
         set(&call->out[1], b, sum / (double)M);
-        loss += reference->data ? log1p(exp(beta * excess(call, &call->out[1], reference, b)))
+        loss += reference->data ? softplus(beta * excess(call, &call->out[1], reference, b))
                                 : get(&call->in[2], b) * sum / (double)M;
     }
     set(&call->out[0], 0, loss / (double)B);
