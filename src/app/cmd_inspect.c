@@ -60,11 +60,11 @@ static soda_status inspect_model(const char *path)
     soda_status s = SODA_OK;
     TRY(folder_open(path, &folder));
     const int64_t factor = config_vae_factor(&folder->vae);
+    const int64_t width = folder->unet.sample_w * factor, height = folder->unet.sample_h * factor;
     printf("%s: %s, %s\n", path,
            folder->xl ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline", folder->scheduler);
-    printf("pictures of %lldx%lld, latents %lldx%lldx%lld, scaling factor %g\n",
-           (long long)(folder->unet.sample_w * factor), (long long)(folder->unet.sample_h * factor),
-           (long long)folder->unet.in_channels, (long long)folder->unet.sample_h,
+    printf("pictures of %lldx%lld, latents %lldx%lldx%lld, scaling factor %g\n", (long long)width,
+           (long long)height, (long long)folder->unet.in_channels, (long long)folder->unet.sample_h,
            (long long)folder->unet.sample_w, folder->vae.scaling_factor);
     print_unet(&folder->unet);
     TRY_TO(done, inspect_component(folder, FOLDER_UNET));

@@ -190,6 +190,7 @@ static soda_status draw(const sample_options *o, sampling_request *r)
     TRY(latent_side("width", o->width, r->folder->unet.sample_w, factor, &r->w));
     TRY(latent_side("height", o->height, r->folder->unet.sample_h, factor, &r->h));
     const int pictures = r->prompt_count * r->per_prompt;
+    const int64_t width = r->w * factor, height = r->h * factor;
     const size_t bytes = (size_t)pictures * (size_t)sampling_count(r) * sizeof(float);
     float *latents = malloc(bytes), *initial = o->latents ? malloc(bytes) : NULL;
     if (!latents || (o->latents && !initial)) {
@@ -203,8 +204,8 @@ static soda_status draw(const sample_options *o, sampling_request *r)
     if (o->save_latents) TRY_TO(done, save_latents(o->save_latents, r, latents));
     TRY_TO(done, write_pictures(r, o->out, latents));
     log_info("%d picture%s of %lldx%lld in %s, %.2f s, %.0f MiB at most", pictures,
-             pictures == 1 ? "" : "s", (long long)(r->w * factor), (long long)(r->h * factor),
-             o->out, log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);
+             pictures == 1 ? "" : "s", (long long)width, (long long)height, o->out,
+             log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);
 done:
     free(latents);
     free(initial);

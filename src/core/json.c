@@ -37,17 +37,18 @@ static void watch_memory(void)
 static char *without_infinity(const char *text, size_t bytes)
 {
     static const char word[] = "Infinity", number[] = "1.7e308 ";
-    const size_t length = strlen(word);
+    enum { LENGTH = sizeof word - 1 };
+    _Static_assert(sizeof word == sizeof number, "the text keeps its length");
     bool in_string = false;
-    if (!memmem(text, bytes, word, length)) return NULL;
+    if (!memmem(text, bytes, word, LENGTH)) return NULL;
     char *copy = allocate(bytes);
     if (!copy) return NULL;
     memcpy(copy, text, bytes);
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] == '"') in_string = !in_string;
         if (text[i] == '\\' && in_string) i++;
-        if (!in_string && bytes - i >= length && memcmp(text + i, word, length) == 0)
-            memcpy(copy + i, number, length);
+        if (!in_string && bytes - i >= LENGTH && memcmp(text + i, word, LENGTH) == 0)
+            memcpy(copy + i, number, LENGTH);
     }
     return copy;
 }

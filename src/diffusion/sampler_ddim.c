@@ -33,7 +33,7 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
 static void step(soda_sampler *sampler, int i, const float *output, float *sample)
 {
     const double t = sampler->timestep[i];
-    const double before = t - sampler->schedule.train_steps / sampler->steps;
+    const double before = t - sampler_stride(sampler);
     const double a = sampler_alpha(sampler, t, 0);
     const double a_prev = sampler_alpha(sampler, before, sampler->ddim.final_alpha);
     const double signal = sqrt(a), spread = sqrt(1 - a);

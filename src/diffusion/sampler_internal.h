@@ -76,5 +76,8 @@ soda_status sampler_refuse_set(const soda_json *config, const char *key);
 /* SODA_ERR_USAGE if a timestep lies outside the schedule. */
 soda_status sampler_check_timesteps(const soda_sampler *sampler);
 
+/* Training timesteps from one step to the next: a whole number, as in diffusers. */
+int sampler_stride(const soda_sampler *sampler);
+
 /* a_t in fp64, final_alpha for t < 0. */
 double sampler_alpha(const soda_sampler *sampler, double t, double final_alpha);

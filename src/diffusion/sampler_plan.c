@@ -19,6 +19,7 @@ soda_status sampler_allocate(soda_sampler *sampler, int calls, bool with_sigma)
 int sampler_space(const soda_sampler *sampler, int points, int last, double step, bool rounded,
                   double *values)
 {
+    const int stride = last / points; /* cut off, as in diffusers */
     int count = points;
     switch (sampler->spacing) {
     case SPACE_LINSPACE: /* numpy.linspace(0, last - 1, points), from its end */
@@ -32,7 +33,7 @@ int sampler_space(const soda_sampler *sampler, int points, int last, double step
         break;
     case SPACE_LEADING:
         for (int i = 0; i < points; i++)
-            values[i] = (double)(points - 1 - i) * (last / points) + sampler->offset;
+            values[i] = (double)(points - 1 - i) * stride + sampler->offset;
         break;
     case SPACE_TRAILING: /* numpy.arange(last, 0, -step) - 1 */
     {
@@ -73,6 +74,11 @@ soda_status sampler_check_timesteps(const soda_sampler *sampler)
                     sampler->steps, sampler->offset, t, sampler->schedule.train_steps);
     }
     return SODA_OK;
+}
+
+int sampler_stride(const soda_sampler *sampler)
+{
+    return sampler->schedule.train_steps / sampler->steps;
 }
 
 double sampler_alpha(const soda_sampler *sampler, double t, double final_alpha)

@@ -39,7 +39,7 @@ static void plan_calls(soda_sampler *sampler, const double *spaced, int steps)
         for (int i = 1; i < sampler->calls; i++) t[i] = spaced[i == 1 ? i : i - 1];
         return;
     }
-    const double half = sampler->schedule.train_steps / sampler->steps / 2;
+    const int half = sampler_stride(sampler) / 2;
     for (int i = 0; i < PRK_STEPS; i++) {
         t[4 * i] = spaced[i];
         t[4 * i + 1] = t[4 * i + 2] = spaced[i + 1] + half;
@@ -71,12 +71,11 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
     plan_calls(sampler, spaced, steps);
     free(spaced);
     TRY(sampler_check_timesteps(sampler));
-    /* the second call starts again from one stride above its timestep */
-    if (sampler->pndm.skip_prk && calls > 1 &&
-        sampler->timestep[1] + train_steps / steps >= train_steps)
+    if (!sampler->pndm.skip_prk || calls == 1) return SODA_OK;
+    const double above = sampler->timestep[1] + sampler_stride(sampler); /* see step_again */
+    if (above >= train_steps)
         return FAIL(SODA_ERR_USAGE, "steps: %d steps from offset %d visit timestep %.0f of %d",
-                    steps, sampler->offset, sampler->timestep[1] + train_steps / steps,
-                    train_steps);
+                    steps, sampler->offset, above, train_steps);
     return SODA_OK;
 }
 
@@ -109,7 +108,7 @@ static float apply(transfer c, double x, double m)
 /* One call of a Runge-Kutta step: outputs are weighted 1/6, 1/3, 1/3, 1/6 in the end. */
 static void step_prk(soda_sampler *sampler, int i, const float *output, float *sample)
 {
-    const int half = sampler->schedule.train_steps / sampler->steps / 2, phase = i % 4;
+    const int half = sampler_stride(sampler) / 2, phase = i % 4;
     const double before = sampler->timestep[i] - (i % 2 ? 0 : half);
     const transfer c = transfer_between(sampler, sampler->timestep[i - phase], before);
     float *start = kept(sampler, START), *sum = kept(sampler, SUM);
@@ -130,7 +129,7 @@ static void step_prk(soda_sampler *sampler, int i, const float *output, float *s
 static void step_again(soda_sampler *sampler, const float *output, float *sample)
 {
     const double t = sampler->timestep[1];
-    const double above = t + sampler->schedule.train_steps / sampler->steps;
+    const double above = t + sampler_stride(sampler);
     const transfer c = transfer_between(sampler, above, t);
     const float *first = output_of(sampler, 0), *start = kept(sampler, START);
     for (int64_t k = 0; k < sampler->n; k++)
@@ -147,7 +146,7 @@ static void step_plms(soda_sampler *sampler, int i, const float *output, float *
         {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24},
     };
     const double t = sampler->timestep[i];
-    const double before = t - sampler->schedule.train_steps / sampler->steps;
+    const double before = t - sampler_stride(sampler);
     const transfer c = transfer_between(sampler, t, before);
     keep_output(sampler, output);
     if (i == 0) memcpy(kept(sampler, START), sample, (size_t)sampler->n * sizeof *sample);

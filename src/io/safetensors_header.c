@@ -74,7 +74,7 @@ static soda_status read_tensor(const soda_json *entry, const uint8_t *buffer, in
                                safetensors_tensor *tensor)
 {
     int64_t offset[2], bytes;
-    int offsets;
+    int offsets = 0;
     TRY(read_dtype(entry, &tensor->dtype));
     TRY(read_list(entry, "shape", tensor->dim, SAFETENSORS_MAX_RANK, &tensor->rank));
     TRY(read_list(entry, "data_offsets", offset, 2, &offsets));

@@ -36,6 +36,7 @@ static soda_status lay_out(const char *path, const safetensors_tensor *tensors, 
 /* The entry of one tensor that begins at byte `begin` of the buffer; NULL without memory. */
 static json_t *describe(const safetensors_tensor *t, size_t begin)
 {
+    const size_t end = begin + t->bytes;
     json_t *shape = json_array();
     for (int i = 0; i < t->rank; i++)
         if (json_array_append_new(shape, json_integer((json_int_t)t->dim[i])) != 0) {
@@ -43,7 +44,7 @@ static json_t *describe(const safetensors_tensor *t, size_t begin)
             return NULL;
         }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", safetensors_dtype_name(t->dtype), "shape",
-                     shape, "data_offsets", (json_int_t)begin, (json_int_t)(begin + t->bytes));
+                     shape, "data_offsets", (json_int_t)begin, (json_int_t)end);
 }
 
 /* The header's object, for json_decref; NULL when a name comes twice or is not UTF-8, or without

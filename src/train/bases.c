@@ -142,6 +142,7 @@ static soda_status prepare(job *j, int index, bool keep)
 /* Layers first, first + step, ...: with `keep`, those the cache lacks are stored in it. */
 static void prepare_all(job *j, int first, int step, bool keep)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): comm_agree lets no failure pass */
     const int count = j->bases->count;
     log_progress progress;
     int64_t done = 0;

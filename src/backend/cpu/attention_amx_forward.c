@@ -79,6 +79,14 @@ size_t amx_forward_own(const attention_job *job)
     return lay_out(job, NULL, &at);
 }
 
+/* The places in memory that whoever runs a task has set. */
+__attribute__((nonnull)) static places places_in(const attention_job *job, char *own)
+{
+    places at = {.q = NULL};
+    lay_out(job, own, &at);
+    return at;
+}
+
 /* Keys of one head: [units][2][depth] left tiles. */
 static int64_t key_count(const sizes *z) { return z->units * 2 * z->depth * TILE_BF16; }
 /* Values of one head: [units][tiles] left tiles, transposed. */
@@ -421,8 +429,7 @@ AMX_TARGET static void attend_block(const attention_job *job, int64_t task)
     const attention_range r = attention_cut(job->tq, UNIT, z.blocks, task % z.blocks);
     const int64_t at_row = (b * job->tq + r.first) * job->width + h * job->d;
     const int groups = (int)((r.rows + UNIT - 1) / UNIT);
-    places at = {.q = NULL};
-    lay_out(job, job->own, &at);
+    const places at = places_in(job, job->own);
 
     load_queries(job, &z, &at, (const uint16_t *)job->q + at_row, r.rows);
     amx_begin();

@@ -84,6 +84,16 @@ size_t attention_f32_grad_own(const attention_job *job)
     return lay_out_own(job, NULL, &at) * sizeof(float);
 }
 
+/* The places in memory that whoever runs a task has set. */
+__attribute__((nonnull)) static places places_in(const attention_job *job, float *shared,
+                                                 float *own)
+{
+    places at = {.q = NULL};
+    lay_out_shared(job, shared, &at);
+    lay_out_own(job, own, &at);
+    return at;
+}
+
 int64_t attention_f32_grad_tasks(const attention_job *job, int phase)
 {
     const sizes z = sizes_of(job);
@@ -226,9 +236,7 @@ static void finish_dq(const attention_job *job, const sizes *z, const places *at
 void attention_f32_grad_run(const attention_job *job, int phase, int64_t task)
 {
     const sizes z = sizes_of(job);
-    places at = {.q = NULL};
-    lay_out_shared(job, (float *)job->shared, &at);
-    lay_out_own(job, (float *)job->own, &at);
+    const places at = places_in(job, (float *)job->shared, (float *)job->own);
     if (phase == 0) {
         pack(job, &z, &at, task);
     } else if (phase == 1) {

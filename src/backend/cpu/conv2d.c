@@ -93,7 +93,7 @@ static soda_tensor spread_input(const soda_call *call, const conv2d_form *f, siz
     if (f->spread == 1) return x;
     x.shape = SHAPE(f->n, f->h, f->w, f->in);
     *bytes = (tensor_bytes(&x) + 63) / 64 * 64;
-    x.data = call->scratch ? (char *)call->scratch + call->scratch_bytes - *bytes : NULL;
+    x.data = NULL;
     return x;
 }
 
@@ -164,7 +164,10 @@ static soda_status run(const soda_call *call, bool grad_x)
     soda_call c = *call;
     size_t bytes;
     c.in[0] = spread_input(call, &f, &bytes);
-    if (bytes) spread(&call->in[0], &c.in[0], f.spread);
+    if (bytes) {
+        c.in[0].data = (char *)call->scratch + call->scratch_bytes - bytes;
+        spread(&call->in[0], &c.in[0], f.spread);
+    }
     switch (method_of(&f)) {
     case BY_TILES: return tiles_run(&c);
     case BY_WINOGRAD: return winograd_run(&c, &f);
