@@ -121,10 +121,11 @@ static void NAME(solve)(REAL *A, REAL *B, int m, int64_t ld)
  * The first term left out is 0.5^15 / 15! = 2e-17. E, T and S [m,ld] overlap nothing. */
 static void NAME(exponential)(REAL *E, const REAL *xi, REAL *T, REAL *S, int m, int64_t ld)
 {
-    double norm = 0;
-    for (int64_t i = 0; i < m * ld; i++) norm += (double)xi[i] * (double)xi[i];
-    int squarings = 0;
-    for (norm = sqrt(norm); norm > 0.5; norm /= 2) squarings++;
+    double square = 0;
+    for (int64_t i = 0; i < m * ld; i++) square += (double)xi[i] * (double)xi[i];
+    int squarings = 0; /* frexp and no loop: a sum that overflowed would never fall below */
+    if (frexp(2 * sqrt(square), &squarings) == 0.5) squarings--;
+    if (squarings < 0) squarings = 0;
     const REAL scale = (REAL)ldexp(1.0, -squarings);
     for (int64_t i = 0; i < m * ld; i++) S[i] = scale * xi[i];
 
