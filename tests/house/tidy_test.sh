@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# tidy_test.sh BUILD: clang-tidy 14 (.clang-tidy) finds nothing in src/ and mpi/, each file compiled as in
+# BUILD/compile_commands.json; and it finds what is seeded. One process a file: of several files in
+# one process it takes va_list for uninitialized in all but the first.
+set -eu
+build=$1
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+found=$(mktemp -d)
+trap 'rm -rf "$found"' EXIT
+
+cp .clang-tidy "$found" && mkdir "$found/src"
+printf 'long long area(int w, int h);\nlong long area(int w, int h) { return (long long)(w * h); }\n' \
+    >"$found/src/seeded.h"
+printf '#include "seeded.h"\n' >"$found/src/seeded.c"
+if clang-tidy-14 --quiet "$found/src/seeded.c" -- >"$found/log" 2>&1; then
+    echo "not found: a product widened too late, in a header" >&2
+    exit 1
+fi
+grep -q 'seeded.h:2:.*bugprone-misplaced-widening-cast' "$found/log" || {
+    echo "wrong finding for a product widened too late:" >&2
+    cat "$found/log" >&2
+    exit 1
+}
+
+find src mpi -name '*.c' -print0 |
+    xargs -0 -P "$(nproc)" -n 1 clang-tidy-14 --quiet -p "$build" 2>"$found/log" || {
+    grep -vE '^[0-9]+ warnings? generated' "$found/log" >&2
+    exit 1
+}
