@@ -34,24 +34,30 @@ soda_comm *comm_self(void)
     return &self;
 }
 
+/* Higher is worse; a stop is no failure. */
+static int64_t severity(soda_status s)
+{
+    return s == SODA_OK ? 0 : s == SODA_STOPPED ? 1 : (int64_t)s + 1;
+}
+
 soda_status comm_agree_flags(soda_comm *comm, soda_status own, int64_t *flags, int count)
 {
     const bool followed = comm->failed_rank >= 0 && comm->failed_rank != comm->rank;
     comm->failed_rank = own == SODA_OK ? -1 : comm->rank;
     if (comm->size == 1) return own;
     /* worst status first, then who failed by itself and not after another, then the lowest rank */
-    int64_t all[1 + COMM_FLAGS] = {0};
-    if (own != SODA_OK)
-        all[0] = (2 * (int64_t)own + !followed) * comm->size + (comm->size - 1 - comm->rank);
+    int64_t all[1 + COMM_FLAGS] = {(2 * severity(own) + !followed) * comm->size +
+                                   (comm->size - 1 - comm->rank)};
     for (int i = 0; i < count; i++) all[1 + i] = flags[i];
-    const soda_status s = comm->max_i64(comm, all, 1 + count);
-    if (s != SODA_OK) return s;
+    TRY(comm->max_i64(comm, all, 1 + count));
     for (int i = 0; i < count; i++) flags[i] = all[1 + i];
-    if (all[0] == 0) return SODA_OK;
-    const soda_status agreed = (soda_status)(all[0] / comm->size / 2);
+    const int64_t level = all[0] / comm->size / 2;
+    if (level == 0) return SODA_OK;
+    const soda_status agreed = level == 1 ? SODA_STOPPED : (soda_status)(level - 1);
     comm->failed_rank = comm->size - 1 - (int)(all[0] % comm->size);
-    if (own != SODA_OK) return own;
-    return FAIL(agreed, "rank %d of %d failed", comm->failed_rank, comm->size);
+    if (own != SODA_OK) return agreed;
+    return FAIL(agreed, "rank %d of %d %s", comm->failed_rank, comm->size,
+                level == 1 ? "stopped" : "failed");
 }
 
 soda_status comm_agree(soda_comm *comm, soda_status own)
