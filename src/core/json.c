@@ -1,13 +1,11 @@
 #include "core/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "core/file.h"
 
 /* vocab.json of CLIP has 1 MiB, the index of a large model less than 10. */
 enum { MAX_FILE_BYTES = 64 << 20 };
@@ -75,43 +73,13 @@ soda_status soda_json_parse(const char *text, size_t bytes, const char *file, so
     return SODA_OK;
 }
 
-/* Reads the whole of an open file; *text is the caller's to free. */
-static soda_status read_all(int fd, const char *path, char **text, size_t *bytes)
-{
-    struct stat about;
-    if (fstat(fd, &about) != 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(about.st_mode)) return FAIL(SODA_ERR_INPUT, "%s: not a regular file", path);
-    if (about.st_size > MAX_FILE_BYTES)
-        return FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes of JSON, found %lld", path,
-                    MAX_FILE_BYTES, (long long)about.st_size);
-    const size_t size = (size_t)about.st_size;
-    *text = malloc(size + 1);
-    if (!*text)
-        return FAIL(SODA_ERR_MEMORY, "%s: out of memory for a file of %zu bytes", path, size);
-    size_t done = 0;
-    while (done < size) {
-        const ssize_t got = read(fd, *text + done, size - done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(errno));
-        if (got == 0) break; /* it shrank: what is left will not parse */
-        done += (size_t)got;
-    }
-    *bytes = done;
-    return SODA_OK;
-}
-
 soda_status soda_json_load(const char *path, soda_json *json)
 {
-    soda_status s = SODA_OK;
-    char *text = NULL;
-    size_t bytes = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    TRY_TO(done, read_all(fd, path, &text, &bytes));
-    TRY_TO(done, soda_json_parse(text, bytes, path, json));
-done:
+    void *text;
+    size_t bytes;
+    TRY(file_read(path, MAX_FILE_BYTES, &text, &bytes));
+    const soda_status s = soda_json_parse(text, bytes, path, json);
     free(text);
-    close(fd);
     return s;
 }
 
