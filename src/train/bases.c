@@ -7,7 +7,7 @@
 #include "adapter/factorize.h"
 #include "adapter/merge.h"
 #include "core/log.h"
-#include "io/factor_cache.h"
+#include "io/array_cache.h"
 
 typedef struct {
     char key[SHA256_HEX];
@@ -70,7 +70,7 @@ static soda_status load(const job *j, const soda_layer *layer, slot *s)
     safetensors_tensor arrays[3];
     if (!j->folder || s->set || s->memory[0]) return SODA_OK;
     arrays_of(layer, s, arrays);
-    return factor_cache_load(j->folder, s->key, arrays, layer->bases, &s->set);
+    return array_cache_load(j->folder, "factors", s->key, arrays, layer->bases, &s->set);
 }
 
 static soda_status compute(const soda_layer *layer, slot *s)
@@ -102,7 +102,7 @@ static void store(job *j, const soda_layer *layer, slot *s)
 {
     safetensors_tensor arrays[3];
     arrays_of(layer, s, arrays);
-    if (factor_cache_store(j->folder, s->key, arrays, layer->bases) != SODA_OK) {
+    if (array_cache_store(j->folder, "factors", s->key, arrays, layer->bases) != SODA_OK) {
 #pragma omp critical(bases)
         if (!j->warned) {
             log_warning("factorisations are not kept for the next run: %s", status_message());
@@ -111,7 +111,8 @@ static void store(job *j, const soda_layer *layer, slot *s)
         status_clear();
         return;
     }
-    if (factor_cache_load(j->folder, s->key, arrays, layer->bases, &s->set) != SODA_OK || !s->set)
+    if (array_cache_load(j->folder, "factors", s->key, arrays, layer->bases, &s->set) != SODA_OK ||
+        !s->set)
         return; /* what was computed is still here */
     for (int i = 0; i < 3; i++) {
         free(s->memory[i]);
@@ -161,8 +162,8 @@ static void find_keys(job *j)
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < j->bases->count; i++) {
         const soda_layer *layer = layers_at(j->layers, i);
-        const soda_status s = factor_cache_key(&layer->w0.source, method_name(layer),
-                                               FACTORIZE_VERSION, j->bases->slots[i].key);
+        const soda_status s = array_cache_weight_key(&layer->w0.source, method_name(layer),
+                                                     FACTORIZE_VERSION, j->bases->slots[i].key);
         if (s != SODA_OK) keep_failure(j, s);
     }
 }
@@ -192,7 +193,7 @@ soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder,
         j.status = FAIL(SODA_ERR_MEMORY, "out of memory");
     } else {
         b->count = layers_count(layers);
-        if (!folder && factor_cache_folder(own_folder, sizeof own_folder) == SODA_OK) {
+        if (!folder && array_cache_folder("factors", own_folder, sizeof own_folder) == SODA_OK) {
             j.folder = own_folder;
         } else if (!folder) {
             log_warning("factorisations are not kept for the next run: %s", status_message());

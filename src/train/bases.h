@@ -8,7 +8,7 @@
 typedef struct soda_bases soda_bases;
 
 /* Sets basis[].source.data of every layer; w0 must hold data. Rank i % size factorises layer i if
- * the cache at `folder` (NULL: factor_cache_folder) does not have it and stores it; then all ranks
+ * the cache at `folder` (NULL: array_cache_folder) does not have it and stores it; then all ranks
  * read. What cannot be stored or found is computed where it is needed, after one warning. Layers
  * are worked on by all OpenMP threads. The result is the same bits on every rank with the same
  * kind of CPU.

@@ -9,7 +9,7 @@
 
 #include "adapter/factorize.h"
 #include "core/log.h"
-#include "io/factor_cache.h"
+#include "io/array_cache.h"
 #include "io/newfile.h"
 #include "support/files.h"
 #include "train/bases.h"
@@ -130,7 +130,8 @@ static void a_damaged_or_useless_cache_is_survived(void **state)
     model_create(&mo, SODA_METHOD_SVD);
     CHECK_OK(bases_load(mo.layers, comm_self(), folder, &bases));
     bases_destroy(bases);
-    CHECK_OK(factor_cache_key(&layers_at(mo.layers, 2)->w0.source, "svd", FACTORIZE_VERSION, key));
+    CHECK_OK(
+        array_cache_weight_key(&layers_at(mo.layers, 2)->w0.source, "svd", FACTORIZE_VERSION, key));
     snprintf(name, sizeof name, "factors/%s.safetensors", key);
     const char *path = files_path(folder, name);
     assert_int_equal(truncate(path, 100), 0);

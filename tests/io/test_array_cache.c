@@ -1,4 +1,4 @@
-/* The cache of factorisations: what was stored comes back; what was damaged does not. */
+/* The cache of arrays: what was stored comes back; what was damaged does not. */
 #include "support/check.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "io/factor_cache.h"
+#include "io/array_cache.h"
 #include "io/newfile.h"
 #include "support/files.h"
 
@@ -32,7 +32,7 @@ static void store(const char *folder)
     char factors[4200];
     snprintf(factors, sizeof factors, "%s/factors", folder);
     CHECK_OK(newfile_make_folder(factors));
-    CHECK_OK(factor_cache_store(folder, key, arrays, 2));
+    CHECK_OK(array_cache_store(folder, "factors", key, arrays, 2));
 }
 
 static void stored_arrays_come_back(void **state)
@@ -40,12 +40,13 @@ static void stored_arrays_come_back(void **state)
     const char *folder = *state;
     soda_safetensors *set;
     store(folder);
-    CHECK_OK(factor_cache_load(folder, key, arrays, 2, &set));
+    CHECK_OK(array_cache_load(folder, "factors", key, arrays, 2, &set));
     assert_non_null(set);
     assert_memory_equal(safetensors_find(set, "U")->data, u_data, sizeof u_data);
     assert_memory_equal(safetensors_find(set, "s")->data, s_data, sizeof s_data);
     safetensors_close(set);
-    CHECK_OK(factor_cache_load(folder, "ff", arrays, 2, &set)); /* never stored: no warning */
+    CHECK_OK(
+        array_cache_load(folder, "factors", "ff", arrays, 2, &set)); /* never stored: no warning */
     assert_null(set);
 }
 
@@ -65,7 +66,7 @@ static void damaged_files_are_not_there(void **state)
                          i < bytes ? bytes : i - bytes);
         fclose(file);
         if (i < bytes) whole[i] ^= (char)(1 << i % 8);
-        CHECK_OK(factor_cache_load(folder, key, arrays, 2, &set));
+        CHECK_OK(array_cache_load(folder, "factors", key, arrays, 2, &set));
         if (!set) continue;
         /* a bit of the header that means nothing, such as a space turned into a tab */
         assert_memory_equal(safetensors_find(set, "U")->data, u_data, sizeof u_data);
@@ -74,8 +75,8 @@ static void damaged_files_are_not_there(void **state)
         safetensors_close(set);
     }
     log_set_quiet(false);
-    CHECK_OK(factor_cache_store(folder, key, arrays, 2)); /* and it can be replaced */
-    CHECK_OK(factor_cache_load(folder, key, arrays, 2, &set));
+    CHECK_OK(array_cache_store(folder, "factors", key, arrays, 2)); /* and it can be replaced */
+    CHECK_OK(array_cache_load(folder, "factors", key, arrays, 2, &set));
     assert_non_null(set);
     safetensors_close(set);
     free(whole);
@@ -92,11 +93,11 @@ static void other_shapes_and_keys_are_not_taken(void **state)
     memcpy(other, arrays, sizeof other);
     other[0].dim[0] = 2;
     other[0].dim[1] = 3;
-    CHECK_OK(factor_cache_load(folder, key, other, 2, &set));
+    CHECK_OK(array_cache_load(folder, "factors", key, other, 2, &set));
     assert_null(set);
     snprintf(moved, sizeof moved, "%s/factors/aa.safetensors", folder);
     assert_int_equal(rename(stored_path(folder), moved), 0);
-    CHECK_OK(factor_cache_load(folder, "aa", arrays, 2, &set));
+    CHECK_OK(array_cache_load(folder, "factors", "aa", arrays, 2, &set));
     assert_null(set);
     log_set_quiet(false);
 }
@@ -108,20 +109,20 @@ static void keys_tell_weights_and_methods_apart(void **state)
     float data[6] = {1, 2, 3, 4, 5, 6};
     soda_tensor w = {SODA_F32, SHAPE(2, 3), data};
     char first[SHA256_HEX], again[SHA256_HEX];
-    CHECK_OK(factor_cache_key(&w, "svd", 1, first));
-    CHECK_OK(factor_cache_key(&w, "svd", 1, again));
+    CHECK_OK(array_cache_weight_key(&w, "svd", 1, first));
+    CHECK_OK(array_cache_weight_key(&w, "svd", 1, again));
     assert_string_equal(first, again);
     assert_int_equal(strlen(first), 64);
-    CHECK_OK(factor_cache_key(&w, "lq", 1, again));
+    CHECK_OK(array_cache_weight_key(&w, "lq", 1, again));
     assert_string_not_equal(first, again);
-    CHECK_OK(factor_cache_key(&w, "svd", 2, again));
+    CHECK_OK(array_cache_weight_key(&w, "svd", 2, again));
     assert_string_not_equal(first, again);
     w.shape = SHAPE(3, 2);
-    CHECK_OK(factor_cache_key(&w, "svd", 1, again));
+    CHECK_OK(array_cache_weight_key(&w, "svd", 1, again));
     assert_string_not_equal(first, again);
     w.shape = SHAPE(2, 3);
     data[5] = 6.000001f;
-    CHECK_OK(factor_cache_key(&w, "svd", 1, again));
+    CHECK_OK(array_cache_weight_key(&w, "svd", 1, again));
     assert_string_not_equal(first, again);
 }
 
@@ -136,8 +137,8 @@ static void processes_may_race(void **state)
         bool good = true;
         for (int i = 0; i < 30 && good; i++) {
             soda_safetensors *set = NULL;
-            good = factor_cache_store(folder, key, arrays, 2) == SODA_OK &&
-                   factor_cache_load(folder, key, arrays, 2, &set) == SODA_OK && set &&
+            good = array_cache_store(folder, "factors", key, arrays, 2) == SODA_OK &&
+                   array_cache_load(folder, "factors", key, arrays, 2, &set) == SODA_OK && set &&
                    !memcmp(safetensors_find(set, "U")->data, u_data, sizeof u_data);
             safetensors_close(set);
         }
@@ -159,7 +160,7 @@ static void folder_is_taken_from_the_environment(void **state)
     setenv("HOME", root, 1);
     unsetenv("SODA_CACHE");
     unsetenv("XDG_CACHE_HOME");
-    CHECK_OK(factor_cache_folder(folder, sizeof folder));
+    CHECK_OK(array_cache_folder("factors", folder, sizeof folder));
     snprintf(want, sizeof want, "%s/.cache/soda", root);
     assert_string_equal(folder, want);
     snprintf(want, sizeof want, "%s/.cache/soda/factors", root);
@@ -167,23 +168,24 @@ static void folder_is_taken_from_the_environment(void **state)
 
     snprintf(want, sizeof want, "%s/xdg", root);
     setenv("XDG_CACHE_HOME", want, 1);
-    CHECK_OK(factor_cache_folder(folder, sizeof folder));
+    CHECK_OK(array_cache_folder("factors", folder, sizeof folder));
     snprintf(want, sizeof want, "%s/xdg/soda", root);
     assert_string_equal(folder, want);
 
     snprintf(want, sizeof want, "%s/own", root);
     setenv("SODA_CACHE", want, 1);
-    CHECK_OK(factor_cache_folder(folder, sizeof folder));
+    CHECK_OK(array_cache_folder("factors", folder, sizeof folder));
     assert_string_equal(folder, want);
-    CHECK_FAILS(factor_cache_folder(folder, 5), SODA_ERR_IO);
+    CHECK_FAILS(array_cache_folder("factors", folder, 5), SODA_ERR_IO);
     setenv("SODA_CACHE", "/dev/null/cache", 1);
-    CHECK_FAILS(factor_cache_folder(folder, sizeof folder), SODA_ERR_IO);
+    CHECK_FAILS(array_cache_folder("factors", folder, sizeof folder), SODA_ERR_IO);
     check_message_has("/dev/null");
 }
 
 static void a_store_that_fails_says_where(void **state)
 {
-    CHECK_FAILS(factor_cache_store(files_path(*state, "absent"), key, arrays, 2), SODA_ERR_IO);
+    CHECK_FAILS(array_cache_store(files_path(*state, "absent"), "factors", key, arrays, 2),
+                SODA_ERR_IO);
     check_message_has("absent/factors/0011");
 }
 

@@ -1,5 +1,6 @@
-#include "io/factor_cache.h"
+#include "io/array_cache.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +13,11 @@
 
 enum { MOST_PATH = 4096 };
 
-soda_status factor_cache_folder(char *folder, size_t size)
+soda_status array_cache_folder(const char *kind, char *folder, size_t size)
 {
     const char *own = getenv("SODA_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
-    char factors[MOST_PATH];
+    char own_kind[MOST_PATH];
     int used;
     if (own && *own)
         used = snprintf(folder, size, "%s", own);
@@ -27,14 +28,14 @@ soda_status factor_cache_folder(char *folder, size_t size)
     else
         return FAIL(SODA_ERR_IO, "no folder for the cache: SODA_CACHE, XDG_CACHE_HOME and HOME are "
                                  "not set");
-    if (used < 0 || (size_t)used >= size || (size_t)used + 16 > sizeof factors)
+    const bool fits = used >= 0 && (size_t)used < size;
+    if (!fits || snprintf(own_kind, sizeof own_kind, "%s/%s", folder, kind) >= MOST_PATH)
         return FAIL(SODA_ERR_IO, "the path of the cache folder is too long");
-    snprintf(factors, sizeof factors, "%.*s/factors", used, folder);
-    return newfile_make_folder(factors);
+    return newfile_make_folder(own_kind);
 }
 
-soda_status factor_cache_key(const soda_tensor *weight, const char *method, int version,
-                             char key[SHA256_HEX])
+soda_status array_cache_weight_key(const soda_tensor *weight, const char *method, int version,
+                                   char key[SHA256_HEX])
 {
     char line[160], shape[80];
     uint8_t digest[SHA256_BYTES];
@@ -50,9 +51,10 @@ soda_status factor_cache_key(const soda_tensor *weight, const char *method, int 
     return s;
 }
 
-static soda_status file_path(const char *folder, const char *key, char path[MOST_PATH])
+static soda_status file_path(const char *folder, const char *kind, const char *key,
+                             char path[MOST_PATH])
 {
-    const int used = snprintf(path, MOST_PATH, "%s/factors/%s.safetensors", folder, key);
+    const int used = snprintf(path, MOST_PATH, "%s/%s/%s.safetensors", folder, kind, key);
     return used < MOST_PATH ? SODA_OK : FAIL(SODA_ERR_IO, "%s: the path is too long", folder);
 }
 
@@ -100,13 +102,13 @@ static soda_status verify(const soda_safetensors *set, const char *key,
     return SODA_OK;
 }
 
-soda_status factor_cache_load(const char *folder, const char *key,
-                              const safetensors_tensor *expected, int count, soda_safetensors **set)
+soda_status array_cache_load(const char *folder, const char *kind, const char *key,
+                             const safetensors_tensor *expected, int count, soda_safetensors **set)
 {
     char path[MOST_PATH];
     *set = NULL;
-    if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "factor_cache: too many arrays");
-    TRY(file_path(folder, key, path));
+    if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "array_cache: too many arrays");
+    TRY(file_path(folder, kind, key, path));
     if (access(path, F_OK) != 0) return SODA_OK;
     soda_status s = safetensors_open(path, set);
     if (s == SODA_OK) {
@@ -116,29 +118,28 @@ soda_status factor_cache_load(const char *folder, const char *key,
     if (s == SODA_OK) return SODA_OK;
     *set = NULL;
     if (s == SODA_ERR_MEMORY || s == SODA_ERR_INTERNAL) return s;
-    log_warning("a cached factorisation is damaged and will be computed again: %s",
-                status_message());
+    log_warning("a file of the cache is damaged and will be made again: %s", status_message());
     status_clear();
     return SODA_OK;
 }
 
-soda_status factor_cache_store(const char *folder, const char *key,
-                               const safetensors_tensor *arrays, int count)
+soda_status array_cache_store(const char *folder, const char *kind, const char *key,
+                              const safetensors_tensor *arrays, int count)
 {
     char path[MOST_PATH], sum[SHA256_HEX];
     safetensors_tensor sized[MOST_ARRAYS];
     const safetensors_tensor *list[MOST_ARRAYS];
-    if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "factor_cache: too many arrays");
-    TRY(file_path(folder, key, path));
+    if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "array_cache: too many arrays");
+    TRY(file_path(folder, kind, key, path));
     for (int i = 0; i < count; i++) {
         sized[i] = arrays[i];
         sized[i].bytes = sizeof(float);
         for (int d = 0; d < arrays[i].rank; d++) sized[i].bytes *= (size_t)arrays[i].dim[d];
         if (arrays[i].dtype != SAFETENSORS_F32)
-            return FAIL(SODA_ERR_INTERNAL, "factor_cache: %s is not fp32", arrays[i].name);
+            return FAIL(SODA_ERR_INTERNAL, "array_cache: %s is not fp32", arrays[i].name);
         list[i] = &sized[i];
     }
     TRY(checksum(list, count, sum));
-    const safetensors_pair metadata[] = {{"format", "soda-factors"}, {"key", key}, {"sha256", sum}};
+    const safetensors_pair metadata[] = {{"format", "soda-cache"}, {"key", key}, {"sha256", sum}};
     return safetensors_write(path, arrays, count, metadata, 3);
 }

@@ -1,0 +1,38 @@
+/* array_cache.h: arrays that are dear to compute, kept on disk between runs: factorisations of
+ * weights, latents of pictures, states of captions.
+ *
+ * One safetensors file an item, FOLDER/KIND/KEY.safetensors: mapped when it is used again, so a
+ * model's bases cost no memory beyond what a backend packs, and any tool can read it (HDF5 would
+ * have to be copied into memory). KEY is the SHA-256 of what the arrays depend on. Files appear
+ * whole or not at all, and carry a checksum that is verified on reading: processes may race, and a
+ * damaged file is one that is not there. Nothing is ever removed: the folder may be, at any time.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/sha256.h"
+#include "core/status.h"
+#include "io/safetensors.h"
+
+/* $SODA_CACHE, or $XDG_CACHE_HOME/soda, or ~/.cache/soda; made if it is not there, with its folder
+ * `kind`. SODA_ERR_IO names it and the reason. */
+soda_status array_cache_folder(const char *kind, char *folder, size_t size);
+
+/* The key of `weight` factorised by `method`, version `version` of its code: lower-case hex of the
+ * SHA-256 of a line "soda factors METHOD VERSION DTYPE SHAPE" and the weight's bytes as they are.
+ */
+soda_status array_cache_weight_key(const soda_tensor *weight, const char *method, int version,
+                                   char key[SHA256_HEX]);
+
+/* Finds the arrays that were stored under `key`, which must have the names, types and shapes of
+ * `expected`. *set is NULL if there is no such file, or, after a warning that names it, if it is
+ * damaged. Close *set with safetensors_close when its data is not needed any more. Several threads
+ * may load at a time. */
+soda_status array_cache_load(const char *folder, const char *kind, const char *key,
+                             const safetensors_tensor *expected, int count, soda_safetensors **set);
+
+/* Stores fp32 arrays (with data) under `key`. SODA_ERR_IO on a full disk, for instance: then
+ * nothing has changed. Several threads may store at a time, under different keys. */
+soda_status array_cache_store(const char *folder, const char *kind, const char *key,
+                              const safetensors_tensor *arrays, int count);
