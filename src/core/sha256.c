@@ -61,6 +61,16 @@ done:
     return s;
 }
 
+soda_status sha256_memory(const void *data, size_t bytes, uint8_t digest[SHA256_BYTES])
+{
+    soda_sha256 *hash;
+    TRY(sha256_create(&hash));
+    soda_status s = sha256_update(hash, data, bytes);
+    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    sha256_destroy(hash);
+    return s;
+}
+
 soda_status sha256_file(const char *path, uint8_t digest[SHA256_BYTES])
 {
     soda_status s = SODA_OK;

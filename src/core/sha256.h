@@ -16,6 +16,9 @@ soda_status sha256_update(soda_sha256 *hash, const void *data, size_t bytes);
 soda_status sha256_finish(soda_sha256 *hash, uint8_t digest[SHA256_BYTES]);
 void sha256_destroy(soda_sha256 *hash); /* NULL is fine */
 
+/* The hash of `bytes` of memory. */
+soda_status sha256_memory(const void *data, size_t bytes, uint8_t digest[SHA256_BYTES]);
+
 /* The hash of a whole file. SODA_ERR_IO names the file and the reason. */
 soda_status sha256_file(const char *path, uint8_t digest[SHA256_BYTES]);
 

@@ -192,19 +192,25 @@ static soda_status ask_for_all(const soda_folder *f, folder_component component,
     }
 }
 
+soda_status folder_tensors_open(const soda_folder *f, folder_component component,
+                                soda_safetensors **set)
+{
+    const bool is_text = component == FOLDER_TEXT_ENCODER || component == FOLDER_TEXT_ENCODER_2;
+    char path[PATH_SIZE];
+    TRY(folder_path(f, folder_component_name(component), "", path, sizeof path));
+    path[strlen(path) - 1] = '\0'; /* the slash before the absent file name */
+    return safetensors_open_folder(path, is_text ? "model" : "diffusion_pytorch_model", set);
+}
+
 soda_status folder_weights_open(const soda_folder *f, folder_component component,
                                 folder_weights *weights)
 {
     const char *name = folder_component_name(component);
-    const bool is_text = component == FOLDER_TEXT_ENCODER || component == FOLDER_TEXT_ENCODER_2;
     soda_status s = SODA_OK;
     soda_graph *graph = NULL;
-    char path[PATH_SIZE], prefix[32], unused[512];
+    char prefix[32], unused[512];
     *weights = (folder_weights){0};
-    TRY(folder_path(f, name, "", path, sizeof path));
-    path[strlen(path) - 1] = '\0'; /* the slash before the absent file name */
-    TRY_TO(done, safetensors_open_folder(path, is_text ? "model" : "diffusion_pytorch_model",
-                                         &weights->set));
+    TRY_TO(done, folder_tensors_open(f, component, &weights->set));
     snprintf(prefix, sizeof prefix, "%s.", name);
     TRY_TO(done, safetensors_source_create(weights->set, prefix, &weights->source));
     TRY_TO(done, graph_create(SODA_F32, &graph));

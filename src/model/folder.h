@@ -40,6 +40,10 @@ soda_status folder_open_unet(const char *path, soda_folder **folder);
 soda_status folder_path(const soda_folder *folder, const char *part, const char *file, char *path,
                         size_t size);
 
+/* The files with the weights of one component, unchecked but for their form. */
+soda_status folder_tensors_open(const soda_folder *folder, folder_component component,
+                                soda_safetensors **set);
+
 /* The weights of one component. */
 typedef struct {
     soda_safetensors *set;

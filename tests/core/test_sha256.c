@@ -28,6 +28,10 @@ static void matches_fips_180_vectors(void **state)
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     hex_of("abc", 3, 1, hex);
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    uint8_t digest[SHA256_BYTES];
+    CHECK_OK(sha256_memory("abc", 3, digest));
+    assert_string_equal(sha256_hex(digest, hex),
+                        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 static void a_file_hashes_like_its_bytes(void **state)

@@ -1,0 +1,57 @@
+#include "model/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/file.h"
+
+enum { MAX_CONFIG = 64 << 20 }; /* as core/json.h reads */
+
+static soda_status add_tensor(soda_sha256 *hash, const safetensors_tensor *t)
+{
+    char line[64 + 24 * SAFETENSORS_MAX_RANK];
+    int used = snprintf(line, sizeof line, " %s [", safetensors_dtype_name(t->dtype));
+    for (int d = 0; d < t->rank; d++)
+        used += snprintf(line + used, sizeof line - (size_t)used, d ? ",%lld" : "%lld",
+                         (long long)t->dim[d]);
+    used += snprintf(line + used, sizeof line - (size_t)used, "]\n");
+    TRY(sha256_update(hash, t->name, strlen(t->name)));
+    TRY(sha256_update(hash, line, (size_t)used));
+    TRY(sha256_update(hash, t->data, t->bytes));
+    arena_drop_pages(t->data, t->bytes);
+    return SODA_OK;
+}
+
+static soda_status add_config(soda_sha256 *hash, const soda_folder *folder,
+                              folder_component component)
+{
+    char path[4096];
+    void *text;
+    size_t bytes;
+    TRY(folder_path(folder, folder_component_name(component), "config.json", path, sizeof path));
+    TRY(file_read(path, MAX_CONFIG, &text, &bytes));
+    const soda_status s = sha256_update(hash, text, bytes);
+    free(text);
+    return s;
+}
+
+soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX])
+{
+    soda_safetensors *set = NULL;
+    soda_sha256 *hash = NULL;
+    uint8_t digest[SHA256_BYTES];
+    soda_status s = SODA_OK;
+    TRY_TO(done, folder_tensors_open(folder, component, &set));
+    TRY_TO(done, sha256_create(&hash));
+    for (int i = 0; i < safetensors_count(set); i++) /* sorted by name */
+        TRY_TO(done, add_tensor(hash, safetensors_at(set, i)));
+    TRY_TO(done, add_config(hash, folder, component));
+    TRY_TO(done, sha256_finish(hash, digest));
+    sha256_hex(digest, hex);
+done:
+    sha256_destroy(hash);
+    safetensors_close(set);
+    return s;
+}

@@ -1,0 +1,75 @@
+/* A component's hash follows its weights and its configuration, not the files that hold them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/hash.h"
+#include "support/check.h"
+#include "support/files.h"
+
+static const char *hash_of(const char *path, folder_component component)
+{
+    static char hex[4][SHA256_HEX];
+    static int next;
+    soda_folder *folder;
+    char *to = hex[next++ % 4];
+    CHECK_OK(folder_open(path, &folder));
+    CHECK_OK(model_hash(folder, component, to));
+    folder_close(folder);
+    return to;
+}
+
+/* By hashlib in Python, from the definition in the header. The first U-Net lies in four shards. */
+static void hashes_are_as_defined(void **state)
+{
+    (void)state;
+    assert_string_equal(hash_of(SODA_TEST_DIR "/golden/tiny-sdxl", FOLDER_UNET),
+                        "741f8bcd89537886795a34ba39101313bb3aa7f9bf09ae80bc78dc4ff2708ce7");
+    assert_string_equal(hash_of(SODA_TEST_DIR "/golden/tiny-sd1", FOLDER_TEXT_ENCODER),
+                        "0b1436e609731168c14c915e4b11b6ccf8dea09f7e33190dbff1e47de835da3a");
+}
+
+static void run(const char *format, const char *a, const char *b)
+{
+    char command[2200];
+    snprintf(command, sizeof command, format, a, b);
+    assert_int_equal(system(command), 0);
+}
+
+static void shards_do_not_matter_but_weights_do(void **state)
+{
+    const char *model = files_path(*state, "model");
+    soda_folder *folder;
+    soda_safetensors *set;
+    run("cp -r '%s' '%s'", SODA_TEST_DIR "/golden/tiny-sdxl", model);
+    const char *sharded = hash_of(model, FOLDER_UNET);
+    CHECK_OK(folder_open(model, &folder));
+    CHECK_OK(folder_tensors_open(folder, FOLDER_UNET, &set));
+    folder_close(folder);
+    const char *whole = files_path(model, "unet/diffusion_pytorch_model.safetensors");
+    CHECK_OK(safetensors_write(whole, safetensors_at(set, 0), safetensors_count(set), NULL, 0));
+    safetensors_close(set);
+    run("rm '%s'/unet/*-of-* '%s'/unet/*.index.json", model, model);
+    assert_string_equal(hash_of(model, FOLDER_UNET), sharded);
+
+    size_t bytes;
+    char *file = files_read(whole, &bytes);
+    file[bytes - 1] ^= 1;
+    files_write(model, "unet/diffusion_pytorch_model.safetensors", file, bytes);
+    assert_string_not_equal(hash_of(model, FOLDER_UNET), sharded);
+    file[bytes - 1] ^= 1;
+    files_write(model, "unet/diffusion_pytorch_model.safetensors", file, bytes);
+    free(file);
+    run("echo >> '%s/%s'", model, "unet/config.json");
+    assert_string_not_equal(hash_of(model, FOLDER_UNET), sharded);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hashes_are_as_defined),
+        cmocka_unit_test_setup_teardown(shards_do_not_matter_but_weights_do, files_setup,
+                                        files_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
