@@ -1,32 +1,40 @@
 #!/usr/bin/env python3
-"""Times the SD1.5 U-Net forward pass: soda beside diffusers on PyTorch, alternating, in one run.
+"""Times the SD1.5 U-Net: soda beside PyTorch, alternating, in one run.
 
-    pip install torch==2.15.0 diffusers==0.42.1
+    pip install torch==2.15.0 diffusers==0.42.1 peft==0.21.2
     python3 tests/bench/peer.py [--soda build/release/soda] [--rounds 3] [--compile]
+    python3 tests/bench/peer.py --train [--only lora]
 
-Batch 1, 64x64 latents, 77 tokens, all cores, random weights of the published shapes. PyTorch runs in the
-settings that were fastest for it: fp32 in NCHW, bf16 in channels-last, and malloc told to keep its memory
-(huge pages, no trimming), which alone makes it several times faster on machines where page faults are dear.
-Each side runs in a process of its own; a round is one process of each, and the best round counts.
+The forward pass against diffusers; with --train a whole training step (forward, backward, clipping,
+update) of SODA against SODA in PyTorch and against LoRA and OFT of PEFT: peer_train.py.
+
+Batch 1, 64x64 latents, 77 tokens, all cores, random weights of the published shapes. PyTorch runs
+in the settings that were fastest for it: fp32 in NCHW, bf16 in channels-last, and malloc told to
+keep its memory (huge pages, no trimming), which alone makes it several times faster on machines
+where page faults are dear. Each side runs in a process of its own; a round is one process of each,
+and the best round counts. A process times --repeat calls after one that does not count.
 """
 import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 TUNED = ("glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=34359738368:"
          "glibc.malloc.trim_threshold=34359738368")
-UNET = dict(sample_size=64, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
-            cross_attention_dim=768, attention_head_dim=8)
+PEERS = {"soda_svd": "SODA-SVD, dense R", "soda_lq": "SODA-LQ, dense R", "lora": "PEFT LoRA r=4",
+         "oft": "PEFT OFT b=32"}
 
 
 def torch_side(dtype, compiled, repeat, threads):
     """Runs in the child: prints one JSON object."""
     import torch
     from diffusers import UNet2DConditionModel
+    from peer_train import UNET
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     net = UNet2DConditionModel(**UNET).eval()
@@ -43,20 +51,72 @@ def torch_side(dtype, compiled, repeat, threads):
             call(x, 321, text)
             times.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"forward_s": min(times), "peak_rss_bytes": peak}))
+    print(json.dumps({"forward_s": min(times), "forward_median_s": statistics.median(times),
+                      "peak_rss_bytes": peak}))
 
 
 def run(command, **environment):
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                         env={**os.environ, **environment}).stdout
-    return json.loads(out)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, **environment})
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
+def sides_of(args, dtype):
+    """{name: command}; each prints a JSON object with forward_s, or step_s, and peak_rss_bytes."""
+    common = ["--repeat", str(args.repeat), "--threads", str(args.threads)]
+    soda = [args.soda, "bench", "--arch", "sd15", "--dtype", dtype, "--json", *common]
+    sides = {}
+    if not args.train:
+        sides["soda"] = soda
+        child = [sys.executable, __file__, "--torch-side", dtype, *common]
+        sides["PyTorch"] = child
+        if args.compile:
+            sides["PyTorch compiled"] = [*child, "--compile"]
+        return sides
+    for method in ("soda_svd", "soda_lq"):
+        sides[f"soda {method}"] = [*soda, "--method", method]
+    for method, name in PEERS.items():
+        child = [sys.executable, os.path.join(HERE, "peer_train.py"), method, dtype, *common]
+        sides[f"PyTorch {name}"] = child
+        if args.compile:
+            sides[f"PyTorch {name} compiled"] = [*child, "--compile"]
+    return sides
+
+
+def measure(sides, rounds):
+    results = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, command in sides.items():
+            tuned = {} if name.startswith("soda") else {"GLIBC_TUNABLES": TUNED}
+            results[name].append(run(command, **tuned))
+    return results
+
+
+def report(dtype, results, key):
+    """One row a side: best, median of the rounds' medians, peak; how much longer than soda."""
+    best = {name: min(r[key + "_s"] for r in rows) for name, rows in results.items()}
+    sodas = [name for name in results if name.startswith("soda")]
+    print(f"{dtype:34} {'best s':>8} {'median s':>9} {'peak GiB':>9}"
+          + "".join(f" {'/ ' + name:>16}" for name in sodas))
+    for name, rows in results.items():
+        medians = [r[key + "_median_s"] for r in rows if key + "_median_s" in r]
+        median = f"{statistics.median(medians):9.3f}" if medians else f"{'-':>9}"
+        peak = max(r["peak_rss_bytes"] for r in rows) / 2**30
+        print(f"{name:34} {best[name]:8.3f} {median} {peak:9.2f}"
+              + "".join(f" {best[name] / best[soda]:15.2f}x" for soda in sodas))
+    print(flush=True)
 
 
 def main():
-    here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--soda", default=os.path.join(here, "../../build/release/soda"))
+    parser.add_argument("--soda", default=os.path.join(HERE, "../../build/release/soda"))
+    parser.add_argument("--train", action="store_true", help="training steps")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], help="one of the two")
+    parser.add_argument("--only", default="", metavar="WORD",
+                        help="sides with this in their name")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=3, help="timed calls in each process")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -64,36 +124,17 @@ def main():
     parser.add_argument("--torch-side", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.torch_side:
-        dtype, compiled = args.torch_side.split(",")
-        torch_side(dtype, compiled == "1", args.repeat, args.threads)
+        torch_side(args.torch_side, args.compile, args.repeat, args.threads)
         return
-
-    def torch_run(dtype, compiled):
-        return run([sys.executable, __file__, "--torch-side", f"{dtype},{int(compiled)}", "--repeat",
-                    str(args.repeat), "--threads", str(args.threads)], GLIBC_TUNABLES=TUNED)
-
-    def soda_run(dtype):
-        return run([args.soda, "bench", "--arch", "sd15", "--dtype", dtype, "--repeat", str(args.repeat),
-                    "--threads", str(args.threads), "--json"])
-
-    print(f"SD1.5 U-Net forward, batch 1, 64x64 latents, {args.threads} threads, best of "
-          f"{args.rounds} rounds of {args.repeat}")
-    print(f"{'':24} {'seconds':>9} {'peak GiB':>9}")
-    for dtype in ("fp32", "bf16"):
-        sides = {f"soda {dtype}": lambda: soda_run(dtype),
-                 f"PyTorch {dtype}": lambda: torch_run(dtype, False)}
-        if args.compile:
-            sides[f"PyTorch {dtype} compiled"] = lambda: torch_run(dtype, True)
-        results = {name: [] for name in sides}
-        for _ in range(args.rounds):
-            for name, side in sides.items():
-                results[name].append(side())
-        best = {name: min(r["forward_s"] for r in rows) for name, rows in results.items()}
-        for name, rows in results.items():
-            peak = max(r["peak_rss_bytes"] for r in rows) / 2**30
-            print(f"{name:24} {best[name]:9.3f} {peak:9.2f}")
-        peer = min(seconds for name, seconds in best.items() if name.startswith("PyTorch"))
-        print(f"{'soda is faster by':24} {peer / best[f'soda {dtype}']:8.2f}x\n")
+    what = "training step" if args.train else "U-Net forward"
+    print(f"SD1.5 {what}, batch 1, 64x64 latents, {args.threads} threads, best of {args.rounds} "
+          f"rounds of {args.repeat}")
+    for dtype in [args.dtype] if args.dtype else ("fp32", "bf16"):
+        sides = {name: command for name, command in sides_of(args, dtype).items()
+                 if args.only.lower() in name.lower()}
+        if not sides:
+            parser.error(f"--only {args.only}: no side has this in its name")
+        report(dtype, measure(sides, args.rounds), "step" if args.train else "forward")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes losses.json: noisy latents, targets, and weights of training losses.
 
-Run by hand with torch 2.15.0 and diffusers 0.42.1; prints the JSON. All arithmetic of losses is fp64.
+Run by hand with torch 2.15.0 and diffusers 0.42.1; prints the JSON. Losses are fp64.
 
-  noise     for the scheduler configurations of "config": alphas_cumprod and snr at each timestep;
-            noisy[t][i] and velocity[t][i] of x0[i] and noise[i], by DDPMScheduler.add_noise and
-            .get_velocity in fp32; the weights of min-SNR (diffusers' train_text_to_image.py)
+  noise     for each scheduler configuration: alphas_cumprod and snr at each timestep; noisy[t][i]
+            and velocity[t][i] of x0[i] and noise[i], by DDPMScheduler's add_noise and get_velocity
+            in fp32; the weights of min-SNR (diffusers' train_text_to_image.py)
                 epsilon  min(snr, gamma) / snr            v  min(snr, gamma) / (snr + 1)
             for each gamma. null: epsilon has no weight where snr is 0.
   dco       loss = mean over images of -log sigmoid(-beta (L - Lref)), beta as listed; each is the
@@ -50,7 +50,8 @@ def noise(config):
 
 def dco(beta, loss, reference):
     loss = torch.tensor(loss, dtype=torch.float64, requires_grad=True)
-    each = -torch.nn.functional.logsigmoid(-beta * (loss - torch.tensor(reference, dtype=torch.float64)))
+    lead = loss - torch.tensor(reference, dtype=torch.float64)
+    each = -torch.nn.functional.logsigmoid(-beta * lead)
     each.mean().backward()
     return {"beta": beta, "L": loss.tolist(), "Lref": reference, "each": each.tolist(),
             "loss": each.mean().item(), "gradient": loss.grad.tolist()}

@@ -215,7 +215,8 @@ def near_errors(rough, exact, batch):
 
 
 def make_case(name):
-    config = with_defaults(yaml.safe_load((HERE / "training" / f"{name}.yaml").read_text()), DEFAULTS)
+    text = (HERE / "training" / f"{name}.yaml").read_text()
+    config = with_defaults(yaml.safe_load(text), DEFAULTS)
     exact_net = load_unet(config, torch.float64)
     exact = Run(config, exact_net, torch.float64)
     batch = make_batch(name, CASES[name], exact)
@@ -231,7 +232,8 @@ def make_case(name):
     save_file(batch, HERE / "training" / f"{name}.batch.safetensors")
     save_file({k: v.float().contiguous() for k, v in out.items()},
               HERE / "training" / f"{name}.out.safetensors")
-    print(f"{name}: {len(want['grad'])} tensors, loss {[f'{v:.5f}' for v in want['loss'].tolist()]} "
+    losses = [f"{v:.5f}" for v in want["loss"].tolist()]
+    print(f"{name}: {len(want['grad'])} tensors, loss {losses} "
           f"norms {[f'{v:.3f}' for v in want['norms']]} gates nearest {want['margin']:.1e}")
     for kind, parts in found.items():
         print(f"  {kind} errors", {p: [f"{v:.1e}" for v in values] for p, values in parts.items()})

@@ -31,7 +31,7 @@ def balanced(n):
 
 
 def factor_sizes(rule, n):
-    """`rule` as in a run's adapter.factors: paper, balanced, or a map that leaves the rest balanced."""
+    """`rule` as in a run's adapter.factors: paper, balanced, or a map; the rest is balanced."""
     if isinstance(rule, dict) and n in rule:
         return rule[n]
     return PAPER[n] if rule == "paper" and n in PAPER else balanced(n)
@@ -145,13 +145,14 @@ class Stiefel:
 
 
 class Optimizer:
-    """Clips all gradients to one norm, then steps the factors and, with torch's AdamW, the deltas."""
+    """Clips all gradients to one norm, then steps the factors and, by torch's AdamW, the deltas."""
 
     def __init__(self, trainable, train):
         rotation, spectrum = (train["optimizer"][k] for k in ("rotation", "spectrum"))
         self.all, self.clip = list(trainable.values()), train["clip"]
         self.rotation_lr, self.spectrum_lr = rotation["lr"], spectrum["lr"]
-        self.stiefel = Stiefel([p for n, p in trainable.items() if not n.endswith("delta")], rotation)
+        self.stiefel = Stiefel([p for n, p in trainable.items() if not n.endswith("delta")],
+                               rotation)
         self.adamw = torch.optim.AdamW(
             [p for n, p in trainable.items() if n.endswith("delta")], foreach=False,
             **{key: spectrum[key] for key in ("lr", "betas", "eps", "weight_decay")})
