@@ -73,12 +73,22 @@ static soda_status sync_folder(const char *path)
     return s;
 }
 
-soda_status newfile_commit(soda_newfile *file)
+soda_status newfile_sync(soda_newfile *file)
 {
     if (fsync(file->fd) != 0 && errno != EINVAL) return cannot("sync", file->path);
+    /* Whoever reads it back shall see the disk, not the memory it was written from. */
+    (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
     const int closed = close(file->fd);
     file->fd = -1;
     if (closed != 0) return cannot("close", file->path);
+    return SODA_OK;
+}
+
+const char *newfile_temporary(const soda_newfile *file) { return file->temporary; }
+
+soda_status newfile_commit(soda_newfile *file)
+{
+    if (file->fd >= 0) TRY(newfile_sync(file));
     if (rename(file->temporary, file->path) != 0) return cannot("rename to", file->path);
     file->temporary = NULL;
     return sync_folder(file->path);

@@ -16,6 +16,11 @@ soda_status newfile_create(const char *path, soda_newfile **file);
 /* Appends. SODA_ERR_IO names the file and the reason, a full disk for instance. */
 soda_status newfile_write(soda_newfile *file, const void *data, size_t bytes);
 
+/* Syncs and closes, after the last write: what newfile_temporary names can then be read back from
+ * the disk. Optional before newfile_commit. */
+soda_status newfile_sync(soda_newfile *file);
+const char *newfile_temporary(const soda_newfile *file); /* until newfile_commit */
+
 /* Syncs, renames to `path`, syncs the folder. Once, after the last write. */
 soda_status newfile_commit(soda_newfile *file);
 
