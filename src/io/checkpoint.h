@@ -1,4 +1,4 @@
-/* checkpoint.h: the state of a run as named global arrays in one HDF5 file.
+/* checkpoint.h: the state of a run as named global arrays in one sealed HDF5 file (sealed.h).
  *
  *     /                 format "soda-checkpoint", version, step, seed, method, config (YAML text),
  *                       model_sha256, data_sha256
@@ -6,10 +6,10 @@
  *     /optimizer/NAME/  fp32 arrays of the tensor's shape: first, second
  *     /history/         columns of equal length, fp64: step, loss, grad_norm, ...
  *
- * Every data set carries a Fletcher32 checksum, and the file a SHA-256 over names, shapes and bytes
- * (attribute sha256). One rank writes. A file is there whole or not at all: temporary name, close,
+ * Every data set carries a Fletcher32 checksum, and the file a SHA-256 of its bytes. Equal contents
+ * give equal bytes. One rank writes. A file is there whole or not at all: temporary name, close,
  * fsync, reopen and verify, rename, fsync of the folder, then `latest` (one line, the file's name,
- * replaced by a rename). Whatever fails, older checkpoints stay as they are. */
+ * replaced by a rename). Whatever fails, older checkpoints stay as they are. Not thread safe. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,7 +24,7 @@ enum { CHECKPOINT_VERSION = 1 };
 typedef struct {
     const char *name; /* "unet. ... .soda.R1"; may hold any character but '/' */
     int rank;         /* 1 or 2 */
-    int64_t dim[2];
+    int64_t dim[2];   /* 1 or more; of rank 1, dim[1] is set to 1 on reading and else ignored */
     float *value, *first, *second; /* [dim] each */
 } checkpoint_tensor;
 
@@ -46,17 +46,21 @@ typedef struct {
 } soda_checkpoint;
 
 /* Writes FOLDER/step-00000100.h5 and `latest`, then deletes all but the newest `keep` files (1 or
- * more; never the one just written). The folder must exist. SODA_ERR_IO names file and reason. */
+ * more). The one just written counts as the newest, those of later steps, left from before the run
+ * went back to an older one, as the oldest. What dead runs left unfinished goes too; what cannot be
+ * deleted is named in a warning. The folder must exist. SODA_ERR_IO names file and reason. */
 soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoint, int64_t keep);
 
-/* Reads and verifies `path`; everything in *checkpoint is owned by it until checkpoint_free.
+/* Reads and verifies `path`; tensors and columns are sorted by name, and everything in *checkpoint
+ * is owned by it until checkpoint_free. SODA_ERR_IO if the file cannot be read at all;
  * SODA_ERR_INPUT names file, object, what was expected and found: not HDF5, cut short, a checksum
  * that does not fit, another format, a newer version. */
 soda_status checkpoint_read(const char *path, soda_checkpoint *checkpoint);
 void checkpoint_free(soda_checkpoint *checkpoint); /* only what checkpoint_read returned */
 
 /* The newest good checkpoint of a run's folder: `latest` first, then step-*.h5 by falling step. One
- * that is damaged is named in a warning, and the next older one is tried. *found is false, and
- * nothing else is set, if there is none at all; SODA_ERR_INPUT if there are only damaged ones. */
+ * that cannot be used is named in a warning, and the next older one is tried. *found is false, and
+ * nothing else is set, if there is none at all, or no folder; SODA_ERR_INPUT if none can be used.
+ */
 soda_status checkpoint_read_newest(const char *folder, soda_checkpoint *checkpoint, char *path,
                                    size_t size, bool *found);

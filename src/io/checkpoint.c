@@ -1,0 +1,107 @@
+#include "io/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/checkpoint_folder.h"
+#include "io/checkpoint_layout.h"
+#include "io/dataset.h"
+#include "io/newfile.h"
+
+static bool is_name(const char *name)
+{
+    return *name && !strchr(name, '/') && strcmp(name, ".") != 0;
+}
+
+/* What a caller must not do; a checkpoint that could not be read back is not written. */
+static soda_status check(const char *path, const soda_checkpoint *c)
+{
+    if (c->step < 0 || c->rows < 0 || (c->rows && !c->columns))
+        return FAIL(SODA_ERR_INTERNAL, "%s: a checkpoint of step %lld with %lld rows in %d columns",
+                    path, (long long)c->step, (long long)c->rows, c->columns);
+    for (int i = 0; i < c->count; i++) {
+        const checkpoint_tensor *t = &c->tensors[i];
+        if (!is_name(t->name) || t->rank < 1 || t->rank > 2 || t->dim[0] < 1 ||
+            (t->rank == 2 && t->dim[1] < 1))
+            return FAIL(SODA_ERR_INTERNAL, "%s: a checkpoint cannot hold tensor \"%s\"", path,
+                        t->name);
+    }
+    for (int i = 0; i < c->columns; i++)
+        if (!is_name(c->history[i].name))
+            return FAIL(SODA_ERR_INTERNAL, "%s: a checkpoint cannot hold column \"%s\"", path,
+                        c->history[i].name);
+    return SODA_OK;
+}
+
+static soda_status put_attributes(const soda_sealed *file, const soda_checkpoint *c)
+{
+    TRY(fields_set_i64(file, "step", c->step));
+    TRY(fields_set_u64(file, "seed", c->seed));
+    TRY(fields_set_text(file, "method", c->method));
+    TRY(fields_set_text(file, "config", c->config));
+    TRY(fields_set_text(file, "model_sha256", c->model_sha256));
+    return fields_set_text(file, "data_sha256", c->data_sha256);
+}
+
+static soda_status put_tensor(const soda_sealed *file, const checkpoint_tensor *t)
+{
+    char path[CHECKPOINT_MOST_PATH];
+    const dataset_shape shape = {DATASET_F32, t->rank, {t->dim[0], t->dim[1]}};
+    TRY(checkpoint_object(path, "adapter", t->name, NULL));
+    TRY(dataset_write(file, path, &shape, t->value));
+    TRY(checkpoint_object(path, "optimizer", t->name, NULL));
+    TRY(fields_make_group(file, path));
+    TRY(checkpoint_object(path, "optimizer", t->name, "first"));
+    TRY(dataset_write(file, path, &shape, t->first));
+    TRY(checkpoint_object(path, "optimizer", t->name, "second"));
+    return dataset_write(file, path, &shape, t->second);
+}
+
+static soda_status put_all(const soda_sealed *file, const soda_checkpoint *c)
+{
+    char path[CHECKPOINT_MOST_PATH];
+    TRY(put_attributes(file, c));
+    TRY(fields_make_group(file, "adapter"));
+    TRY(fields_make_group(file, "optimizer"));
+    TRY(fields_make_group(file, "history"));
+    for (int i = 0; i < c->count; i++) TRY(put_tensor(file, &c->tensors[i]));
+    const dataset_shape shape = {DATASET_F64, 1, {c->rows, 0}};
+    for (int i = 0; i < c->columns; i++) {
+        TRY(checkpoint_object(path, "history", c->history[i].name, NULL));
+        TRY(dataset_write(file, path, &shape, c->history[i].value));
+    }
+    return SODA_OK;
+}
+
+/* Everything comes back from the disk before an older checkpoint is given up. */
+static soda_status verify(const char *path)
+{
+    soda_checkpoint again;
+    TRY(checkpoint_read(path, &again));
+    checkpoint_free(&again);
+    return SODA_OK;
+}
+
+soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoint, int64_t keep)
+{
+    char path[CHECKPOINT_MOST_PATH];
+    soda_sealed *file = NULL;
+    soda_newfile *new = NULL;
+    soda_status s = SODA_OK;
+    TRY(checkpoint_path(folder, checkpoint->step, path, sizeof path));
+    TRY(check(path, checkpoint));
+    TRY_TO(done, sealed_create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, &file));
+    TRY_TO(done, put_all(file, checkpoint));
+    TRY_TO(done, sealed_save(file, &new));
+    sealed_close(file); /* its memory, before the copy that verify reads */
+    file = NULL;
+    TRY_TO(done, verify(newfile_temporary(new)));
+    TRY_TO(done, newfile_commit(new));
+    TRY_TO(done, checkpoint_set_latest(folder, checkpoint->step));
+    TRY_TO(done, checkpoint_prune(folder, checkpoint->step, keep));
+done:
+    newfile_close(new);
+    sealed_close(file);
+    return s;
+}
