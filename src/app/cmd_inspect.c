@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/inspect_adapter.h"
 #include "app/options.h"
 #include "app/verbs.h"
 #include "io/safetensors.h"
@@ -77,10 +78,8 @@ done:
 }
 
 /* A single safetensors file: every tensor, then the metadata. */
-static soda_status inspect_file(const char *path)
+static soda_status inspect_file(const soda_safetensors *set)
 {
-    soda_safetensors *set;
-    TRY(safetensors_open(path, &set));
     for (int i = 0; i < safetensors_count(set); i++) {
         const safetensors_tensor *t = safetensors_at(set, i);
         printf("%-5s [", safetensors_dtype_name(t->dtype));
@@ -92,26 +91,66 @@ static soda_status inspect_file(const char *path)
         printf("metadata %s: %s\n", pair.key, pair.value);
     }
     print_weights("all", set);
-    safetensors_close(set);
     return SODA_OK;
+}
+
+static soda_status inspect_safetensors(const char *path, const char *model)
+{
+    soda_safetensors *set;
+    soda_adapter *adapter = NULL;
+    soda_status s = SODA_OK;
+    TRY(safetensors_open(path, &set));
+    const char *format = safetensors_metadata(set, "format");
+    if (!format || strcmp(format, ADAPTER_FORMAT) != 0) {
+        s = inspect_file(set);
+    } else {
+        TRY_TO(done, adapter_read(path, &adapter));
+        TRY_TO(done, inspect_adapter(adapter, model));
+    }
+done:
+    adapter_close(adapter);
+    safetensors_close(set);
+    return s;
+}
+
+static soda_status inspect_any(const char *path, const char *model)
+{
+    struct stat info;
+    char file[4096];
+    soda_checkpoint checkpoint;
+    bool found;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode) &&
+        snprintf(file, sizeof file, "%s/checkpoints", path) < (int)sizeof file &&
+        stat(file, &info) != 0)
+        return inspect_model(path);
+    TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &found));
+    if (!found) return inspect_safetensors(path, model);
+    const soda_status s = inspect_checkpoint(file, &checkpoint, model);
+    checkpoint_free(&checkpoint);
+    return s;
 }
 
 soda_status cmd_inspect(int argc, char **argv)
 {
-    const char *path;
+    const char *path, *model = NULL;
     bool help;
-    const option_table table = {.verb = "inspect",
-                                .summary = "Shows what a model folder or a safetensors file holds.",
-                                .synopsis = "inspect PATH",
-                                .example = "soda inspect configs/quickstart/model",
-                                .operands = 1};
+    option_row rows[] = {
+        {"model", OPTION_TEXT, &model, "DIR", NULL,
+         "say which layers of this model an adapter fits, and how they would be computed", 0, 0},
+    };
+    const option_table table = {
+        .verb = "inspect",
+        .summary = "Shows what a model folder, an adapter, a checkpoint, a run's folder or a "
+                   "safetensors file holds.",
+        .synopsis = "inspect PATH [--model DIR]",
+        .example = "soda inspect configs/quickstart/model",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof *rows,
+        .operands = 1};
     TRY(options_read(&table, argc, argv, &path, &help));
     if (help) {
         options_print_help(&table);
         return SODA_OK;
     }
-    struct stat info;
-    if (stat(path, &info) != 0)
-        return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
-    return S_ISDIR(info.st_mode) ? inspect_model(path) : inspect_file(path);
+    return inspect_any(path, model);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/adapters.h"
 #include "app/common.h"
 #include "app/options.h"
 #include "app/verbs.h"
@@ -15,7 +16,7 @@
 typedef struct {
     const char *model, *prompt_file, *out, *scheduler, *negative, *latents, *save_latents;
     const char *dtype, *backend;
-    option_list prompts;
+    option_list prompts, adapters;
     int64_t steps, width, height, seed, n, threads;
     double guidance;
 } sample_options;
@@ -32,6 +33,8 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
     *o = (sample_options){.dtype = "fp32", .backend = "cpu", .steps = 25, .guidance = 7.5, .n = 1};
     option_row rows[] = {
         {"model", OPTION_TEXT, &o->model, "DIR", NULL, "a diffusers model folder", 0, 0},
+        {"adapter", OPTION_LIST, &o->adapters, "FILE[:W]", NULL,
+         "an adapter with its weight, 1 if not given; may be repeated", 0, 0},
         {"prompt", OPTION_LIST, &o->prompts, "TEXT", NULL, "what to draw; may be repeated", 0, 0},
         {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL, "one prompt a line", 0, 0},
         {"out", OPTION_TEXT, &o->out, "DIR", NULL, "where 0000.png, 0001.png, ... go", 0, 0},
@@ -58,7 +61,8 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
     const option_table table = {
         .verb = "sample",
         .summary = "Draws pictures from prompts with a diffusers model.",
-        .synopsis = "sample --model DIR --prompt TEXT|--prompts FILE --out DIR [OPTION]...",
+        .synopsis = "sample --model DIR [--adapter FILE[:W]]... --prompt TEXT|--prompts FILE "
+                    "--out DIR [OPTION]...",
         .example = "soda sample --model configs/quickstart/model --prompt 'fox, noto emoji' "
                    "--out pictures",
         .rows = rows,
@@ -216,6 +220,7 @@ soda_status cmd_sample(int argc, char **argv)
 {
     sample_options o;
     prompt_list prompts = {0};
+    app_adapters adapters = {0};
     soda_folder *folder = NULL;
     bool help;
     soda_status s = SODA_OK;
@@ -231,12 +236,15 @@ soda_status cmd_sample(int argc, char **argv)
     TRY(common_backend(o.backend, o.threads, &r.backend));
     TRY_TO(done, read_prompts(&o, &prompts));
     TRY_TO(done, folder_open(o.model, &folder));
+    TRY_TO(done, adapters_open(&o.adapters, folder, &adapters));
     TRY_TO(done, newfile_make_folder(o.out));
     r.folder = folder;
+    r.adapters = (adapter_uses){adapters.use, adapters.count};
     r.prompts = prompts.list;
     r.prompt_count = prompts.count;
     TRY_TO(done, draw(&o, &r));
 done:
+    adapters_close(&adapters);
     folder_close(folder);
     free(prompts.list);
     free(prompts.text);

@@ -17,7 +17,8 @@
 static const app_verb verbs[] = {
     {"sample", "draw pictures from prompts", cmd_sample},
     {"replay", "run training steps on tensors from outside", cmd_replay},
-    {"inspect", "show what a model folder holds", cmd_inspect},
+    {"export", "write what a run learned, for soda or other programs", cmd_export},
+    {"inspect", "show what a model folder, an adapter or a checkpoint holds", cmd_inspect},
     {"bench", "time a network: seconds, flops and share of the roof by operator", cmd_bench},
     {"selftest", "check this installation against built-in vectors", cmd_selftest},
 };

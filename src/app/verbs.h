@@ -9,6 +9,7 @@ typedef struct {
 } app_verb;
 
 soda_status cmd_bench(int argc, char **argv);
+soda_status cmd_export(int argc, char **argv);
 soda_status cmd_inspect(int argc, char **argv);
 soda_status cmd_replay(int argc, char **argv);
 soda_status cmd_sample(int argc, char **argv);

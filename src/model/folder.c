@@ -171,24 +171,22 @@ void folder_close(soda_folder *folder)
     free(folder);
 }
 
-/* Builds every graph of the component once, at the smallest size: this asks for every weight. */
-static soda_status ask_for_all(const soda_folder *f, folder_component component,
-                               soda_weight_source *source, soda_graph *graph)
+soda_status folder_build(const soda_folder *f, folder_component component, soda_builder *b,
+                         int64_t h, int64_t w, int64_t tokens)
 {
-    soda_builder b = {.graph = graph, .source = source};
     const int64_t factor = config_vae_factor(&f->vae);
     const int text = component == FOLDER_TEXT_ENCODER_2;
     unsigned outputs = CLIP_LAST | CLIP_PENULTIMATE;
     switch (component) {
     case FOLDER_UNET:
-        unet_build(&b, &f->unet, (unet_size){.batch = 1, .h = 1, .w = 1, .tokens = 1});
-        return graph_status(graph);
+        unet_build(b, &f->unet, (unet_size){.batch = 1, .h = h, .w = w, .tokens = tokens});
+        return graph_status(b->graph);
     case FOLDER_VAE:
-        TRY(vae_build_encoder(&b, &f->vae, 1, factor, factor));
-        return vae_build_decoder(&b, &f->vae, 1, 1, 1);
+        TRY(vae_build_encoder(b, &f->vae, 1, h * factor, w * factor));
+        return vae_build_decoder(b, &f->vae, 1, h, w);
     default:
         if (f->text_projection[text]) outputs |= CLIP_TEXT_EMBEDS;
-        return clip_build(&b, &f->text[text], 1, 1, outputs);
+        return clip_build(b, &f->text[text], 1, tokens, outputs);
     }
 }
 
@@ -207,14 +205,15 @@ soda_status folder_weights_open(const soda_folder *f, folder_component component
 {
     const char *name = folder_component_name(component);
     soda_status s = SODA_OK;
-    soda_graph *graph = NULL;
+    soda_builder b = {0};
     char prefix[32], unused[512];
     *weights = (folder_weights){0};
     TRY_TO(done, folder_tensors_open(f, component, &weights->set));
     snprintf(prefix, sizeof prefix, "%s.", name);
     TRY_TO(done, safetensors_source_create(weights->set, prefix, &weights->source));
-    TRY_TO(done, graph_create(SODA_F32, &graph));
-    TRY_TO(done, ask_for_all(f, component, weights->source, graph));
+    TRY_TO(done, graph_create(SODA_F32, &b.graph));
+    b.source = weights->source;
+    TRY_TO(done, folder_build(f, component, &b, 1, 1, 1)); /* the smallest size */
     /* 0, 1, 2, ...: a constant that transformers before 4.31 wrote */
     safetensors_mark_used(weights->set, "text_model.embeddings.position_ids");
     safetensors_mark_used(weights->set, "embeddings.position_ids");
@@ -222,7 +221,7 @@ soda_status folder_weights_open(const soda_folder *f, folder_component component
         log_warning("%s: tensors that the configuration does not ask for: %s",
                     safetensors_path(weights->set), unused);
 done:
-    graph_destroy(graph);
+    graph_destroy(b.graph);
     if (s != SODA_OK) folder_weights_close(weights);
     return s;
 }

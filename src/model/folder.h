@@ -4,6 +4,7 @@
 
 #include "graph/weight_source.h"
 #include "io/safetensors.h"
+#include "model/builder.h"
 #include "model/config.h"
 
 typedef enum {
@@ -43,6 +44,11 @@ soda_status folder_path(const soda_folder *folder, const char *part, const char 
 /* The files with the weights of one component, unchecked but for their form. */
 soda_status folder_tensors_open(const soda_folder *folder, folder_component component,
                                 soda_safetensors **set);
+
+/* Builds the component's graphs with everything a pipeline may want of them, for latents [h,w] and
+ * `tokens` tokens of text: this asks the source for every weight. */
+soda_status folder_build(const soda_folder *folder, folder_component component,
+                         soda_builder *builder, int64_t h, int64_t w, int64_t tokens);
 
 /* The weights of one component. */
 typedef struct {

@@ -16,7 +16,7 @@ soda_status decoder_open(const soda_folder *folder, const soda_backend *backend,
                               .factor = config_vae_factor(config),
                               .scaling_factor = config->scaling_factor};
     const soda_dtype type = config->force_upcast ? SODA_F32 : dtype;
-    TRY(network_open(folder, FOLDER_VAE, type, &decoder->net));
+    TRY(network_open(folder, FOLDER_VAE, type, NULL, &decoder->net));
     soda_builder builder = network_builder(&decoder->net);
     TRY_TO(failed, vae_build_decoder(&builder, config, 1, h, w));
     TRY_TO(failed, network_ready(&decoder->net, backend));

@@ -10,8 +10,8 @@ static int64_t batch_of(const soda_denoiser *d) { return d->guided ? 2 : 1; }
 static int64_t count_of(const soda_denoiser *d) { return d->channels * d->h * d->w; }
 
 soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                          int64_t h, int64_t w, const soda_text *text, bool guided,
-                          soda_denoiser *d)
+                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
+                          bool guided, soda_denoiser *d)
 {
     soda_status s = SODA_OK;
     *d = (soda_denoiser){.channels = folder->unet.in_channels,
@@ -21,7 +21,7 @@ soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend
                          .width = text->width,
                          .pooled_width = text->pooled_width,
                          .guided = guided};
-    TRY_TO(failed, network_open(folder, FOLDER_UNET, dtype, &d->net));
+    TRY_TO(failed, network_open(folder, FOLDER_UNET, dtype, adapters, &d->net));
     const size_t bytes = 2 * (size_t)count_of(d) * sizeof(float);
     d->both = malloc(bytes);
     d->nhwc = malloc(bytes);

@@ -13,11 +13,11 @@ typedef struct {
     float *both, *nhwc; /* scratch of [2,channels,h,w] */
 } soda_denoiser;
 
-/* Loads the U-Net for latents [channels,h,w] and texts of `text`'s size. With `guided` false there
- * is no unconditional half. */
+/* Loads the U-Net, with `adapters` (NULL: none) folded in, for latents [channels,h,w] and texts of
+ * `text`'s size. With `guided` false there is no unconditional half. */
 soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                          int64_t h, int64_t w, const soda_text *text, bool guided,
-                          soda_denoiser *denoiser);
+                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
+                          bool guided, soda_denoiser *denoiser);
 
 /* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the
  * latter only if guided). SDXL's sizes are those of the picture, crop 0,0. */

@@ -27,14 +27,27 @@ failed:
     return s;
 }
 
-soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
-                         soda_network *network)
+static bool touches(const adapter_uses *adapters, folder_component component)
 {
+    for (int i = 0; adapters && i < adapters->count; i++)
+        if (adapter_touches(adapters->list[i].adapter, component)) return true;
+    return false;
+}
+
+soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
+                         const adapter_uses *adapters, soda_network *network)
+{
+    soda_status s = SODA_OK;
     TRY(network_create(dtype, network));
-    const soda_status s = folder_weights_open(folder, component, &network->files);
-    if (s == SODA_OK) return SODA_OK;
+    TRY_TO(failed, folder_weights_open(folder, component, &network->files));
+    if (touches(adapters, component))
+        TRY_TO(failed,
+               adapted_create(folder, component, network->files.source, adapters,
+                              dtype == SODA_BF16 ? ADAPTED_BF16 : ADAPTED_F32, &network->adapted));
+    return SODA_OK;
+failed:
     network_close(network);
-    return status_pass(s, __FILE__, __LINE__);
+    return s;
 }
 
 soda_status network_ready(soda_network *network, const soda_backend *backend)
@@ -49,13 +62,16 @@ void network_close(soda_network *network)
     arena_destroy(network->arena);
     if (!network->borrowed) weights_destroy(network->weights);
     graph_destroy(network->graph);
+    adapted_destroy(network->adapted);
     folder_weights_close(&network->files);
     memset(network, 0, sizeof *network);
 }
 
 soda_builder network_builder(const soda_network *network)
 {
-    return (soda_builder){.graph = network->graph, .source = network->files.source};
+    return (soda_builder){.graph = network->graph,
+                          .source = network->adapted ? adapted_source(network->adapted)
+                                                     : network->files.source};
 }
 
 void network_to_nhwc(const float *nchw, int64_t n, int64_t c, int64_t hw, float *nhwc)

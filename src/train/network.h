@@ -4,9 +4,11 @@
 #include "graph/exec.h"
 #include "model/builder.h"
 #include "model/folder.h"
+#include "train/adapted.h"
 
 typedef struct {
-    folder_weights files; /* empty if the weights come from elsewhere */
+    folder_weights files;  /* empty if the weights come from elsewhere */
+    soda_adapted *adapted; /* NULL: the files' weights as they are */
     soda_graph *graph;
     soda_weights *weights;
     bool borrowed; /* weights belong to somebody else */
@@ -22,9 +24,10 @@ soda_status network_create(soda_dtype dtype, soda_network *network);
  * weight once. */
 soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network);
 
-/* The same with the weights of a folder's component, for network_builder. */
+/* The same with the weights of a folder's component, for network_builder; those that `adapters`
+ * name have the adapters folded in. NULL: no adapters. */
 soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
-                         soda_network *network);
+                         const adapter_uses *adapters, soda_network *network);
 
 /* Plans memory and packs the weights. */
 soda_status network_ready(soda_network *network, const soda_backend *backend);

@@ -24,7 +24,8 @@ static soda_status encode_texts(const sampling_request *r, soda_text *text)
     for (int i = 0; i < r->prompt_count; i++) texts[i] = r->prompts[i];
     texts[r->prompt_count] = r->negative ? r->negative : r->folder->zero_empty_negative ? NULL : "";
     const int count = r->prompt_count + (is_guided(r) ? 1 : 0);
-    const soda_status s = text_encode(r->folder, r->backend, r->dtype, texts, count, text);
+    const soda_status s =
+        text_encode(r->folder, r->backend, r->dtype, &r->adapters, texts, count, text);
     free(texts);
     return s;
 }
@@ -74,8 +75,8 @@ static soda_status sample_all(const sampling_request *r, const soda_text *text,
     soda_status s = SODA_OK;
     float *scratch = malloc(2 * (size_t)n * sizeof *scratch);
     if (!scratch) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    TRY_TO(done,
-           denoiser_open(r->folder, r->backend, r->dtype, r->h, r->w, text, is_guided(r), &d));
+    TRY_TO(done, denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, r->h, r->w, text,
+                               is_guided(r), &d));
     log_progress_start(&progress, "sampling", (int64_t)pictures * sampler_calls(sampler));
     for (int p = 0; p < pictures; p++) {
         float *sample = latents + p * n;

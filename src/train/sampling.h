@@ -4,11 +4,13 @@
 #include "backend/backend.h"
 #include "core/log.h"
 #include "model/folder.h"
+#include "train/adapted.h"
 
 typedef struct {
     const soda_folder *folder;
     const soda_backend *backend;
     soda_dtype dtype;
+    adapter_uses adapters; /* of the U-Net and the text encoders; checked against the folder */
     const char *const *prompts;
     int prompt_count, per_prompt;
     const char *negative;  /* NULL: none given */

@@ -13,6 +13,7 @@ typedef struct {
     const soda_folder *folder;
     const soda_backend *backend;
     soda_dtype dtype;
+    const adapter_uses *adapters;
     const soda_tokenizer *tokenizer;
     int index; /* 0: text_encoder, 1: text_encoder_2 */
     int64_t column;
@@ -66,7 +67,7 @@ static soda_status encode_with(const encoder_place *at, const char *const *texts
     }
     TRY_TO(done, tokenize(at, texts, (int)count, text->tokens, ids));
     TRY_TO(done, network_open(at->folder, at->index ? FOLDER_TEXT_ENCODER_2 : FOLDER_TEXT_ENCODER,
-                              at->dtype, &net));
+                              at->dtype, at->adapters, &net));
     soda_builder builder = network_builder(&net);
     const unsigned wanted = !at->folder->xl  ? CLIP_LAST
                             : at->index == 0 ? CLIP_PENULTIMATE
@@ -104,7 +105,8 @@ static int64_t prompt_length(const soda_folder *folder, const soda_tokenizer *to
 }
 
 soda_status text_encode(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                        const char *const *texts, int count, soda_text *text)
+                        const adapter_uses *adapters, const char *const *texts, int count,
+                        soda_text *text)
 {
     soda_tokenizer *tokenizer[2] = {NULL, NULL};
     soda_status s = SODA_OK;
@@ -119,7 +121,7 @@ soda_status text_encode(const soda_folder *folder, const soda_backend *backend, 
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    encoder_place at = {.folder = folder, .backend = backend, .dtype = dtype};
+    encoder_place at = {.folder = folder, .backend = backend, .dtype = dtype, .adapters = adapters};
     for (at.index = 0; at.index < folder->texts; at.index++) {
         at.tokenizer = tokenizer[at.index];
         TRY_TO(done, encode_with(&at, texts, text));

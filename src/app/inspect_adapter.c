@@ -1,0 +1,145 @@
+#include "app/inspect_adapter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "train/adapter_fit.h"
+
+enum { CONFIG_LINES = 24, PROMPT_TOKENS = 77, LATENT = 64 };
+
+/* One line for each width and split into factors. */
+static void print_factors(const soda_adapter *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        const adapter_layer *l = &a->layers[i];
+        int layers = 0, earlier = 0;
+        for (int k = 0; k < a->count; k++) {
+            const bool same = !memcmp(a->layers[k].factor, l->factor, sizeof l->factor);
+            layers += same;
+            earlier += same && k < i;
+        }
+        if (!earlier)
+            printf("width %lld: R of %lld x %lld x %lld in %d layers\n", (long long)l->n,
+                   (long long)l->factor[0], (long long)l->factor[1], (long long)l->factor[2],
+                   layers);
+    }
+}
+
+static void print_values(const soda_adapter *a)
+{
+    const adapter_layer *worst = &a->layers[0];
+    float least = a->layers[0].value[SODA_DELTA][0], most = least;
+    for (int i = 0; i < a->count; i++) {
+        const adapter_layer *l = &a->layers[i];
+        if (l->orthogonality > worst->orthogonality) worst = l;
+        for (int64_t k = 0; k < l->k; k++) {
+            const float delta = l->value[SODA_DELTA][k];
+            if (delta < least) least = delta;
+            if (delta > most) most = delta;
+        }
+    }
+    printf("orthogonality: ||R'R - I|| at most %.2g (%s)\n", worst->orthogonality, worst->name);
+    printf("delta: from %g to %g\n", (double)least, (double)most);
+}
+
+static bool same_way(const soda_layer *a, const soda_layer *b)
+{
+    return a->m == b->m && a->n == b->n && a->rows == b->rows && a->route.kind == b->route.kind;
+}
+
+/* One line for each size of layer: how many fit, and the route with its reason. */
+static void print_routes(soda_layers *layers)
+{
+    for (int i = 0; i < layers_count(layers); i++) {
+        const soda_layer *l = layers_at(layers, i);
+        int alike = 0, earlier = 0;
+        char text[256];
+        for (int k = 0; k < layers_count(layers); k++) {
+            const bool same = same_way(l, layers_at(layers, k));
+            alike += same;
+            earlier += same && k < i;
+        }
+        if (!earlier)
+            printf("%d layers [%lld,%lld], %lld rows: %s\n", alike, (long long)l->m,
+                   (long long)l->n, (long long)l->rows, route_text(&l->route, text, sizeof text));
+    }
+}
+
+static soda_status print_fit(const soda_adapter *a, const char *model)
+{
+    soda_folder *folder = NULL;
+    adapter_fit fit = {0};
+    soda_status s = SODA_OK;
+    TRY(folder_open(model, &folder));
+    const int64_t w = folder->unet.sample_w ? folder->unet.sample_w : LATENT;
+    const int64_t h = folder->unet.sample_h ? folder->unet.sample_h : LATENT;
+    int64_t tokens = PROMPT_TOKENS;
+    for (int i = 0; i < folder->texts; i++)
+        if (folder->text[i].positions < tokens) tokens = folder->text[i].positions;
+    TRY_TO(done, adapter_fit_create(a, &fit));
+    TRY_TO(done, adapter_fit_model(&fit, folder, h, w, tokens, true));
+    printf("\n%s: %d of %d layers fit; training at latents %lldx%lld in fp32, batch 1:\n", model,
+           layers_count(fit.layers), a->count, (long long)w, (long long)h);
+    print_routes(fit.layers);
+    for (int i = 0; i < a->count; i++)
+        if (!fit.found[i]) printf("not in the model: %s\n", a->layers[i].name);
+    if (layers_count(fit.layers) == a->count) {
+        TRY_TO(done, adapter_check_base(a, folder));
+        printf("base model: %s\n", a->base_sha256[0] ? "this one" : "not known");
+    }
+done:
+    adapter_fit_destroy(&fit);
+    folder_close(folder);
+    return s;
+}
+
+soda_status inspect_adapter(const soda_adapter *a, const char *model)
+{
+    printf("%s: %s, %d layers\n", a->file, adapter_method_name(a->method), a->count);
+    print_factors(a);
+    printf("parameters: %lld stored, %lld degrees of freedom\n", (long long)adapter_stored(a),
+           (long long)adapter_freedom(a));
+    print_values(a);
+    printf("base model sha256: %s\n", a->base_sha256[0] ? a->base_sha256 : "not known");
+    return model ? print_fit(a, model) : SODA_OK;
+}
+
+static void print_history(const soda_checkpoint *c)
+{
+    if (c->rows == 0) return;
+    printf("last of %lld rows of history:", (long long)c->rows);
+    for (int i = 0; i < c->columns; i++)
+        printf(" %s %g", c->history[i].name, c->history[i].value[c->rows - 1]);
+    printf("\n");
+}
+
+/* The first lines of the configuration, indented. */
+static void print_config(const char *config)
+{
+    printf("configuration:\n");
+    int lines = 0;
+    for (const char *line = config; *line && lines < CONFIG_LINES; lines++) {
+        const size_t length = strcspn(line, "\n");
+        printf("  %.*s\n", (int)length, line);
+        line += length + (line[length] != '\0');
+        if (*line && lines + 1 == CONFIG_LINES) printf("  ...\n");
+    }
+}
+
+soda_status inspect_checkpoint(const char *file, const soda_checkpoint *c, const char *model)
+{
+    struct stat about;
+    soda_adapter *adapter;
+    TRY(adapter_from_checkpoint(file, c, &adapter));
+    printf("%s: checkpoint at step %lld, seed %" PRIu64, file, (long long)c->step, c->seed);
+    if (stat(file, &about) == 0) printf(", %.1f MiB", (double)about.st_size / 1048576);
+    printf("\nmodel sha256: %s\ndata sha256: %s\n", c->model_sha256, c->data_sha256);
+    print_config(c->config);
+    print_history(c);
+    const soda_status s = inspect_adapter(adapter, model);
+    adapter_close(adapter);
+    return s;
+}

@@ -1,0 +1,349 @@
+/* Adapters outside of training, through the program: sampled, exported, inspected. */
+#include "support/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter/merge.h"
+#include "core/log.h"
+#include "io/safetensors.h"
+#include "support/adapters.h"
+#include "support/files.h"
+#include "support/program.h"
+#include "train/adapted.h"
+#include "train/export.h"
+
+#define MODEL(family) SODA_TEST_DIR "/golden/tiny-" family
+#define SAMPLE "--prompt 'a fox' --steps 3 --guidance 3 --out pictures --save-latents"
+
+static void write_adapter(const char *path, const char *model, soda_method method, bool text,
+                          uint32_t seed)
+{
+    soda_folder *folder;
+    test_adapter t;
+    CHECK_OK(folder_open(model, &folder));
+    test_adapter_open(&t, folder, method, text);
+    test_adapter_randomize(&t, seed, 0.2, 0.05);
+    test_adapter_write(&t, path);
+    test_adapter_close(&t);
+    folder_close(folder);
+}
+
+/* ||a - b|| / ||b|| of the latents in two files. */
+static double distance(const char *folder, const char *a, const char *b)
+{
+    soda_safetensors *x, *y;
+    CHECK_OK(safetensors_open(files_path(folder, a), &x));
+    CHECK_OK(safetensors_open(files_path(folder, b), &y));
+    const safetensors_tensor *p = safetensors_find(x, "latents"),
+                             *q = safetensors_find(y, "latents");
+    assert_true(p && q && p->bytes == q->bytes);
+    float *values = malloc(2 * p->bytes), *others = values + p->bytes / sizeof(float);
+    assert_non_null(values);
+    CHECK_OK(safetensors_read_f32(p, values));
+    CHECK_OK(safetensors_read_f32(q, others));
+    const double result = check_relative_l2(values, others, (int64_t)(p->bytes / sizeof(float)));
+    free(values);
+    safetensors_close(x);
+    safetensors_close(y);
+    return result;
+}
+
+/* The merged folder and the folder with --adapter have the same fp32 weights: the same latents. */
+static void the_exported_folder_draws_the_same(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a.safetensors"), MODEL("sd1"), SODA_METHOD_SVD, true, 1);
+    program_expect(program_run(at,
+                               "soda export a.safetensors --to diffusers --model %s --out new/m/",
+                               MODEL("sd1")),
+                   0, "adapted layers in new/m");
+    program_expect(program_run(at, "soda sample --model %s --adapter a.safetensors " SAMPLE " l1",
+                               MODEL("sd1")),
+                   0, "1 picture");
+    program_expect(program_run(at, "soda sample --model new/m " SAMPLE " l2"), 0, "1 picture");
+    program_expect(program_run(at, "soda sample --model %s " SAMPLE " l0", MODEL("sd1")), 0,
+                   "1 pic");
+    assert_true(distance(at, "l2", "l1") <= 1e-5);
+    assert_true(distance(at, "l0", "l1") > 1e-2);
+    /* All else is as it was. */
+    program_expect(program_run(at, "diff -r -q %s new/m | sort", MODEL("sd1")), 0,
+                   "text_encoder/model.safetensors differ");
+    assert_non_null(strstr(program_output, "unet/diffusion_pytorch_model.safetensors differ"));
+    assert_null(strstr(program_output, "Only in"));
+    assert_null(strstr(program_output, "vae"));
+    assert_null(strstr(program_output, "config"));
+    program_expect(program_run(at, "ls new | wc -l"), 0, "1\n"); /* no temporary folder is left */
+}
+
+static void weights_and_several_adapters_work(void **state)
+{
+    const char *at = *state, *m = MODEL("sdxl");
+    write_adapter(files_path(at, "a:1.safetensors"), m, SODA_METHOD_SVD, true, 1);
+    write_adapter(files_path(at, "b"), m, SODA_METHOD_LQ, false, 900);
+    program_expect(program_run(at, "soda sample --model %s " SAMPLE " plain", m), 0, "1 picture");
+    program_expect(program_run(at,
+                               "soda sample --model %s --adapter a:1.safetensors:0 "
+                               "--adapter b:0 " SAMPLE " zero",
+                               m),
+                   0, "1 picture");
+    assert_true(distance(at, "zero", "plain") == 0);
+    program_expect(program_run(at,
+                               "soda sample --model %s --adapter a:1.safetensors --adapter b:-0.5 "
+                               "--adapter b:0.5 " SAMPLE " one",
+                               m),
+                   0, "1 picture");
+    program_expect(
+        program_run(at, "soda sample --model %s --adapter a:1.safetensors:1.0 " SAMPLE " two", m),
+        0, "1 picture");
+    assert_true(distance(at, "one", "two") <= 1e-4); /* b cancels up to the rounding of W */
+    assert_true(distance(at, "one", "plain") > 1e-2);
+    program_expect(program_run(at, "soda sample --model %s --adapter b:much " SAMPLE " x", m), 2,
+                   "found 'b:much'");
+    program_expect(program_run(at, "soda sample --model %s --adapter none " SAMPLE " x", m), 1,
+                   "none: there is no such file");
+    program_expect(program_run(at, "soda sample --model %s --adapter b " SAMPLE " x", MODEL("sd1")),
+                   1, "b: tensor unet.");
+}
+
+/* Sharded bf16 becomes one bf16 file; every tensor that is not adapted keeps its bytes. */
+static void types_and_other_tensors_are_kept(void **state)
+{
+    const char *at = *state;
+    soda_safetensors *before, *after;
+    int changed = 0;
+    write_adapter(files_path(at, "a"), MODEL("sdxl"), SODA_METHOD_LQ, false, 4);
+    program_expect(
+        program_run(at, "soda export a --to diffusers --out m --model %s", MODEL("sdxl")), 0,
+        "adapted layers in m");
+    program_expect(program_run(at, "ls m/unet"), 0,
+                   "config.json\ndiffusion_pytorch_model.safetensors\n");
+    CHECK_OK(safetensors_open_folder(MODEL("sdxl") "/unet", "diffusion_pytorch_model", &before));
+    CHECK_OK(
+        safetensors_open(files_path(at, "m/unet/diffusion_pytorch_model.safetensors"), &after));
+    assert_int_equal(safetensors_count(before), safetensors_count(after));
+    assert_string_equal(safetensors_metadata(after, "format"), "pt");
+    for (int i = 0; i < safetensors_count(before); i++) {
+        const safetensors_tensor *x = safetensors_at(before, i), *y = safetensors_at(after, i);
+        assert_string_equal(x->name, y->name);
+        assert_int_equal(x->dtype, y->dtype);
+        assert_int_equal(x->bytes, y->bytes);
+        if (!memcmp(x->data, y->data, x->bytes)) continue;
+        assert_true(strstr(x->name, ".attn1.to_") || strstr(x->name, ".attn2.to_"));
+        assert_non_null(strstr(x->name, ".weight"));
+        changed++;
+    }
+    program_expect(program_run(at, "soda inspect a"), 0, "soda_lq");
+    char layers[32];
+    snprintf(layers, sizeof layers, "soda_lq, %d layers", changed);
+    assert_non_null(strstr(program_output, layers));
+    safetensors_close(before);
+    safetensors_close(after);
+    program_expect(program_run(at, "soda export m --to diffusers --out n --model m"), 1, "m");
+    program_expect(
+        program_run(at, "soda export a --to diffusers --out m --model %s", MODEL("sdxl")), 1,
+        "m: expected a new or empty folder");
+    program_expect(
+        program_run(at, "soda export a --to diffusers --out a --model %s", MODEL("sdxl")), 1,
+        "a: expected a new or empty folder");
+    program_expect(
+        program_run(at, "mkdir e; soda export a --to diffusers --out e --model %s", MODEL("sdxl")),
+        0, "adapted layers in e");
+    program_expect(program_run(at,
+                               "cp -r %s k && chmod -R u+w k && soda export a --to diffusers "
+                               "--out k/new --model k",
+                               MODEL("sdxl")),
+                   1, "outside of the model");
+    program_expect(program_run(at, "ls k | grep new"), 1, "");
+}
+
+/* keys[i] must be there and hold W - W0 of weights[i]. */
+static void check_diff(const char *at, const char *model, const char *const *keys,
+                       const char *const *weights, int count)
+{
+    soda_folder *folder;
+    soda_adapter *adapter;
+    soda_safetensors *set;
+    CHECK_OK(folder_open(model, &folder));
+    CHECK_OK(adapter_read(files_path(at, "a"), &adapter));
+    CHECK_OK(safetensors_open(files_path(at, "d"), &set));
+    assert_int_equal(safetensors_count(set), adapter->count);
+    const adapter_use use = {adapter, 1};
+    const adapter_uses uses = {&use, 1};
+    const folder_component list[] = {FOLDER_UNET, FOLDER_TEXT_ENCODER, FOLDER_TEXT_ENCODER_2};
+    int found = 0;
+    for (int c = 0; c < 1 + folder->texts; c++) {
+        folder_weights files;
+        soda_adapted *merged;
+        CHECK_OK(folder_weights_open(folder, list[c], &files));
+        CHECK_OK(adapted_create(folder, list[c], files.source, &uses, ADAPTED_F32, &merged));
+        for (int i = 0; i < count; i++) {
+            const soda_weight *w = adapted_find(merged, weights[i]);
+            if (!w) continue;
+            const safetensors_tensor *t = safetensors_find(set, keys[i]);
+            if (!t) fail_msg("no %s", keys[i]);
+            assert_true(t->rank == 2 && t->dim[0] == w->source.shape.dim[0] &&
+                        t->dim[1] == w->source.shape.dim[1] && t->dtype == SAFETENSORS_F32);
+            const int64_t n = t->dim[0] * t->dim[1];
+            float *w0 = malloc((size_t)n * 8), *diff = w0 + n;
+            assert_non_null(w0);
+            CHECK_OK(safetensors_read_f32(t, diff));
+            CHECK_OK(
+                safetensors_read_f32(safetensors_find(files.set, strchr(weights[i], '.') + 1), w0));
+            const float *W = w->source.data;
+            for (int64_t k = 0; k < n; k++) w0[k] += diff[k];
+            check_max_diff(w0, W, n, 0x1p-22); /* elements below 2: two roundings of 2^-24 */
+            free(w0);
+            found++;
+        }
+        adapted_destroy(merged);
+        folder_weights_close(&files);
+    }
+    assert_int_equal(found, count);
+    safetensors_close(set);
+    adapter_close(adapter);
+    folder_close(folder);
+}
+
+static void differences_have_kohyas_names(void **state)
+{
+    static const char *const sd1_keys[] = {
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.diff",
+        "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0.diff",
+        "lora_te_text_model_encoder_layers_1_self_attn_out_proj.diff"};
+    static const char *const sd1_weights[] = {
+        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight",
+        "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0.weight",
+        "text_encoder.text_model.encoder.layers.1.self_attn.out_proj.weight"};
+    /* tiny-sdxl has one ResNet block a level: 2 modules down, 2 up */
+    static const char *const xl_keys[] = {
+        "lora_unet_input_blocks_3_1_transformer_blocks_1_attn2_to_k.diff",
+        "lora_unet_middle_block_1_transformer_blocks_2_attn1_to_v.diff",
+        "lora_unet_output_blocks_1_1_transformer_blocks_0_attn1_to_out_0.diff",
+        "lora_unet_output_blocks_2_1_transformer_blocks_1_attn1_to_q.diff",
+        "lora_te1_text_model_encoder_layers_0_self_attn_q_proj.diff",
+        "lora_te2_text_model_encoder_layers_0_self_attn_k_proj.diff"};
+    static const char *const xl_weights[] = {
+        "unet.down_blocks.1.attentions.0.transformer_blocks.1.attn2.to_k.weight",
+        "unet.mid_block.attentions.0.transformer_blocks.2.attn1.to_v.weight",
+        "unet.up_blocks.0.attentions.1.transformer_blocks.0.attn1.to_out.0.weight",
+        "unet.up_blocks.1.attentions.0.transformer_blocks.1.attn1.to_q.weight",
+        "text_encoder.encoder.layers.0.self_attn.q_proj.weight",
+        "text_encoder_2.text_model.encoder.layers.0.self_attn.k_proj.weight"};
+    const char *at = *state;
+    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, true, 8);
+    program_expect(program_run(at, "soda export a --to diff --out d --model %s", MODEL("sd1")), 0,
+                   "in d");
+    check_diff(at, MODEL("sd1"), sd1_keys, sd1_weights, 3);
+    write_adapter(files_path(at, "a"), MODEL("sdxl"), SODA_METHOD_SVD, true, 8);
+    program_expect(program_run(at, "soda export a --to diff --out d --model %s", MODEL("sdxl")), 0,
+                   "in d");
+    check_diff(at, MODEL("sdxl"), xl_keys, xl_weights, 6);
+}
+
+/* SDXL itself: the names of kohya's trainer, by hand from its table (two ResNet blocks a level). */
+static void sdxl_keys_are_the_known_ones(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"unet.down_blocks.1.attentions.0.proj_in.weight",
+         "lora_unet_input_blocks_4_1_proj_in.diff"},
+        {"unet.down_blocks.2.attentions.1.transformer_blocks.9.ff.net.0.proj.weight",
+         "lora_unet_input_blocks_8_1_transformer_blocks_9_ff_net_0_proj.diff"},
+        {"unet.up_blocks.0.attentions.2.transformer_blocks.0.attn2.to_out.0.weight",
+         "lora_unet_output_blocks_2_1_transformer_blocks_0_attn2_to_out_0.diff"},
+        {"unet.up_blocks.1.attentions.1.proj_out.weight",
+         "lora_unet_output_blocks_4_1_proj_out.diff"},
+        {"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight",
+         "lora_unet_middle_block_1_transformer_blocks_0_attn1_to_q.diff"},
+        {"unet.mid_block.resnets.1.time_emb_proj.weight",
+         "lora_unet_middle_block_2_emb_layers_1.diff"},
+        {"unet.down_blocks.0.resnets.1.time_emb_proj.weight",
+         "lora_unet_input_blocks_2_0_emb_layers_1.diff"},
+        {"unet.time_embedding.linear_2.weight", "lora_unet_time_embed_2.diff"},
+        {"unet.add_embedding.linear_1.weight", "lora_unet_label_emb_0_0.diff"},
+        {"text_encoder_2.text_projection.weight", "lora_te2_text_projection.diff"},
+    };
+    const soda_folder folder = {.xl = true, .unet = {.blocks = 3, .layers = {2, 2, 2}}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char key[256];
+        export_diff_key(&folder, pairs[i][0], key, sizeof key);
+        assert_string_equal(key, pairs[i][1]);
+    }
+}
+
+static void inspect_says_what_is_in_an_adapter(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, true, 8);
+    program_expect(program_run(at, "soda inspect a --model %s", MODEL("sd1")), 0, "soda_svd");
+    static const char *const parts[] = {"width 24: R of 2 x 2 x 6",
+                                        "degrees of freedom",
+                                        "orthogonality: ||R'R - I|| at most",
+                                        "delta: from -",
+                                        "GFLOP",
+                                        "base model: this one",
+                                        "layers fit"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(program_output, parts[i])) fail_msg("no \"%s\":\n%s", parts[i], program_output);
+    program_expect(program_run(at, "soda inspect a --model %s", MODEL("sd2")), 1, "a: tensor ");
+}
+
+/* An adapter is bound to its base; export binds it to another one on demand. */
+static void another_base_is_refused_until_asked_for(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, false, 8);
+    program_expect(program_run(at,
+                               "cp -r %s m && chmod -R u+w m && cd m/unet && "
+                               "f=diffusion_pytorch_model.safetensors && "
+                               "printf '\\0\\0\\0\\0' | dd of=$f bs=1 conv=notrunc "
+                               "seek=$(($(stat -c %%s $f) - 4))",
+                               MODEL("sd1")),
+                   0, "");
+    program_expect(program_run(at, "soda sample --model m --adapter a " SAMPLE " l"), 1,
+                   "a: base_model_sha256: expected");
+    program_expect(program_run(at, "soda export a --to adapter --model m --out b"), 0, "in b");
+    program_expect(program_run(at, "soda sample --model m --adapter b " SAMPLE " l"), 0,
+                   "1 picture");
+}
+
+static void usage_errors_exit_with_2(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, false, 8);
+    program_expect(program_run(at, "soda export a --to x --out b"), 2, "--to: expected adapter");
+    program_expect(program_run(at, "soda export a --out b"), 2, "found none");
+    program_expect(program_run(at, "soda export a --to diff"), 2, "--out PATH is missing");
+    program_expect(program_run(at, "soda export --to diff --out b"), 2, "expected 1 operand");
+    program_expect(program_run(at, "soda export a --to diff --out b"), 2, "give --model");
+    program_expect(program_run(at, "soda export a --to diff --out none/b --model %s", MODEL("sd1")),
+                   1, "none/b");
+    program_expect(program_run(at, "soda export --help"), 0, "example: soda export");
+}
+
+static int setup(void **state)
+{
+    const int result = files_setup(state);
+    setenv("SODA_CACHE", *state, 1);
+    return result;
+}
+
+int main(void)
+{
+    log_set_quiet(true);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_exported_folder_draws_the_same, setup, files_teardown),
+        cmocka_unit_test_setup_teardown(weights_and_several_adapters_work, setup, files_teardown),
+        cmocka_unit_test_setup_teardown(types_and_other_tensors_are_kept, setup, files_teardown),
+        cmocka_unit_test_setup_teardown(differences_have_kohyas_names, setup, files_teardown),
+        cmocka_unit_test(sdxl_keys_are_the_known_ones),
+        cmocka_unit_test_setup_teardown(inspect_says_what_is_in_an_adapter, setup, files_teardown),
+        cmocka_unit_test_setup_teardown(another_base_is_refused_until_asked_for, setup,
+                                        files_teardown),
+        cmocka_unit_test_setup_teardown(usage_errors_exit_with_2, setup, files_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
