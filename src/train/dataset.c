@@ -105,6 +105,7 @@ void dataset_close(soda_dataset *d)
 {
     if (!d) return;
     order_destroy(d->order);
+    free(d->drawn);
     prepared_destroy(&d->states);
     prepared_destroy(&d->latents);
     text_tokens_free(&d->tokens);
@@ -149,9 +150,14 @@ static soda_status make_order(soda_dataset *d, int64_t batch, int64_t global_bat
 {
     const int64_t count = d->about.count;
     int64_t *bucket = malloc((size_t)count * sizeof *bucket);
-    if (!bucket) return FAIL(SODA_ERR_MEMORY, "out of memory for the order of the pictures");
     order_destroy(d->order);
+    free(d->drawn);
     d->order = NULL;
+    d->drawn = malloc((size_t)batch * sizeof *d->drawn);
+    if (!bucket || !d->drawn) {
+        free(bucket);
+        return FAIL(SODA_ERR_MEMORY, "out of memory for the order of the pictures");
+    }
     for (int64_t i = 0; i < count; i++) {
         bucket[i] = i;
         for (int64_t k = 0; k < i; k++) /* short: sizes are few and soon all seen */
@@ -180,16 +186,15 @@ soda_status dataset_samples(soda_dataset *d, int64_t batch, int64_t global_batch
 {
     if (!d->order || d->order_batch != batch || d->order_global != global_batch)
         TRY(make_order(d, batch, global_batch));
-    order_sample *drawn = malloc((size_t)batch * sizeof *drawn);
-    if (!drawn) return FAIL(SODA_ERR_MEMORY, "out of memory for %lld samples", (long long)batch);
-    order_samples(d->order, step, micro, drawn);
-    for (int64_t i = 0; i < batch; i++)
+    order_samples(d->order, step, micro, d->drawn);
+    for (int64_t i = 0; i < batch; i++) {
+        const order_sample *drawn = &d->drawn[i];
         samples[i] = (dataset_sample){
-            .number = drawn[i].number,
-            .image = drawn[i].image,
-            .variant = drawn[i].variant,
-            .text = drawn[i].drop_caption ? d->about.empty_text : d->images[drawn[i].image].text,
+            .number = drawn->number,
+            .image = drawn->image,
+            .variant = drawn->variant,
+            .text = drawn->drop_caption ? d->about.empty_text : d->images[drawn->image].text,
         };
-    free(drawn);
+    }
     return SODA_OK;
 }

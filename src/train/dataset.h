@@ -76,6 +76,7 @@ dataset_view dataset_view_at(const soda_dataset *dataset, int64_t image, int var
 dataset_text dataset_text_at(const soda_dataset *dataset, int64_t text);
 
 /* samples [batch] of micro-batch `micro` of a step, 0 to global_batch / batch - 1: all of one size.
- * The same on every rank: see data/order.h. Local. */
+ * The same on every rank: see data/order.h. Local; allocates only when batch or global_batch
+ * changes. */
 soda_status dataset_samples(soda_dataset *dataset, int64_t batch, int64_t global_batch,
                             int64_t step, int64_t micro, dataset_sample *samples);

@@ -28,6 +28,7 @@ struct soda_dataset {
     bool has_states;
     soda_order *order; /* for order_batch and order_global */
     int64_t order_batch, order_global;
+    order_sample *drawn; /* [order_batch] scratch */
 };
 
 /* What the parts need while a set is opened. */
