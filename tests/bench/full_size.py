@@ -20,6 +20,7 @@ peak        resident memory of the process, VAE and 512x512 picture included. so
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,7 +69,7 @@ def make_model(name, folder):
     if folder.exists():
         return
     part = folder.with_name(folder.name + ".part")
-    subprocess.run(["rm", "-rf", part], check=True)
+    shutil.rmtree(part, ignore_errors=True)
     subprocess.run([sys.executable, HERE / "make_full.py", name, part], check=True)
     part.rename(folder)
 
@@ -100,7 +101,6 @@ def soda_side(args, view, latents, out):
 
 def compare(name, args, scratch):
     model = args.models.resolve() / name
-    make_model(name, model)
     view, latents = scratch / name, scratch / "latents.safetensors"
     make_view(model, view)
     x = torch.randn(1, 4, LATENT, LATENT, generator=torch.Generator().manual_seed(1))
@@ -131,6 +131,8 @@ def main():
                         help="where model folders are kept")
     args = parser.parse_args()
     args.models.mkdir(parents=True, exist_ok=True)
+    for name in args.model:
+        make_model(name, args.models / name)
     print(f"{'':23} {'error':>10} {'peak GiB':>9}")
     for name in args.model:
         with tempfile.TemporaryDirectory() as scratch:
