@@ -174,7 +174,6 @@ static soda_status load(run_source *source, const char *text, size_t bytes, run_
 {
     yaml_parser_t parser;
     soda_status s = SODA_OK;
-    TRY(check_events(source, text, bytes));
     TRY(start_parser(&parser, text, bytes));
     if (!yaml_parser_load(&parser, &source->document)) s = refuse_syntax(&parser, source, text);
     yaml_parser_delete(&parser);
@@ -182,6 +181,13 @@ static soda_status load(run_source *source, const char *text, size_t bytes, run_
     *root = (run_value){source, yaml_document_get_root_node(&source->document), 1};
     if (root->node) root->line = (int)root->node->start_mark.line + 1;
     return SODA_OK;
+}
+
+static soda_status check_and_load(run_source *source, const char *text, size_t bytes,
+                                  run_value *root)
+{
+    TRY(check_events(source, text, bytes));
+    return load(source, text, bytes, root);
 }
 
 static soda_status refuse_repeated(const run_value *value, const char *name, int line)
@@ -251,8 +257,7 @@ static soda_status take_set(run_tree *tree, run_source *source, const char *set)
                     equals ? "key" : "'='");
     source->set = strndup(set, (size_t)(equals - set));
     if (!source->set) return FAIL(SODA_ERR_MEMORY, "--set %s: out of memory", set);
-    TRY(load(source, equals + 1, strlen(equals + 1), &value));
-    if (!value.source) value.source = source;
+    TRY(check_and_load(source, equals + 1, strlen(equals + 1), &value));
     if (!run_keys_is_section(source->set)) return take_key(tree, source->set, &value);
     const size_t length = strlen(source->set);
     for (int i = 0; i < RUN_KEYS; i++)
@@ -273,7 +278,7 @@ soda_status run_tree_read(run_tree *tree, const char *text, size_t bytes, const 
     TRY(load(&tree->sources[0], run_keys_defaults, strlen(run_keys_defaults), &root));
     TRY(take_mapping(tree, "", &root));
     memcpy(tree->fallback, tree->value, sizeof tree->value);
-    TRY(load(&tree->sources[1], text, bytes, &root));
+    TRY(check_and_load(&tree->sources[1], text, bytes, &root));
     TRY(take_mapping(tree, "", &root));
     for (int i = 0; i < set_count; i++) TRY(take_set(tree, &tree->sources[2 + i], sets[i]));
     return SODA_OK;

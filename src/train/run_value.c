@@ -150,7 +150,7 @@ static soda_status read_choice(const run_key *key, const run_value *value, unsig
 /* Enumerations are unsigned for gcc and clang, which the fields of choices rely on. */
 static soda_status read_choice_field(const run_key *key, const run_value *value, void *field)
 {
-    unsigned choice;
+    unsigned choice = 0;
     _Static_assert(sizeof(run_loss) == sizeof choice && sizeof(soda_dtype) == sizeof choice,
                    "an enumeration is as wide as unsigned");
     TRY(read_choice(key, value, &choice));
@@ -170,7 +170,8 @@ static soda_status refuse_count(const char *name, const run_value *value, int mo
 static soda_status read_string(const char *name, const run_value *value, char **copy)
 {
     const char *text = run_tree_scalar(value);
-    if (!text || run_tree_is_null(value)) return run_tree_refuse(value, name, "a string");
+    if (!text || run_tree_is_null(value))
+        return status_code(SODA_ERR_INPUT, run_tree_refuse(value, name, "a string"));
     if (strlen(text) > MOST_TEXT)
         return refuse_count(name, value, MOST_TEXT, "bytes", (int64_t)strlen(text));
     *copy = strdup(text);
@@ -266,7 +267,7 @@ static soda_status read_factors_entry(const run_key *key, const run_value *map, 
 
 static soda_status read_factors(const run_key *key, const run_value *value, factors_choice *factors)
 {
-    unsigned rule;
+    unsigned rule = 0;
     if (!value->node || value->node->type != YAML_MAPPING_NODE) {
         TRY(read_choice(key, value, &rule));
         factors->rule = (factors_rule)rule;
@@ -289,7 +290,7 @@ soda_status run_value_read(const run_key *key, const run_value *value, const cha
                            run_config *config)
 {
     void *field = field_of(key, config);
-    unsigned only;
+    unsigned only = 0;
     switch (key->type) {
     case RUN_INT: return read_int(key, value, field);
     case RUN_NUMBER:
