@@ -159,7 +159,7 @@ static soda_status read_parts(soda_adapter *a, const part *parts, int count)
 {
     int64_t total = 0;
     TRY(check_parts(a->file, parts, count, &total));
-    a->values = malloc((size_t)total * sizeof *a->values);
+    a->values = malloc(((size_t)total + 1) * sizeof *a->values);
     a->layers = calloc((size_t)count / SODA_PARAMS, sizeof *a->layers);
     if (!a->values || !a->layers) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", a->file);
     float *values = a->values;
@@ -269,6 +269,13 @@ const adapter_layer *adapter_find(const soda_adapter *adapter, const char *name)
     else
         snprintf(other, sizeof other, "%.*s%s%s", component, name, prefix, path);
     return find_exactly(adapter, other);
+}
+
+int adapter_components(const soda_folder *folder, folder_component list[ADAPTER_COMPONENTS])
+{
+    list[0] = FOLDER_UNET;
+    for (int i = 0; i < folder->texts; i++) list[1 + i] = FOLDER_TEXT_ENCODER + i;
+    return 1 + folder->texts;
 }
 
 bool adapter_touches(const soda_adapter *adapter, folder_component component)

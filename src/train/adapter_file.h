@@ -79,6 +79,10 @@ soda_status adapter_write(const char *path, const soda_adapter *adapter);
  * "text_model." that transformers wrote before version 5. */
 const adapter_layer *adapter_find(const soda_adapter *adapter, const char *name);
 
+/* The components of a model that adapters may name: U-Net and text encoders. Returns how many. */
+enum { ADAPTER_COMPONENTS = 3 };
+int adapter_components(const soda_folder *folder, folder_component list[ADAPTER_COMPONENTS]);
+
 /* Whether any layer belongs to the component. */
 bool adapter_touches(const soda_adapter *adapter, folder_component component);
 

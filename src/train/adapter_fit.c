@@ -110,8 +110,9 @@ soda_status adapter_fit_component(adapter_fit *fit, const soda_folder *folder,
 soda_status adapter_fit_model(adapter_fit *fit, const soda_folder *folder, int64_t h, int64_t w,
                               int64_t tokens, bool training)
 {
-    const folder_component list[] = {FOLDER_UNET, FOLDER_TEXT_ENCODER, FOLDER_TEXT_ENCODER_2};
-    for (int i = 0; i < 1 + folder->texts; i++) {
+    folder_component list[ADAPTER_COMPONENTS];
+    const int count = adapter_components(folder, list);
+    for (int i = 0; i < count; i++) {
         folder_weights weights;
         if (!adapter_touches(fit->adapter, list[i])) continue;
         TRY(folder_weights_open(folder, list[i], &weights));

@@ -5,7 +5,7 @@
 #include "train/adapted.h"
 #include "train/export.h"
 
-enum { COMPONENTS = 3, KEY_SIZE = 320 };
+enum { KEY_SIZE = 320 };
 
 /* Resnet module `j` of the first implementation: [in_layers, emb_layers, ...]; only emb_layers
  * holds a linear layer. */
@@ -73,8 +73,8 @@ void export_diff_key(const soda_folder *folder, const char *name, char *key, siz
 
 /* The differences of all components, open until they are written. */
 typedef struct {
-    folder_weights files[COMPONENTS];
-    soda_adapted *adapted[COMPONENTS];
+    folder_weights files[ADAPTER_COMPONENTS];
+    soda_adapted *adapted[ADAPTER_COMPONENTS];
     safetensors_tensor *tensors;
     char (*keys)[KEY_SIZE];
     int count;
@@ -82,11 +82,11 @@ typedef struct {
 
 static soda_status merge_all(const soda_folder *folder, const soda_adapter *adapter, differences *d)
 {
-    static const folder_component list[COMPONENTS] = {FOLDER_UNET, FOLDER_TEXT_ENCODER,
-                                                      FOLDER_TEXT_ENCODER_2};
+    folder_component list[ADAPTER_COMPONENTS];
+    const int count = adapter_components(folder, list);
     const adapter_use use = {adapter, 1};
     const adapter_uses uses = {&use, 1};
-    for (int i = 0; i < COMPONENTS; i++) {
+    for (int i = 0; i < count; i++) {
         if (!adapter_touches(adapter, list[i])) continue;
         TRY(folder_weights_open(folder, list[i], &d->files[i]));
         TRY(adapted_create(folder, list[i], d->files[i].source, &uses, ADAPTED_DIFFERENCE,
@@ -100,7 +100,7 @@ static soda_status list_all(const soda_folder *folder, int room, differences *d)
     d->tensors = calloc((size_t)room + 1, sizeof *d->tensors);
     d->keys = calloc((size_t)room + 1, sizeof *d->keys);
     if (!d->tensors || !d->keys) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < COMPONENTS; i++)
+    for (int i = 0; i < ADAPTER_COMPONENTS; i++)
         for (int k = 0; d->adapted[i] && k < adapted_count(d->adapted[i]); k++, d->count++) {
             const soda_weight *w = adapted_at(d->adapted[i], k);
             export_diff_key(folder, w->name, d->keys[d->count], KEY_SIZE);
@@ -129,7 +129,7 @@ soda_status export_diff(const soda_folder *folder, const soda_adapter *adapter, 
 done:
     free(d.tensors);
     free(d.keys);
-    for (int i = 0; i < COMPONENTS; i++) {
+    for (int i = 0; i < ADAPTER_COMPONENTS; i++) {
         adapted_destroy(d.adapted[i]);
         folder_weights_close(&d.files[i]);
     }

@@ -70,9 +70,9 @@ done:
 /* Which component's folder this is; false if none. */
 static bool component_of(const soda_folder *folder, const char *name, folder_component *component)
 {
-    static const folder_component list[] = {FOLDER_UNET, FOLDER_TEXT_ENCODER,
-                                            FOLDER_TEXT_ENCODER_2};
-    for (int i = 0; i < 1 + folder->texts; i++)
+    folder_component list[ADAPTER_COMPONENTS];
+    const int count = adapter_components(folder, list);
+    for (int i = 0; i < count; i++)
         if (strcmp(name, folder_component_name(list[i])) == 0) {
             *component = list[i];
             return true;
@@ -208,11 +208,11 @@ static int remove_entry(const char *path, const struct stat *about, int kind, st
 static soda_status write_all(const soda_folder *folder, const soda_adapter *adapter,
                              const char *out, const char *temporary)
 {
-    static const folder_component list[] = {FOLDER_UNET, FOLDER_TEXT_ENCODER,
-                                            FOLDER_TEXT_ENCODER_2};
+    folder_component list[ADAPTER_COMPONENTS];
+    const int count = adapter_components(folder, list);
     TRY(check_place(folder, out, temporary));
     TRY(copy_folder(folder, adapter, folder->root, temporary, false, 0));
-    for (int i = 0; i < 1 + folder->texts; i++)
+    for (int i = 0; i < count; i++)
         if (adapter_touches(adapter, list[i]))
             TRY(write_component(folder, adapter, list[i], temporary));
     if (rename(temporary, out) != 0) return cannot("rename the finished folder to", out);
