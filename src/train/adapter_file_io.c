@@ -69,15 +69,27 @@ static soda_status read_safetensors(const char *path, soda_adapter **adapter)
     return s;
 }
 
+/* HDF5's signature, at the start or behind a user block of 512 bytes (io/sealed.h). */
+static soda_status is_hdf5(const char *path, bool *yes)
+{
+    static const char signature[8] = "\x89HDF\r\n\x1a\n";
+    char bytes[512 + sizeof signature];
+    FILE *file = fopen(path, "rb");
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot be read", path);
+    const size_t got = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    *yes = (got >= sizeof signature && !memcmp(bytes, signature, sizeof signature)) ||
+           (got == sizeof bytes && !memcmp(bytes + 512, signature, sizeof signature));
+    return SODA_OK;
+}
+
 soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoint, char *file,
                                     size_t size, bool *found)
 {
-    static const char signature[8] = "\x89HDF\r\n\x1a\n";
-    char first[8] = {0}, folder[4096];
+    char folder[4096];
     struct stat about;
     if (stat(path, &about) != 0)
         return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
-    *found = true;
     if (S_ISDIR(about.st_mode)) {
         snprintf(folder, sizeof folder, "%s/checkpoints", path);
         TRY(checkpoint_read_newest(stat(folder, &about) == 0 ? folder : path, checkpoint, file,
@@ -85,11 +97,7 @@ soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoin
         return *found ? SODA_OK
                       : FAIL(SODA_ERR_INPUT, "%s: there is no checkpoint in this folder", path);
     }
-    FILE *stream = fopen(path, "rb");
-    if (!stream) return FAIL(SODA_ERR_IO, "%s: cannot be read", path);
-    *found = fread(first, 1, sizeof first, stream) == sizeof first &&
-             memcmp(first, signature, sizeof first) == 0;
-    fclose(stream);
+    TRY(is_hdf5(path, found));
     if (!*found) return SODA_OK;
     snprintf(file, size, "%s", path);
     return checkpoint_read(path, checkpoint);

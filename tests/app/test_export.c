@@ -8,6 +8,7 @@
 
 #include "adapter/merge.h"
 #include "core/log.h"
+#include "io/newfile.h"
 #include "io/safetensors.h"
 #include "support/adapters.h"
 #include "support/files.h"
@@ -309,6 +310,81 @@ static void another_base_is_refused_until_asked_for(void **state)
                    "1 picture");
 }
 
+/* Writes run/checkpoints/step-00000007.h5 with the values of `t`. */
+static void write_checkpoint(const char *at, const test_adapter *t)
+{
+    const soda_trainable *values = &t->trainable;
+    double steps[] = {6, 7}, loss[] = {0.5, 0.25};
+    checkpoint_column history[] = {{"step", steps}, {"loss", loss}};
+    checkpoint_tensor *tensors = calloc((size_t)values->count, sizeof *tensors);
+    soda_checkpoint c = {.step = 7,
+                         .seed = 3,
+                         .method = adapter_method_name(t->method),
+                         .config = "model: " MODEL("sd1") "\nadapter: {method: soda_svd}\n",
+                         .tensors = tensors,
+                         .count = values->count,
+                         .history = history,
+                         .columns = 2,
+                         .rows = 2};
+    assert_non_null(tensors);
+    CHECK_OK(adapter_base_hash(t->folder, true, c.model_sha256));
+    memset(c.data_sha256, 'd', SHA256_HEX - 1);
+    for (int i = 0; i < values->count; i++) {
+        const trainable_tensor *from = &values->tensors[i];
+        tensors[i] = (checkpoint_tensor){.name = from->name,
+                                         .rank = from->shape.rank,
+                                         .dim = {from->shape.dim[0], from->shape.dim[1]},
+                                         .value = values->value + from->offset,
+                                         .first = values->first + from->offset,
+                                         .second = values->second + from->offset};
+    }
+    CHECK_OK(newfile_make_folder(files_path(at, "run/checkpoints")));
+    CHECK_OK(checkpoint_write(files_path(at, "run/checkpoints"), &c, 1));
+    free(tensors);
+}
+
+/* A checkpoint, or a run's folder, stands for its adapter and knows its model. */
+static void checkpoints_are_adapters(void **state)
+{
+    static const char step[] = "run/checkpoints/step-00000007.h5";
+    const char *at = *state;
+    soda_folder *folder;
+    test_adapter t;
+    CHECK_OK(folder_open(MODEL("sd1"), &folder));
+    test_adapter_open(&t, folder, SODA_METHOD_SVD, true);
+    test_adapter_randomize(&t, 5, 0.2, 0.05);
+    test_adapter_write(&t, files_path(at, "a"));
+    write_checkpoint(at, &t);
+    test_adapter_close(&t);
+    folder_close(folder);
+
+    program_expect(program_run(at, "soda export run --to adapter --out b && cmp a b"), 0, "in b");
+    program_expect(program_run(at, "soda export %s --to diff --out d", step), 0, "in d");
+    program_expect(
+        program_run(at, "soda export a --to diff --out e --model %s && cmp d e", MODEL("sd1")), 0,
+        "in e");
+    program_expect(program_run(at,
+                               "soda sample --model %s --adapter run:1 --adapter %s:-1 " SAMPLE
+                               " l && soda sample --model %s " SAMPLE " p",
+                               MODEL("sd1"), step, MODEL("sd1")),
+                   0, "1 picture");
+    assert_true(distance(at, "l", "p") <= 1e-4); /* cancels up to the rounding of W */
+    program_expect(program_run(at, "soda inspect run"), 0, "checkpoint at step 7, seed 3");
+    assert_non_null(strstr(program_output, "data sha256: dddd"));
+    assert_non_null(strstr(program_output, "  adapter: {method: soda_svd}"));
+    assert_non_null(strstr(program_output, "step 7"));
+    assert_non_null(strstr(program_output, "loss 0.25"));
+    assert_non_null(strstr(program_output, "soda_svd, 64 layers"));
+    program_expect(
+        program_run(at, "truncate -s 3000 %s && soda export run --to adapter --out b", step), 1,
+        "step-00000007.h5");
+    program_expect(
+        program_run(at, "soda sample --model %s --adapter %s " SAMPLE " l", MODEL("sd1"), step), 1,
+        "step-00000007.h5");
+    program_expect(program_run(at, "mkdir -p new/checkpoints; soda inspect new"), 1,
+                   "new: there is no checkpoint");
+}
+
 static void usage_errors_exit_with_2(void **state)
 {
     const char *at = *state;
@@ -342,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(inspect_says_what_is_in_an_adapter, setup, files_teardown),
         cmocka_unit_test_setup_teardown(another_base_is_refused_until_asked_for, setup,
                                         files_teardown),
+        cmocka_unit_test_setup_teardown(checkpoints_are_adapters, setup, files_teardown),
         cmocka_unit_test_setup_teardown(usage_errors_exit_with_2, setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
