@@ -9,11 +9,9 @@
 static int64_t batch_of(const soda_denoiser *d) { return d->guided ? 2 : 1; }
 static int64_t count_of(const soda_denoiser *d) { return d->channels * d->h * d->w; }
 
-soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
-                          bool guided, soda_denoiser *d)
+static soda_status start(const soda_folder *folder, int64_t h, int64_t w, const soda_text *text,
+                         bool guided, soda_denoiser *d)
 {
-    soda_status s = SODA_OK;
     *d = (soda_denoiser){.channels = folder->unet.in_channels,
                          .h = h,
                          .w = w,
@@ -21,17 +19,53 @@ soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend
                          .width = text->width,
                          .pooled_width = text->pooled_width,
                          .guided = guided};
-    TRY_TO(failed, network_open(folder, FOLDER_UNET, dtype, adapters, &d->net));
     const size_t bytes = 2 * (size_t)count_of(d) * sizeof(float);
     d->both = malloc(bytes);
     d->nhwc = malloc(bytes);
-    if (!d->both || !d->nhwc) {
-        s = FAIL(SODA_ERR_MEMORY, "out of memory");
-        goto failed;
-    }
+    return d->both && d->nhwc ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+}
+
+static unet_size size_of(const soda_denoiser *d)
+{
+    return (unet_size){batch_of(d), d->h, d->w, d->tokens, NULL};
+}
+
+soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
+                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
+                          bool guided, soda_denoiser *d)
+{
+    soda_status s = SODA_OK;
+    TRY_TO(failed, start(folder, h, w, text, guided, d));
+    TRY_TO(failed, network_open(folder, FOLDER_UNET, dtype, adapters, &d->net));
     soda_builder builder = network_builder(&d->net);
-    unet_build(&builder, &folder->unet, (unet_size){batch_of(d), h, w, text->tokens, NULL});
+    unet_build(&builder, &folder->unet, size_of(d));
     TRY_TO(failed, network_ready(&d->net, backend));
+    return SODA_OK;
+failed:
+    denoiser_close(d);
+    return s;
+}
+
+static soda_status write_params(soda_denoiser *d, const soda_trainable *trainable)
+{
+    for (int i = 0; i < trainable->count; i++) {
+        const trainable_tensor *t = &trainable->tensors[i];
+        if (graph_find(d->net.graph, t->name) == NO_VALUE) continue; /* a text encoder's */
+        TRY(exec_write_f32(d->net.exec, t->name, trainable->value + t->offset, t->count));
+    }
+    return SODA_OK;
+}
+
+soda_status denoiser_open_run(const soda_trainee *trainee, const soda_trainable *trainable,
+                              int64_t h, int64_t w, const soda_text *text, bool guided,
+                              soda_denoiser *d)
+{
+    soda_status s = SODA_OK;
+    TRY_TO(failed, start(trainee->folder, h, w, text, guided, d));
+    TRY_TO(failed, network_share(trainee->dtype, trainee->weights, &d->net));
+    trainee_build_sampler(trainee, d->net.graph, trainable ? layers_append : NULL, size_of(d));
+    TRY_TO(failed, network_ready(&d->net, trainee->backend));
+    if (trainable) TRY_TO(failed, write_params(d, trainable));
     return SODA_OK;
 failed:
     denoiser_close(d);

@@ -5,6 +5,8 @@
 #include "model/folder.h"
 #include "train/network.h"
 #include "train/text.h"
+#include "train/trainable.h"
+#include "train/trainee.h"
 
 typedef struct {
     soda_network net;
@@ -18,6 +20,12 @@ typedef struct {
 soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
                           const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
                           bool guided, soda_denoiser *denoiser);
+
+/* The same with the U-Net of a run and its present values (NULL: without its adapters): weights are
+ * packed already, and shared. */
+soda_status denoiser_open_run(const soda_trainee *trainee, const soda_trainable *trainable,
+                              int64_t h, int64_t w, const soda_text *text, bool guided,
+                              soda_denoiser *denoiser);
 
 /* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the
  * latter only if guided). SDXL's sizes are those of the picture, crop 0,0. */

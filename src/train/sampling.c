@@ -5,9 +5,6 @@
 #include <string.h>
 
 #include "diffusion/noise.h"
-#include "diffusion/sampler.h"
-#include "train/denoiser.h"
-#include "train/text.h"
 
 int64_t sampling_count(const sampling_request *request)
 {
@@ -42,67 +39,86 @@ static soda_status open_sampler(const sampling_request *r, soda_sampler **sample
     return s;
 }
 
-/* One picture: `sample` holds unit normals on entry and the final latents on return. */
-static soda_status sample_one(const sampling_request *r, soda_sampler *sampler, soda_denoiser *d,
-                              float *sample, float *scratch, log_progress *progress, int64_t *calls)
+int sampling_calls(const soda_sampling *sampling) { return sampler_calls(sampling->sampler); }
+
+static soda_status open_denoiser(const sampling_request *r, const soda_text *text, soda_denoiser *d)
 {
-    const int64_t n = sampling_count(r);
-    float *input = scratch, *prediction = scratch + n;
-    const float sigma = sampler_init_sigma(sampler);
+    if (r->trainee)
+        return denoiser_open_run(r->trainee, r->trainable, r->h, r->w, text, is_guided(r), d);
+    return denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, r->h, r->w, text,
+                         is_guided(r), d);
+}
+
+soda_status sampling_open(const sampling_request *r, soda_sampling *sampling)
+{
+    soda_status s = SODA_OK;
+    *sampling = (soda_sampling){.request = r};
+    TRY_TO(failed, open_sampler(r, &sampling->sampler));
+    TRY_TO(failed, encode_texts(r, &sampling->text));
+    TRY_TO(failed, open_denoiser(r, &sampling->text, &sampling->denoiser));
+    sampling->scratch = malloc(2 * (size_t)sampling_count(r) * sizeof(float));
+    if (sampling->scratch) return SODA_OK;
+    s = FAIL(SODA_ERR_MEMORY, "out of memory");
+failed:
+    sampling_close(sampling);
+    return s;
+}
+
+void sampling_close(soda_sampling *sampling)
+{
+    denoiser_close(&sampling->denoiser);
+    sampler_destroy(sampling->sampler);
+    text_free(&sampling->text);
+    free(sampling->scratch);
+    *sampling = (soda_sampling){0};
+}
+
+/* `sample` holds unit normals on entry and the final latents on return. */
+static soda_status denoise(soda_sampling *g, float *sample, log_progress *progress, int64_t *calls)
+{
+    const int64_t n = sampling_count(g->request);
+    float *input = g->scratch, *prediction = g->scratch + n;
+    const float sigma = sampler_init_sigma(g->sampler);
     for (int64_t k = 0; k < n; k++) sample[k] *= sigma;
-    for (int i = 0; i < sampler_calls(sampler); i++) {
-        const float scale = sampler_input_scale(sampler, i);
+    for (int i = 0; i < sampler_calls(g->sampler); i++) {
+        const float scale = sampler_input_scale(g->sampler, i);
         for (int64_t k = 0; k < n; k++) input[k] = scale * sample[k];
-        TRY(denoiser_predict(d, input, (double)sampler_timestep(sampler, i), r->guidance,
-                             prediction));
+        TRY(denoiser_predict(&g->denoiser, input, (double)sampler_timestep(g->sampler, i),
+                             g->request->guidance, prediction));
         for (int64_t k = 0; k < n; k++)
             if (!isfinite(prediction[k]))
                 return FAIL(SODA_ERR_NUMERIC, "the prediction at call %d is not finite", i + 1);
-        TRY(sampler_step(sampler, i, prediction, sample));
-        log_progress_update(progress, ++*calls, NULL);
+        TRY(sampler_step(g->sampler, i, prediction, sample));
+        if (progress) log_progress_update(progress, ++*calls, NULL);
     }
     return SODA_OK;
 }
 
-static soda_status sample_all(const sampling_request *r, const soda_text *text,
-                              soda_sampler *sampler, float *latents)
+soda_status sampling_draw(soda_sampling *g, int picture, float *latents, log_progress *progress,
+                          int64_t *calls)
 {
+    const sampling_request *r = g->request;
     const int64_t n = sampling_count(r);
+    if (r->initial)
+        memcpy(latents, r->initial + picture * n, (size_t)n * sizeof *latents);
+    else
+        noise_latents(r->seed, (uint64_t)picture, latents, n);
+    TRY(denoiser_condition(&g->denoiser, r->folder, &g->text, picture / r->per_prompt,
+                           r->prompt_count));
+    return denoise(g, latents, progress, calls);
+}
+
+soda_status sampling_run(const sampling_request *r, float *latents)
+{
     const int pictures = r->prompt_count * r->per_prompt;
-    soda_denoiser d = {0};
+    soda_sampling sampling;
     log_progress progress;
     int64_t calls = 0;
     soda_status s = SODA_OK;
-    float *scratch = malloc(2 * (size_t)n * sizeof *scratch);
-    if (!scratch) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    TRY_TO(done, denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, r->h, r->w, text,
-                               is_guided(r), &d));
-    log_progress_start(&progress, "sampling", (int64_t)pictures * sampler_calls(sampler));
-    for (int p = 0; p < pictures; p++) {
-        float *sample = latents + p * n;
-        if (r->initial)
-            memcpy(sample, r->initial + p * n, (size_t)n * sizeof *sample);
-        else
-            noise_latents(r->seed, (uint64_t)p, sample, n);
-        TRY_TO(done, denoiser_condition(&d, r->folder, text, p / r->per_prompt, r->prompt_count));
-        TRY_TO(done, sample_one(r, sampler, &d, sample, scratch, &progress, &calls));
-    }
-done:
-    denoiser_close(&d);
-    free(scratch);
-    return s;
-}
-
-soda_status sampling_run(const sampling_request *request, float *latents)
-{
-    soda_text text = {0};
-    soda_sampler *sampler = NULL;
-    soda_status s = SODA_OK;
-    TRY_TO(done, open_sampler(request, &sampler));
-    TRY_TO(done, encode_texts(request, &text));
-    TRY_TO(done, sample_all(request, &text, sampler, latents));
-done:
-    sampler_destroy(sampler);
-    text_free(&text);
+    TRY(sampling_open(r, &sampling));
+    log_progress_start(&progress, "sampling", (int64_t)pictures * sampling_calls(&sampling));
+    for (int p = 0; p < pictures && s == SODA_OK; p++)
+        s = sampling_draw(&sampling, p, latents + p * sampling_count(r), &progress, &calls);
+    sampling_close(&sampling);
     return s;
 }

@@ -3,8 +3,10 @@
 
 #include "backend/backend.h"
 #include "core/log.h"
+#include "diffusion/sampler.h"
 #include "model/folder.h"
 #include "train/adapted.h"
+#include "train/denoiser.h"
 
 typedef struct {
     const soda_folder *folder;
@@ -20,12 +22,36 @@ typedef struct {
     uint64_t seed;
     int64_t h, w;         /* of the latents */
     const float *initial; /* [pictures, channels, h, w] unit normal, instead of the seed; or NULL */
+    /* A run's U-Net, in place of the folder's, with its present values, NULL: without adapters. */
+    const soda_trainee *trainee;
+    const soda_trainable *trainable;
 } sampling_request;
+
+/* What stays open from one picture to the next: encoded texts, sampler and U-Net. */
+typedef struct {
+    const sampling_request *request;
+    soda_text text;
+    soda_sampler *sampler;
+    soda_denoiser denoiser;
+    float *scratch; /* two pictures */
+} soda_sampling;
 
 /* Latents of one picture, [channels,h,w]. */
 int64_t sampling_count(const sampling_request *request);
 
-/* latents [prompt_count per_prompt, channels, h, w], prompt by prompt, as the VAE wants them before
- * the division by scaling_factor. Text encoders and U-Net are loaded and freed in turn. Shows
- * progress. SODA_ERR_NUMERIC if a prediction is not finite. */
+/* Text encoders are loaded and freed in turn, then the U-Net is opened. `request` must outlive it.
+ */
+soda_status sampling_open(const sampling_request *request, soda_sampling *sampling);
+void sampling_close(soda_sampling *sampling); /* a zeroed struct is fine */
+
+/* How often the U-Net is asked for one picture. */
+int sampling_calls(const soda_sampling *sampling);
+
+/* latents [channels,h,w] of picture number `picture` (prompt by prompt), as the VAE wants them
+ * before the division by scaling_factor. progress, if not NULL, goes on from *calls, which counts
+ * up. SODA_ERR_NUMERIC if a prediction is not finite. */
+soda_status sampling_draw(soda_sampling *sampling, int picture, float *latents,
+                          log_progress *progress, int64_t *calls);
+
+/* All pictures: latents [prompt_count per_prompt, channels, h, w]. Shows progress. */
 soda_status sampling_run(const sampling_request *request, float *latents);

@@ -54,19 +54,31 @@ static unet_text build_texts(const assembly *a, unet_size size)
     return text;
 }
 
+static soda_id build_unet(const assembly *a, unet_size size)
+{
+    layers_place place;
+    if (graph_status(a->graph) != SODA_OK) return NO_VALUE;
+    soda_builder b = builder_of(a, FOLDER_UNET, &place);
+    return unet_build(&b, &a->trainee->folder->unet, size);
+}
+
 soda_id trainee_build(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
                       bool training, unet_size size)
 {
     const assembly a = {trainee, graph, adapt, training};
-    layers_place place;
     unet_text text;
     if (trainee->text_encoder) {
         text = build_texts(&a, size);
         size.text = &text;
     }
-    if (graph_status(graph) != SODA_OK) return NO_VALUE;
-    soda_builder b = builder_of(&a, FOLDER_UNET, &place);
-    return unet_build(&b, &trainee->folder->unet, size);
+    return build_unet(&a, size);
+}
+
+soda_id trainee_build_sampler(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
+                              unet_size size)
+{
+    const assembly a = {trainee, graph, adapt, false};
+    return build_unet(&a, size);
 }
 
 soda_status trainee_collect(soda_trainee *trainee)

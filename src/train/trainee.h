@@ -40,3 +40,7 @@ soda_status trainee_collect(soda_trainee *trainee);
  * adapted: with the adapters, else as they came. training: which costs decide the routes. */
 soda_id trainee_build(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
                       bool training, unet_size size);
+
+/* The U-Net alone, its texts as inputs, for many forward passes with the same adapters. */
+soda_id trainee_build_sampler(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
+                              unet_size size);
