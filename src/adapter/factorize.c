@@ -2,22 +2,14 @@
 
 #include <lapacke.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
-/* In OpenBLAS only: other LAPACKs go without. */
-void openblas_set_num_threads(int threads) __attribute__((weak));
-
-static void use_one_thread(void)
-{
-    if (openblas_set_num_threads) openblas_set_num_threads(1);
-}
+#include "adapter/lapack.h"
 
 /* A copy of w in fp64. Row-major [m,n] is column-major [n,m]: LAPACK sees w'. */
 static soda_status widen(const float *w, int64_t m, int64_t n, double *wide)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, use_one_thread);
+    lapack_use_one_thread();
     for (int64_t i = 0; i < m * n; i++) {
         wide[i] = (double)w[i];
         if (!isfinite(w[i]))
