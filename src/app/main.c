@@ -3,6 +3,7 @@
  * Under a launcher (mpirun, srun) every rank runs the verb. Only `train` shares its work; of the
  * others rank 0 alone does all, since ranks that draw the same picture would fight over its file.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "core/log.h"
 
 static const app_verb verbs[] = {
+    {"train", "fine-tune a model, or go on from the newest checkpoint of the run", cmd_train},
     {"sample", "draw pictures from prompts", cmd_sample},
     {"replay", "run training steps on tensors from outside", cmd_replay},
     {"export", "write what a run learned, for soda or other programs", cmd_export},
@@ -65,6 +67,7 @@ static void report(soda_status s, const soda_comm *comm)
 int main(int argc, char **argv)
 {
     arena_tune_malloc();
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond its limit is a failed write, with a message */
     soda_comm *comm = comm_self();
     soda_status s = SODA_OK;
     if (comm_mpi_launched()) s = comm_mpi_open(&comm);

@@ -136,7 +136,7 @@ dataset_view dataset_view_at(const soda_dataset *d, int64_t image, int variant)
 
 dataset_text dataset_text_at(const soda_dataset *d, int64_t text)
 {
-    dataset_text t = {0};
+    dataset_text t = {.text = d->texts[text]};
     for (int i = 0; i < 2; i++)
         if (d->tokens.ids[i]) t.ids[i] = d->tokens.ids[i] + text * d->about.tokens;
     if (!d->has_states) return t;

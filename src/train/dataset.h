@@ -47,6 +47,7 @@ typedef struct {
 } dataset_view;
 
 typedef struct {
+    const char *text;
     const float *hidden;   /* [tokens,width], NULL unless want_states */
     const float *pooled;   /* [pooled_width], NULL unless want_states and XL */
     const int32_t *ids[2]; /* [tokens] of each text encoder, NULL where there is none */

@@ -69,8 +69,9 @@ typedef struct run_config {
         double time_limit_s; /* RUN_TIME_AUTO: read from the scheduler; 0: none */
     } checkpoint;
     struct {
-        char *path;    /* held-out pictures; NULL: none */
-        int64_t every; /* 0: before the first step and after the last only */
+        char *path;       /* held-out pictures; NULL: none */
+        int64_t every;    /* 0: before the first step and after the last only */
+        int64_t pictures; /* held-out captions to draw at the end, beside the real pictures */
     } validation;
     struct {
         int64_t every; /* 0: none */

@@ -153,6 +153,13 @@ static bool has_line(const char *text, const char *line, size_t length)
     return false;
 }
 
+/* Of a line as run_config_text writes it: what stands before its help. */
+static size_t without_help(const char *line, size_t length)
+{
+    const char *help = memmem(line, length, "  #", 3);
+    return help ? (size_t)(help - line) : length;
+}
+
 /* Lines of `mine` that `theirs` lacks. */
 static void warn_about_changes(const char *path, const char *mine, const char *theirs)
 {
@@ -162,8 +169,9 @@ static void warn_about_changes(const char *path, const char *mine, const char *t
         const size_t n = strcspn(at, "\n");
         const char *word = at + strspn(at, " ");
         if (!has_line(theirs, at, n))
-            used += (size_t)snprintf(changes + used, sizeof changes - used, "%s%.*s",
-                                     used ? "; " : "", (int)(at + n - word), word);
+            used +=
+                (size_t)snprintf(changes + used, sizeof changes - used, "%s%.*s", used ? "; " : "",
+                                 (int)(at + without_help(at, n) - word), word);
         at += n + (at[n] == '\n');
     }
     if (used) log_warning("%s was written under another configuration; now: %s", path, changes);

@@ -6,11 +6,12 @@
  * interrupted. */
 #pragma once
 
+#include "backend/backend.h"
 #include "comm/comm.h"
 #include "train/run_config.h"
 
-/* Runs, or goes on from the newest good checkpoint of config->output. SODA_STOPPED after a signal or
- * at the end of the time limit, with a committed checkpoint. Everything that a run writes is in
+/* Runs, or goes on from the newest good checkpoint of config->output. SODA_STOPPED after a signal
+ * or at the end of the time limit, with a committed checkpoint. Everything that a run writes is in
  * config->output: the README lists it.
  *
  * Collective: all ranks call it with the same configuration, which is checked. */

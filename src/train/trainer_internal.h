@@ -4,10 +4,12 @@
 #include <stdio.h>
 
 #include "core/log.h"
+#include "train/adapter_file.h"
 #include "train/dataset.h"
 #include "train/metrics.h"
 #include "train/noising.h"
 #include "train/reducer.h"
+#include "train/run_spectra.h"
 #include "train/run_state.h"
 #include "train/step.h"
 
@@ -29,17 +31,20 @@ typedef struct {
     soda_reducer reducer;
     float *gradient; /* [trainable.total + 1]: of one micro-batch, then its loss */
 
-    soda_step *steps;       /* one for each shape of latents in data and prior */
-    soda_step *frozen;      /* DCO: the same without adapters */
-    soda_step *held_steps;  /* forward only, one image: for the held-out loss */
-    int step_count, held_count;
+    soda_step *steps;      /* one for each shape of latents in data and prior */
+    soda_step *frozen;     /* DCO: the same without adapters */
+    soda_step *held_steps; /* forward only, one image: for the held-out loss */
+    int step_count, frozen_count, held_count;
 
     run_state state;
+    run_spectra spectra; /* rank 0 */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096];
-    FILE *metrics; /* rank 0 */
-    soda_status pending; /* a failure after this step's agreement: for the next one */
+    FILE *metrics;            /* rank 0 */
+    soda_status pending;      /* a failure after this step's agreement: for the next one */
     double data_s, network_s; /* of this step */
     double longest_step_s, longest_save_s;
+    double held_before, held_after; /* held-out loss; NAN: not measured by this process */
+    double started_s;
 } soda_trainer;
 
 /* Opens everything, restores the newest checkpoint and prints the footprint. Collective. */
@@ -59,6 +64,11 @@ soda_status trainer_save(soda_trainer *t);
 
 /* Draws config->sample.prompts to RUN/samples. Collective: ranks share the prompts. */
 soda_status trainer_sample(soda_trainer *t);
+
+/* Draws held-out captions to RUN/samples/validation.png, three rows: the base model asked for the
+ * class, the adapter asked for the caption, the real picture. Nothing unless
+ * config->validation.pictures asks for it. Collective. */
+soda_status trainer_compare(soda_trainer *t);
 
 /* adapter.safetensors, and the closing line that says where everything is. Collective. */
 soda_status trainer_finish(soda_trainer *t);

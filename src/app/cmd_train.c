@@ -1,0 +1,51 @@
+#include "app/common.h"
+#include "app/options.h"
+#include "app/verbs.h"
+#include "train/trainer.h"
+
+typedef struct {
+    const char *yaml, *backend;
+    option_list sets;
+    int64_t threads;
+} train_options;
+
+static soda_status read_options(int argc, char **argv, train_options *o, bool *help)
+{
+    *o = (train_options){.backend = "cpu"};
+    option_row rows[] = {
+        {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL,
+         "override a key, e.g. train.steps=200; may be repeated", 0, 0},
+        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
+        {"threads", OPTION_INT, &o->threads, "N", "its cores", "threads of each rank", 1, 1024},
+    };
+    const option_table table = {
+        .verb = "train",
+        .summary =
+            "Fine-tunes a model with a SODA adapter, or goes on from the newest checkpoint of the "
+            "run.\nAlone or under mpirun or srun, on any number of ranks: the result is the same.\n"
+            "SIGUSR1 and the time limit stop it with a checkpoint and exit code 75.",
+        .synopsis = "train RUN.yaml [--set KEY=VALUE]... [OPTION]...",
+        .example = "mpirun -n 2 soda train configs/quickstart/train.yaml",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof *rows,
+        .operands = 1};
+    TRY(options_read(&table, argc, argv, &o->yaml, help));
+    if (*help && common_comm()->rank == 0) options_print_help(&table);
+    return SODA_OK;
+}
+
+soda_status cmd_train(int argc, char **argv)
+{
+    train_options o;
+    const soda_backend *backend;
+    run_config *config = NULL;
+    bool help;
+    soda_comm *comm = common_comm();
+    TRY(comm_agree(comm, read_options(argc, argv, &o, &help)));
+    if (help) return SODA_OK;
+    TRY(comm_agree(comm, common_backend(o.backend, o.threads, &backend)));
+    soda_status s = comm_agree(comm, run_config_read(o.yaml, o.sets.value, o.sets.count, &config));
+    if (s == SODA_OK) s = trainer_run(config, backend, comm);
+    run_config_destroy(config);
+    return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
+}

@@ -1,0 +1,190 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sha256.h"
+#include "train/preempt.h"
+#include "train/trainer_internal.h"
+
+/* This rank's micro-batches of the step: numbers rank, rank + size, ... */
+static soda_status run_micro_batches(soda_trainer *t)
+{
+    const int64_t own = t->config->train.global_batch / t->config->train.batch;
+    const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
+    reducer_clear(&t->reducer);
+    t->data_s = t->network_s = 0;
+    for (int64_t micro = t->comm->rank; micro < count; micro += t->comm->size)
+        TRY(trainer_micro_batch(t, micro));
+    return SODA_OK;
+}
+
+static int64_t stop_flags(const soda_trainer *t)
+{
+    /* A step, and writing what it made, must fit twice into what is left. */
+    const double needed_s = 2 * (t->longest_step_s + t->longest_save_s) + 2;
+    const bool late = preempt_seconds_left(t->config->checkpoint.time_limit_s) < needed_s;
+    return (preempt_requested() ? FLAG_SIGNAL : 0) | (late ? FLAG_TIME : 0);
+}
+
+/* Gradient and loss of the global batch, on every rank. */
+static soda_status reduce(soda_trainer *t, double *loss)
+{
+    const int64_t n = t->trainable.total;
+    const int64_t count = t->config->train.global_batch / t->config->train.batch;
+    TRY(reducer_finish(&t->reducer, t->comm, 1.0f / (float)count, t->gradient));
+    memcpy(t->trainable.gradient, t->gradient, (size_t)n * sizeof(float));
+    *loss = (double)t->gradient[n];
+    return SODA_OK;
+}
+
+static soda_status update(soda_trainer *t, trainable_report *report)
+{
+    const run_config *c = t->config;
+    const trainable_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
+    TRY(trainable_step(&t->trainable, &options, t->state.step + 1,
+                       lr_schedule_factor(&c->train.schedule, t->state.step), report));
+    for (int i = 0; i < t->step_count; i++) TRY(step_write_params(&t->steps[i], &t->trainable));
+    return SODA_OK;
+}
+
+static soda_status note(soda_trainer *t, double loss, const trainable_report *report,
+                        double started_s, double reduced_s, double network_end_s)
+{
+    const run_config *c = t->config;
+    const double now_s = log_seconds();
+    const double factor = lr_schedule_factor(&c->train.schedule, t->state.step);
+    const metrics_row row = {.step = t->state.step,
+                             .loss = loss,
+                             .lr_rotation = c->train.rotation.lr * factor,
+                             .lr_spectrum = c->train.spectrum.lr * factor,
+                             .grad_norm = report->gradient_norm,
+                             .orthogonality = report->orthogonality,
+                             .images_per_s = (double)c->train.global_batch / (now_s - started_s),
+                             .data_s = t->data_s,
+                             .network_s = t->network_s,
+                             .reduce_s = reduced_s - network_end_s,
+                             .update_s = now_s - reduced_s};
+    t->longest_step_s = fmax(t->longest_step_s, now_s - started_s);
+    TRY(run_state_note(&t->state, loss, report->gradient_norm));
+    return t->metrics ? metrics_write(t->metrics, t->path_metrics, &row) : SODA_OK;
+}
+
+/* One step; *flags are what the ranks agreed on. */
+static soda_status train_step(soda_trainer *t, int64_t *flags, double *loss)
+{
+    trainable_report report;
+    const double started_s = log_seconds();
+    *flags = stop_flags(t);
+    const soda_status own = t->pending == SODA_OK ? run_micro_batches(t) : t->pending;
+    TRY(comm_agree_flags(t->comm, own, flags, 1));
+    const double network_end_s = log_seconds();
+    TRY(reduce(t, loss));
+    const double reduced_s = log_seconds();
+    TRY(update(t, &report));
+    t->pending = note(t, *loss, &report, started_s, reduced_s, network_end_s);
+    t->state.step++;
+    return SODA_OK;
+}
+
+/* Ranks that drifted apart would train different models without a sign. */
+static soda_status check_replicas(soda_trainer *t)
+{
+    soda_sha256 *hash = NULL;
+    uint8_t digest[SHA256_BYTES] = {0};
+    const size_t bytes = (size_t)t->trainable.total * sizeof(float);
+    if (t->comm->size == 1) return SODA_OK;
+    soda_status s = sha256_create(&hash);
+    if (s == SODA_OK) s = sha256_update(hash, t->trainable.value, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->trainable.first, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->trainable.second, bytes);
+    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    sha256_destroy(hash);
+    TRY(comm_agree(t->comm, s));
+    return comm_agree_same(t->comm, digest, sizeof digest, "adapter and optimizer state");
+}
+
+static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+/* What follows a step that is not the last. A checkpoint that cannot be written now is tried again
+ * at the next one, since the run itself is well. */
+static soda_status after_step(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    const int64_t step = t->state.step;
+    if (is_due(c->validation.every, step)) TRY(trainer_validate(t));
+    if (is_due(c->sample.every, step)) TRY(trainer_sample(t));
+    if (!is_due(c->checkpoint.every, step)) return SODA_OK;
+    TRY(check_replicas(t));
+    if (trainer_save(t) != SODA_OK) {
+        log_warning("the run goes on without this checkpoint: %s", status_message());
+        t->comm->failed_rank = -1;
+        status_clear();
+    }
+    return SODA_OK;
+}
+
+static soda_status stop(soda_trainer *t, int64_t flags)
+{
+    TRY(check_replicas(t));
+    TRY(trainer_save(t));
+    log_info(
+        "stopped before step %lld of %lld (%s); the checkpoint in %s is complete: run the same "
+        "command again to go on",
+        (long long)t->state.step, (long long)t->config->train.steps,
+        flags & FLAG_SIGNAL ? "a signal came" : "the time limit is near", t->path_checkpoints);
+    return SODA_STOPPED;
+}
+
+static soda_status train(soda_trainer *t)
+{
+    const int64_t first = t->state.step, steps = t->config->train.steps;
+    log_progress progress;
+    log_progress_start(&progress, "training", steps - first);
+    while (t->state.step < steps) {
+        int64_t flags;
+        double loss;
+        char text[64];
+        TRY(train_step(t, &flags, &loss));
+        snprintf(text, sizeof text, "loss %.4f", loss);
+        log_progress_update(&progress, t->state.step - first, text);
+        if (t->state.step == steps) break;
+        if (flags) return stop(t, flags);
+        TRY(after_step(t));
+    }
+    TRY(comm_agree(t->comm, t->pending));
+    if (first == steps) return SODA_OK; /* everything was done before */
+    TRY(trainer_validate(t));
+    if (t->config->sample.every > 0) TRY(trainer_sample(t));
+    TRY(check_replicas(t));
+    TRY(trainer_save(t));
+    return trainer_compare(t);
+}
+
+/* What is measured and drawn here is what the run will be compared with; and the most memory that
+ * it will ever need has been used once. */
+static soda_status before_first_step(soda_trainer *t)
+{
+    TRY(trainer_validate(t));
+    return t->config->sample.every > 0 ? trainer_sample(t) : SODA_OK;
+}
+
+soda_status trainer_run(const run_config *config, const soda_backend *backend, soda_comm *comm)
+{
+    soda_trainer t = {.config = config,
+                      .backend = backend,
+                      .comm = comm,
+                      .held_before = (double)NAN,
+                      .held_after = (double)NAN,
+                      .started_s = log_seconds()};
+    soda_status s = SODA_OK;
+    preempt_install();
+    TRY_TO(done, trainer_open(&t));
+    if (t.state.step == 0) TRY_TO(done, before_first_step(&t));
+    TRY_TO(done, train(&t));
+    TRY_TO(done, trainer_finish(&t));
+done:
+    trainer_close(&t);
+    return s;
+}

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# lib.sh SODA MPIEXEC SOURCE: sourced by the tests of whole runs. Each makes a folder of its own, with run.yaml:
+# a small model, six pictures, everything that draws random numbers switched on.
+set -euo pipefail
+soda=$1 mpiexec=$2 source=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export SODA_CACHE=$work/cache OMP_WAIT_POLICY=passive
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+
+cat >run.yaml <<YAML
+model: $source/tests/golden/tiny-sd1
+data: {path: $source/configs/quickstart/images/train, resolution: 64, crop: random, flip: true, caption_dropout: 0.2}
+adapter: {method: soda_svd}
+train:
+  steps: 10
+  global_batch: 4
+  optimizer: {rotation: {lr: 1.0e-2}, spectrum: {lr: 1.0e-2}}
+  schedule: {type: constant, warmup: 3}
+  min_snr_gamma: 5
+  seed: 11
+checkpoint: {every: 3, keep: 2, time_limit: none}
+YAML
+
+# train NAME RANKS [OPTION]...: in a folder NAME, so that every run has the same relative paths and
+# the same bytes in its checkpoints; returns soda's exit code.
+train() {
+    local name=$1 ranks=$2
+    shift 2
+    mkdir -p "$name"
+    (cd "$name" && exec "$mpiexec" --oversubscribe --bind-to none -n "$ranks" "$soda" train ../run.yaml \
+        --threads 1 --set output=run "$@" >>log 2>&1)
+}
+
+fail() {
+    echo "FAILED: $*" >&2
+    tail -n 30 ./*/log >&2
+    exit 1
+}
+
+# same NAME: its last checkpoint and its adapter have the bytes of the run `one`.
+same() {
+    cmp "one/run/checkpoints/step-00000010.h5" "$1/run/checkpoints/step-00000010.h5" || fail "$1: another checkpoint"
+    cmp one/run/adapter.safetensors "$1/run/adapter.safetensors" || fail "$1: another adapter"
+}
+
+# says NAME TEXT: the log of run NAME holds TEXT, once.
+says() {
+    [ "$(grep -cF "$2" "$1/log")" -eq 1 ] || fail "$1: expected once in its log: $2"
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Bad input and bad luck: one message, a nonzero exit code, and the last good checkpoint stays.
+# shellcheck source=tests/fault/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# refused NAME TEXT RANKS [OPTION]...: the run fails with exit code 1 and one error, which holds TEXT.
+refused() {
+    local name=$1 text=$2 rc=0
+    shift 2
+    rm -f "$name/log"
+    train "$name" "$@" || rc=$?
+    [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
+    [ "$(grep -c 'soda: error:' "$name/log")" -eq 1 ] || fail "$name: expected one error"
+    grep -F 'soda: error:' "$name/log" | grep -qF "$text" || fail "$name: expected in its error: $text"
+}
+
+images=$source/configs/quickstart/images/train
+mkdir empty uncaptioned broken
+cp "$images"/*.png uncaptioned/
+cp "$images"/* broken/
+head -c 300 "$images/fox.png" >broken/fox.png
+
+refused key "did you mean train.steps" 2 --set train.stesp=3
+refused folder "empty" 2 --set data.path="$work/empty"
+refused caption "expected its caption in" 2 --set data.path="$work/uncaptioned"
+refused image "fox.png" 3 --set data.path="$work/broken"
+refused target "no linear layer" 2 --set 'adapter.targets=["nowhere"]'
+refused model "model_index.json" 2 --set model="$work/empty"
+refused output "log" 1 --set output="log/run"
+
+# Ranks that were given different configurations.
+mkdir -p apart
+(cd apart && "$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" train ../run.yaml --set output=run : \
+    -n 1 "$soda" train ../run.yaml --set output=run --set train.seed=12 >log 2>&1) && fail "apart: exit code 0"
+says apart "the configuration of this run: not the same as on rank 0"
+
+# Checkpoints of another run are refused, damaged ones are passed over.
+train one 2 || fail "the run that others are compared with"
+cp -r one another
+refused another "model_sha256" 2 --set model="$source/tests/golden/tiny-sd2"
+refused another "data_sha256" 2 --set data.resolution=32
+refused another "method" 1 --set adapter.method=soda_lq
+refused another "seed" 1 --set train.seed=12
+refused another "train.steps: expected 10 or more" 1 --set train.steps=5
+cp -r one damaged
+rm damaged/log
+printf '\xff' | dd of=damaged/run/checkpoints/step-00000010.h5 bs=1 seek=5000 conv=notrunc status=none
+train damaged 2 || fail "damaged: going on from the older checkpoint"
+says damaged "step-00000010.h5"
+same damaged
+
+# A full disk while saving: the run goes on, the message says so, older checkpoints stay.
+mkdir -p full
+rc=0
+(cd full && ulimit -f 64 && exec "$soda" train ../run.yaml --threads 1 --set output=run --set train.steps=4 \
+    >log 2>&1) || rc=$?
+[ "$rc" -eq 1 ] || fail "full: exit code $rc, expected 1"
+says full "the run goes on without this checkpoint"
+if compgen -G 'full/run/checkpoints/*' >/dev/null; then fail "full: something is left half-written"; fi
+
+# What is not finite is named, with its step, and nothing of it is kept.
+cp -r "$source/tests/golden/tiny-sd1" poisoned
+weights=poisoned/unet/diffusion_pytorch_model.safetensors
+printf '\x00\x00\xc0\x7f' | dd of=$weights bs=1 seek=$(($(stat -c %s $weights) - 4000)) conv=notrunc status=none
+refused nan "step 0: the loss is " 2 --set model="$work/poisoned"
+[ ! -f nan/run/adapter.safetensors ] || fail "nan: an adapter was written"
+echo "bad input is refused, bad luck is survived"
