@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# quickstart.sh [--no-install]: from a fresh Debian 12 to pictures: installs what is missing, builds
-# soda, and draws six pictures with the bundled model. About two minutes the first time, seconds after.
+# quickstart.sh [--no-install]: from a fresh Debian 12 to a trained adapter: installs what is missing, builds soda,
+# teaches the bundled model a drawing style from six pictures on two MPI ranks, and draws with it. About four minutes
+# the first time, two after.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=jobs/setup.sh
@@ -13,14 +14,19 @@ case "${1:-}" in
 esac
 soda_build release
 
-out=build/quickstart
-rm -rf "$out"
-echo "== drawing (25 steps, guidance 4, fp32)"
-build/release/soda sample --model configs/quickstart/model --guidance 4 --seed 1 --out "$out" \
-    --prompt "woman firefighter dark skin tone, noto emoji" \
-    --prompt "man with red hair, noto emoji" \
-    --prompt "smiling face, noto emoji" \
-    --prompt "blue heart, noto emoji" \
-    --prompt "man farmer medium skin tone, noto emoji" \
-    --prompt "red apple, noto emoji"
-echo "== pictures: $PWD/$out/0000.png to 0005.png"
+soda=build/release/soda
+run=build/quickstart
+rm -rf "$run"
+# Open MPI asks root to say twice that it means it; ranks that wait give their core away.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+echo "== training on two ranks"
+mpirun --oversubscribe -n 2 "$soda" train configs/quickstart/train.yaml
+
+echo "== the adapter on its own: six prompts that it has not seen"
+"$soda" sample --model configs/quickstart/model --adapter "$run/adapter.safetensors" --guidance 4 --seed 1 \
+    --out "$run/pictures" --prompt "rabbit in sks style" --prompt "tree in sks style" --prompt "rose in sks style" \
+    --prompt "hammer in sks style" --prompt "butterfly in sks style" --prompt "train in sks style"
+"$soda" inspect "$run/adapter.safetensors"
+
+echo "== before, after, and the real held-back drawings: $PWD/$run/samples/validation.png"
+echo "== spectra: $PWD/$run/spectra.h5   pictures: $PWD/$run/pictures"
