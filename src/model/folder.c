@@ -213,7 +213,8 @@ soda_status folder_weights_open(const soda_folder *f, folder_component component
     TRY_TO(done, safetensors_source_create(weights->set, prefix, &weights->source));
     TRY_TO(done, graph_create(SODA_F32, &b.graph));
     b.source = weights->source;
-    TRY_TO(done, folder_build(f, component, &b, 1, 1, 1)); /* the smallest size */
+    const int64_t side = 1LL << (f->unet.blocks - 1); /* the smallest that all levels can halve */
+    TRY_TO(done, folder_build(f, component, &b, side, side, 1));
     /* 0, 1, 2, ...: a constant that transformers before 4.31 wrote */
     safetensors_mark_used(weights->set, "text_model.embeddings.position_ids");
     safetensors_mark_used(weights->set, "embeddings.position_ids");

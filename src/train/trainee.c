@@ -84,8 +84,9 @@ soda_id trainee_build_sampler(const soda_trainee *trainee, soda_graph *graph, bu
 soda_status trainee_collect(soda_trainee *trainee)
 {
     soda_graph *graph;
+    const int64_t side = 1LL << (trainee->folder->unet.blocks - 1); /* all levels can halve it */
     TRY(graph_create(trainee->dtype, &graph));
-    trainee_build(trainee, graph, layers_collect, true, (unet_size){1, 8, 8, 8, NULL});
+    trainee_build(trainee, graph, layers_collect, true, (unet_size){1, side, side, 8, NULL});
     const soda_status s = graph_status(graph);
     graph_destroy(graph);
     return s;

@@ -174,6 +174,19 @@ static void a_linear_weight_where_a_1x1_convolution_belongs_is_refused(void **st
     check_weights_refused(folder, "proj_in.weight", "[12,12,1,1]");
 }
 
+/* Unpadded convolutions need something to halve at every level: one pixel is not enough. */
+static void a_folder_that_halves_without_padding_is_loaded(void **state)
+{
+    soda_folder *f;
+    folder_weights weights;
+    const char *folder = copy(state, "tiny-sd1");
+    edit(folder, "unet/config.json", "{", "{\"downsample_padding\": 0,");
+    CHECK_OK(folder_open(folder, &f));
+    CHECK_OK(folder_weights_open(f, FOLDER_UNET, &weights));
+    folder_weights_close(&weights);
+    folder_close(f);
+}
+
 static void a_tensor_that_nobody_asks_for_is_a_warning(void **state)
 {
     (void)state;
@@ -226,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_missing_tensor_is_named),
         cmocka_unit_test(a_misshapen_tensor_is_named_with_both_shapes),
         cmocka_unit_test(a_linear_weight_where_a_1x1_convolution_belongs_is_refused),
+        cmocka_unit_test(a_folder_that_halves_without_padding_is_loaded),
         cmocka_unit_test(a_tensor_that_nobody_asks_for_is_a_warning),
         cmocka_unit_test(weight_names_carry_the_component),
     };
