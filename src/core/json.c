@@ -253,6 +253,12 @@ bool soda_json_is_list(const soda_json *json, const char *key)
     return json_is_array(json_object_get(json->object, key));
 }
 
+soda_status soda_json_put(const soda_json *json, const char *key, json_t *value)
+{
+    if (json_object_set_new((json_t *)json->object, key, value) == 0) return SODA_OK;
+    return FAIL(SODA_ERR_MEMORY, "%s: out of memory", json->file);
+}
+
 soda_status soda_json_refuse(const soda_json *json, const char *key, const char *expected)
 {
     return refuse(json, key, -1, json_object_get(json->object, key), expected);

@@ -60,5 +60,9 @@ bool soda_json_has(const soda_json *json, const char *key);     /* there, maybe 
 bool soda_json_is_null(const soda_json *json, const char *key); /* there, and null */
 bool soda_json_is_list(const soda_json *json, const char *key);
 
+/* Puts `value` under `key`, in place of what is there; takes the reference also when it fails.
+ * SODA_ERR_MEMORY, also for a value that is NULL for want of memory. */
+soda_status soda_json_put(const soda_json *json, const char *key, json_t *value);
+
 /* Records that `key` holds the wrong thing: "FILE: KEY: expected EXPECTED, found VALUE". */
 soda_status soda_json_refuse(const soda_json *json, const char *key, const char *expected);

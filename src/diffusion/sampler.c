@@ -35,6 +35,24 @@ static soda_status choose_class(const soda_json *config, const char *name,
                 list, class_name);
 }
 
+soda_status sampler_pipeline_config(const soda_json *config, const char *name)
+{
+    const sampler_class *kind;
+    const char *own;
+    int64_t offset;
+    bool clip;
+    TRY(choose_class(config, name, &kind));
+    TRY(soda_json_string(config, "_class_name", "", &own));
+    TRY(soda_json_int(config, "steps_offset", 0, &offset));
+    TRY(soda_json_bool(config, "clip_sample", false, &clip));
+    const bool is_own = strcmp(kind->class_name, own) == 0;
+    if (is_own || soda_json_has(config, "steps_offset"))
+        TRY(soda_json_put(config, "steps_offset", json_integer(1)));
+    if (is_own || soda_json_has(config, "clip_sample"))
+        TRY(soda_json_put(config, "clip_sample", json_false()));
+    return SODA_OK;
+}
+
 /* What all classes read; then the class plans its calls. */
 static soda_status plan(soda_sampler *sampler, const soda_json *config)
 {

@@ -32,6 +32,13 @@ typedef struct soda_sampler soda_sampler;
 soda_status sampler_create(const soda_json *config, const char *name, int steps, int64_t n,
                            soda_sampler **sampler);
 
+/* Changes `config` as diffusers' StableDiffusionPipeline (not XL) changes what its scheduler was
+ * opened with: steps_offset is 1 and clip_sample false, whatever the file says. Where the file
+ * does not say, that holds for its own class only: a scheduler made from another's configuration
+ * takes the default of its class for keys that were left out. name: as for sampler_create.
+ * SODA_ERR_INPUT for values of another type. */
+soda_status sampler_pipeline_config(const soda_json *config, const char *name);
+
 /* How often the model is called: steps, or more for PNDM. */
 int sampler_calls(const soda_sampler *sampler);
 

@@ -33,8 +33,9 @@ static soda_status open_sampler(const sampling_request *r, soda_sampler **sample
     soda_json config;
     TRY(folder_path(r->folder, "scheduler", "scheduler_config.json", path, sizeof path));
     TRY(soda_json_load(path, &config));
-    const soda_status s =
-        sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler);
+    soda_status s = r->folder->xl ? SODA_OK : sampler_pipeline_config(&config, r->scheduler);
+    if (s == SODA_OK)
+        s = sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler);
     soda_json_free(&config);
     return s;
 }

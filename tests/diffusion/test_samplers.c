@@ -1,132 +1,16 @@
-/* Samplers and schedules against diffusers 0.42.1 (golden/make_samplers.py). */
-#include "support/check.h"
+/* Samplers against diffusers 0.42.1 (golden/make_samplers.py). */
+#include "diffusion/golden.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/json.h"
-#include "core/sha256.h"
 #include "diffusion/noise.h"
 #include "diffusion/sampler.h"
 #include "diffusion/schedule.h"
 
 enum { N = 6 };
-
-static soda_json golden;
-
-static int load_golden(void **state)
-{
-    (void)state;
-    CHECK_OK(soda_json_load(SODA_TEST_DIR "/golden/samplers.json", &golden));
-    return 0;
-}
-
-static int free_golden(void **state)
-{
-    (void)state;
-    soda_json_free(&golden);
-    return 0;
-}
-
-static const json_t *part(const char *name)
-{
-    const json_t *list = json_object_get(golden.object, name);
-    assert_true(json_array_size(list) > 0);
-    return list;
-}
-
-static int fill(const json_t *list, float *x, int room)
-{
-    const int count = (int)json_array_size(list);
-    assert_in_range(count, 1, room);
-    for (int i = 0; i < count; i++)
-        x[i] = (float)json_number_value(json_array_get(list, (size_t)i));
-    return count;
-}
-
-static soda_json config_of(const json_t *row)
-{
-    return (soda_json){"scheduler_config.json", "", json_object_get(row, "config")};
-}
-
-/* ---- schedules ---- */
-
-/* Betas and their product are the bits of PyTorch on a machine with fused multiply-add. The cosine
- * schedule goes through the cosine of libm, that without final signal through PyTorch's square root
- * (MKL's, not always the nearest number): both may differ in the last place, 2^-23 a factor. */
-static void alphas_cumprod_has_the_bits_of_torch(void **state)
-{
-    (void)state;
-    size_t i, j;
-    json_t *row, *value;
-    json_array_foreach(part("schedules"), i, row)
-    {
-        const soda_json config = config_of(row);
-        const char *betas = json_string_value(json_object_get(config.object, "beta_schedule"));
-        soda_schedule schedule;
-        CHECK_OK(schedule_create(&config, &schedule));
-        json_array_foreach(json_object_get(row, "some"), j, value)
-        {
-            const double want = json_number_value(value);
-            const double got = (double)schedule.alphas_cumprod[37 * j];
-            if (fabs(got - want) > 37 * (double)(j + 1) * 0x1p-23 * want)
-                fail_msg("schedule %zu: a[%zu] is %.9g, wanted %.9g", i, 37 * j, got, want);
-        }
-        if (!schedule.zero_snr && (!betas || strcmp(betas, "squaredcos_cap_v2") != 0)) {
-            uint8_t digest[SHA256_BYTES];
-            char text[SHA256_HEX];
-            soda_sha256 *hash;
-            CHECK_OK(sha256_create(&hash));
-            CHECK_OK(sha256_update(hash, schedule.alphas_cumprod,
-                                   (size_t)schedule.train_steps * sizeof(float)));
-            CHECK_OK(sha256_finish(hash, digest));
-            sha256_destroy(hash);
-            assert_string_equal(sha256_hex(digest, text),
-                                json_string_value(json_object_get(row, "sha256")));
-        }
-        schedule_destroy(&schedule);
-    }
-}
-
-/* Each value is the sum of two products of numbers up to 2, each rounded once: 3 * 2^-23. */
-static void noise_targets_and_snr_equal_diffusers(void **state)
-{
-    (void)state;
-    const soda_json config = {"sd", "", json_array_get(part("sd"), 0)};
-    soda_schedule schedule;
-    CHECK_OK(schedule_create(&config, &schedule));
-    size_t i;
-    json_t *row;
-    json_array_foreach(part("training"), i, row)
-    {
-        float x0[N], noise[N], want[N], got[N];
-        const int t = (int)json_integer_value(json_object_get(row, "t"));
-        const int n = fill(json_object_get(row, "x0"), x0, N);
-        fill(json_object_get(row, "noise"), noise, N);
-        schedule_add_noise(&schedule, t, x0, noise, got, n);
-        fill(json_object_get(row, "noisy"), want, N);
-        check_max_diff(got, want, n, 3 * 0x1p-23);
-        schedule.prediction = PREDICT_V;
-        schedule_target(&schedule, t, x0, noise, got, n);
-        fill(json_object_get(row, "v"), want, N);
-        check_max_diff(got, want, n, 3 * 0x1p-23);
-        schedule.prediction = PREDICT_EPSILON;
-        schedule_target(&schedule, t, x0, noise, got, n);
-        check_max_diff(got, noise, n, 0);
-        schedule.prediction = PREDICT_SAMPLE;
-        schedule_target(&schedule, t, x0, noise, got, n);
-        check_max_diff(got, x0, n, 0);
-        /* diffusers squares a ratio of two fp32 roots: 4 roundings of 2^-24, doubled by the square
-         */
-        const double snr = json_number_value(json_object_get(row, "snr"));
-        assert_true(fabs(schedule_snr(&schedule, t) - snr) <= 8 * 0x1p-24 * snr);
-    }
-    schedule_destroy(&schedule);
-}
-
-/* ---- samplers ---- */
 
 /* The model of make_samplers.py. */
 static void model(const float *x, double t, float *output)
@@ -196,6 +80,57 @@ static void trajectories_equal_diffusers(void **state)
     }
     print_message("%zu cases, %d refused, worst relative error %.2g\n", i, refused, worst);
     assert_true(i >= 200 && refused <= 5);
+}
+
+/* StableDiffusionPipeline's changes to what the folder says and leaves out, for the folder's class
+ * and for others: the timesteps tell the offset, the samples whether they were clipped. */
+static void pipelines_correct_their_configuration_as_diffusers(void **state)
+{
+    (void)state;
+    size_t i;
+    json_t *row;
+    float start[N], want[N], sample[N];
+    fill(json_array_get(part("start"), 0), start, N);
+    json_array_foreach(part("pipelines"), i, row)
+    {
+        const char *name = json_string_value(json_object_get(row, "sampler"));
+        const int steps = (int)json_integer_value(json_object_get(row, "steps"));
+        const double sigma = json_number_value(json_object_get(row, "init_sigma"));
+        char *text = json_dumps(json_object_get(row, "config"), 0);
+        soda_json config;
+        soda_sampler *sampler;
+        CHECK_OK(soda_json_parse(text, strlen(text), "scheduler_config.json", &config));
+        CHECK_OK(sampler_pipeline_config(&config, name));
+        CHECK_OK(sampler_create(&config, name, steps, N, &sampler));
+        memcpy(sample, start, sizeof sample);
+        draw(sampler, row, sample);
+        fill(json_object_get(row, "final"), want, N);
+        const double error = check_relative_l2(sample, want, N);
+        if (!(error <= 10 * fmax(15, sigma) * 0x1p-24)) /* as above */
+            fail_msg("%s, sampler %s: relative error %.3g", text, name ? name : "its own", error);
+        sampler_destroy(sampler);
+        soda_json_free(&config);
+        free(text);
+    }
+    assert_int_equal(i, 4 * 5 * 4);
+}
+
+static void what_a_pipeline_cannot_correct_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"{\"_class_name\": \"DDIMScheduler\", \"steps_offset\": \"1\"}", "config: steps_offset"},
+        {"{\"_class_name\": \"DDIMScheduler\", \"clip_sample\": 0}", "config: clip_sample"},
+        {"{\"_class_name\": 7}", "config: _class_name"},
+        {"{}", "config: _class_name"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        soda_json config;
+        CHECK_OK(soda_json_parse(bad[i][0], strlen(bad[i][0]), "config", &config));
+        CHECK_FAILS(sampler_pipeline_config(&config, NULL), SODA_ERR_INPUT);
+        check_message_has(bad[i][1]);
+        soda_json_free(&config);
+    }
 }
 
 /* An exact answer that no reference is needed for: if the model always names the noise that is in
@@ -350,9 +285,9 @@ static void the_class_of_the_file_is_the_default(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alphas_cumprod_has_the_bits_of_torch),
-        cmocka_unit_test(noise_targets_and_snr_equal_diffusers),
         cmocka_unit_test(trajectories_equal_diffusers),
+        cmocka_unit_test(pipelines_correct_their_configuration_as_diffusers),
+        cmocka_unit_test(what_a_pipeline_cannot_correct_is_refused),
         cmocka_unit_test(the_true_noise_leads_back_to_the_image),
         cmocka_unit_test(guidance_and_latents_are_what_they_say),
         cmocka_unit_test(what_is_not_possible_is_refused_by_key),

@@ -1,5 +1,5 @@
-/* libFuzzer harness of scheduler_config.json. The first byte chooses sampler and number of steps,
- * the rest is the file. */
+/* libFuzzer harness of scheduler_config.json. The first byte chooses sampler, number of steps and
+ * whether the pipeline corrects the file, which is the rest. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -27,8 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     soda_sampler *sampler;
     if (size < 1) return 0;
     if (soda_json_parse((const char *)data + 1, size - 1, "config", &config) != SODA_OK) return 0;
-    if (sampler_create(&config, names[data[0] % 5], steps[data[0] / 5 % 8], 3, &sampler) ==
-        SODA_OK) {
+    const char *name = names[data[0] % 5];
+    const bool plain = data[0] / 40 % 2;
+    if ((!plain || sampler_pipeline_config(&config, name) == SODA_OK) &&
+        sampler_create(&config, name, steps[data[0] / 5 % 8], 3, &sampler) == SODA_OK) {
         draw(sampler);
         sampler_destroy(sampler);
     }

@@ -10,11 +10,14 @@ import itertools
 import json
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler
+from diffusers import StableDiffusionPipeline
 from diffusers.training_utils import compute_snr
 
+diffusers.logging.set_verbosity_error()
 CLASSES = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler,
            "dpmpp_2m": DPMSolverMultistepScheduler, "pndm": PNDMScheduler}
 START = np.array([0.7, -1.3, 0.05, 2.1, -0.4, 1.0], np.float32)
@@ -31,8 +34,7 @@ def model(x, t):
     return (0.1 * x.double() + torch.sin(k + float(t) / 100)).float()
 
 
-def run(name, config, steps):
-    scheduler = CLASSES[name].from_config(dict(config))
+def run(scheduler, steps):
     scheduler.set_timesteps(steps)
     sample = torch.from_numpy(START) * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
@@ -87,11 +89,28 @@ def trajectories():
         for steps in numbers:
             case = {"sampler": name, "steps": steps, "config": config}
             try:
-                case |= run(name, config, steps)
+                case |= run(CLASSES[name].from_config(dict(config)), steps)
             except (ValueError, IndexError) as error:
                 print(f"{name} {steps} {config}: {error!r}"[:150])
                 case["fails"] = True
             yield case
+
+
+def pipelines():
+    """What StableDiffusionPipeline makes of a folder's configuration, for the folder's own class
+    and for another that takes it over; `sampler` is null for the former."""
+    bare = {key: SD[key] for key in ("beta_schedule", "beta_start", "beta_end")}
+    for own, extra in itertools.product(CLASSES, ({}, {"steps_offset": 1}, {"clip_sample": True},
+                                                  {"steps_offset": 0, "clip_sample": False},
+                                                  {"steps_offset": 7, "clip_sample": None})):
+        config = {"_class_name": CLASSES[own].__name__, **bare, **extra}
+        for name in (None, *(other for other in CLASSES if other != own)):
+            scheduler = CLASSES[own].from_config(dict(config))
+            pipe = StableDiffusionPipeline(None, None, None, None, scheduler, None, None,
+                                           requires_safety_checker=False)
+            if name:
+                pipe.scheduler = CLASSES[name].from_config(pipe.scheduler.config)
+            yield {"sampler": name, "steps": 5, "config": config} | run(pipe.scheduler, 5)
 
 
 def schedules():
@@ -117,7 +136,8 @@ def training():
 
 def main():
     parts = {"sd": [SD], "start": [START.tolist()], "schedules": list(schedules()),
-             "training": list(training()), "trajectories": list(trajectories())}
+             "training": list(training()), "trajectories": list(trajectories()),
+             "pipelines": list(pipelines())}
     print(len(parts["trajectories"]), "trajectories")
     text = ",\n".join(f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "]"
                       for key, rows in parts.items())

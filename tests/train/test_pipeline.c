@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "io/safetensors.h"
+#include "support/files.h"
 #include "train/decoder.h"
 #include "train/sampling.h"
 
@@ -147,6 +148,51 @@ static void pictures_do_not_depend_on_each_other(void **state)
     close_family(&f);
 }
 
+/* Draws with a copy of tiny-FAMILY whose scheduler is `own`, with `keys` besides the betas. */
+static void draw_with(const char *scratch, const char *name, const char *own, const char *keys,
+                      float *latents)
+{
+    family f;
+    soda_folder *changed;
+    char command[2200], text[256];
+    const char *to = files_path(scratch, "model");
+    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s/golden/tiny-%s' '%s'", to,
+             SODA_TEST_DIR, name, to);
+    assert_int_equal(system(command), 0);
+    snprintf(text, sizeof text, "{\"_class_name\": \"%s\", \"beta_end\": 0.012%s}", own, keys);
+    files_write(to, "scheduler/scheduler_config.json", text, strlen(text));
+    CHECK_OK(folder_open(to, &changed));
+    open_family(&f, name, SODA_F32);
+    f.request.folder = changed;
+    f.request.prompt_count = 1;
+    f.request.steps = 2;
+    CHECK_OK(sampling_run(&f.request, f.latents));
+    memcpy(latents, f.latents, (size_t)sampling_count(&f.request) * sizeof *latents);
+    folder_close(changed);
+    close_family(&f);
+}
+
+/* StableDiffusionPipeline forces steps_offset 1 and clip_sample false, StableDiffusionXLPipeline
+ * leaves its scheduler as it is. */
+static void plain_pipelines_correct_their_scheduler_and_xl_does_not(void **state)
+{
+    enum { ROOM = 4 * 16 * 16 };
+    static const char right[] = ", \"steps_offset\": 1, \"clip_sample\": false";
+    static const char wrong[] = ", \"steps_offset\": 0, \"clip_sample\": true";
+    static const char *const families[] = {"sd1", "sdxl"};
+    for (int xl = 0; xl < 2; xl++) {
+        float bare[ROOM] = {0}, as_right[ROOM] = {0}, as_wrong[ROOM] = {0};
+        draw_with(*state, families[xl], "DDIMScheduler", "", bare);
+        draw_with(*state, families[xl], "DDIMScheduler", right, as_right);
+        draw_with(*state, families[xl], "DDIMScheduler", wrong, as_wrong);
+        assert_memory_equal(bare, xl ? as_wrong : as_right, sizeof bare);
+        if (xl)
+            assert_memory_not_equal(as_right, as_wrong, sizeof bare);
+        else
+            assert_memory_equal(as_right, as_wrong, sizeof bare);
+    }
+}
+
 int main(void)
 {
     log_set_quiet(true);
@@ -155,6 +201,7 @@ int main(void)
         cmocka_unit_test(sd2_draws_what_diffusers_draws),
         cmocka_unit_test(sdxl_draws_what_diffusers_draws),
         cmocka_unit_test(pictures_do_not_depend_on_each_other),
+        cmocka_unit_test(plain_pipelines_correct_their_scheduler_and_xl_does_not),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
