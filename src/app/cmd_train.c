@@ -44,7 +44,9 @@ soda_status cmd_train(int argc, char **argv)
     TRY(comm_agree(comm, read_options(argc, argv, &o, &help)));
     if (help) return SODA_OK;
     TRY(comm_agree(comm, common_backend(o.backend, o.threads, &backend)));
-    soda_status s = comm_agree(comm, run_config_read(o.yaml, o.sets.value, o.sets.count, &config));
+    soda_status s = run_config_read(o.yaml, o.sets.value, o.sets.count, &config);
+    if (s == SODA_OK) s = run_config_make_absolute(config);
+    s = comm_agree(comm, s);
     if (s == SODA_OK) s = trainer_run(config, backend, comm);
     run_config_destroy(config);
     return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);

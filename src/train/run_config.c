@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/file.h"
 #include "train/run_value.h"
 
 enum { MOST_BYTES = 1 << 20, EXPECTED_BYTES = 160, PLACE_BYTES = 1024 };
@@ -92,39 +94,41 @@ soda_status run_config_parse(const char *text, size_t bytes, const char *file,
     return parse(text, bytes, file, "", sets, set_count, config);
 }
 
-/* Reads all of `path` into *text, for free(). */
-static soda_status read_file(const char *path, char **text, size_t *bytes)
-{
-    FILE *file = fopen(path, "rbe");
-    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    soda_status s = SODA_OK;
-    *text = malloc(MOST_BYTES + 1);
-    if (*text) *bytes = fread(*text, 1, MOST_BYTES + 1, file);
-    if (!*text)
-        s = FAIL(SODA_ERR_MEMORY, "%s: out of memory for the file", path);
-    else if (ferror(file))
-        s = FAIL(SODA_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
-    else if (*bytes > MOST_BYTES)
-        s = FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes of YAML, found more", path,
-                 MOST_BYTES);
-    fclose(file);
-    return s;
-}
-
 soda_status run_config_read(const char *path, const char *const *sets, int set_count,
                             run_config **config)
 {
     soda_status s = SODA_OK;
-    char *text = NULL;
+    void *text = NULL;
     size_t bytes = 0;
     *config = NULL;
     const char *slash = strrchr(path, '/');
     char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
     if (!folder) return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its folder", path);
-    TRY_TO(done, read_file(path, &text, &bytes));
+    TRY_TO(done, file_read(path, MOST_BYTES, &text, &bytes));
     TRY_TO(done, parse(text, bytes, path, folder, sets, set_count, config));
 done:
     free(text);
+    free(folder);
+    return s;
+}
+
+soda_status run_config_make_absolute(run_config *config)
+{
+    char **const paths[] = {&config->model, &config->data.path, &config->data.prior_path,
+                            &config->validation.path, &config->output};
+    char *folder = getcwd(NULL, 0);
+    soda_status s = SODA_OK;
+    if (!folder) return FAIL(SODA_ERR_IO, "the working folder has no name: %s", strerror(errno));
+    for (int i = 0; i < 5 && s == SODA_OK; i++) {
+        char *path = NULL;
+        if (!*paths[i] || *paths[i][0] == '/') continue;
+        if (asprintf(&path, "%s/%s", folder, *paths[i]) < 0) {
+            s = FAIL(SODA_ERR_MEMORY, "out of memory for a path");
+            continue;
+        }
+        free(*paths[i]);
+        *paths[i] = path;
+    }
     free(folder);
     return s;
 }

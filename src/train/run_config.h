@@ -29,7 +29,7 @@ typedef struct {
 
 typedef struct run_config {
     char *file;  /* the YAML file, for messages */
-    char *model; /* paths here are absolute, or relative to the working folder */
+    char *model; /* paths are relative to the working folder, unless they are absolute */
     struct {
         char *path; /* NULL: none given (replay needs none) */
         int64_t resolution;
@@ -98,6 +98,9 @@ soda_status run_config_read(const char *path, const char *const *sets, int set_c
 soda_status run_config_parse(const char *text, size_t bytes, const char *file,
                              const char *const *sets, int set_count, run_config **config);
 void run_config_destroy(run_config *config); /* NULL is fine */
+
+/* Puts the working folder in front of relative paths: what is stored is then good anywhere. */
+soda_status run_config_make_absolute(run_config *config);
 
 /* The resolved configuration as YAML, every key with its value and its help, for free(). Parsing it
  * gives the same configuration. SODA_ERR_INPUT if a path is not UTF-8, which YAML cannot say. */

@@ -23,14 +23,15 @@ train:
 checkpoint: {every: 3, keep: 2, time_limit: none}
 YAML
 
-# train NAME RANKS [OPTION]...: in a folder NAME, so that every run has the same relative paths and
-# the same bytes in its checkpoints; returns soda's exit code.
+# train NAME RANKS [OPTION]...: in a folder NAME, which all runs call `current`: paths are stored in checkpoints, and
+# runs that are compared have the same ones. Returns soda's exit code.
 train() {
     local name=$1 ranks=$2
     shift 2
     mkdir -p "$name"
-    (cd "$name" && exec "$mpiexec" --oversubscribe --bind-to none -n "$ranks" "$soda" train ../run.yaml \
-        --threads 1 --set output=run "$@" >>log 2>&1)
+    ln -sfn "$name" current
+    (exec "$mpiexec" --oversubscribe --bind-to none -n "$ranks" "$soda" train run.yaml --threads 1 \
+        --set output=current/run "$@" >>"$name/log" 2>&1)
 }
 
 fail() {

@@ -26,12 +26,13 @@ refused caption "expected its caption in" 2 --set data.path="$work/uncaptioned"
 refused image "fox.png" 3 --set data.path="$work/broken"
 refused target "no linear layer" 2 --set 'adapter.targets=["nowhere"]'
 refused model "model_index.json" 2 --set model="$work/empty"
-refused output "log" 1 --set output="log/run"
+mkdir output && touch output/file
+refused output "output/file" 1 --set output=output/file/run
 
 # Ranks that were given different configurations.
 mkdir -p apart
-(cd apart && "$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" train ../run.yaml --set output=run : \
-    -n 1 "$soda" train ../run.yaml --set output=run --set train.seed=12 >log 2>&1) && fail "apart: exit code 0"
+("$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" train run.yaml --set output=apart/run : \
+    -n 1 "$soda" train run.yaml --set output=apart/run --set train.seed=12 >apart/log 2>&1) && fail "apart: exit code 0"
 says apart "the configuration of this run: not the same as on rank 0"
 
 # Checkpoints of another run are refused, damaged ones are passed over.
@@ -52,8 +53,8 @@ same damaged
 # A full disk while saving: the run goes on, the message says so, older checkpoints stay.
 mkdir -p full
 rc=0
-(cd full && ulimit -f 64 && exec "$soda" train ../run.yaml --threads 1 --set output=run --set train.steps=4 \
-    >log 2>&1) || rc=$?
+(ulimit -f 64 && exec "$soda" train run.yaml --threads 1 --set output=full/run --set train.steps=4 \
+    >full/log 2>&1) || rc=$?
 [ "$rc" -eq 1 ] || fail "full: exit code $rc, expected 1"
 says full "the run goes on without this checkpoint"
 if compgen -G 'full/run/checkpoints/*' >/dev/null; then fail "full: something is left half-written"; fi
