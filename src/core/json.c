@@ -1,6 +1,7 @@
 #include "core/json.h"
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,58 +11,110 @@
 /* vocab.json of CLIP has 1 MiB, the index of a large model less than 10. */
 enum { MAX_FILE_BYTES = 64 << 20 };
 
-/* jansson calls a failed allocation a syntax error or ignores it, so its allocations come through
- * here. */
-static _Thread_local bool no_memory;
+/* ---- memory ----
+ *
+ * jansson calls a failed allocation a syntax error or ignores it, and when the text of a token
+ * cannot grow it stops the program or reads behind it (2.14, lex_scan_string). So its allocations
+ * come through here: the first that fails while it parses leaves it by longjmp, and what it had is
+ * freed from a ring. */
+
+typedef struct piece {
+    struct piece *next, *previous; /* 16 bytes: what follows is aligned for any type */
+} piece;
+
+static _Thread_local piece ring; /* what the running parse holds */
+static _Thread_local jmp_buf *way_out;
 
 static void *allocate(size_t bytes)
 {
-    void *memory = malloc(bytes);
-    if (!memory) no_memory = true;
-    return memory;
+    piece *p = malloc(sizeof *p + bytes);
+    if (!p && way_out) longjmp(*way_out, 1);
+    if (!p) return NULL;
+    p->next = p->previous = p;
+    if (way_out) {
+        p->previous = &ring;
+        p->next = ring.next;
+        ring.next->previous = p;
+        ring.next = p;
+    }
+    return p + 1;
 }
 
-static void set_allocator(void) { json_set_alloc_funcs(allocate, free); }
-
-static void watch_memory(void)
+static void release(void *memory)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_allocator);
-    no_memory = false;
+    if (!memory) return;
+    piece *p = (piece *)memory - 1;
+    p->next->previous = p->previous;
+    p->previous->next = p->next;
+    free(p);
 }
 
-/* Python's json writes infinities, and diffusers does (lambda_min_clipped): a copy of the text that
- * has a number as long as the word in its place, NULL if the word does not occur. */
-static char *without_infinity(const char *text, size_t bytes)
+/* Before main: nothing may be allocated one way and freed the other. */
+__attribute__((constructor)) static void set_allocator(void)
+{
+    json_set_alloc_funcs(allocate, release);
+}
+
+/* Ends the parse: its memory is freed, or left to whoever frees the root, on any thread. */
+static void end_parse(bool failed)
+{
+    way_out = NULL;
+    while (ring.next != &ring) {
+        piece *p = ring.next;
+        ring.next = p->next;
+        p->next = p->previous = p;
+        if (failed) free(p);
+    }
+}
+
+/* json_loadb; false if memory ran out. */
+static bool load(const char *text, size_t bytes, json_t **root, json_error_t *error)
+{
+    jmp_buf out;
+    ring.next = ring.previous = &ring;
+    if (setjmp(out) != 0) {
+        end_parse(true);
+        return false;
+    }
+    way_out = &out;
+    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
+    end_parse(false);
+    return true;
+}
+
+/* ---- files ---- */
+
+/* Python's json writes infinities, and diffusers does (lambda_min_clipped): *copy of the text has a
+ * number as long as the word in its place, or is NULL if the word does not occur. */
+static soda_status replace_infinity(const char *text, size_t bytes, const char *file, char **copy)
 {
     static const char word[] = "Infinity", number[] = "1.7e308 ";
     enum { LENGTH = sizeof word - 1 };
     _Static_assert(sizeof word == sizeof number, "the text keeps its length");
     bool in_string = false;
-    if (!memmem(text, bytes, word, LENGTH)) return NULL;
-    char *copy = allocate(bytes);
-    if (!copy) return NULL;
-    memcpy(copy, text, bytes);
+    *copy = NULL;
+    if (!memmem(text, bytes, word, LENGTH)) return SODA_OK;
+    *copy = malloc(bytes);
+    if (!*copy) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
+    memcpy(*copy, text, bytes);
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] == '"') in_string = !in_string;
         if (text[i] == '\\' && in_string) i++;
         if (!in_string && bytes - i >= LENGTH && memcmp(text + i, word, LENGTH) == 0)
-            memcpy(copy + i, number, LENGTH);
+            memcpy(*copy + i, number, LENGTH);
     }
-    return copy;
+    return SODA_OK;
 }
 
 soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json)
 {
     json_error_t error = {.text = ""};
-    watch_memory();
-    char *finite = without_infinity(text, bytes);
-    json_t *root = json_loadb(finite ? finite : text, bytes, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = NULL;
+    char *finite;
+    TRY(replace_infinity(text, bytes, file, &finite));
+    const bool enough = load(finite ? finite : text, bytes, &root, &error);
     free(finite);
-    if (no_memory) {
-        json_decref(root); /* a string may have lost its end */
-        return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
-    }
+    if (!enough) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
     if (!root)
         return FAIL(SODA_ERR_INPUT, "%s:%d:%d: not valid JSON: %s", file, error.line, error.column,
                     error.text);
@@ -91,9 +144,12 @@ void soda_json_free(soda_json *json)
 
 soda_status soda_json_dump(const json_t *value, const char *file, char **text)
 {
-    watch_memory();
-    *text = json_dumps(value, JSON_COMPACT);
-    if (*text && !no_memory) return SODA_OK;
+    const size_t bytes = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    *text = bytes ? malloc(bytes + 1) : NULL;
+    if (*text && json_dumpb(value, *text, bytes, JSON_COMPACT) == bytes) {
+        (*text)[bytes] = '\0';
+        return SODA_OK;
+    }
     free(*text);
     *text = NULL;
     return FAIL(SODA_ERR_MEMORY, "%s: out of memory while writing JSON", file);

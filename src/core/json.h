@@ -28,7 +28,8 @@ soda_status soda_json_parse(const char *text, size_t bytes, const char *file, so
 /* Frees what load or parse returned; every object and string taken from it ends. */
 void soda_json_free(soda_json *json);
 
-/* The text of an array or object, without spaces, for free(); keys in the order they were set. */
+/* The text of an array or object, without spaces, for free() (what json_dumps returns is not); keys
+ * in the order they were set. */
 soda_status soda_json_dump(const json_t *value, const char *file, char **text);
 
 /* Getters. An absent key, or one that is null, gives `missing`; a value of another type, or an

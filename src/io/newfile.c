@@ -16,7 +16,8 @@ struct soda_newfile {
 
 static soda_status cannot(const char *what, const char *path)
 {
-    return FAIL(SODA_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+    return FAIL(errno == ENOMEM ? SODA_ERR_MEMORY : SODA_ERR_IO, "%s: cannot %s: %s", path, what,
+                strerror(errno));
 }
 
 soda_status newfile_create(const char *path, soda_newfile **file)
@@ -57,20 +58,16 @@ soda_status newfile_write(soda_newfile *file, const void *data, size_t bytes)
     return SODA_OK;
 }
 
-/* A rename is on the disk only once the folder is. */
-static soda_status sync_folder(const char *path)
+/* The folder of `path`, opened; below 0 with errno set. */
+static int open_folder_of(const char *path)
 {
     char *folder = strdup(path);
-    if (!folder) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while syncing", path);
+    if (!folder) return -1;
     char *slash = strrchr(folder, '/');
     if (slash) slash[slash == folder] = '\0';
     const int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    soda_status s = SODA_OK;
-    /* EINVAL: this file system has no such call (some network mounts) */
-    if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL)) s = cannot("sync the folder of", path);
-    if (fd >= 0) close(fd);
     free(folder);
-    return s;
+    return fd;
 }
 
 soda_status newfile_sync(soda_newfile *file)
@@ -88,10 +85,20 @@ const char *newfile_temporary(const soda_newfile *file) { return file->temporary
 
 soda_status newfile_commit(soda_newfile *file)
 {
+    soda_status s = SODA_OK;
     if (file->fd >= 0) TRY(newfile_sync(file));
-    if (rename(file->temporary, file->path) != 0) return cannot("rename to", file->path);
-    file->temporary = NULL;
-    return sync_folder(file->path);
+    const int folder = open_folder_of(file->path); /* before there is something to see */
+    if (folder < 0) return cannot("open the folder of", file->path);
+    if (rename(file->temporary, file->path) != 0) {
+        s = cannot("rename to", file->path);
+    } else {
+        file->temporary = NULL;
+        /* A rename is on the disk only once the folder is. EINVAL: this file system has no such
+         * call (some network mounts). */
+        if (fsync(folder) != 0 && errno != EINVAL) s = cannot("sync the folder of", file->path);
+    }
+    close(folder);
+    return s;
 }
 
 void newfile_close(soda_newfile *file)

@@ -45,8 +45,8 @@ static soda_status map_open_file(int fd, shard *file)
     file->bytes = (size_t)about.st_size;
     void *map = mmap(NULL, file->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
-        return FAIL(SODA_ERR_IO, "%s: cannot map %zu bytes: %s", file->path, file->bytes,
-                    strerror(errno));
+        return FAIL(errno == ENOMEM ? SODA_ERR_MEMORY : SODA_ERR_IO, "%s: cannot map %zu bytes: %s",
+                    file->path, file->bytes, strerror(errno));
     file->map = map;
     return SODA_OK;
 }

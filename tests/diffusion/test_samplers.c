@@ -96,9 +96,10 @@ static void pipelines_correct_their_configuration_as_diffusers(void **state)
         const char *name = json_string_value(json_object_get(row, "sampler"));
         const int steps = (int)json_integer_value(json_object_get(row, "steps"));
         const double sigma = json_number_value(json_object_get(row, "init_sigma"));
-        char *text = json_dumps(json_object_get(row, "config"), 0);
+        char *text;
         soda_json config;
         soda_sampler *sampler;
+        CHECK_OK(soda_json_dump(json_object_get(row, "config"), "config", &text));
         CHECK_OK(soda_json_parse(text, strlen(text), "scheduler_config.json", &config));
         CHECK_OK(sampler_pipeline_config(&config, name));
         CHECK_OK(sampler_create(&config, name, steps, N, &sampler));

@@ -129,7 +129,10 @@ static void ids_equal_transformers_on_other_folders(void **state)
         const json_t *special = json_object_get(part, "special");
         const json_t *vocab = json_object_get(part, "vocab");
         if (!config) continue;
-        char *texts[3] = {json_dumps(config, 0), json_dumps(special, 0), json_dumps(vocab, 0)};
+        char *texts[3] = {NULL};
+        CHECK_OK(soda_json_dump(config, "config", &texts[0]));
+        if (json_is_object(special)) CHECK_OK(soda_json_dump(special, "special", &texts[1]));
+        if (json_is_object(vocab)) CHECK_OK(soda_json_dump(vocab, "vocab", &texts[2]));
         soda_tokenizer *tokenizer;
         print_message("%s: ", name);
         CHECK_OK(read_texts(texts[2], json_string_value(json_object_get(part, "merges")), texts[0],
