@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,9 +85,12 @@ static soda_status read_text_file(const char *path, char **text)
     FILE *file = fopen(path, "rb");
     size_t bytes = 0;
     if (!file) return FAIL(SODA_ERR_IO, "%s: cannot be read", path);
+    errno = 0;
     const ssize_t got = getdelim(text, &bytes, '\0', file);
+    const bool no_memory = got < 0 && errno == ENOMEM; /* the end of an empty file sets nothing */
     const bool failed = ferror(file) || (got >= 0 && (size_t)got != strlen(*text));
     fclose(file);
+    if (no_memory) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while reading", path);
     if (failed) return FAIL(SODA_ERR_INPUT, "%s: expected text without NUL bytes", path);
     if (got <= 0) return FAIL(SODA_ERR_INPUT, "%s: expected one prompt a line, found none", path);
     return SODA_OK;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* One CPU engine and one in-order stream serve the process; they hold no memory to speak of. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -34,11 +35,23 @@ bool onednn_allows(dnnl_cpu_isa_t isa)
     return ((int)dnnl_get_effective_cpu_isa() & (int)isa) == (int)isa;
 }
 
+/* oneDNN 2.6 generates code through a null pointer when there is no memory for it (256 KiB for each
+ * of a primitive's kernels): whether there is some is asked first. */
+static soda_status want_room(void)
+{
+    enum { ROOM = 8 << 20 };
+    void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) return FAIL(SODA_ERR_MEMORY, "out of memory: oneDNN primitive");
+    munmap(room, ROOM);
+    return SODA_OK;
+}
+
 soda_status onednn_create(onednn_op *op, const_dnnl_op_desc_t descriptor)
 {
     memset(op, 0, sizeof *op);
     pthread_once(&once, start);
     TRY(onednn_status(start_status, "engine"));
+    TRY(want_room());
     dnnl_primitive_attr_t attr;
     TRY(onednn_status(dnnl_primitive_attr_create(&attr), "attributes"));
     dnnl_status_t d = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);

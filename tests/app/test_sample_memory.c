@@ -1,0 +1,142 @@
+/* Memory runs out at the k-th allocation of a whole `soda sample`, until the run has all it needs:
+ * each time one error that says so, and no picture. ASan sees what is left.
+ *
+ * There are 14,600 allocations, most of them equal (words of a vocabulary): every 31st and 37th is
+ * tried, two primes, so that the places differ. SODA_TEST_STEP=1 tries all: 3 minutes. */
+#include "support/alloc_fault.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app/verbs.h"
+#include "core/log.h"
+#include "support/check.h"
+#include "support/files.h"
+
+/* Draws one small picture of two steps with allocation k failing; the number of allocations. */
+static long draw(const char *scratch, long k, bool lasts, soda_status *s)
+{
+    const char *out = files_path(scratch, "out"), *prompts = files_path(scratch, "prompts");
+    char *argv[] = {"sample",
+                    "--out",
+                    (char *)out,
+                    "--model",
+                    SODA_TEST_DIR "/golden/tiny-sd1",
+                    "--prompts",
+                    (char *)prompts,
+                    "--steps=2",
+                    "--width=16",
+                    "--height=8",
+                    "--threads=2",
+                    NULL};
+    alloc_fault_set(k);
+    alloc_fault_lasts = lasts;
+    *s = cmd_sample(sizeof argv / sizeof *argv - 1, argv);
+    const long count = alloc_fault_count;
+    alloc_fault_set(0);
+    return count;
+}
+
+static void sweep(const char *scratch, bool lasts, long step)
+{
+    if (getenv("SODA_TEST_STEP")) step = atol(getenv("SODA_TEST_STEP"));
+    char picture[600];
+    snprintf(picture, sizeof picture, "%s/out/0000.png", scratch);
+    files_write(scratch, "prompts", "a cat", 5);
+    for (long k = 1;; k += step) {
+        soda_status s;
+        const long count = draw(scratch, k, lasts, &s);
+        if (s == SODA_OK) {
+            assert_int_equal(access(picture, R_OK), 0);
+            assert_int_equal(unlink(picture), 0);
+            if (count < k) {
+                assert_true(count > 10000); /* there is something to sweep over */
+                return;
+            }
+            continue; /* soda can do without this one */
+        }
+        if (!strstr(status_message(), "memory"))
+            fail_msg("allocation %ld: %s", k, status_message());
+        if (access(picture, F_OK) == 0)
+            fail_msg("allocation %ld: a picture in spite of: %s\n%s", k, status_message(),
+                     status_trace());
+    }
+}
+
+static void drawing_survives_every_failed_allocation(void **state) { sweep(*state, false, 31); }
+
+static void drawing_survives_the_end_of_memory(void **state) { sweep(*state, true, 37); }
+
+#ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes */
+/* Runs the program in so much address space, its output in `log`; the status of waitpid. */
+static int draw_within(const char *scratch, rlim_t bytes, const char *log)
+{
+    char *out = strdup(files_path(scratch, "out"));
+    const pid_t child = fork();
+    int status = 0;
+    assert_true(child >= 0);
+    if (child == 0) {
+        const int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+        setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes});
+        execl(SODA_PROGRAM, "soda", "sample", "--model", SODA_TEST_DIR "/golden/tiny-sd1", "--out",
+              out, "--prompt", "a cat", "--steps=2", "--width=16", "--height=8", "--threads=2",
+              (char *)NULL);
+        _exit(126);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    free(out);
+    return status;
+}
+
+/* The whole program and its libraries, with less and less address space, until it cannot even be
+ * loaded: it draws, or says once why not. */
+static void the_program_ends_in_order_in_little_memory(void **state)
+{
+    const char *scratch = *state;
+    char picture[600], log[600];
+    int failed = 0;
+    snprintf(picture, sizeof picture, "%s/out/0000.png", scratch);
+    snprintf(log, sizeof log, "%s/log", scratch);
+    for (rlim_t mib = 512; mib > 0; mib -= 8) {
+        unlink(picture);
+        const int status = draw_within(scratch, mib << 20, log);
+        size_t bytes;
+        char *text = files_read(log, &bytes);
+        const char *error = strstr(text, "soda: error: ");
+        if (!WIFEXITED(status))
+            fail_msg("%ld MiB: killed by signal %d", (long)mib, WTERMSIG(status));
+        const int code = WEXITSTATUS(status);
+        if ((code == 0) != (access(picture, F_OK) == 0))
+            fail_msg("%ld MiB: exit code %d: %s", (long)mib, code, text);
+        const bool loaded = !strstr(text, "shared libraries");
+        /* OpenMP's library ends the program itself where it cannot start a thread */
+        if (code != 0 && loaded && !strstr(text, "libgomp: ")) {
+            assert_int_equal(code, 1);
+            if (!error || strstr(error + 1, "soda: error: ") || !strstr(error, "memory"))
+                fail_msg("%ld MiB: %s", (long)mib, text);
+            failed++;
+        }
+        free(text);
+        if (!loaded) break;
+    }
+    assert_true(failed >= 2);
+}
+#endif
+
+int main(void)
+{
+    log_set_quiet(true);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(drawing_survives_every_failed_allocation),
+        cmocka_unit_test(drawing_survives_the_end_of_memory),
+#ifndef __SANITIZE_ADDRESS__
+        cmocka_unit_test(the_program_ends_in_order_in_little_memory),
+#endif
+    };
+    return cmocka_run_group_tests(tests, files_setup, files_teardown);
+}
