@@ -1,6 +1,5 @@
 #include "core/json.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
