@@ -26,6 +26,7 @@ const attention_path *const *attention_paths(void)
     static const attention_path *const paths[] = {
 #if defined(__x86_64__)
         &attention_amx,
+        &attention_bf16,
         &attention_avx512,
         &attention_avx2,
 #endif

@@ -101,6 +101,27 @@ AMX_INLINE void amx_transpose(__m512i r[16])
     }
 }
 
+/* 32 columns of src from `column`, zeros from d on. */
+AMX_INLINE __m512i amx_load_row(const uint16_t *src, int64_t column, int64_t d)
+{
+    const int64_t left = d - column;
+    const __mmask32 some = left >= 32 ? 0xffffffffu : left > 0 ? (1u << left) - 1 : 0;
+    return _mm512_maskz_loadu_epi16(some, src + column);
+}
+
+/* 16 columns of rows y and z, side by side in words of 32 bits; zeros from `rows` and d on. */
+AMX_INLINE __m512i amx_load_pair(const uint16_t *src, int64_t src_row, int64_t rows, int64_t y,
+                                 int64_t z, int64_t column, int64_t d)
+{
+    const int64_t left = d - column;
+    const __mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i a = y < rows ? _mm256_maskz_loadu_epi16(some, src + y * src_row + column) : zero;
+    const __m256i b = z < rows ? _mm256_maskz_loadu_epi16(some, src + z * src_row + column) : zero;
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
+}
+
 /* Sums of 2 x 2 tiles over `steps` left and right operands; sizes in bytes. */
 typedef struct {
     const void *left, *right;

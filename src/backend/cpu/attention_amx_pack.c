@@ -1,23 +1,13 @@
 /* Packing for attention_amx.h, and the way back. */
 #if defined(__x86_64__)
-#include <string.h>
-
 #include "backend/cpu/attention_amx.h"
-
-/* 32 columns of src from `column`, zeros from d on. */
-AMX_INLINE __m512i load_row(const uint16_t *src, int64_t column, int64_t d)
-{
-    const int64_t left = d - column;
-    const __mmask32 some = left >= 32 ? 0xffffffffu : left > 0 ? (1u << left) - 1 : 0;
-    return _mm512_maskz_loadu_epi16(some, src + column);
-}
 
 AMX_TARGET void amx_pack_left(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d,
                               uint16_t *dst)
 {
     for (int64_t c = 0; c < d; c += 32, dst += TILE_BF16)
         for (int64_t i = 0; i < 16; i++)
-            _mm512_storeu_si512(dst + i * 32, i < rows ? load_row(src + i * src_row, c, d)
+            _mm512_storeu_si512(dst + i * 32, i < rows ? amx_load_row(src + i * src_row, c, d)
                                                        : _mm512_setzero_si512());
 }
 
@@ -28,24 +18,11 @@ AMX_TARGET void amx_pack_right(const uint16_t *src, int64_t src_row, int64_t row
         __m512i r[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++)
-            r[i] = i < rows ? load_row(src + i * src_row, c, d) : _mm512_setzero_si512();
+            r[i] = i < rows ? amx_load_row(src + i * src_row, c, d) : _mm512_setzero_si512();
         amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
     }
-}
-
-/* 16 columns of rows y and z, side by side in words of 32 bits. */
-AMX_INLINE __m512i load_pair(const uint16_t *src, int64_t src_row, int64_t rows, int64_t y,
-                             int64_t z, int64_t column, int64_t d)
-{
-    const int64_t left = d - column;
-    const __mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i a = y < rows ? _mm256_maskz_loadu_epi16(some, src + y * src_row + column) : zero;
-    const __m256i b = z < rows ? _mm256_maskz_loadu_epi16(some, src + z * src_row + column) : zero;
-    return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
-                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
 }
 
 AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d,
@@ -54,7 +31,7 @@ AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t ro
     for (int64_t c = 0; c < d; c += 16, dst += TILE_BF16) {
         __m512i r[16];
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) r[i] = load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
+        for (int i = 0; i < 16; i++) r[i] = amx_load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
         amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
@@ -66,7 +43,7 @@ AMX_TARGET void amx_pack_pairs(const uint16_t *src, int64_t src_row, int64_t row
 {
     for (int64_t c = 0; c < d; c += 16, dst += TILE_BF16)
         for (int64_t i = 0; i < 16; i++)
-            _mm512_storeu_si512(dst + i * 32, load_pair(src, src_row, rows, i, i + 16, c, d));
+            _mm512_storeu_si512(dst + i * 32, amx_load_pair(src, src_row, rows, i, i + 16, c, d));
 }
 
 /* To nearest, ties to even; NaN stays NaN. */

@@ -46,7 +46,8 @@ const attention_path *const *attention_paths(void);
 /* The path that prepare takes from now on, if it is usable; NULL: the fastest. For tests. */
 void attention_force(const attention_path *path);
 
-extern const attention_path attention_amx, attention_avx512, attention_avx2, attention_portable;
+extern const attention_path attention_amx, attention_bf16, attention_avx512, attention_avx2,
+    attention_portable;
 
 /* Passes in fp32 on a table of steps: see attention_f32.h. */
 #define ATTENTION_F32_FORWARD                                                                      \
