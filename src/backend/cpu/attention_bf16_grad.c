@@ -12,7 +12,7 @@
 #include "backend/cpu/attention_amx.h"
 #include "backend/cpu/attention_bf16.h"
 
-enum { QUERIES = 64, PACK_ROWS = 256, MAX_COPIES = 16, KEY_PAIRS = BF16_BLOCK / 2 };
+enum { QUERIES = 96, PACK_ROWS = 256, MAX_COPIES = 16, KEY_PAIRS = BF16_BLOCK / 2 };
 
 static const float LOG2E = 1.44269504088896341f;
 
@@ -179,10 +179,12 @@ BF16_INLINE void store_pairs(float *to, __m512i even, __m512i odd)
 
 /* Logits p and dp of a block of queries -> words of p and ds over pairs of queries, in place, and
  * of ds over pairs of keys. If `masked`, query i counts the keys before `end` + i, and of those
- * the first `keys`; else all of a full block. */
+ * the first `keys`; else all of a full block. Vectors go by twos: one beyond the last is written as
+ * zero. */
 BF16_INLINE void probabilities(const places *at, int64_t rows, float c, const float *lse2,
                                const float *delta, bool masked, int64_t end, int64_t keys)
 {
+    const int vectors = masked ? (int)((keys + BF16_LANES - 1) / BF16_LANES) : BF16_VECTORS;
     const __m512 factor = _mm512_set1_ps(c);
     for (int64_t i = 0; i < rows; i += 2) {
         /* A row beyond the last is hidden, whatever it holds. */
@@ -195,7 +197,7 @@ BF16_INLINE void probabilities(const places *at, int64_t rows, float c, const fl
         float *to = at->p + i / 2 * BF16_BLOCK, *dto = at->dp + i / 2 * BF16_BLOCK;
         uint32_t *ds = at->ds + i * KEY_PAIRS;
 #pragma GCC unroll 2
-        for (int n = 0; n < BF16_VECTORS; n += 2) {
+        for (int n = 0; n < vectors; n += 2) {
             weights w[2][2];
 #pragma GCC unroll 2
             for (int t = 0; t < 2; t++) {
@@ -329,6 +331,19 @@ static void one_key_block(const attention_job *job, const sizes *z, const places
     store_keys(job, z, at->dvt, job->out[2], from, keys.rows, 1);
 }
 
+/* Phase 1: key blocks of nearly equal width, as one of few vectors waits for its own sums. */
+static void run_of_keys(const attention_job *job, const sizes *z, const places *at, int64_t bh,
+                        int64_t copy)
+{
+    const attention_range run = attention_cut(job->tk, BF16_BLOCK, z->copies, copy);
+    const int64_t blocks = (run.rows + BF16_BLOCK - 1) / BF16_BLOCK;
+    for (int64_t i = 0; i < blocks; i++) {
+        attention_range keys = attention_cut(run.rows, BF16_LANES, blocks, i);
+        keys.first += run.first;
+        one_key_block(job, z, at, bh, copy, keys);
+    }
+}
+
 /* Phase 2: dq from its copies. */
 static void finish_dq(const attention_job *job, const sizes *z, const places *at, int64_t task)
 {
@@ -351,13 +366,7 @@ void bf16_gradient_run(const attention_job *job, int phase, int64_t task)
     if (phase == 0) {
         pack(job, &z, &at, task);
     } else if (phase == 1) {
-        const int64_t bh = task / z.copies, copy = task % z.copies;
-        const attention_range run = attention_cut(job->tk, BF16_BLOCK, z.copies, copy);
-        for (int64_t key = 0; key < run.rows; key += BF16_BLOCK) {
-            const attention_range keys = {run.first + key,
-                                          attention_min(BF16_BLOCK, run.rows - key)};
-            one_key_block(job, &z, &at, bh, copy, keys);
-        }
+        run_of_keys(job, &z, &at, task / z.copies, task % z.copies);
     } else {
         finish_dq(job, &z, &at, task);
     }
