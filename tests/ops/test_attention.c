@@ -126,12 +126,17 @@ static void compare_loud(const sizes *z, soda_dtype type, const char *path)
 static void cpu_attention_of_large_logits_matches_ref(void **state)
 {
     (void)state;
-    static const sizes cases[] = {
-        {2, 3, 5, 2, 3, false}, {1, 33, 147, 2, 40, false}, {1, 67, 67, 1, 80, true}};
+    /* The last: a key padded to a block has logit 0, and exp(0 - lse) is infinite at some query. */
+    static const sizes cases[] = {{2, 3, 5, 2, 3, false},
+                                  {1, 33, 147, 2, 40, false},
+                                  {1, 67, 67, 1, 80, true},
+                                  {1, 201, 1, 8, 1, false}};
     for (const attention_path *const *path = attention_paths(); *path; path++) {
         attention_force(*path);
-        for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++)
-            compare_loud(&cases[i / 2], i % 2 ? SODA_BF16 : SODA_F32, (*path)->name);
+        for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+            const soda_dtype dtype = i % 2 ? SODA_BF16 : SODA_F32;
+            if ((*path)->usable(dtype)) compare_loud(&cases[i / 2], dtype, (*path)->name);
+        }
     }
     attention_force(NULL);
 }
