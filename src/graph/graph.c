@@ -30,6 +30,8 @@ void graph_destroy(soda_graph *graph)
 
 soda_dtype graph_compute_dtype(const soda_graph *graph) { return graph->compute; }
 
+soda_dtype graph_wide_dtype(const soda_graph *graph) { return wide_type(graph->compute); }
+
 soda_status graph_status(const soda_graph *graph)
 {
     if (graph->status == SODA_OK) return SODA_OK;

@@ -51,6 +51,9 @@ soda_status graph_create(soda_dtype compute, soda_graph **graph);
 void graph_destroy(soda_graph *graph);
 soda_dtype graph_compute_dtype(const soda_graph *graph);
 
+/* The type of what must not be rounded to the compute type: fp32, or fp64 in an fp64 graph. */
+soda_dtype graph_wide_dtype(const soda_graph *graph);
+
 /* SODA_OK, or the first failure of any call that appended to the graph (its message is current). */
 soda_status graph_status(const soda_graph *graph);
 

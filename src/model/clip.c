@@ -49,7 +49,8 @@ static soda_id embed(soda_builder *b, const soda_clip_config *c, const char *pre
 
 static void output(const soda_builder *b, soda_id value, const char *name)
 {
-    graph_output(b->graph, graph_cast(b->graph, value, SODA_F32), named(b->scope, name).text);
+    const soda_dtype wide = graph_wide_dtype(b->graph);
+    graph_output(b->graph, graph_cast(b->graph, value, wide), named(b->scope, name).text);
 }
 
 static void pool(soda_builder *b, const soda_clip_config *c, soda_id last, int64_t batch,

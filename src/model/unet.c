@@ -109,8 +109,9 @@ static soda_id text_time_embedding(soda_builder *b, const soda_unet_config *c, u
         g, graph_view(g, ids, SHAPE(batch * UNET_TIME_IDS)),
         (timestep_embedding_attr){
             .width = c->time_id_width, .cos_first = c->cos_first, .shift = c->shift});
-    soda_id all =
-        graph_concat(g, text, graph_view(g, waves, SHAPE(batch, UNET_TIME_IDS * c->time_id_width)));
+    const soda_id sizes = graph_view(g, waves, SHAPE(batch, UNET_TIME_IDS * c->time_id_width));
+    const soda_dtype wide = graph_wide_dtype(g);
+    soda_id all = graph_concat(g, graph_cast(g, text, wide), graph_cast(g, sizes, wide));
     all = graph_cast(g, all, graph_compute_dtype(g));
     return embedding_mlp(b, "add_embedding", all, c->time_width);
 }
@@ -158,7 +159,7 @@ soda_id unet_build(soda_builder *b, const soda_unet_config *c, unet_size size)
     graph_next_segment(g);
     x = builder_group_norm(b, "conv_norm_out", x, c->groups, c->eps, true);
     x = builder_conv(b, "conv_out", x, c->out_channels, c->kernel_out);
-    x = graph_cast(g, x, SODA_F32);
+    x = graph_cast(g, x, graph_wide_dtype(g));
     graph_output(g, x, "prediction");
     return x;
 }

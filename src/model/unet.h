@@ -21,7 +21,7 @@ typedef struct {
  *          encoder_hidden_states fp32 [N,T,context];
  *          text_time only: text_embeds fp32 [N,text_embeds], time_ids fp32 [N,6] (original h, w;
  *          crop top, left; target h, w: pixels)
- * output   prediction fp32 [N,h,w,out_channels], the value that is returned
+ * output   prediction fp32 [N,h,w,out_channels], the value that is returned (an fp64 graph: fp64)
  *
  * The time embedding is computed in fp32 and cast, as diffusers does. */
 soda_id unet_build(soda_builder *b, const soda_unet_config *config, unet_size size);

@@ -1,0 +1,400 @@
+/* The network of a training step with the text encoders in its graph: gradients against finite
+ * differences, one backend against the other, recomputation, and DCO against the squared error. */
+#include "support/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "model/clip.h"
+#include "support/files.h"
+#include "train/step.h"
+
+enum { BATCH = 2, TOKENS = 4, FAMILIES = 2, METHODS = 2 };
+
+static const char *const families[FAMILIES] = {"sd1", "sdxl"};
+static const char *const methods[METHODS] = {"soda_svd", "soda_lq"};
+static const float weights[BATCH] = {0.7f, 1.9f};
+
+typedef struct {
+    soda_folder *folder;
+    run_config *config;
+    soda_trainee trainee;
+    soda_trainable trainable;
+    double *value, *gradient; /* of the trainable tensors, as an fp64 graph has them */
+} subject;
+
+/* A tiny model with adapters in U-Net and text encoders, none of them at its start: factors are not
+ * even orthogonal, since a gradient is one of all entries. */
+static void subject_open(subject *s, const char *family, const char *method,
+                         const soda_backend *backend, soda_dtype dtype)
+{
+    char text[128], path[1024];
+    const int n = snprintf(text, sizeof text, "adapter: {method: %s, text_encoder: true}", method);
+    snprintf(path, sizeof path, "%s/golden/tiny-%s", SODA_TEST_DIR, family);
+    CHECK_OK(folder_open(path, &s->folder));
+    CHECK_OK(run_config_parse(text, (size_t)n, "test.yaml", NULL, 0, &s->config));
+    s->config->train.dtype = dtype;
+    CHECK_OK(trainee_open(s->folder, s->config, backend, comm_self(), &s->trainee));
+    CHECK_OK(trainable_create(s->trainee.layers, 0, &s->trainable));
+    const soda_trainable *t = &s->trainable;
+    s->value = calloc((size_t)t->total, sizeof *s->value);
+    s->gradient = calloc((size_t)t->total, sizeof *s->gradient);
+    float *noise = malloc((size_t)t->total * sizeof *noise);
+    assert_true(s->value && s->gradient && noise);
+    check_fill_normal(noise, t->total, 5, 0.1f);
+    for (int64_t i = 0; i < t->total; i++) {
+        t->value[i] += noise[i];
+        s->value[i] = (double)t->value[i];
+    }
+    free(noise);
+}
+
+static void subject_close(subject *s)
+{
+    free(s->value);
+    free(s->gradient);
+    trainable_destroy(&s->trainable);
+    trainee_close(&s->trainee);
+    run_config_destroy(s->config);
+    folder_close(s->folder);
+}
+
+static void write_normal(soda_step *step, const char *name, int64_t count, uint32_t seed)
+{
+    float *x = malloc((size_t)count * sizeof *x);
+    assert_non_null(x);
+    check_fill_normal(x, count, seed, 1);
+    CHECK_OK(exec_write_f32(step->net.exec, name, x, count));
+    free(x);
+}
+
+/* Everything but params and the reference of DCO. The two texts end at different places. */
+static void write_inputs(const subject *s, soda_step *step)
+{
+    static const char *const scopes[2] = {"text_encoder.", "text_encoder_2."};
+    static const int32_t ids[BATCH * TOKENS] = {638, 320, 639, 639, 638, 17, 501, 639};
+    static const float timesteps[BATCH] = {37, 801},
+                       time_ids[BATCH * UNET_TIME_IDS] = {64, 48, 3, 0, 32, 48,
+                                                          32, 32, 0, 5, 32, 48};
+    soda_exec *exec = step->net.exec;
+    const int64_t count = BATCH * step->shape.h * step->shape.w * s->folder->unet.in_channels;
+    write_normal(step, "sample", count, 1);
+    write_normal(step, "target", count, 2);
+    CHECK_OK(exec_write_f32(exec, "timestep", timesteps, BATCH));
+    CHECK_OK(exec_write_f32(exec, "weight", weights, BATCH));
+    if (s->folder->xl) CHECK_OK(exec_write_f32(exec, "time_ids", time_ids, BATCH * UNET_TIME_IDS));
+    for (int e = 0; e < s->folder->texts; e++)
+        CHECK_OK(
+            clip_write(exec, step->net.graph, scopes[e], &s->folder->text[e], ids, BATCH, TOKENS));
+}
+
+/* Forward alone, or with gradients, for latents of 2 x 3 unless `side` says more. */
+static step_shape shape_of(bool gradients, int64_t side)
+{
+    return (step_shape){.batch = BATCH,
+                        .h = side ? side : 2,
+                        .w = side ? side : 3,
+                        .tokens = TOKENS,
+                        .adapted = true,
+                        .gradients = gradients};
+}
+
+static void open_step(const subject *s, step_shape shape, soda_step *step)
+{
+    CHECK_OK(step_open(&s->trainee, &s->trainable, &shape, step));
+    write_inputs(s, step);
+}
+
+/* Of an fp64 graph: the loss at s->value. */
+static double loss_at(const subject *s, soda_step *step)
+{
+    double loss;
+    for (int i = 0; i < s->trainable.count; i++) {
+        const trainable_tensor *t = &s->trainable.tensors[i];
+        CHECK_OK(exec_write(step->net.exec, step->param[i], s->value + t->offset,
+                            (size_t)t->count * sizeof *s->value));
+    }
+    CHECK_OK(exec_run(step->net.exec));
+    CHECK_OK(exec_read(step->net.exec, graph_find(step->net.graph, "loss"), &loss, sizeof loss));
+    return loss;
+}
+
+/* The same, and s->gradient. */
+static double gradients_at(subject *s, soda_step *step)
+{
+    const double loss = loss_at(s, step);
+    for (int i = 0; i < s->trainable.count; i++) {
+        const trainable_tensor *t = &s->trainable.tensors[i];
+        CHECK_OK(exec_read(step->net.exec, step->gradient[i], s->gradient + t->offset,
+                           (size_t)t->count * sizeof *s->gradient));
+    }
+    return loss;
+}
+
+/* Central differences with a step h = 2^-17: the truncation is h^2 L'''/6, 2e-9 where L''' is 250
+ * (the first norm of an encoder sees numbers of 0.02), and the rounding of L, 1e-15 after its sums,
+ * over h 1e-10. The largest gradients of a tensor are 1e-3 to 1e-1: an entry must agree to 1e-6 of
+ * the largest, or to 1e-9. */
+static void check_entry(subject *s, soda_step *step, const trainable_tensor *t, int64_t element)
+{
+    const double h = 0x1p-17, got = s->gradient[t->offset + element];
+    double *x = &s->value[t->offset + element];
+    const double before = *x;
+    *x = before + h;
+    const double above = loss_at(s, step);
+    *x = before - h;
+    const double slope = (above - loss_at(s, step)) / (2 * h);
+    *x = before;
+    double largest = 0;
+    for (int64_t i = 0; i < t->count; i++)
+        largest = fmax(largest, fabs(s->gradient[t->offset + i]));
+    if (getenv("SODA_TEST_VERBOSE"))
+        printf("%s: slope %.9g, gradient %.9g, largest %.3g\n", t->name, slope, got, largest);
+    if (!(largest > 0) || !(fabs(slope - got) <= fmax(1e-6 * largest, 1e-9)))
+        fail_msg("%s: slope %.9g, gradient %.9g, largest %.3g", t->name, slope, got, largest);
+}
+
+/* One behind the last tensor of the component that tensor `from` belongs to. */
+static int component_end(const soda_trainable *t, int from)
+{
+    const char *name = t->tensors[from].name;
+    const size_t prefix = strcspn(name, ".") + 1;
+    while (from < t->count && strncmp(t->tensors[from].name, name, prefix) == 0) from++;
+    return from;
+}
+
+/* The first and the last layer of each component: in SDXL's second encoder the last layer acts
+ * through the pooled text alone. One factor and one shift of each. */
+static void gradients_match_central_differences(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAMILIES * METHODS; i++) {
+        subject s;
+        soda_step forward, backward;
+        subject_open(&s, families[i / METHODS], methods[i % METHODS], backend_ref(), SODA_F64);
+        open_step(&s, shape_of(false, 0), &forward);
+        open_step(&s, shape_of(true, 0), &backward);
+        const double loss = gradients_at(&s, &backward);
+        assert_true(fabs(loss_at(&s, &forward) - loss) <= 1e-12 * loss);
+        int components = 0;
+        for (int from = 0, end; from < s.trainable.count; from = end, components++) {
+            end = component_end(&s.trainable, from);
+            const trainable_tensor *first = &s.trainable.tensors[from];
+            const trainable_tensor *last = &s.trainable.tensors[end - SODA_PARAMS];
+            assert_true(last > first);
+            check_entry(&s, &forward, first + SODA_R1, 1);
+            check_entry(&s, &forward, first + SODA_DELTA, 2);
+            check_entry(&s, &forward, last + SODA_R3, 2);
+            check_entry(&s, &forward, last + SODA_DELTA, 0);
+        }
+        assert_int_equal(components, 1 + s.folder->texts);
+        step_close(&forward);
+        step_close(&backward);
+        subject_close(&s);
+    }
+}
+
+/* Loss, then gradients, as the trainer reads them; for free(). */
+static float *run_f32(const subject *s, soda_step *step)
+{
+    float *out = malloc((size_t)(1 + s->trainable.total) * sizeof *out);
+    assert_non_null(out);
+    CHECK_OK(step_write_params(step, &s->trainable));
+    CHECK_OK(exec_run(step->net.exec));
+    CHECK_OK(exec_read_f32(step->net.exec, "loss", out, 1));
+    CHECK_OK(step_read_gradients(step, &s->trainable, out + 1));
+    return out;
+}
+
+/* Gradients are within 1e-4 of the reference, which is the contract's bound for a whole model: here
+ * of each component, since those of the text encoders may be small beside the U-Net's. */
+static void backends_agree(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAMILIES * METHODS; i++) {
+        subject s[2];
+        float *out[2];
+        for (int b = 0; b < 2; b++) {
+            soda_step step;
+            subject_open(&s[b], families[i / METHODS], methods[i % METHODS],
+                         b ? backend_cpu(1) : backend_ref(), SODA_F32);
+            open_step(&s[b], shape_of(true, 0), &step);
+            out[b] = run_f32(&s[b], &step);
+            step_close(&step);
+        }
+        assert_true(fabsf(out[1][0] - out[0][0]) <= 1e-5f * out[0][0]);
+        const soda_trainable *t = &s[0].trainable;
+        for (int from = 0, end; from < t->count; from = end) {
+            end = component_end(t, from);
+            const int64_t at = t->tensors[from].offset;
+            const int64_t to = end < t->count ? t->tensors[end].offset : t->total;
+            const double error = check_relative_l2(out[1] + 1 + at, out[0] + 1 + at, to - at);
+            if (!(error <= 1e-4)) fail_msg("from %s: %g", t->tensors[from].name, error);
+        }
+        for (int b = 0; b < 2; b++) {
+            subject_close(&s[b]);
+            free(out[b]);
+        }
+    }
+}
+
+/* Activations that are computed twice change memory, and no bit of loss and gradients. */
+static void recomputation_changes_no_bit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAMILIES; i++) {
+        subject s;
+        soda_step none, full;
+        step_shape shape = shape_of(true, 8);
+        subject_open(&s, families[i], methods[i], backend_cpu(1), SODA_F32);
+        open_step(&s, shape, &none);
+        shape.recompute = RECOMPUTE_FULL;
+        open_step(&s, shape, &full);
+        assert_true(none.recomputed == 0 && full.recomputed == full.segments);
+        assert_true(exec_arena_bytes(full.net.exec) < exec_arena_bytes(none.net.exec));
+        float *want = run_f32(&s, &none), *got = run_f32(&s, &full);
+        assert_memory_equal(got, want, (size_t)(1 + s.trainable.total) * sizeof *want);
+        free(want);
+        free(got);
+        step_close(&none);
+        step_close(&full);
+        subject_close(&s);
+    }
+}
+
+/* A limit that is met anyway costs nothing; one that is not is met by as much recomputation as it
+ * takes; one that cannot be met is refused, and says so. */
+static void limits_are_kept_or_refused(void **state)
+{
+    (void)state;
+    subject s;
+    soda_step none, some;
+    step_shape shape = shape_of(true, 16);
+    subject_open(&s, "sd1", "soda_svd", backend_cpu(1), SODA_F32);
+    shape.recompute = RECOMPUTE_AUTO;
+    shape.limit_bytes = (size_t)1 << 30;
+    open_step(&s, shape, &none);
+    assert_int_equal(none.recomputed, 0);
+    const size_t tight = exec_arena_bytes(none.net.exec) * 3 / 4;
+    shape.limit_bytes = weights_bytes(s.trainee.weights) + tight;
+    open_step(&s, shape, &some);
+    assert_true(exec_arena_bytes(some.net.exec) <= tight);
+    assert_in_range(some.recomputed, 1, some.segments - 1);
+    float *want = run_f32(&s, &none), *got = run_f32(&s, &some);
+    assert_memory_equal(got, want, (size_t)(1 + s.trainable.total) * sizeof *want);
+    free(want);
+    free(got);
+    step_close(&none);
+    step_close(&some);
+    shape.limit_bytes = 1;
+    CHECK_FAILS(step_open(&s.trainee, &s.trainable, &shape, &some), SODA_ERR_MEMORY);
+    check_message_has("train.memory_limit: ");
+    check_message_has("a micro-batch of 2 at 16x16 needs ");
+    step_close(&some); /* zeroed by the failure */
+    subject_close(&s);
+}
+
+/* The gradient of -log sigmoid(-beta w (L - Lref)) is that of the squared error under the weight
+ * w beta sigmoid(beta w (L - Lref)), image by image. In fp64; but weights and references are fp32
+ * inputs: 2^-24, times a few since the images may cancel. */
+static void dco_is_the_squared_error_with_other_weights(void **state)
+{
+    (void)state;
+    const double beta = 20;
+    subject s;
+    soda_step forward, mse, dco;
+    step_shape shape = shape_of(true, 0);
+    double image[BATCH], expected = 0;
+    float reference[BATCH], other[BATCH];
+    subject_open(&s, "sdxl", "soda_svd", backend_ref(), SODA_F64);
+    open_step(&s, shape_of(false, 0), &forward);
+    open_step(&s, shape, &mse);
+    shape.loss = LOSS_DCO;
+    shape.dco_beta = beta;
+    open_step(&s, shape, &dco);
+    loss_at(&s, &forward);
+    CHECK_OK(
+        exec_read(forward.net.exec, graph_find(forward.net.graph, "image"), image, sizeof image));
+    for (int b = 0; b < BATCH; b++) { /* one image is better than the frozen model's, one worse */
+        reference[b] = (float)(image[b] + (b ? 0.03 : -0.02));
+        const double excess = beta * (double)weights[b] * (image[b] - (double)reference[b]);
+        other[b] = (float)((double)weights[b] * beta / (1 + exp(-excess)));
+        expected += log1p(exp(excess)) / BATCH;
+    }
+    CHECK_OK(exec_write_f32(dco.net.exec, "reference", reference, BATCH));
+    CHECK_OK(exec_write_f32(mse.net.exec, "weight", other, BATCH));
+    gradients_at(&s, &mse);
+    double *want = s.gradient, difference = 0, size = 0;
+    s.gradient = malloc((size_t)s.trainable.total * sizeof *want);
+    assert_non_null(s.gradient);
+    const double loss = gradients_at(&s, &dco);
+    assert_true(fabs(loss - expected) <= 1e-12 * expected);
+    for (int64_t i = 0; i < s.trainable.total; i++) {
+        difference += pow(s.gradient[i] - want[i], 2);
+        size += pow(want[i], 2);
+    }
+    assert_true(size > 0 && sqrt(difference / size) <= 8 * 0x1p-24);
+    free(want);
+    step_close(&forward);
+    step_close(&mse);
+    step_close(&dco);
+    subject_close(&s);
+}
+
+/* The frozen network, which DCO compares with, is the adapted one at its start: exactly for LQ, up
+ * to the fp32 of the factorisation for SVD. */
+static void the_frozen_network_is_the_start(void **state)
+{
+    (void)state;
+    for (int m = 0; m < METHODS; m++) {
+        subject s;
+        soda_step frozen, adapted;
+        step_shape plain = shape_of(false, 0);
+        double image[2][BATCH];
+        plain.adapted = false;
+        subject_open(&s, "sd1", methods[m], backend_ref(), SODA_F64);
+        open_step(&s, plain, &frozen);
+        open_step(&s, shape_of(false, 0), &adapted);
+        const double moved = loss_at(&s, &adapted);
+        soda_trainable start;
+        CHECK_OK(trainable_create(s.trainee.layers, 0, &start));
+        for (int64_t i = 0; i < start.total; i++) s.value[i] = (double)start.value[i];
+        trainable_destroy(&start);
+        const double loss = loss_at(&s, &adapted);
+        CHECK_OK(exec_run(frozen.net.exec));
+        soda_step *const steps[2] = {&adapted, &frozen};
+        for (int k = 0; k < 2; k++)
+            CHECK_OK(exec_read(steps[k]->net.exec, graph_find(steps[k]->net.graph, "image"),
+                               image[k], sizeof image[k]));
+        for (int b = 0; b < BATCH; b++)
+            assert_true(fabs(image[0][b] - image[1][b]) <= (m ? 1e-12 : 1e-5) * image[1][b]);
+        assert_true(fabs(moved - loss) > 1e-3 * loss);
+        step_close(&frozen);
+        step_close(&adapted);
+        subject_close(&s);
+    }
+}
+
+static int setup(void **state)
+{
+    const int result = files_setup(state);
+    setenv("SODA_CACHE", *state, 1);
+    return result;
+}
+
+int main(void)
+{
+    log_set_quiet(true);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_match_central_differences),
+        cmocka_unit_test(backends_agree),
+        cmocka_unit_test(recomputation_changes_no_bit),
+        cmocka_unit_test(limits_are_kept_or_refused),
+        cmocka_unit_test(dco_is_the_squared_error_with_other_weights),
+        cmocka_unit_test(the_frozen_network_is_the_start),
+    };
+    return cmocka_run_group_tests(tests, setup, files_teardown);
+}
