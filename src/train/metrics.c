@@ -8,7 +8,8 @@
 #include "io/newfile.h"
 
 /* Whether a line is whole and older than a checkpoint after `step` steps: that of step s is written
- * after it, the held-out loss "at step s" before. */
+ * after it, the held-out loss "at step s" before. A run that starts anew has no checkpoint: it
+ * measures at step 0 again. */
 static bool is_kept(const char *line, size_t length, const char *path, int64_t step)
 {
     soda_json json;
@@ -18,7 +19,7 @@ static bool is_kept(const char *line, size_t length, const char *path, int64_t s
         return false;
     }
     if (soda_json_int(&json, "step", INT64_MAX, &found) != SODA_OK) status_clear();
-    if (soda_json_has(&json, "validation_loss")) found--;
+    if (step > 0 && soda_json_has(&json, "validation_loss")) found--;
     soda_json_free(&json);
     return found < step;
 }

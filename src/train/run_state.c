@@ -204,7 +204,7 @@ soda_status run_state_restore(run_state *state, soda_trainable *trainable, soda_
     int64_t counts[2] = {state->step, state->rows};
     TRY(comm->broadcast(comm, counts, sizeof counts, 0));
     state->step = counts[0];
-    TRY(comm_agree(comm, make_room(state, counts[1])));
+    TRY(comm_agree(comm, make_room(state, counts[1] + 1))); /* the next row is sure to come */
     state->rows = counts[1];
     for (int c = 0; c < HISTORY_COLUMNS; c++)
         TRY(comm->broadcast(comm, state->history[c], (size_t)state->rows * sizeof(double), 0));

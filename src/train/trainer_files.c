@@ -45,8 +45,10 @@ soda_status trainer_finish(soda_trainer *t)
     char path[4200], held[96] = "";
     snprintf(path, sizeof path, "%s/adapter.safetensors", t->config->output);
     TRY(comm_agree(t->comm, write_adapter(t, path)));
-    if (!isnan(t->held_after))
+    if (!isnan(t->held_before)) /* else it was measured before this process went on */
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);
+    else if (!isnan(t->held_after))
+        snprintf(held, sizeof held, ", held-out loss %.5f", t->held_after);
     log_info("done: %lld steps in %.1f s, loss %.4f -> %.4f%s; %s, and checkpoints, spectra.h5, "
              "metrics.jsonl beside it",
              (long long)t->state.step, log_seconds() - t->started_s, mean_loss(&t->state, 0),
