@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "support/alloc_fault.h"
+#include "support/check.h"
 #include "support/files.h"
 #include "train/run_config.h"
 
