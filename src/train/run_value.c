@@ -98,7 +98,7 @@ static soda_status read_number(const run_key *key, const run_value *value, doubl
     } else {
         if (!to_double(text, &found) || !in_range(&range, found))
             return refuse(key, value, "a number in ");
-        *x = found + 0.0; /* -0 becomes 0 */
+        *x = found;
     }
     return SODA_OK;
 }

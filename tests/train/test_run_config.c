@@ -253,6 +253,7 @@ static void any_string_survives_the_text(void **state)
         "a\nb",
         "\t\r\x01\x7f",
         "\xc2\x85\xc2\xa0\xe2\x80\xa8\xe2\x80\xa9",
+        "a \xe2\x80\xa8 b \xe2\x80\xa9 c",
         "\xef\xbb\xbf",
         "\xef\xbf\xbe",
         "caf\xc3\xa9 \xe7\x8c\xab \xf0\x9f\x90\x88",
@@ -272,6 +273,7 @@ static void any_string_survives_the_text(void **state)
         c->sample.prompts.list[0] = own;
         c->sample.prompts.count = 1;
         CHECK_OK(run_config_text(c, &text));
+        assert_null(strstr(text, "\xef\xbb\xbf")); /* readers differ in what this is */
         run_config *d = parse(text, NULL);
         assert_int_equal(d->sample.prompts.count, 1);
         assert_string_equal(d->sample.prompts.list[0], strings[i]);
@@ -647,13 +649,15 @@ static void long_values_are_cut_in_messages(void **state)
 {
     (void)state;
     char text[1024];
-    int used = snprintf(text, sizeof text, "train: {steps: x");
-    for (int i = 0; i < 200; i++) used += snprintf(text + used, 3, "\xc3\xa9");
-    snprintf(text + used, 2, "}");
     run_config *c;
-    CHECK_FAILS(run_config_parse(text, strlen(text), "run.yaml", NULL, 0, &c), SODA_ERR_INPUT);
-    const char *message = status_message();
-    assert_string_equal(message + strlen(message) - 5, "\xc3\xa9...");
+    for (int odd = 0; odd < 2; odd++) {
+        int used = snprintf(text, sizeof text, "train: {steps: %s", odd ? "x" : "");
+        for (int i = 0; i < 200; i++) used += snprintf(text + used, 3, "\xc3\xa9");
+        snprintf(text + used, 2, "}");
+        CHECK_FAILS(run_config_parse(text, strlen(text), "run.yaml", NULL, 0, &c), SODA_ERR_INPUT);
+        const char *message = status_message();
+        assert_string_equal(message + strlen(message) - 5, "\xc3\xa9...");
+    }
 
     snprintf(text, sizeof text, "train: {%0900d: 1}", 7);
     CHECK_FAILS(run_config_parse(text, strlen(text), "run.yaml", NULL, 0, &c), SODA_ERR_INPUT);
