@@ -38,11 +38,12 @@ static soda_status finish_step(bench_subject *b, bench_profile *p)
 {
     trainable_report report;
     int64_t where;
+    TRY(comm_agree(b->comm, SODA_OK)); /* waiting for a slower rank is not the reduction */
     const double start_s = log_seconds();
     reducer_clear(b->reducer);
     TRY(step_read_gradients(b->step, b->trainable, b->trainable->gradient));
     TRY(reducer_add(b->reducer, b->trainable->gradient, &where));
-    TRY(reducer_finish(b->reducer, comm_self(), 1, b->trainable->gradient));
+    TRY(reducer_finish(b->reducer, b->comm, 1, b->trainable->gradient));
     const double reduced_s = log_seconds();
     TRY(trainable_step(b->trainable, &b->options, ++b->done, 1, &report));
     TRY(step_write_params(b->step, b->trainable));

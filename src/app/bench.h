@@ -25,7 +25,8 @@ typedef struct {
     soda_trainable *trainable; /* NULL: the network alone */
     soda_reducer *reducer;
     trainable_options options;
-    int64_t done; /* steps */
+    soda_comm *comm; /* the reduction is over its ranks */
+    int64_t done;    /* steps */
 } bench_subject;
 
 /* Runs the subject once to warm up and `repeat` times to measure; the classes are the best's. */

@@ -52,7 +52,7 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows};
     TRY(options_read(&table, argc, argv, NULL, help));
-    if (*help) options_print_help(&table);
+    if (*help && common_comm()->rank == 0) options_print_help(&table);
     return SODA_OK;
 }
 
@@ -98,11 +98,11 @@ typedef struct {
 static void report_text(const bench_options *o, const bench_state *b)
 {
     const bench_profile *p = &b->profile;
-    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d threads\n"
+    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d rank%s of %d threads\n"
            "roof: the fastest %s matrix product here runs at %.0f GFLOP/s\n\n",
            o->arch, o->dtype, b->trains ? o->method : "forward pass", (long long)o->batch,
-           (long long)o->latent, (long long)o->latent, b->backend->threads, o->dtype,
-           b->roof * 1e-9);
+           (long long)o->latent, (long long)o->latent, common_comm()->size,
+           common_comm()->size == 1 ? "" : "s", b->backend->threads, o->dtype, b->roof * 1e-9);
     bench_print(p, b->roof);
     if (b->trains)
         printf("\n%s, %lld trainable numbers: forward %.4f s, backward %.4f s, reduce %.4f s "
@@ -165,7 +165,7 @@ static soda_status adapt(soda_method method, bench_state *b)
     return reducer_create(REDUCE_EXACT, b->trainable.total, &b->reducer);
 }
 
-static soda_status bench(const bench_options *o, bench_state *b)
+static soda_status open_networks(const bench_options *o, bench_state *b)
 {
     soda_method method;
     soda_dtype dtype;
@@ -191,10 +191,17 @@ static soda_status bench(const bench_options *o, bench_state *b)
     TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
     TRY(dump(b->step.net.graph, o->dump_dot, graph_dump_dot));
     TRY(fill_inputs(b->step.net.exec, b->step.net.graph));
-    TRY(step_write_params(&b->step, &b->trainable));
+    return step_write_params(&b->step, &b->trainable);
+}
+
+/* Collective: under mpirun all ranks run the same step, and the reduction is between them. */
+static soda_status bench(const bench_options *o, bench_state *b)
+{
+    TRY(comm_agree(common_comm(), open_networks(o, b)));
     bench_subject subject = {.step = &b->step,
                              .trainable = b->trains ? &b->trainable : NULL,
                              .reducer = &b->reducer,
+                             .comm = common_comm(),
                              .options = {.rotation = {.kind = STIEFEL_ADAM,
                                                       .lr = 5e-5,
                                                       .beta1 = 0.9,
@@ -203,6 +210,7 @@ static soda_status bench(const bench_options *o, bench_state *b)
                                          .spectrum = {5e-5, 0.9, 0.999, 1e-8, 1e-4},
                                          .clip = 1}};
     TRY(bench_run(&subject, (int)o->repeat, &b->profile));
+    if (common_comm()->rank != 0) return SODA_OK;
     if (o->json) return report_json(o, b);
     report_text(o, b);
     return SODA_OK;

@@ -1,7 +1,8 @@
 /* main.c: finds the verb, runs it, reports its failure once, and turns it into an exit code.
  *
- * Under a launcher (mpirun, srun) every rank runs the verb. Only `train` shares its work; of the
- * others rank 0 alone does all, since ranks that draw the same picture would fight over its file.
+ * Under a launcher (mpirun, srun) every rank runs the verb. Only `train` and `bench` share their
+ * work; of the others rank 0 alone does all, since ranks that draw the same picture would fight
+ * over its file.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -73,7 +74,8 @@ int main(int argc, char **argv)
     if (comm_mpi_launched()) s = comm_mpi_open(&comm);
     log_set_quiet(comm->rank != 0);
     common_set_comm(comm, comm->size > 1 ? comm_mpi_threads(comm) : 0);
-    const bool shares = argc > 1 && strcmp(argv[1], "train") == 0;
+    const bool shares =
+        argc > 1 && (strcmp(argv[1], "train") == 0 || strcmp(argv[1], "bench") == 0);
     if (s == SODA_OK && (shares || comm->rank == 0)) s = run(argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
     if (s != SODA_STOPPED) s = comm_agree(comm, s);
