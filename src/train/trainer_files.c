@@ -49,9 +49,11 @@ soda_status trainer_finish(soda_trainer *t)
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);
     else if (!isnan(t->held_after))
         snprintf(held, sizeof held, ", held-out loss %.5f", t->held_after);
-    log_info("done: %lld steps in %.1f s, loss %.4f -> %.4f%s; %s, and checkpoints, spectra.h5, "
-             "metrics.jsonl beside it",
-             (long long)t->state.step, log_seconds() - t->started_s, mean_loss(&t->state, 0),
-             mean_loss(&t->state, t->state.rows - 10), held, path);
+    log_info(
+        "done: %lld steps in %.1f s, %.0f MiB at most, loss %.4f -> %.4f%s; %s, and checkpoints, "
+        "spectra.h5, metrics.jsonl beside it",
+        (long long)t->state.step, log_seconds() - t->started_s,
+        (double)arena_peak_rss_bytes() / 0x1p20, mean_loss(&t->state, 0),
+        mean_loss(&t->state, t->state.rows - 10), held, path);
     return SODA_OK;
 }
