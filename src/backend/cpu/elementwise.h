@@ -1,5 +1,6 @@
 /* elementwise.h: one-line loops that several kernels share. Any pointer to elements may be that of
- * the result. The loops work on one thread. */
+ * the result, except for lines, which are `padded` floats in fp32: a multiple of the vector width,
+ * undefined from n on. The loops work on one thread. */
 #pragma once
 
 #include "graph/tensor.h"
@@ -9,6 +10,8 @@ struct elementwise_loops {
     void (*scale)(const void *x, float factor, void *y, int64_t n);
     void (*to_f32)(const void *x, float *y, int64_t n);
     void (*from_f32)(const float *x, void *y, int64_t n);
+    void (*spread_lines)(const void *x, int64_t lines, int64_t n, int64_t padded, float *y);
+    void (*join_lines)(const float *x, int64_t lines, int64_t n, int64_t padded, void *y);
     void (*scale_columns)(const void *x, const float *factor, void *y, int64_t rows, int64_t n);
     void (*sum_columns)(const void *x, int64_t rows, int64_t n, float *sum);
     void (*dot_columns)(const void *a, const void *b, int64_t rows, int64_t n, float *sum);

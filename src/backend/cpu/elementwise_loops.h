@@ -1,5 +1,5 @@
 /* elementwise_loops.h: the loops of add.c, scale.c, cast.c and their like. Every loop may work in
- * place. */
+ * place, but for those that say otherwise. */
 
 static void LOOP(add)(const void *left, const void *right, void *to, int64_t n)
 {
@@ -29,6 +29,37 @@ static void LOOP(from_f32)(const float *x, void *to, int64_t n)
     T *y = to;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) y[i] = STORE(x[i]);
+}
+
+/* Lines of n elements -> lines of `padded` floats, whose rest is undefined: whole vectors, into the
+ * next line, as long as there are enough lines. Not in place, and nor is its reverse. */
+static void LOOP(spread_lines)(const void *from, int64_t lines, int64_t n, int64_t padded, float *y)
+{
+    const T *x = from;
+    for (int64_t line = 0; line < lines; line++, x += n, y += padded) {
+        if ((lines - line) * n < padded) {
+            for (int64_t i = 0; i < n; i++) y[i] = LOAD(x[i]);
+            continue;
+        }
+        for (int64_t i = 0; i < padded; i += SIMD_WIDTH)
+#pragma omp simd
+            for (int64_t k = i; k < i + SIMD_WIDTH; k++) y[k] = LOAD(x[k]);
+    }
+}
+
+/* The reverse; a line's padding lands where the next line goes. */
+static void LOOP(join_lines)(const float *x, int64_t lines, int64_t n, int64_t padded, void *to)
+{
+    T *y = to;
+    for (int64_t line = 0; line < lines; line++, x += padded, y += n) {
+        if ((lines - line) * n < padded) {
+            for (int64_t i = 0; i < n; i++) y[i] = STORE(x[i]);
+            continue;
+        }
+        for (int64_t i = 0; i < padded; i += SIMD_WIDTH)
+#pragma omp simd
+            for (int64_t k = i; k < i + SIMD_WIDTH; k++) y[k] = STORE(x[k]);
+    }
 }
 
 /* Columns of `rows` rows of n, each times its own factor. */
@@ -124,6 +155,8 @@ static const struct elementwise_loops LOOP(elementwise_loops) = {
     .scale = LOOP(scale),
     .to_f32 = LOOP(to_f32),
     .from_f32 = LOOP(from_f32),
+    .spread_lines = LOOP(spread_lines),
+    .join_lines = LOOP(join_lines),
     .scale_columns = LOOP(scale_columns),
     .sum_columns = LOOP(sum_columns),
     .dot_columns = LOOP(dot_columns),

@@ -1,7 +1,7 @@
 /* kron.h: x (R1 x R2 x R3) for blocks of rows, one factor at a time, and the gradients.
  *
- * A row of x is an array [n1,n2,n3]. In the buffers its last axis is padded with zeros to p, a
- * multiple of the vector width, so that no loop has a tail:
+ * A row of x is an array [n1,n2,n3]. In the buffers its last axis is padded to p, a multiple of the
+ * vector width, so that no loop has a tail:
  *
  *     last axis      [rows n1 n2, n3] R3                      one product
  *     middle axis    R2' [n2, p]         for each row and i1   a batch of products

@@ -168,8 +168,9 @@ static bool needs_no_buffer(const kron *u, const soda_tensor *t)
     return t->dtype == SODA_F32 && u->padded == u->n[2];
 }
 
-/* Rows of `t` from `row` on, padded, as fp32: in place, or in `buffer`. */
-static const float *load(const kron *u, const soda_tensor *t, int64_t row, int64_t rows,
+/* Rows of `t` from `row` on, padded, as fp32: in place, or in `buffer`. The padding is zero if
+ * `clear`, which only sums over lanes (kron_dots) need. */
+static const float *load(const kron *u, const soda_tensor *t, int64_t row, int64_t rows, bool clear,
                          float *buffer)
 {
     const int64_t at = row * u->width, n = u->n[2], lines = rows * u->width / n;
@@ -178,11 +179,9 @@ static const float *load(const kron *u, const soda_tensor *t, int64_t row, int64
         elementwise(t->dtype)->to_f32(inputs_at(t, at), buffer, lines * n);
         return buffer;
     }
-    for (int64_t i = 0; i < lines; i++) {
-        float *line = buffer + i * u->padded;
-        elementwise(t->dtype)->to_f32(inputs_at(t, at + i * n), line, n);
-        for (int64_t k = n; k < u->padded; k++) line[k] = 0.0f;
-    }
+    elementwise(t->dtype)->spread_lines(inputs_at(t, at), lines, n, u->padded, buffer);
+    for (int64_t i = 0; clear && i < lines; i++)
+        for (int64_t k = n; k < u->padded; k++) buffer[i * u->padded + k] = 0.0f;
     return buffer;
 }
 
@@ -193,8 +192,7 @@ static void store(const kron *u, const soda_tensor *t, int64_t row, int64_t rows
         elementwise(t->dtype)->from_f32(x, inputs_at(t, at), lines * n);
         return;
     }
-    for (int64_t i = 0; i < lines; i++)
-        elementwise(t->dtype)->from_f32(x + i * u->padded, inputs_at(t, at + i * n), n);
+    elementwise(t->dtype)->join_lines(x, lines, n, u->padded, inputs_at(t, at));
 }
 
 static float *buffer_of(const kron *u, int thread, int index)
@@ -209,7 +207,7 @@ static void forward_range(const void *context, int thread, int64_t first, int64_
     float *even = buffer_of(u, thread, 0), *odd = buffer_of(u, thread, 1);
     for (int64_t row = first; row < last; row += u->block_rows) {
         const int64_t rows = last - row < u->block_rows ? last - row : u->block_rows;
-        rotate_last(u, false, rows, load(u, &x, row, rows, even), odd);
+        rotate_last(u, false, rows, load(u, &x, row, rows, false, even), odd);
         rotate_middle(u, false, rows, odd, even);
         if (needs_no_buffer(u, y)) {
             rotate_first(u, false, rows, even, inputs_at(y, row * u->width));
@@ -285,10 +283,10 @@ static void backward_block(const kron *u, int thread, int64_t row, int64_t rows,
     const soda_tensor x_tensor = inputs_get(call, 1), *dx = &call->out[0];
     float *t1 = buffer_of(u, thread, 1), *t2 = buffer_of(u, thread, 2);
     float *even = buffer_of(u, thread, 3), *odd = buffer_of(u, thread, 4);
-    const float *x = load(u, &x_tensor, row, rows, buffer_of(u, thread, 0));
+    const float *x = load(u, &x_tensor, row, rows, false, buffer_of(u, thread, 0));
     rotate_last(u, false, rows, x, t1);
     rotate_middle(u, false, rows, t1, t2);
-    const float *g = load(u, &call->in[0], row, rows, even);
+    const float *g = load(u, &call->in[0], row, rows, true, even);
     add_axis_grad(u, 0, rows, u->n[1] * u->padded, t2, g, sum[0]);
     rotate_first(u, true, rows, g, odd);
     add_axis_grad(u, 1, rows * u->n[0], u->padded, t1, odd, sum[1]);
