@@ -31,7 +31,8 @@ AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t ro
     for (int64_t c = 0; c < d; c += 16, dst += TILE_BF16) {
         __m512i r[16];
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) r[i] = amx_load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
+        for (int i = 0; i < 16; i++)
+            r[i] = amx_load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
         amx_transpose(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);

@@ -49,6 +49,15 @@ void bf16_pack_rows(const uint16_t *src, int64_t src_row, int64_t rows, int64_t 
 void bf16_pack_pairs(const uint16_t *src, int64_t src_row, int64_t rows, int64_t d, uint32_t *dst,
                      int64_t dst_row);
 
+/* Room for `count` words, in whole cache lines, behind the `used` bytes of base; with NULL only
+ * counts. */
+static inline void *bf16_take(char *base, size_t *used, int64_t count)
+{
+    void *place = base ? base + *used : NULL;
+    *used += (size_t)attention_round_up(count, BF16_LANES) * sizeof(uint32_t);
+    return place;
+}
+
 /* 2^x to 7.5e-5, a fiftieth of bf16's rounding: the fit of attention_amx.h, without its cut. */
 BF16_INLINE __m512 bf16_exp2(__m512 x)
 {

@@ -43,25 +43,23 @@ static sizes sizes_of(const attention_job *job)
                    .pack_parts = (job->tk + PACK_ROWS - 1) / PACK_ROWS};
 }
 
-/* Words, all in whole cache lines; with base NULL only counts. */
-static int64_t lay_out(const sizes *z, char *base, places *at)
+static size_t lay_out(const sizes *z, char *base, places *at)
 {
-    const int64_t q = BF16_BLOCK * z->depth, s = KEYS * BF16_BLOCK, o = BF16_BLOCK * z->columns;
-    float *const word = (float *)base;
-    if (base)
-        *at = (places){.q = (uint32_t *)base,
-                       .s = word + q,
-                       .o = word + q + s,
-                       .max = word + q + s + o,
-                       .sum = word + q + s + o + BF16_BLOCK,
-                       .keep = word + q + s + o + 2 * BF16_BLOCK};
-    return q + s + o + 3 * BF16_BLOCK;
+    size_t used = 0;
+    at->q = bf16_take(base, &used, BF16_BLOCK * z->depth);
+    at->s = bf16_take(base, &used, KEYS * BF16_BLOCK);
+    at->o = bf16_take(base, &used, BF16_BLOCK * z->columns);
+    at->max = bf16_take(base, &used, BF16_BLOCK);
+    at->sum = bf16_take(base, &used, BF16_BLOCK);
+    at->keep = bf16_take(base, &used, BF16_BLOCK);
+    return used;
 }
 
 size_t bf16_forward_own(const attention_job *job)
 {
     const sizes z = sizes_of(job);
-    return (size_t)lay_out(&z, NULL, NULL) * sizeof(float);
+    places at;
+    return lay_out(&z, NULL, &at);
 }
 
 /* Keys of a head: [tk][pairs]. Behind those of all heads the values: [key_pairs][columns]. */
@@ -220,7 +218,7 @@ static void attend_block(const attention_job *job, int64_t task)
     const attention_range r = attention_cut(job->tq, BF16_LANES, z.blocks, task % z.blocks);
     const int vectors = (int)((r.rows + BF16_LANES - 1) / BF16_LANES);
     const int64_t from = (b * job->tq + r.first) * job->width + h * job->d;
-    places at = {.q = NULL};
+    places at;
     lay_out(&z, job->own, &at);
 
     load_queries(job, &z, &at, (const uint16_t *)job->q + from, r.rows, vectors);

@@ -51,39 +51,31 @@ static sizes sizes_of(const attention_job *job)
                        attention_copies(heads, attention_min(blocks, MAX_COPIES), job->threads)};
 }
 
-/* `count` words, in whole cache lines; with base NULL only counts bytes. */
-static void *take(char *base, size_t *used, int64_t count)
-{
-    void *place = base ? base + *used : NULL;
-    *used += (size_t)attention_round_up(count, 16) * sizeof(uint32_t);
-    return place;
-}
-
 static size_t lay_out_shared(const attention_job *job, const sizes *z, char *base, places *at)
 {
     const int64_t rows = z->heads * job->tq, pairs = z->heads * z->query_pairs;
     size_t used = 0;
-    at->q = take(base, &used, rows * z->pairs);
-    at->dout = take(base, &used, rows * z->pairs);
-    at->q_pairs = take(base, &used, pairs * z->columns);
-    at->dout_pairs = take(base, &used, pairs * z->columns);
-    at->delta = take(base, &used, rows);
-    at->lse2 = take(base, &used, rows);
-    at->dq = take(base, &used, z->copies * rows * z->columns);
+    at->q = bf16_take(base, &used, rows * z->pairs);
+    at->dout = bf16_take(base, &used, rows * z->pairs);
+    at->q_pairs = bf16_take(base, &used, pairs * z->columns);
+    at->dout_pairs = bf16_take(base, &used, pairs * z->columns);
+    at->delta = bf16_take(base, &used, rows);
+    at->lse2 = bf16_take(base, &used, rows);
+    at->dq = bf16_take(base, &used, z->copies * rows * z->columns);
     return used;
 }
 
 static size_t lay_out_own(const sizes *z, char *base, places *at)
 {
     size_t used = 0;
-    at->kt = take(base, &used, BF16_BLOCK * z->depth);
-    at->vt = take(base, &used, BF16_BLOCK * z->depth);
-    at->k_pairs = take(base, &used, KEY_PAIRS * z->columns);
-    at->dkt = take(base, &used, BF16_BLOCK * z->columns);
-    at->dvt = take(base, &used, BF16_BLOCK * z->columns);
-    at->p = take(base, &used, QUERIES * BF16_BLOCK);
-    at->dp = take(base, &used, QUERIES * BF16_BLOCK);
-    at->ds = take(base, &used, QUERIES * KEY_PAIRS);
+    at->kt = bf16_take(base, &used, BF16_BLOCK * z->depth);
+    at->vt = bf16_take(base, &used, BF16_BLOCK * z->depth);
+    at->k_pairs = bf16_take(base, &used, KEY_PAIRS * z->columns);
+    at->dkt = bf16_take(base, &used, BF16_BLOCK * z->columns);
+    at->dvt = bf16_take(base, &used, BF16_BLOCK * z->columns);
+    at->p = bf16_take(base, &used, QUERIES * BF16_BLOCK);
+    at->dp = bf16_take(base, &used, QUERIES * BF16_BLOCK);
+    at->ds = bf16_take(base, &used, QUERIES * KEY_PAIRS);
     return used;
 }
 
