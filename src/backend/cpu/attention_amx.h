@@ -44,22 +44,23 @@ void amx_gradient_run(const attention_job *job, int phase, int64_t task);
 /* Whether CPU, system and process allow tiles of bf16. */
 bool amx_usable(soda_dtype dtype);
 
-/* 2^x (1 + d) to 7.5e-5: 2^floor(x) times the cubic minimax fit of 2^f on [0,1).
- *
- * d = 2^-8 0.7213 makes up for cutting the result to bf16 below: of a value m 2^e, 1 <= m < 2, the
- * cut takes on average half of 2^-7 2^e, which is 2^-8 / m of the value, and the mean of 1/m over
- * mantissas that are even in log m is 1/(2 log 2) = 0.7213. So the cut costs no instruction for
- * rounding and leaves no bias. */
-#define AMX_CUT (1 + 0.7213 / 256)
-AMX_INLINE __m512 amx_exp2(__m512 x)
+/* factor 2^x to 7.5e-5: 2^floor(x) times the cubic minimax fit of 2^f on [0,1). */
+AMX_INLINE __m512 amx_scaled_exp2(__m512 x, const double factor)
 {
     const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-    __m512 y = _mm512_set1_ps((float)(0.07802452147006989 * AMX_CUT));
-    y = _mm512_fmadd_ps(y, f, _mm512_set1_ps((float)(0.2260671705007553 * AMX_CUT)));
-    y = _mm512_fmadd_ps(y, f, _mm512_set1_ps((float)(0.6958335041999817 * AMX_CUT)));
-    y = _mm512_fmadd_ps(y, f, _mm512_set1_ps((float)(0.9999251961708069 * AMX_CUT)));
+    __m512 y = _mm512_set1_ps((float)(0.07802452147006989 * factor));
+    y = _mm512_fmadd_ps(y, f, _mm512_set1_ps((float)(0.2260671705007553 * factor)));
+    y = _mm512_fmadd_ps(y, f, _mm512_set1_ps((float)(0.6958335041999817 * factor)));
+    y = _mm512_fmadd_ps(y, f, _mm512_set1_ps((float)(0.9999251961708069 * factor)));
     return _mm512_scalef_ps(y, x);
 }
+
+/* 2^x (1 + d). d = 2^-8 0.7213 makes up for cutting the result to bf16 below: of a value m 2^e,
+ * 1 <= m < 2, the cut takes on average half of 2^-7 2^e, which is 2^-8 / m of the value, and the
+ * mean of 1/m over mantissas that are even in log m is 1/(2 log 2) = 0.7213. So the cut costs no
+ * instruction for rounding and leaves no bias. */
+#define AMX_CUT (1 + 0.7213 / 256)
+AMX_INLINE __m512 amx_exp2(__m512 x) { return amx_scaled_exp2(x, AMX_CUT); }
 
 /* The upper halves of two rows, lane by lane: a row of pairs of a right tile. */
 AMX_INLINE __m512i amx_pair(__m512 even, __m512 odd)

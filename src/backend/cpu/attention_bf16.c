@@ -2,8 +2,6 @@
 #if defined(__x86_64__)
 #include "backend/cpu/attention_bf16.h"
 
-#include "backend/cpu/attention_amx.h"
-
 enum { MAX_ROWS = 6 }; /* 6 x 4 sums leave registers for b and one element of a */
 
 /* rows x vectors of c: both are constants where this is inlined, so the sums live in registers. */

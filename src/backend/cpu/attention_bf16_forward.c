@@ -6,7 +6,6 @@
 #if defined(__x86_64__)
 #include <math.h>
 
-#include "backend/cpu/attention_amx.h"
 #include "backend/cpu/attention_bf16.h"
 
 enum { KEYS = 128, PACK_ROWS = 256 };

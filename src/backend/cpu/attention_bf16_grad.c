@@ -9,7 +9,6 @@
 #if defined(__x86_64__)
 #include <string.h>
 
-#include "backend/cpu/attention_amx.h"
 #include "backend/cpu/attention_bf16.h"
 
 enum { QUERIES = 96, PACK_ROWS = 256, MAX_COPIES = 16, KEY_PAIRS = BF16_BLOCK / 2 };
