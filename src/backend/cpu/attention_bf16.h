@@ -2,8 +2,8 @@
  *
  * An operand is made of words: two bf16 that follow each other along the axis that is summed over.
  * One instruction adds 16 lanes of a pair from the left, the same for all, times pairs from the
- * right. Lanes are queries in the forward pass and keys in the gradient, as in fp32, so d is padded
- * to an even number at most. */
+ * right. Lanes are queries in the forward pass and keys in the gradient, as in fp32: sums over d
+ * have no padding but that of an odd d. */
 #pragma once
 
 #include <immintrin.h>
