@@ -29,9 +29,9 @@ struct soda_comm {
 /* The communicator of a program that runs alone. */
 soda_comm *comm_self(void);
 
-/* The worst status of all ranks, on every rank: SODA_OK only if all are; SODA_STOPPED is better than
- * a failure. Ranks whose own status is SODA_OK get a message that names the first rank with the
- * worst one, others keep theirs. Reached by failed ranks too. */
+/* The worst status of all ranks, on every rank: SODA_OK only if all are; SODA_STOPPED is better
+ * than a failure. Ranks whose own status is SODA_OK get a message that names the first rank with
+ * the worst one, others keep theirs. Reached by failed ranks too. */
 soda_status comm_agree(soda_comm *comm, soda_status own);
 
 /* The same, and flags[0..count), at most COMM_FLAGS, become the largest of all ranks: one exchange.

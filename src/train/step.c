@@ -91,7 +91,8 @@ static soda_status find_params(soda_step *step, const soda_trainable *trainable)
     int at = 0, found = 0;
     for (soda_id v = 0; v < graph_value_count(g); v++) {
         const soda_value *value = graph_value(g, v);
-        const bool gradient = value->name && strncmp(value->name, "grad.", 5) == 0;
+        if (!value->name) continue;
+        const bool gradient = strncmp(value->name, "grad.", 5) == 0;
         if (!gradient && (value->kind != VALUE_PARAM || value->view_of != NO_VALUE)) continue;
         const char *name = value->name + (gradient ? 5 : 0);
         int tried = 0;

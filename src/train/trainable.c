@@ -84,7 +84,7 @@ failed:
 
 void trainable_destroy(soda_trainable *t)
 {
-    for (int i = 0; i < t->count; i++) free(t->tensors[i].name);
+    for (int i = 0; t->tensors && i < t->count; i++) free(t->tensors[i].name);
     free(t->tensors);
     free(t->value);
     free(t->gradient);

@@ -68,7 +68,7 @@ static soda_status write_texts(const soda_trainer *t, const soda_dataset *set, c
         return pooled ? exec_write_f32(exec, "text_embeds", in->pooled, in->batch * (int64_t)pooled)
                       : SODA_OK;
     }
-    for (int e = 0; e < t->folder->texts; e++) {
+    for (int e = 0; e < 2 && e < t->folder->texts; e++) {
         for (int64_t b = 0; b < in->batch; b++)
             memcpy(in->ids + b * about->tokens, dataset_text_at(set, text[b]).ids[e],
                    (size_t)about->tokens * sizeof(int32_t));

@@ -201,9 +201,11 @@ soda_status trainer_compare(soda_trainer *t)
     sheet.rgb = calloc((size_t)count, sizeof *sheet.rgb);
     soda_status s = sheet.rgb ? fill_sheet(t, &sheet) : FAIL(SODA_ERR_MEMORY, "out of memory");
     s = comm_agree(t->comm, s);
-    if (s == SODA_OK) s = t->comm->sum_i64(t->comm, sheet.rgb, count);
-    if (s == SODA_OK)
-        s = comm_agree(t->comm, t->comm->rank == 0 ? write_sheet(t, &sheet, count) : SODA_OK);
+    if (s == SODA_OK && sheet.rgb) {
+        s = t->comm->sum_i64(t->comm, sheet.rgb, count);
+        if (s == SODA_OK && t->comm->rank == 0) s = write_sheet(t, &sheet, count);
+        s = comm_agree(t->comm, s);
+    }
     free(sheet.rgb);
     return s;
 }
