@@ -88,6 +88,8 @@ soda_status newfile_commit(soda_newfile *file)
     soda_status s = SODA_OK;
     if (file->fd >= 0) TRY(newfile_sync(file));
     const int folder = open_folder_of(file->path); /* before there is something to see */
+    if (folder < 0 && errno == ENOMEM)
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the name of its folder", file->path);
     if (folder < 0) return cannot("open the folder of", file->path);
     if (rename(file->temporary, file->path) != 0) {
         s = cannot("rename to", file->path);
