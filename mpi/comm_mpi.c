@@ -9,6 +9,8 @@
  * pieces 16. */
 enum { PIECE_BYTES = 4 << 20 };
 
+static int threads = 1; /* of this rank, once MPI has started */
+
 static soda_status checked(int code, const char *what)
 {
     if (code == MPI_SUCCESS) return SODA_OK;
@@ -66,6 +68,22 @@ int comm_mpi_launched(void)
     return 0;
 }
 
+/* This rank's share of the cores it may use: each core is divided between the ranks of the node
+ * that may use it, whether the launcher bound them to cores, to sockets or to nothing. */
+static int share_of_cores(MPI_Comm node)
+{
+    cpu_set_t own;
+    int ranks_of[CPU_SETSIZE] = {0};
+    double share = 0;
+    CPU_ZERO(&own);
+    sched_getaffinity(0, sizeof own, &own);
+    for (int i = 0; i < CPU_SETSIZE; i++) ranks_of[i] = CPU_ISSET(i, &own) != 0;
+    MPI_Allreduce(MPI_IN_PLACE, ranks_of, CPU_SETSIZE, MPI_INT, MPI_SUM, node);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &own)) share += 1.0 / ranks_of[i];
+    return share < 1 ? 1 : (int)(share + 1e-6);
+}
+
 soda_status comm_mpi_open(soda_comm **comm)
 {
     static soda_comm world = {.failed_rank = -1,
@@ -82,19 +100,13 @@ soda_status comm_mpi_open(soda_comm **comm)
     TRY(checked(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
                 "split"));
     MPI_Comm_size(node, &world.node_size);
+    threads = share_of_cores(node);
     MPI_Comm_free(&node);
     *comm = &world;
     return SODA_OK;
 }
 
-int comm_mpi_threads(const soda_comm *comm)
-{
-    cpu_set_t own;
-    if (sched_getaffinity(0, sizeof own, &own) != 0) return 1;
-    const int cores = CPU_COUNT(&own);
-    if (cores < sysconf(_SC_NPROCESSORS_ONLN)) return cores; /* bound: they are ours alone */
-    return cores > comm->node_size ? cores / comm->node_size : 1;
-}
+int comm_mpi_threads(void) { return threads; }
 
 void comm_mpi_close(void)
 {

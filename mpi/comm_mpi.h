@@ -9,9 +9,8 @@ int comm_mpi_launched(void);
 /* Starts MPI; *comm is MPI_COMM_WORLD. */
 soda_status comm_mpi_open(soda_comm **comm);
 
-/* Threads that each rank may use when nobody says: all cores of this process, shared with the other
- * ranks of this node unless the launcher bound each to cores of its own. */
-int comm_mpi_threads(const soda_comm *comm);
+/* Threads that this rank should have when nobody says: its share of the node's cores. */
+int comm_mpi_threads(void);
 
 /* Ends MPI on an orderly way out; all ranks call it. */
 void comm_mpi_close(void);

@@ -35,7 +35,7 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
         {"method", OPTION_TEXT, &o->method, "NAME", "none",
          "none: forward pass; soda_svd, soda_lq: the whole training step", 0, 0},
-        {"batch", OPTION_INT, &o->batch, "N", "1", "pictures at once", 1, 64},
+        {"batch", OPTION_INT, &o->batch, "N", "1", "pictures at once", 1, 16},
         {"latent", OPTION_INT, &o->latent, "N", "64", "side of the latent picture", 1, 512},
         {"repeat", OPTION_INT, &o->repeat, "N", "3", "runs after the first", 1, 1000},
         {"json", OPTION_FLAG, &o->json, NULL, NULL, "one JSON object on stdout", 0, 0},
@@ -122,9 +122,9 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
     const bench_profile *p = &b->profile;
     json_t *json = json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:I,s:I}", "arch", o->arch, "dtype",
                              o->dtype, "method", o->method, "threads", b->backend->threads, "ranks",
-                             1, "flop_forward", p->flops_forward, "roof_gflops", b->roof * 1e-9,
-                             "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(), "weight_bytes",
-                             (json_int_t)weights_bytes(b->trainee.weights));
+                             common_comm()->size, "flop_forward", p->flops_forward, "roof_gflops",
+                             b->roof * 1e-9, "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(),
+                             "weight_bytes", (json_int_t)weights_bytes(b->trainee.weights));
     json_t *more = b->trains
                        ? json_pack("{s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f},s:f,s:I}", "forward_s",
                                    p->forward_s, "step_s", p->best_s, "step_median_s", p->median_s,
@@ -220,7 +220,7 @@ soda_status cmd_bench(int argc, char **argv)
 {
     bench_options options;
     bool help;
-    TRY(read_options(argc, argv, &options, &help));
+    TRY(comm_agree(common_comm(), read_options(argc, argv, &options, &help)));
     if (help) return SODA_OK;
     bench_state state = {0};
     const soda_status s = bench(&options, &state);

@@ -22,7 +22,9 @@ static soda_status read_options(int argc, char **argv, train_options *o, bool *h
         .verb = "train",
         .summary =
             "Fine-tunes a model with a SODA adapter, or goes on from the newest checkpoint of the "
-            "run.\nAlone or under mpirun or srun, on any number of ranks: the result is the same.\n"
+            "run.\nAlone or under mpirun or srun. With as many threads a rank, any number of ranks "
+            "gives "
+            "the same bits.\n"
             "SIGUSR1 and the time limit stop it with a checkpoint and exit code 75.",
         .synopsis = "train RUN.yaml [--set KEY=VALUE]... [OPTION]...",
         .example = "mpirun -n 2 soda train configs/quickstart/train.yaml",

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     soda_status s = SODA_OK;
     if (comm_mpi_launched()) s = comm_mpi_open(&comm);
     log_set_quiet(comm->rank != 0);
-    common_set_comm(comm, comm->size > 1 ? comm_mpi_threads(comm) : 0);
+    common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
     const bool shares =
         argc > 1 && (strcmp(argv[1], "train") == 0 || strcmp(argv[1], "bench") == 0);
     if (s == SODA_OK && (shares || comm->rank == 0)) s = run(argc, argv);

@@ -3,9 +3,11 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 64 };
 static const size_t HUGE_PAGE = (size_t)2 << 20;
@@ -148,9 +150,34 @@ void arena_drop_pages(const void *data, size_t bytes)
     if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+/* The number after `key` in a file of the system; `missing` if there is none. */
+static size_t system_number(const char *path, const char *key, size_t missing)
+{
+    char line[256];
+    size_t found = missing;
+    FILE *file = fopen(path, "re");
+    if (!file) return missing;
+    while (fgets(line, sizeof line, file)) {
+        char *end;
+        if (strncmp(line, key, strlen(key)) != 0) continue;
+        const unsigned long long value = strtoull(line + strlen(key), &end, 10);
+        if (end != line + strlen(key)) found = (size_t)value;
+        break;
+    }
+    fclose(file);
+    return found;
+}
+
 size_t arena_peak_rss_bytes(void)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (size_t)usage.ru_maxrss * 1024; /* Linux counts KiB */
+    return system_number("/proc/self/status", "VmHWM:", 0) * 1024; /* kB */
+}
+
+size_t arena_rss_bytes(void) { return system_number("/proc/self/status", "VmRSS:", 0) * 1024; }
+
+size_t arena_machine_bytes(void)
+{
+    const size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGE_SIZE);
+    const size_t group = system_number("/sys/fs/cgroup/memory.max", "", SIZE_MAX);
+    return group < machine ? group : machine;
 }

@@ -34,5 +34,10 @@ void arena_tune_malloc(void);
  * not needed for now. They come back from the file when they are read again. */
 void arena_drop_pages(const void *data, size_t bytes);
 
-/* Highest resident set of this process so far, in bytes. */
+/* Resident set of this process, in bytes: the highest so far (VmHWM; what getrusage says includes
+ * the process that started us), and now. */
 size_t arena_peak_rss_bytes(void);
+size_t arena_rss_bytes(void);
+
+/* Memory of the machine in bytes, or of this process's control group if that is less. */
+size_t arena_machine_bytes(void);

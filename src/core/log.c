@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static bool quiet;
+static bool bar_open; /* the cursor stands behind a progress bar */
 
 void log_set_quiet(bool value) { quiet = value; }
 
@@ -14,7 +15,8 @@ static void line(const char *prefix, const char *format, va_list args)
     if (quiet) return;
     char text[2048]; /* one write per line, so that the lines of several ranks do not mix */
     vsnprintf(text, sizeof text, format, args);
-    fprintf(stderr, "%s%s\n", prefix, text);
+    fprintf(stderr, "%s%s%s\n", bar_open ? "\n" : "", prefix, text);
+    bar_open = false;
 }
 
 void log_info(const char *format, ...)
@@ -70,6 +72,7 @@ void log_progress_update(log_progress *progress, int64_t done, const char *note)
     progress->shown_s = now;
     if (terminal) {
         draw_bar(progress, done, elapsed_s, note);
+        bar_open = !last;
     } else {
         log_info("%s %lld/%lld, %.1f s%s%s", progress->label, (long long)done,
                  (long long)progress->total, elapsed_s, note && *note ? ", " : "",

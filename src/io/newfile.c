@@ -22,7 +22,9 @@ static soda_status cannot(const char *what, const char *path)
 
 soda_status newfile_create(const char *path, soda_newfile **file)
 {
-    const size_t length = strlen(path) + 1, room = length + 32;
+    const size_t length = strlen(path) + 1, room = length + 100;
+    char host[65] = "";
+    gethostname(host, sizeof host - 1); /* nodes that share a folder have equal process ids */
     soda_newfile *f = malloc(sizeof *f);
     char *names = malloc(length + room);
     if (!f || !names) {
@@ -32,7 +34,7 @@ soda_status newfile_create(const char *path, soda_newfile **file)
     }
     *f = (soda_newfile){.path = names, .temporary = names + length};
     memcpy(f->path, path, length);
-    snprintf(f->temporary, room, "%s.tmp-%ld", path, (long)getpid());
+    snprintf(f->temporary, room, "%s.tmp-%s-%ld", path, host, (long)getpid());
     unlink(f->temporary); /* left by a killed process that had our id */
     f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f->fd < 0) {

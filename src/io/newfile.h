@@ -1,7 +1,7 @@
 /* newfile.h: files that are there whole or not at all.
  *
- * Bytes go to "PATH.tmp-PID"; commit syncs them to the disk and renames. Whatever fails, `path`
- * keeps its old contents or stays absent, and closing removes the temporary file. */
+ * Bytes go to "PATH.tmp-HOST-PID"; commit syncs them to the disk and renames. Whatever fails,
+ * `path` keeps its old contents or stays absent, and closing removes the temporary file. */
 #pragma once
 
 #include <stddef.h>

@@ -76,6 +76,8 @@ static soda_status prepare(dataset_opening *o)
 static soda_status open_all(dataset_opening *o)
 {
     TRY(comm_agree(o->comm, o->dataset ? open_local(o) : FAIL(SODA_ERR_MEMORY, "out of memory")));
+    TRY(comm_agree_same(o->comm, &o->dataset->about.count, sizeof o->dataset->about.count,
+                        o->options->path));
     TRY(hash_model(o));
     TRY(dataset_scan(o));
     TRY(comm_agree(o->comm, o->dataset->has_states ? dataset_text_keys(o) : SODA_OK));

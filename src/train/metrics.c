@@ -7,9 +7,7 @@
 #include "core/json.h"
 #include "io/newfile.h"
 
-/* Whether a line is whole and older than a checkpoint after `step` steps: that of step s is written
- * after it, the held-out loss "at step s" before. A run that starts anew has no checkpoint: it
- * measures at step 0 again. */
+/* Whether a line is whole and of a step before `step`: what comes after is made again. */
 static bool is_kept(const char *line, size_t length, const char *path, int64_t step)
 {
     soda_json json;
@@ -19,7 +17,6 @@ static bool is_kept(const char *line, size_t length, const char *path, int64_t s
         return false;
     }
     if (soda_json_int(&json, "step", INT64_MAX, &found) != SODA_OK) status_clear();
-    if (step > 0 && soda_json_has(&json, "validation_loss")) found--;
     soda_json_free(&json);
     return found < step;
 }

@@ -55,7 +55,8 @@ static soda_status rebuild(const soda_trainee *trainee, int recomputed, soda_ste
 
 static size_t bytes_of(const soda_step *step)
 {
-    return weights_bytes(step->net.weights) + exec_arena_bytes(step->net.exec);
+    const int networks = step->shape.networks > 1 ? step->shape.networks : 1;
+    return weights_bytes(step->net.weights) + (size_t)networks * exec_arena_bytes(step->net.exec);
 }
 
 /* The least recomputation that meets the limit, by halving: more of it never needs more memory

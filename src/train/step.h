@@ -18,7 +18,8 @@ typedef struct {
     run_loss loss;
     double dco_beta;
     run_recompute recompute; /* of activations in the backward pass; changes no bit */
-    size_t limit_bytes;      /* RECOMPUTE_AUTO: for packed weights and activations together */
+    size_t limit_bytes;      /* RECOMPUTE_AUTO: for packed weights, and the activations of this */
+    int networks;            /* and so many networks of its size in all; 0 counts as 1 */
 } step_shape;
 
 typedef struct {

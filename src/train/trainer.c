@@ -22,8 +22,8 @@ static soda_status run_micro_batches(soda_trainer *t)
 
 static int64_t stop_flags(const soda_trainer *t)
 {
-    /* A step, and writing what it made, must fit twice into what is left. */
-    const double needed_s = 2 * (t->longest_step_s + t->longest_save_s) + 2;
+    /* A step, and drawing and writing what it made, must fit twice into what is left. */
+    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + t->longest_save_s) + 2;
     const bool late = preempt_seconds_left(t->config->checkpoint.time_limit_s) < needed_s;
     return (preempt_requested() ? FLAG_SIGNAL : 0) | (late ? FLAG_TIME : 0);
 }
@@ -76,8 +76,8 @@ static soda_status train_step(soda_trainer *t, int64_t *flags, double *loss)
 {
     trainable_report report;
     const double started_s = log_seconds();
-    *flags = stop_flags(t);
     const soda_status own = t->pending == SODA_OK ? run_micro_batches(t) : t->pending;
+    *flags = stop_flags(t);
     TRY(comm_agree_flags(t->comm, own, flags, 1));
     const double network_end_s = log_seconds();
     TRY(reduce(t, loss));
@@ -107,21 +107,38 @@ static soda_status check_replicas(soda_trainer *t)
 
 static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
-/* What follows a step that is not the last. A checkpoint that cannot be written now is tried again
- * at the next one, since the run itself is well. */
-static soda_status after_step(soda_trainer *t)
+/* A picture that cannot be drawn or written is no reason to end a run that is well. */
+static soda_status sample(soda_trainer *t)
+{
+    if (trainer_sample(t) == SODA_OK) return SODA_OK;
+    log_warning("the run goes on without these pictures: %s", status_message());
+    t->comm->failed_rank = -1;
+    status_clear();
+    return SODA_OK;
+}
+
+/* What is due after `state.step` steps, for people to look at. Repeating it changes nothing. */
+static soda_status show(soda_trainer *t, bool last)
 {
     const run_config *c = t->config;
-    const int64_t step = t->state.step;
-    if (is_due(c->validation.every, step)) TRY(trainer_validate(t));
-    if (is_due(c->sample.every, step)) TRY(trainer_sample(t));
-    if (!is_due(c->checkpoint.every, step)) return SODA_OK;
+    const double start_s = log_seconds();
+    const bool first = t->state.step == 0;
+    if (first || last || is_due(c->validation.every, t->state.step)) TRY(trainer_validate(t));
+    if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step)))
+        TRY(sample(t));
+    t->longest_draw_s = fmax(t->longest_draw_s, log_seconds() - start_s);
+    return SODA_OK;
+}
+
+/* A checkpoint that cannot be written now is tried again at the next one: the run itself is well.
+ */
+static soda_status checkpoint(soda_trainer *t)
+{
     TRY(check_replicas(t));
-    if (trainer_save(t) != SODA_OK) {
-        log_warning("the run goes on without this checkpoint: %s", status_message());
-        t->comm->failed_rank = -1;
-        status_clear();
-    }
+    if (trainer_save(t) == SODA_OK) return SODA_OK;
+    log_warning("the run goes on without this checkpoint: %s", status_message());
+    t->comm->failed_rank = -1;
+    status_clear();
     return SODA_OK;
 }
 
@@ -151,23 +168,16 @@ static soda_status train(soda_trainer *t)
         log_progress_update(&progress, t->state.step - first, text);
         if (t->state.step == steps) break;
         if (flags) return stop(t, flags);
-        TRY(after_step(t));
+        if (is_due(t->config->checkpoint.every, t->state.step)) TRY(checkpoint(t));
+        TRY(show(t, false));
     }
-    TRY(comm_agree(t->comm, t->pending));
-    if (first == steps) return SODA_OK; /* everything was done before */
-    TRY(trainer_validate(t));
-    if (t->config->sample.every > 0) TRY(trainer_sample(t));
-    TRY(check_replicas(t));
-    TRY(trainer_save(t));
-    return trainer_compare(t);
-}
-
-/* What is measured and drawn here is what the run will be compared with; and the most memory that
- * it will ever need has been used once. */
-static soda_status before_first_step(soda_trainer *t)
-{
-    TRY(trainer_validate(t));
-    return t->config->sample.every > 0 ? trainer_sample(t) : SODA_OK;
+    if (first < steps) {
+        TRY(check_replicas(t));
+        TRY(trainer_save(t));
+    }
+    TRY(show(t, true));
+    TRY(trainer_compare(t));
+    return comm_agree(t->comm, t->pending);
 }
 
 soda_status trainer_run(const run_config *config, const soda_backend *backend, soda_comm *comm)
@@ -177,11 +187,14 @@ soda_status trainer_run(const run_config *config, const soda_backend *backend, s
                       .comm = comm,
                       .held_before = (double)NAN,
                       .held_after = (double)NAN,
+                      .lock = -1,
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
     preempt_install();
     TRY_TO(done, trainer_open(&t));
-    if (t.state.step == 0) TRY_TO(done, before_first_step(&t));
+    /* Before the first step: what the run will be compared with, and the most memory that it will
+     * ever need is used once. Later: what the process that was stopped did not come to. */
+    if (t.state.step < config->train.steps) TRY_TO(done, show(&t, false));
     TRY_TO(done, train(&t));
     TRY_TO(done, trainer_finish(&t));
 done:

@@ -203,7 +203,7 @@ soda_status trainer_micro_batch(soda_trainer *t, int64_t micro)
     return s;
 }
 
-/* Picture i at timestep number k; errors[] is added to. */
+/* Adds the error of picture i at timestep number k. */
 static soda_status held_out_error(soda_trainer *t, int64_t i, int k, inputs *in, double *sum)
 {
     const dataset_image *image = dataset_image_at(t->held_out, i);
@@ -273,7 +273,7 @@ soda_status trainer_validate(soda_trainer *t)
     log_info("held-out loss after %lld steps: %.5f", (long long)t->state.step, (double)loss);
     if (t->state.step == 0) t->held_before = (double)loss;
     t->held_after = (double)loss;
-    if (t->metrics)
+    if (t->metrics && t->pending == SODA_OK)
         t->pending =
             metrics_write_validation(t->metrics, t->path_metrics, t->state.step, (double)loss);
     return SODA_OK;

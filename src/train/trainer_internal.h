@@ -35,14 +35,17 @@ typedef struct {
     soda_step *frozen;     /* DCO: the same without adapters */
     soda_step *held_steps; /* forward only, one image: for the held-out loss */
     int step_count, frozen_count, held_count;
+    size_t limit_bytes; /* for packed weights and the activations of all networks */
+    int shapes;         /* how many networks there will be, at most */
 
     run_state state;
     run_spectra spectra; /* rank 0 */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096];
     FILE *metrics;            /* rank 0 */
+    int lock;                 /* rank 0: of the run folder; -1: none */
     soda_status pending;      /* a failure after this step's agreement: for the next one */
     double data_s, network_s; /* of this step */
-    double longest_step_s, longest_save_s;
+    double longest_step_s, longest_draw_s, longest_save_s;
     double held_before, held_after; /* held-out loss; NAN: not measured by this process */
     double started_s;
 } soda_trainer;

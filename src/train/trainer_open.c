@@ -1,6 +1,8 @@
-#include <math.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "io/newfile.h"
@@ -21,6 +23,14 @@ static soda_status check_config(const run_config *c)
             "%s: train.loss: dco compares with the frozen model by itself; data.prior needs "
             "mse",
             c->file);
+    if (c->sample.every > 0 && c->sample.prompts.count == 0)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: sample.prompts: expected prompts, since sample.every is %lld", c->file,
+                    (long long)c->sample.every);
+    if ((c->validation.pictures > 0 || c->validation.every > 0) && !c->validation.path)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: validation.path: expected a folder, since validation.%s is not 0", c->file,
+                    c->validation.every > 0 ? "every" : "pictures");
     return SODA_OK;
 }
 
@@ -33,6 +43,23 @@ static soda_status make_paths(soda_trainer *t)
         snprintf(t->path_spectra, (size_t)most, "%s/spectra.h5", out) >= most)
         return FAIL(SODA_ERR_INPUT, "output: %s: the path is too long", out);
     return t->comm->rank == 0 ? newfile_make_folder(t->path_checkpoints) : SODA_OK;
+}
+
+/* Two runs in one folder would undo each other's checkpoints: ranks that a launcher started without
+ * telling them of each other, or one job submitted twice. Held until the process ends. */
+static soda_status lock_folder(soda_trainer *t)
+{
+    char path[4200];
+    if (t->comm->rank != 0) return SODA_OK;
+    snprintf(path, sizeof path, "%s/.lock", t->config->output);
+    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (t->lock < 0 || flock(t->lock, LOCK_EX | LOCK_NB) == 0)
+        return SODA_OK; /* or no locks here */
+    if (errno != EWOULDBLOCK) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "output: %s: another run is writing there (if these are ranks of one run, the "
+                "launcher does not tell them: try mpirun, or srun --mpi=pmix)",
+                t->config->output);
 }
 
 static soda_status open_schedule(soda_trainer *t)
@@ -53,6 +80,7 @@ static soda_status open_alone(soda_trainer *t)
     TRY(check_config(c));
     TRY(run_config_text(c, &t->config_text));
     TRY(make_paths(t));
+    TRY(lock_folder(t));
     TRY(folder_open(c->model, &t->folder));
     TRY(open_schedule(t));
     t->rules = (noising_rules){.schedule = &t->schedule,
@@ -85,7 +113,8 @@ static soda_status open_set(soda_trainer *t, const char *path, bool held_out, so
                                      .caption_dropout = held_out ? 0 : c->data.caption_dropout,
                                      .seed = c->train.seed,
                                      .want_states = !c->adapter.text_encoder};
-    return dataset_open(t->folder, t->backend, c->train.dtype, &options, t->comm, set);
+    TRY(dataset_open(t->folder, t->backend, c->train.dtype, &options, t->comm, set));
+    return comm_agree_same(t->comm, dataset_describe(*set)->sha256, SHA256_HEX, path);
 }
 
 static soda_status open_sets(soda_trainer *t)
@@ -97,14 +126,14 @@ static soda_status open_sets(soda_trainer *t)
     return SODA_OK;
 }
 
-/* Bytes that the networks of all shapes may take: the limit less what else the run holds. */
+/* Bytes that packed weights and the activations of all networks may take: the limit less what the
+ * run holds already. */
 static size_t network_limit(const soda_trainer *t)
 {
     const double limit_gib = t->config->train.memory_limit_gib;
-    const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) * 0.9 /
-                           (double)t->comm->node_size;
+    const double machine = (double)arena_machine_bytes() * 0.9 / (double)t->comm->node_size;
     const double total = limit_gib > 0 ? limit_gib * 0x1p30 : machine;
-    const double held = (double)arena_peak_rss_bytes();
+    const double held = (double)arena_rss_bytes();
     return total > held ? (size_t)(total - held) : 1;
 }
 
@@ -113,6 +142,37 @@ static const soda_step *find(const soda_step *steps, int count, int64_t h, int64
     for (int i = 0; i < count; i++)
         if (steps[i].shape.h == h && steps[i].shape.w == w) return &steps[i];
     return NULL;
+}
+
+static size_t activation_bytes(const soda_step *steps, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++) bytes += exec_arena_bytes(steps[i].net.exec);
+    return bytes;
+}
+
+static size_t all_activations(const soda_trainer *t)
+{
+    return activation_bytes(t->steps, t->step_count) +
+           activation_bytes(t->frozen, t->frozen_count) +
+           activation_bytes(t->held_steps, t->held_count);
+}
+
+/* How many different shapes of latents a set has. */
+static int shapes_of(const soda_dataset *set)
+{
+    enum { MOST = 64 }; /* more are counted as one: buckets are far fewer */
+    int64_t h[MOST], w[MOST];
+    int count = 0;
+    for (int64_t i = 0; set && i < dataset_describe(set)->count && count < MOST; i++) {
+        const dataset_image *image = dataset_image_at(set, i);
+        int k = 0;
+        while (k < count && (h[k] != image->h || w[k] != image->w)) k++;
+        h[k] = image->h;
+        w[k] = image->w;
+        count += k == count;
+    }
+    return count;
 }
 
 /* Adds a network for every shape of latents in `set` that `steps` lacks. */
@@ -127,6 +187,9 @@ static soda_status add_shapes(soda_trainer *t, const soda_dataset *set, step_sha
         *steps = grown;
         shape.h = image->h;
         shape.w = image->w;
+        const size_t taken = all_activations(t);
+        shape.limit_bytes = t->limit_bytes > taken ? t->limit_bytes - taken : 1;
+        shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
         TRY(step_open(&t->trainee, &t->trainable, &shape, &grown[*count]));
         (*count)++;
         TRY(step_write_params(&grown[*count - 1], &t->trainable));
@@ -144,8 +207,10 @@ static soda_status open_networks(soda_trainer *t)
                         .gradients = true,
                         .loss = c->train.loss,
                         .dco_beta = c->train.dco_beta,
-                        .recompute = c->train.checkpointing,
-                        .limit_bytes = network_limit(t)};
+                        .recompute = c->train.checkpointing};
+    t->limit_bytes = network_limit(t);
+    t->shapes = shapes_of(t->data) * (c->train.loss == LOSS_DCO ? 2 : 1) + shapes_of(t->prior) +
+                shapes_of(t->held_out);
     TRY(add_shapes(t, t->data, shape, &t->steps, &t->step_count));
     TRY(add_shapes(t, t->prior, shape, &t->steps, &t->step_count));
     if (c->train.loss == LOSS_DCO) {
@@ -156,19 +221,10 @@ static soda_status open_networks(soda_trainer *t)
     return add_shapes(t, t->held_out, held, &t->held_steps, &t->held_count);
 }
 
-static size_t activation_bytes(const soda_step *steps, int count)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < count; i++) bytes += exec_arena_bytes(steps[i].net.exec);
-    return bytes;
-}
-
 /* What the run will hold from here to its end. */
 static void print_footprint(const soda_trainer *t)
 {
-    const size_t activations = activation_bytes(t->steps, t->step_count) +
-                               activation_bytes(t->frozen, t->frozen_count) +
-                               activation_bytes(t->held_steps, t->held_count);
+    const size_t activations = all_activations(t);
     const size_t state = (size_t)t->trainable.total * 5 * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
     log_info("%d layers adapted, %lld trainable numbers (%lld degrees of freedom); %lld images, "
@@ -231,6 +287,8 @@ static soda_status restore(soda_trainer *t)
                     "%s: train.steps: expected %lld or more, the steps already done, "
                     "found %lld",
                     t->config->file, (long long)t->state.step, (long long)t->config->train.steps);
+    if (t->state.step == 0 && t->comm->rank == 0)
+        unlink(t->path_spectra); /* of a run whose checkpoints are gone */
     if (t->state.step > 0)
         log_info("going on from %s: %lld of %lld steps are done", path, (long long)t->state.step,
                  (long long)t->config->train.steps);
@@ -285,6 +343,7 @@ static void close_steps(soda_step *steps, int count)
 void trainer_close(soda_trainer *t)
 {
     if (t->metrics) fclose(t->metrics);
+    if (t->lock >= 0) close(t->lock);
     close_steps(t->steps, t->step_count);
     close_steps(t->frozen, t->frozen_count);
     close_steps(t->held_steps, t->held_count);

@@ -103,11 +103,12 @@ soda_status trainer_sample(soda_trainer *t)
     return comm_agree(t->comm, draw_adapted(t, r, write_sample, t));
 }
 
-/* The comparison: three rows of `columns` pictures; int64 so that ranks can add theirs up. */
+/* The comparison: three rows of `columns` pictures. Each byte is written by one rank and 0 on the
+ * others, so ranks add their sheets up as integers of eight bytes: nothing carries. */
 typedef struct {
     int columns, row;
     int64_t width, height;
-    int64_t *rgb; /* [3 height, columns width, 3] */
+    uint8_t *rgb; /* [3 height, columns width, 3], of a multiple of 8 bytes */
 } picture_sheet;
 
 static soda_status place(void *context, int column, const uint8_t *rgb, int64_t width,
@@ -174,19 +175,14 @@ static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
     return s;
 }
 
-static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet, int64_t count)
+static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet)
 {
     char path[4300];
-    uint8_t *rgb = malloc((size_t)count);
-    if (!rgb) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int64_t i = 0; i < count; i++) rgb[i] = (uint8_t)sheet->rgb[i];
     snprintf(path, sizeof path, "%s/samples/validation.png", t->config->output);
-    const soda_status s =
-        soda_png_write(path, rgb, (int)(sheet->columns * sheet->width), (int)(3 * sheet->height));
-    free(rgb);
-    if (s == SODA_OK)
-        log_info("%s: base model, this adapter, and the real pictures, above each other", path);
-    return s;
+    TRY(soda_png_write(path, sheet->rgb, (int)(sheet->columns * sheet->width),
+                       (int)(3 * sheet->height)));
+    log_info("%s: base model, this adapter, and the real pictures, above each other", path);
+    return SODA_OK;
 }
 
 soda_status trainer_compare(soda_trainer *t)
@@ -197,13 +193,13 @@ soda_status trainer_compare(soda_trainer *t)
     const int64_t side = t->config->data.resolution;
     picture_sheet sheet = {
         .columns = (int)(wanted < there ? wanted : there), .width = side, .height = side};
-    const int64_t count = 3 * 3 * sheet.height * sheet.width * sheet.columns;
-    sheet.rgb = calloc((size_t)count, sizeof *sheet.rgb);
+    const int64_t words = (3 * 3 * sheet.height * sheet.width * sheet.columns + 7) / 8;
+    sheet.rgb = calloc((size_t)words, 8);
     soda_status s = sheet.rgb ? fill_sheet(t, &sheet) : FAIL(SODA_ERR_MEMORY, "out of memory");
     s = comm_agree(t->comm, s);
     if (s == SODA_OK && sheet.rgb) {
-        s = t->comm->sum_i64(t->comm, sheet.rgb, count);
-        if (s == SODA_OK && t->comm->rank == 0) s = write_sheet(t, &sheet, count);
+        s = t->comm->sum_i64(t->comm, (int64_t *)(void *)sheet.rgb, words);
+        if (s == SODA_OK && t->comm->rank == 0) s = write_sheet(t, &sheet);
         s = comm_agree(t->comm, s);
     }
     free(sheet.rgb);

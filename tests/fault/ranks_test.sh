@@ -17,6 +17,10 @@ train moved 2 || fail "six on two"
 same moved
 [ "$(wc -l <moved/run/metrics.jsonl)" -eq 10 ] || fail "moved: metrics.jsonl does not have ten lines"
 
+# Nothing that earlier runs left in the cache is part of the result.
+(export SODA_CACHE=$work/cold; train cold 2) || fail "a cold cache on two ranks"
+same cold
+
 # The fast reduction is another sum, but nearly the same one.
 train fast 2 --set parallel.reduction=fast || fail "fast reduction"
 cmp -s one/run/adapter.safetensors fast/run/adapter.safetensors && fail "fast: exactly the exact sum?"

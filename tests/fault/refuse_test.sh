@@ -29,6 +29,16 @@ refused model "model_index.json" 2 --set model="$work/empty"
 mkdir output && touch output/file
 refused output "output/file" 1 --set output=output/file/run
 
+refused drawn "validation.path" 1 --set validation.pictures=2
+refused silent "sample.prompts" 2 --set sample.every=2
+
+# Two processes in one folder: whoever comes second is told.
+mkdir -p twice/run
+flock twice/run/.lock sleep 20 & holder=$!
+sleep 0.2
+refused twice "another run is writing there" 2
+kill "$holder"
+
 # Ranks that were given different configurations.
 mkdir -p apart
 ("$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" train run.yaml --set output=apart/run : \
@@ -49,6 +59,14 @@ printf '\xff' | dd of=damaged/run/checkpoints/step-00000010.h5 bs=1 seek=5000 co
 train damaged 2 || fail "damaged: going on from the older checkpoint"
 says damaged "step-00000010.h5"
 same damaged
+
+# Damaged spectra are a warning: the checkpoint is what matters.
+cp -r one blurred
+rm blurred/log
+printf '\xff' | dd of=blurred/run/spectra.h5 bs=1 seek=3000 conv=notrunc status=none
+rm blurred/run/checkpoints/step-00000010.h5
+train blurred 2 || fail "blurred: a run ended for its spectra"
+same blurred
 
 # A full disk while saving: the run goes on, the message says so, older checkpoints stay.
 mkdir -p full

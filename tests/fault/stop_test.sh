@@ -37,7 +37,7 @@ for round in 1 2 3; do
     train "$name" 2 & pid=$!
     sleep "0.$((RANDOM % 9 + 1))"
     [ "$round" -eq 1 ] || wait_for "$name" $((2 * round))
-    victim=$(pgrep -f "^$soda train" -n || true)
+    victim=$(pgrep -P "$(pgrep -P "$pid" | head -n 1)" -f "$soda" -n || true)
     [ -z "$victim" ] || kill -9 "$victim" 2>/dev/null || true
     wait "$pid" || true
     train "$name" 2 || fail "$name: going on"

@@ -26,14 +26,12 @@ static void check_resumed(const char *folder, const char *before, int64_t step, 
 #define ROW(n) "{\"step\": " n ", \"loss\": 0.5}\n"
 #define HELD(n) "{\"step\": " n ", \"validation_loss\": 0.25}\n"
 
-/* The row of step s is written after it, the held-out loss "at step s" after s steps are done: a
- * checkpoint of 3 steps has rows 0, 1 and 2, and the held-out loss at step 3. */
+/* A checkpoint of 3 steps has rows 0, 1 and 2; the held-out loss at step 3 is measured again. */
 static void later_steps_are_removed(void **state)
 {
     static const char all[] =
         HELD("0") ROW("0") ROW("1") ROW("2") HELD("3") ROW("3") ROW("4") HELD("5") ROW("5");
-    check_resumed(*state, all, 3, ROW("3"),
-                  HELD("0") ROW("0") ROW("1") ROW("2") HELD("3") ROW("3"));
+    check_resumed(*state, all, 3, ROW("3"), HELD("0") ROW("0") ROW("1") ROW("2") ROW("3"));
     check_resumed(*state, all, 4, "", HELD("0") ROW("0") ROW("1") ROW("2") HELD("3") ROW("3"));
     check_resumed(*state, all, 6, "", all);
     check_resumed(*state, "", 6, ROW("6"), ROW("6"));
