@@ -174,7 +174,6 @@ void folder_close(soda_folder *folder)
 soda_status folder_build(const soda_folder *f, folder_component component, soda_builder *b,
                          int64_t h, int64_t w, int64_t tokens)
 {
-    const int64_t factor = config_vae_factor(&f->vae);
     const int text = component == FOLDER_TEXT_ENCODER_2;
     unsigned outputs = CLIP_LAST | CLIP_PENULTIMATE;
     switch (component) {
@@ -182,7 +181,8 @@ soda_status folder_build(const soda_folder *f, folder_component component, soda_
         unet_build(b, &f->unet, (unet_size){.batch = 1, .h = h, .w = w, .tokens = tokens});
         return graph_status(b->graph);
     case FOLDER_VAE:
-        TRY(vae_build_encoder(b, &f->vae, 1, h * factor, w * factor));
+        TRY(vae_build_encoder(b, &f->vae, 1, h * config_vae_factor(&f->vae),
+                              w * config_vae_factor(&f->vae)));
         return vae_build_decoder(b, &f->vae, 1, h, w);
     default:
         if (f->text_projection[text]) outputs |= CLIP_TEXT_EMBEDS;
