@@ -93,12 +93,7 @@ static soda_status open_alone(soda_trainer *t)
 static soda_status check_same_config(soda_trainer *t)
 {
     uint8_t digest[SHA256_BYTES] = {0};
-    soda_sha256 *hash = NULL;
-    soda_status s = sha256_create(&hash);
-    if (s == SODA_OK) s = sha256_update(hash, t->config_text, strlen(t->config_text));
-    if (s == SODA_OK) s = sha256_finish(hash, digest);
-    sha256_destroy(hash);
-    TRY(comm_agree(t->comm, s));
+    TRY(comm_agree(t->comm, sha256_memory(t->config_text, strlen(t->config_text), digest)));
     return comm_agree_same(t->comm, digest, sizeof digest, "the configuration of this run");
 }
 
