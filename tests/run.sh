@@ -17,21 +17,31 @@ esac
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMP_WAIT_POLICY=passive # tests run side by side: a thread that waits gives its core away
 
+# quietly STAGE COMMAND...: says the stage, and what the command printed only if it fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    echo "== $1"
+    shift
+    if ! "$@" >"$log" 2>&1; then
+        grep -v ' Passed ' "$log" | tail -n 200 >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
 soda_build clang
-echo "== clang-tidy"
-ctest --preset clang -R '^house/tidy$' --quiet
+quietly "clang-tidy" ctest --preset clang -R '^house/tidy$'
 
 soda_build fuzz
-echo "== fuzzing"
-ctest --preset fuzz --quiet
+quietly "fuzzing" ctest --preset fuzz -j "$(nproc)"
 
 soda_build tsan # OpenMP's own barriers are unknown to TSan, so one thread a region
-echo "== tests under TSan"
-OMP_NUM_THREADS=1 ctest --preset tsan -R '^(core|comm|graph|io)/' --quiet
+quietly "tests under TSan" env OMP_NUM_THREADS=1 ctest --preset tsan -R '^(core|comm|graph|io)/'
 
 soda_build debug
-echo "== tests under ASan and UBSan"
-ctest --preset debug -j "$(nproc)" --quiet -LE house
+quietly "tests under ASan and UBSan" ctest --preset debug -j "$(nproc)" -LE house
 
 soda_build release
 echo "== tests"

@@ -11,7 +11,7 @@
 
 #define MODEL SODA_SOURCE_DIR "/configs/quickstart/model"
 
-static char folder[] = "/tmp/soda-cli-XXXXXX";
+static char folder[512];
 static char output[1 << 16]; /* stdout and stderr of the last run */
 
 /* Runs a shell line in the test's folder; returns the exit code. */
@@ -42,6 +42,8 @@ static void expect(int code, int want, const char *part)
 static int make_folder(void **state)
 {
     (void)state;
+    const char *base = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/soda-cli-XXXXXX", base ? base : "/tmp");
     return mkdtemp(folder) ? 0 : 1;
 }
 
