@@ -11,7 +11,7 @@
 
 #define MODEL SODA_SOURCE_DIR "/configs/quickstart/model"
 
-static char folder[512];
+static char folder[200];
 static char output[1 << 16]; /* stdout and stderr of the last run */
 
 /* Runs a shell line in the test's folder; returns the exit code. */

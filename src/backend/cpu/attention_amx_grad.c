@@ -55,7 +55,7 @@ static sizes sizes_of(const attention_job *job)
     z.pairs = (z.tiles + 1) / 2;
     z.pack_parts = (z.query_units + PACK_UNITS - 1) / PACK_UNITS;
     const int64_t blocks = (z.key_units + KEY_UNITS - 1) / KEY_UNITS;
-    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES), job->threads);
+    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES));
     return z;
 }
 

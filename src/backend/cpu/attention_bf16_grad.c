@@ -5,7 +5,7 @@
  *
  * Keys are the lanes: [queries][keys], so that dk and dv are summed as [d][keys] in the cache and
  * leave it once. A task adds its share of dq to a copy of its own; phase 2 adds the copies in a
- * fixed order. With enough heads for all threads there is one copy. */
+ * fixed order. With enough heads there is one copy. */
 #if defined(__x86_64__)
 #include <string.h>
 
@@ -46,8 +46,7 @@ static sizes sizes_of(const attention_job *job)
                    .query_pairs = (job->tq + 1) / 2,
                    .heads = heads,
                    .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS,
-                   .copies =
-                       attention_copies(heads, attention_min(blocks, MAX_COPIES), job->threads)};
+                   .copies = attention_copies(heads, attention_min(blocks, MAX_COPIES))};
 }
 
 static size_t lay_out_shared(const attention_job *job, const sizes *z, char *base, places *at)

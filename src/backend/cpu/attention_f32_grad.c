@@ -5,7 +5,7 @@
  *
  * Keys are the lanes: [queries][keys], so that dk and dv are summed as [d][keys] in the cache and
  * leave it once. A task adds its share of dq to a copy of its own; phase 2 adds the copies in a
- * fixed order. With enough heads for all threads there is one copy. */
+ * fixed order. With enough heads there is one copy. */
 #include <math.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ static sizes sizes_of(const attention_job *job)
                .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS,
                .copies = 1};
     const int64_t blocks = (job->tk + z.lanes - 1) / z.lanes;
-    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES), job->threads);
+    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES));
     return z;
 }
 

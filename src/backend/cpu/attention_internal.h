@@ -92,15 +92,10 @@ static inline attention_range attention_cut(int64_t rows, int64_t unit, int64_t 
 static inline int64_t attention_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static inline int64_t attention_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Into how many tasks, 1 .. most, each of `heads` is cut for threads to share the work: as many as
- * it takes until less than a fifth of the threads' time is spent waiting. */
-static inline int64_t attention_copies(int64_t heads, int64_t most, int64_t threads)
+/* Into how many tasks, 1 .. most, each of `heads` is cut for threads to share the work. The number
+ * of threads has no say: sums of the tasks' shares would round differently with it. */
+static inline int64_t attention_copies(int64_t heads, int64_t most)
 {
-    int64_t copies = 1;
-    while (copies < most) {
-        const int64_t tasks = heads * copies;
-        if (5 * tasks >= 4 * attention_round_up(tasks, threads)) break;
-        copies++;
-    }
-    return copies;
+    enum { TASKS = 32 };
+    return heads >= TASKS ? 1 : attention_min((TASKS + heads - 1) / heads, most);
 }
