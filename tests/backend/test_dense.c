@@ -14,9 +14,10 @@ typedef struct {
 } matrix;
 
 static const matrix matrices[] = {
-    {1, 5, 3, true},    {77, 24, 40, true},   {33, 130, 67, false},
-    {6, 64, 128, true}, {190, 352, 70, true}, /* more rows, and a longer sum, than one block takes
-                                               */
+    {1, 5, 3, true},      {77, 24, 40, true},    {33, 130, 67, false},
+    {6, 64, 128, true},   {40, 192, 320, false}, /* in panels */
+    {190, 352, 70, true}, /* more rows, and a longer sum, than one block takes
+                           */
 };
 
 static void add_weight(op_case *c, const op_types *t, soda_shape shape, double scale)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "backend/cpu/attention_internal.h"
+#include "backend/cpu/transpose16.h"
 
 #define AMX_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
 #define AMX_INLINE static inline __attribute__((always_inline)) AMX_TARGET
@@ -67,39 +68,6 @@ AMX_INLINE __m512i amx_pair(__m512 even, __m512 odd)
 {
     const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(even), 16);
     return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_castps_si512(odd));
-}
-
-/* 16 x 16 words of 32 bits, in registers. */
-AMX_INLINE void amx_transpose(__m512i r[16])
-{
-    __m512i t[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4)
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; h++) {
-            r[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + h + 2]);
-            r[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
-        }
-        /* r[4g + c] holds rows 4g .. 4g+3 of columns c, c + 4, c + 8, c + 12, a quarter each. */
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        t[c] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
-        t[c + 4] = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
-        t[c + 8] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
-        t[c + 12] = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        r[c] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0x88);
-        r[c + 4] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0x88);
-        r[c + 8] = _mm512_shuffle_i32x4(t[c], t[c + 8], 0xdd);
-        r[c + 12] = _mm512_shuffle_i32x4(t[c + 4], t[c + 12], 0xdd);
-    }
 }
 
 /* 32 columns of src from `column`, zeros from d on. */

@@ -19,7 +19,7 @@ AMX_TARGET void amx_pack_right(const uint16_t *src, int64_t src_row, int64_t row
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++)
             r[i] = i < rows ? amx_load_row(src + i * src_row, c, d) : _mm512_setzero_si512();
-        amx_transpose(r);
+        transpose16(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
     }
@@ -33,7 +33,7 @@ AMX_TARGET void amx_pack_left_t(const uint16_t *src, int64_t src_row, int64_t ro
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++)
             r[i] = amx_load_pair(src, src_row, rows, 2 * i, 2 * i + 1, c, d);
-        amx_transpose(r);
+        transpose16(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(dst + i * 32, r[i]);
     }
@@ -66,7 +66,7 @@ AMX_TARGET void amx_store_rows(const float *sums, int64_t step, const float *fac
         __m512i r[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(sums + i * 16);
-        amx_transpose(r);
+        transpose16(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) {
             if (i >= rows) break;
@@ -91,7 +91,7 @@ AMX_TARGET void amx_transpose_tile(float *sums)
     __m512i r[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(sums + i * 16);
-    amx_transpose(r);
+    transpose16(r);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) _mm512_storeu_si512(sums + i * 16, r[i]);
 }

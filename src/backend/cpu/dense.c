@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/cpu/pack.h"
+#include "backend/cpu/turn.h"
 
 soda_status dense_dtype(soda_dtype dtype, dnnl_data_type_t *compute)
 {
@@ -35,9 +36,11 @@ soda_status dense_bind_input(soda_dense *dense, int i, int arg, void *packed)
     return onednn_bind(&dense->op, arg, packed);
 }
 
-soda_status dense_bind_turned(soda_dense *dense, const float *panels, int64_t rows, int64_t columns)
+soda_status dense_bind_turned(soda_dense *dense, const void *panels, int64_t rows, int64_t columns,
+                              soda_dtype dtype)
 {
     dense->panels = panels;
+    dense->panels_dtype = dtype;
     dense->rows = rows;
     dense->columns = columns;
     dense->turned = dense->op.args;
@@ -84,23 +87,9 @@ soda_status dense_finish(soda_call *call)
         d->in_copy[i] = reserve_copy(d, d->in[i], &call->in[i], &bytes);
     d->out_copy = reserve_copy(d, d->out, &call->out[0], &bytes);
     d->turned_copy = bytes;
-    if (d->panels) bytes += (size_t)(d->rows * d->columns) * sizeof(float);
+    if (d->panels) bytes += (size_t)(d->rows * d->columns) * dtype_bytes(d->panels_dtype);
     call->scratch_bytes = bytes;
     return SODA_OK;
-}
-
-/* Panels of the transpose; blocks of 16 x 16 stay in the first-level cache on both sides. */
-static void turn_panels(const float *from, int64_t rows, int64_t columns, float *to)
-{
-    enum { WIDTH = 64, BLOCK = 16 };
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t r0 = 0; r0 < rows; r0 += BLOCK)
-        for (int64_t c0 = 0; c0 < columns; c0 += BLOCK) {
-            const float *x = from + (c0 / WIDTH * rows + r0) * WIDTH + c0 % WIDTH;
-            float *y = to + (r0 / WIDTH * columns + c0) * WIDTH + r0 % WIDTH;
-            for (int64_t c = 0; c < BLOCK; c++)
-                for (int64_t r = 0; r < BLOCK; r++) y[c * WIDTH + r] = x[r * WIDTH + c];
-        }
 }
 
 static void *widen(const soda_tensor *tensor, void *copy)
@@ -133,8 +122,8 @@ soda_status dense_run(const soda_call *call)
         TRY(onednn_point(&d->op, d->in[i], x));
     }
     if (d->panels) {
-        float *turned = (float *)(scratch + d->turned_copy);
-        turn_panels(d->panels, d->rows, d->columns, turned);
+        void *turned = scratch + d->turned_copy;
+        turn_panels(d->panels, d->rows, d->columns, d->panels_dtype, turned);
         TRY(onednn_point(&d->op, d->turned, turned));
     }
     const bool copied = d->out_copy != SIZE_MAX;

@@ -12,10 +12,11 @@ typedef struct {
     onednn_op op;
     int in[3], out, scratch;     /* index of the bound argument; -1: absent or bound for good */
     size_t in_copy[3], out_copy; /* place of an fp32 copy in scratch; SIZE_MAX: none */
-    const float *panels;         /* weights to be turned into scratch at each run, or NULL */
-    int64_t rows, columns;       /* of panels */
-    int turned;                  /* index of the argument that they become */
-    size_t turned_copy;          /* its place in scratch */
+    const void *panels;          /* weights to be turned into scratch at each run, or NULL */
+    soda_dtype panels_dtype;
+    int64_t rows, columns; /* of panels */
+    int turned;            /* index of the argument that they become */
+    size_t turned_copy;    /* its place in scratch */
 } soda_dense;
 
 /* The type in which oneDNN is to compute a call of activation type `dtype`. */
@@ -27,11 +28,10 @@ soda_status dense_create(soda_call *call, const_dnnl_op_desc_t descriptor, soda_
 /* Binds input i to oneDNN's argument `arg`: to `packed` for good, or to call->in[i] at each run. */
 soda_status dense_bind_input(soda_dense *dense, int i, int arg, void *packed);
 
-/* Binds input 1 to the transpose of a matrix [rows,columns], both multiples of 64, made at each
- * run: the matrix and its transpose are stored in panels of 64 columns, [columns / 64][rows][64].
+/* Binds input 1 to the transpose of a matrix [rows,columns] in panels, made at each run (turn.h).
  */
-soda_status dense_bind_turned(soda_dense *dense, const float *panels, int64_t rows,
-                              int64_t columns);
+soda_status dense_bind_turned(soda_dense *dense, const void *panels, int64_t rows, int64_t columns,
+                              soda_dtype dtype);
 
 /* Binds the output and the scratch, and sizes call->scratch_bytes. Call it last. */
 soda_status dense_finish(soda_call *call);

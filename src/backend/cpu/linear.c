@@ -9,6 +9,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/pack.h"
 #include "backend/cpu/tiles.h"
+#include "backend/cpu/turn.h"
 
 /* [rows, columns], stored row-major or, if transposed, as [columns, rows]. */
 static soda_status matrix(int64_t rows, int64_t columns, dnnl_data_type_t dtype, bool transposed,
@@ -42,25 +43,25 @@ static soda_status create_linear(soda_call *call, dnnl_data_type_t dtype, bool t
     return dense_create(call, &desc, dense);
 }
 
-/* oneDNN's layout of panels of 64 columns, and whether `md` is it. */
-static soda_status panels_of(int64_t rows, int64_t columns, dnnl_memory_desc_t *md)
+/* oneDNN's layout of panels of 64 columns (turn.h), and whether `md` is it. */
+static soda_status panels_of(int64_t rows, int64_t columns, dnnl_data_type_t dtype,
+                             dnnl_memory_desc_t *md)
 {
     const dnnl_dims_t dims = {rows, columns};
-    return onednn_status(dnnl_memory_desc_init_by_tag(md, 2, dims, dnnl_f32, dnnl_BA16a64b),
-                         "panels");
+    const dnnl_format_tag_t tag = dtype == dnnl_f32 ? dnnl_BA16a64b : dnnl_BA16a64b2a;
+    return onednn_status(dnnl_memory_desc_init_by_tag(md, 2, dims, dtype, tag), "panels");
 }
 
 static bool is_panels(const dnnl_memory_desc_t *md)
 {
     dnnl_memory_desc_t want;
-    if (md->data_type != dnnl_f32 || md->dims[0] % 64 || md->dims[1] % 64) return false;
-    return panels_of(md->dims[0], md->dims[1], &want) == SODA_OK &&
+    if (!turn_can() || md->dims[0] % 64 || md->dims[1] % 64) return false;
+    return panels_of(md->dims[0], md->dims[1], md->data_type, &want) == SODA_OK &&
            dnnl_memory_desc_equal(md, &want);
 }
 
 /* A frozen weight in the layout the primitive wants. The transpose of a matrix in panels is made
- * from the copy that the forward pass uses: a pass over the weight costs 2 % of a training step,
- * a second copy in memory costs a third of all weights. */
+ * from the copy that the forward pass uses. */
 static soda_status bind_frozen(soda_dense *dense, soda_weights *weights, const soda_weight *weight,
                                bool transposed)
 {
@@ -69,10 +70,12 @@ static soda_status bind_frozen(soda_dense *dense, soda_weights *weights, const s
     const dnnl_memory_desc_t *md = onednn_layout(&dense->op, DNNL_ARG_WEIGHTS);
     void *packed;
     if (transposed && is_panels(md)) {
+        const int64_t rows = md->dims[1], columns = md->dims[0];
         dnnl_memory_desc_t panels;
-        TRY(panels_of(md->dims[1], md->dims[0], &panels));
+        TRY(panels_of(rows, columns, md->data_type, &panels));
         TRY(pack_frozen(weights, weight, &forward, &panels, &packed));
-        return dense_bind_turned(dense, packed, md->dims[1], md->dims[0]);
+        return dense_bind_turned(dense, packed, rows, columns,
+                                 md->data_type == dnnl_f32 ? SODA_F32 : SODA_BF16);
     }
     TRY(pack_frozen(weights, weight, transposed ? &backward : &forward, md, &packed));
     return dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed);

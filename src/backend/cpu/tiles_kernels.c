@@ -96,28 +96,18 @@ BF16_TARGET void tiles_finish(const float *sums, const int rows[2], const float 
     }
 }
 
-/* Words 0..15 of a and b side by side, and words 16..31. */
-AMX_INLINE __m512i pairs(__m512i a, __m512i b, bool upper)
-{
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i at = _mm512_add_epi32(lane, _mm512_set1_epi32(upper ? 16 : 0));
-    const __m512i index =
-        _mm512_or_si512(at, _mm512_slli_epi32(_mm512_add_epi32(at, _mm512_set1_epi32(32)), 16));
-    return _mm512_permutex2var_epi16(a, index, b);
-}
-
 AMX_TARGET void tiles_transpose_cell(const uint16_t *from, uint16_t *to)
 {
     for (int half = 0; half < 2; half++) { /* of out, which becomes pairs 8 half .. */
         __m512i r[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(from + half * TILE_BF16 + i * 32);
-        amx_transpose(r); /* r[out] now holds 32 channels in */
+        transpose16(r); /* r[out] now holds 32 channels in */
 #pragma GCC unroll 8
         for (int q = 0; q < 8; q++) {
             uint16_t *pair = to + (half * 8 + q) * 32;
-            _mm512_storeu_si512(pair, pairs(r[2 * q], r[2 * q + 1], false));
-            _mm512_storeu_si512(pair + TILE_BF16, pairs(r[2 * q], r[2 * q + 1], true));
+            _mm512_storeu_si512(pair, pair_words(r[2 * q], r[2 * q + 1], false));
+            _mm512_storeu_si512(pair + TILE_BF16, pair_words(r[2 * q], r[2 * q + 1], true));
         }
     }
 }
@@ -133,8 +123,8 @@ AMX_TARGET void tiles_make_cell(const uint16_t *w, int64_t w_row, int64_t out, i
         const bool has_even = 2 * pair < in, has_odd = 2 * pair + 1 < in;
         const __m512i a = has_even ? _mm512_maskz_loadu_epi16(first(out), even) : zero;
         const __m512i b = has_odd ? _mm512_maskz_loadu_epi16(first(out), even + w_row) : zero;
-        _mm512_storeu_si512(to + pair * 32, pairs(a, b, false));
-        _mm512_storeu_si512(to + TILE_BF16 + pair * 32, pairs(a, b, true));
+        _mm512_storeu_si512(to + pair * 32, pair_words(a, b, false));
+        _mm512_storeu_si512(to + TILE_BF16 + pair * 32, pair_words(a, b, true));
     }
     for (int half = 0; !turned && half < 2; half++) {
         __m512i r[16];
@@ -143,7 +133,7 @@ AMX_TARGET void tiles_make_cell(const uint16_t *w, int64_t w_row, int64_t out, i
             const int64_t o = half * 16 + i;
             r[i] = o < out ? _mm512_maskz_loadu_epi16(first(in), w + o * w_row) : zero;
         }
-        amx_transpose(r);
+        transpose16(r);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + half * TILE_BF16 + i * 32, r[i]);
     }

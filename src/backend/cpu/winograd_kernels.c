@@ -3,7 +3,9 @@
 
 #include <immintrin.h>
 
-#define AVX512 __attribute__((target("avx512f,fma")))
+#include "backend/cpu/transpose16.h"
+
+#define AVX512 __attribute__((target("avx512f,avx512bw,fma")))
 #define INLINE AVX512 inline __attribute__((always_inline))
 
 enum { LANES = 16, MAX_ROWS = 6, MAX_VECTORS = WINO_WIDTH / LANES };
@@ -96,28 +98,10 @@ static INLINE void transform_kernels(const float *g, int64_t stride, float *u)
 /* to[j] = column j of the 16x16 matrix at `from`. */
 static INLINE void transpose(const float *from, int64_t from_stride, float *to, int64_t to_stride)
 {
-    __m512 r[LANES], t[LANES];
-    for (int i = 0; i < LANES; i++) r[i] = _mm512_loadu_ps(from + i * from_stride);
-    for (int i = 0; i < LANES; i += 4) { /* 4x4 blocks within 128-bit lanes */
-        const __m512 a = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        const __m512 b = _mm512_unpackhi_ps(r[i], r[i + 1]);
-        const __m512 e = _mm512_unpacklo_ps(r[i + 2], r[i + 3]);
-        const __m512 f = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
-        t[i] = _mm512_shuffle_ps(a, e, 0x44);
-        t[i + 1] = _mm512_shuffle_ps(a, e, 0xee);
-        t[i + 2] = _mm512_shuffle_ps(b, f, 0x44);
-        t[i + 3] = _mm512_shuffle_ps(b, f, 0xee);
-    }
-    for (int i = 0; i < 4; i++) { /* then the blocks: lane l of group g goes to lane g of group l */
-        const __m512 a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88);
-        const __m512 b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);
-        const __m512 e = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88);
-        const __m512 f = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
-        _mm512_storeu_ps(to + i * to_stride, _mm512_shuffle_f32x4(a, e, 0x88));
-        _mm512_storeu_ps(to + (i + 4) * to_stride, _mm512_shuffle_f32x4(b, f, 0x88));
-        _mm512_storeu_ps(to + (i + 8) * to_stride, _mm512_shuffle_f32x4(a, e, 0xdd));
-        _mm512_storeu_ps(to + (i + 12) * to_stride, _mm512_shuffle_f32x4(b, f, 0xdd));
-    }
+    __m512i r[LANES];
+    for (int i = 0; i < LANES; i++) r[i] = _mm512_loadu_si512(from + i * from_stride);
+    transpose16(r);
+    for (int i = 0; i < LANES; i++) _mm512_storeu_si512(to + i * to_stride, r[i]);
 }
 
 AVX512 void winograd_weights(const float *w, int64_t depth, int64_t width, bool turned, float *u)
