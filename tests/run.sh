@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [--no-install]: installs what is missing on Debian 12, builds soda five times (gcc release, gcc
-# with ASan and UBSan, gcc with TSan, clang, clang with libFuzzer) and runs all tests. About 25 minutes on two idle cores.
+# with ASan and UBSan, gcc with TSan, clang, clang with libFuzzer) and runs all tests. About 15 minutes on two idle cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=jobs/setup.sh
