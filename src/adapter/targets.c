@@ -30,6 +30,33 @@ static soda_status refuse_foreign_escapes(const char *text)
     return SODA_OK;
 }
 
+/* The C library writes repetitions out: a+ is aa*, a{2,5} is five of a, and those of repetitions
+ * multiply. Forty plus signs in a row would fill any memory. */
+static soda_status refuse_explosions(const char *text)
+{
+    enum { MOST_COPIES = 4096 };
+    long copies = 1;
+    for (const char *p = text; *p; p++) {
+        if (*p == '\\' && p[1]) {
+            p++;
+        } else if (*p == '+') {
+            copies *= 2;
+        } else if (*p == '{') {
+            char *end;
+            const long least = strtol(p + 1, &end, 10);
+            const long most = *end == ',' ? strtol(end + 1, NULL, 10) : least;
+            const long times = most > least ? most : least + 1;
+            copies *= times < 1 ? 1 : times > MOST_COPIES ? MOST_COPIES + 1 : times;
+        }
+        if (copies > MOST_COPIES)
+            return FAIL(SODA_ERR_INPUT,
+                        "adapter.targets: \"%s\": expected repetitions (+ is 2, {m,n} is n) whose "
+                        "product is at most %d",
+                        text, MOST_COPIES);
+    }
+    return SODA_OK;
+}
+
 static soda_status compile(soda_targets *targets, const char *text, const char *source)
 {
     regex_t *expression = &targets->expression[targets->count];
@@ -61,6 +88,7 @@ soda_status targets_create(const char *const *list, int count, soda_targets **ta
             goto failed;
         }
         if (!named) TRY_TO(failed, refuse_foreign_escapes(list[i]));
+        if (!named) TRY_TO(failed, refuse_explosions(list[i]));
         TRY_TO(failed, compile(t, list[i], named ? attn : list[i]));
     }
     *targets = t;

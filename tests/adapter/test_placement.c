@@ -155,6 +155,22 @@ static void bad_targets_are_named(void **state)
     check_message_has("empty list");
 }
 
+/* Found by fuzzing: the C library writes repetitions out, and fills the memory. */
+static void repetitions_that_explode_are_refused(void **state)
+{
+    (void)state;
+    const char *const bad[] = {"a++++++++++++++++++++++++++++++++++++++++", "((a{99}){99}){99}",
+                               "a{4097}", "(a{,99}){64,}"};
+    soda_targets *targets;
+    for (int i = 0; i < 4; i++) {
+        CHECK_FAILS(targets_create(&bad[i], 1, &targets), SODA_ERR_INPUT);
+        check_message_has("repetitions");
+    }
+    assert_true(matches("^unet(\\.[a-z_]+(\\.[0-9]+)+)+\\.to_k$", "unet.attentions.0.to_k"));
+    assert_false(matches("a\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+", "a"));
+    assert_true(matches("a{1,3}b{2}", "aabb"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +182,7 @@ int main(void)
         cmocka_unit_test(expressions_match_anywhere_and_heed_case),
         cmocka_unit_test(any_of_several_targets_is_enough),
         cmocka_unit_test(bad_targets_are_named),
+        cmocka_unit_test(repetitions_that_explode_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
