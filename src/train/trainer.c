@@ -106,14 +106,18 @@ static soda_status check_replicas(soda_trainer *t)
 
 static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
-/* A picture that cannot be drawn or written is no reason to end a run that is well. */
-static soda_status sample(soda_trainer *t)
+/* Turns the failure of all ranks into a warning. */
+static void go_on_without(soda_trainer *t, const char *what)
 {
-    if (trainer_sample(t) == SODA_OK) return SODA_OK;
-    log_warning("the run goes on without these pictures: %s", status_message());
+    log_warning("the run goes on without %s: %s", what, status_message());
     t->comm->failed_rank = -1;
     status_clear();
-    return SODA_OK;
+}
+
+/* A picture that cannot be drawn or written is no reason to end a run that is well. */
+static void sample(soda_trainer *t)
+{
+    if (trainer_sample(t) != SODA_OK) go_on_without(t, "these pictures");
 }
 
 /* What is due after `state.step` steps, for people to look at. Repeating it changes nothing. */
@@ -123,8 +127,7 @@ static soda_status show(soda_trainer *t, bool last)
     const double start_s = log_seconds();
     const bool first = t->state.step == 0;
     if (first || last || is_due(c->validation.every, t->state.step)) TRY(trainer_validate(t));
-    if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step)))
-        TRY(sample(t));
+    if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step))) sample(t);
     t->longest_draw_s = fmax(t->longest_draw_s, log_seconds() - start_s);
     return SODA_OK;
 }
@@ -134,10 +137,7 @@ static soda_status show(soda_trainer *t, bool last)
 static soda_status checkpoint(soda_trainer *t)
 {
     TRY(check_replicas(t));
-    if (trainer_save(t) == SODA_OK) return SODA_OK;
-    log_warning("the run goes on without this checkpoint: %s", status_message());
-    t->comm->failed_rank = -1;
-    status_clear();
+    if (trainer_save(t) != SODA_OK) go_on_without(t, "this checkpoint");
     return SODA_OK;
 }
 

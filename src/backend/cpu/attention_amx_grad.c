@@ -50,8 +50,7 @@ static sizes sizes_of(const attention_job *job)
                .tiles = (job->d + 15) / 16,
                .heads = job->batch * job->heads,
                .query_units = (job->tq + UNIT - 1) / UNIT,
-               .key_units = (job->tk + UNIT - 1) / UNIT,
-               .copies = 1};
+               .key_units = (job->tk + UNIT - 1) / UNIT};
     z.pairs = (z.tiles + 1) / 2;
     z.pack_parts = (z.query_units + PACK_UNITS - 1) / PACK_UNITS;
     const int64_t blocks = (z.key_units + KEY_UNITS - 1) / KEY_UNITS;

@@ -34,8 +34,7 @@ static sizes sizes_of(const attention_job *job)
     sizes z = {.lanes = (int64_t)steps->lanes * steps->max_vectors,
                .ld = attention_round_up(job->d, 16),
                .heads = job->batch * job->heads,
-               .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS,
-               .copies = 1};
+               .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS};
     const int64_t blocks = (job->tk + z.lanes - 1) / z.lanes;
     z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES));
     return z;
