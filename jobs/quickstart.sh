@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# quickstart.sh [--no-install]: from a fresh Debian 12 to a trained adapter: installs what is missing, builds soda,
+# quickstart.sh [--no-install]: from a bare Debian 12 to a trained adapter: installs what is missing, builds soda,
 # teaches the bundled model a drawing style from six pictures on two MPI ranks, and draws with it. About three minutes
 # the first time, one after.
 set -euo pipefail
@@ -12,9 +12,9 @@ case "${1:-}" in
     --no-install) ;;
     *) echo "usage: jobs/quickstart.sh [--no-install]" >&2; exit 2 ;;
 esac
-soda_build release
+soda_build user
 
-soda=build/release/soda
+soda=build/user/soda
 run=build/quickstart
 rm -rf "$run"
 # Open MPI asks root to say twice that it means it; ranks that wait give their core away.
