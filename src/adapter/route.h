@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 typedef enum { SODA_METHOD_SVD, SODA_METHOD_LQ } soda_method;
 

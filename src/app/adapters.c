@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "train/adapter_fit.h"
+#include "interop/adapter_fit.h"
 
 static soda_status split(const char *text, char *path, size_t size, double *weight)
 {

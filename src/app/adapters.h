@@ -2,7 +2,7 @@
 #pragma once
 
 #include "app/options.h"
-#include "train/adapted.h"
+#include "interop/merged.h"
 
 typedef struct {
     soda_adapter *adapter[OPTIONS_LIST_MAX];

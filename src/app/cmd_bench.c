@@ -10,7 +10,7 @@
 #include "app/verbs.h"
 #include "core/log.h"
 #include "model/unet.h"
-#include "train/network.h"
+#include "pipeline/network.h"
 
 enum { PROMPT_TOKENS = 77 };
 

@@ -5,10 +5,10 @@
 #include "app/common.h"
 #include "app/options.h"
 #include "app/verbs.h"
+#include "config/run_config.h"
 #include "core/log.h"
-#include "train/adapter_fit.h"
-#include "train/export.h"
-#include "train/run_config.h"
+#include "interop/adapter_fit.h"
+#include "interop/export.h"
 
 typedef struct {
     const char *to, *out, *model, *backend;

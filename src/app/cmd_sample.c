@@ -11,8 +11,8 @@
 #include "io/newfile.h"
 #include "io/png.h"
 #include "io/safetensors.h"
-#include "train/decoder.h"
-#include "train/sampling.h"
+#include "pipeline/sampling.h"
+#include "pipeline/vae_decoder.h"
 
 typedef struct {
     const char *model, *prompt_file, *out, *scheduler, *negative, *latents, *save_latents;

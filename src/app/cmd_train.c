@@ -1,7 +1,7 @@
 #include "app/common.h"
 #include "app/options.h"
 #include "app/verbs.h"
-#include "train/trainer.h"
+#include "run/trainer.h"
 
 typedef struct {
     const char *yaml, *backend;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "train/adapter_fit.h"
+#include "interop/adapter_fit.h"
 
 enum { CONFIG_LINES = 24, PROMPT_TOKENS = 77, LATENT = 64 };
 

@@ -1,7 +1,7 @@
 /* inspect_adapter.h: what soda inspect says of adapter files and checkpoints. */
 #pragma once
 
-#include "train/adapter_file.h"
+#include "interop/adapter_file.h"
 
 /* Method, layers, factors, parameters, orthogonality, delta. With `model` (a folder; NULL: none)
  * also which layers fit it, and the way each would be computed in training. */

@@ -4,7 +4,7 @@
  * asking for them costs nothing; a backend's packed copies are as large as real ones. */
 #pragma once
 
-#include "graph/weight_source.h"
+#include "graph/weight.h"
 
 /* Every tensor exists and is fp32, normal with standard deviation `scale`. */
 soda_status random_weights_create(float scale, soda_weight_source **source);

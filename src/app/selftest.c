@@ -8,7 +8,7 @@
 #include "app/selftest_vectors.h"
 #include "core/philox.h"
 #include "model/unet.h"
-#include "train/network.h"
+#include "pipeline/network.h"
 
 static const char small_unet[] =
     "{\"block_out_channels\": [32, 64], \"norm_num_groups\": 8, \"attention_head_dim\": 4,"

@@ -7,8 +7,8 @@
 
 #include "core/arena.h"
 #include "core/status.h"
+#include "core/tensor.h"
 #include "graph/attr.h"
-#include "graph/tensor.h"
 
 enum { SODA_MAX_INPUTS = 6, SODA_MAX_OUTPUTS = 4 };
 

@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 typedef enum { ACT_SILU, ACT_GELU, ACT_QUICK_GELU, ACT_RELU } soda_activation;
 

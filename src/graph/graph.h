@@ -10,8 +10,8 @@
 
 #include "backend/backend.h"
 #include "core/status.h"
+#include "core/tensor.h"
 #include "graph/attr.h"
-#include "graph/tensor.h"
 
 typedef int32_t soda_id; /* index of a value */
 enum { NO_VALUE = -1 };

@@ -6,7 +6,7 @@
 
 #include "io/checkpoint_folder.h"
 #include "io/checkpoint_layout.h"
-#include "io/dataset.h"
+#include "io/h5_array.h"
 #include "io/newfile.h"
 
 static bool is_name(const char *name)

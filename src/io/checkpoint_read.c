@@ -4,7 +4,7 @@
 
 #include "io/checkpoint.h"
 #include "io/checkpoint_layout.h"
-#include "io/dataset.h"
+#include "io/h5_array.h"
 
 soda_status checkpoint_object(char path[CHECKPOINT_MOST_PATH], const char *group, const char *name,
                               const char *leaf)

@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "core/status.h"
-#include "graph/tensor.h"
-#include "graph/weight_source.h"
+#include "core/tensor.h"
+#include "graph/weight.h"
 
 enum { SAFETENSORS_MAX_RANK = 8 };
 

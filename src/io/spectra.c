@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/dataset.h"
+#include "io/h5_array.h"
 #include "io/newfile.h"
 
 enum { SPECTRA_VERSION = 1, MOST_PATH = 4096 };

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "graph/graph.h"
-#include "graph/weight_source.h"
+#include "graph/weight.h"
 
 /* Replaces the linear layer at `path`: x [..,in], w [out,in] frozen, b [out] or NO_VALUE. Returns
  * y [..,out], or NO_VALUE on a graph that is still well: not adapted. */

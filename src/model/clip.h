@@ -1,7 +1,7 @@
 /* clip.h: CLIPTextModel and CLIPTextModelWithProjection as a graph. */
 #pragma once
 
-#include "graph/exec.h"
+#include "exec/exec.h"
 #include "model/builder.h"
 #include "model/config.h"
 

@@ -2,7 +2,7 @@
  * of which classes its components are; every component has a folder with its config.json. */
 #pragma once
 
-#include "graph/weight_source.h"
+#include "graph/weight.h"
 #include "io/safetensors.h"
 #include "model/builder.h"
 #include "model/config.h"

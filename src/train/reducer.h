@@ -5,7 +5,7 @@
 #pragma once
 
 #include "comm/comm.h"
-#include "train/run_config.h"
+#include "config/run_config.h"
 
 typedef struct {
     run_reduction kind;

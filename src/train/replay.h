@@ -10,7 +10,7 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "train/run_config.h"
+#include "config/run_config.h"
 
 /* Runs config->train on `batch_path` for `steps` steps and writes `out_path`. SODA_ERR_INPUT names
  * file and tensor. */

@@ -7,9 +7,9 @@
  * outputs   prediction [N,h,w,C], loss [1], and without gradients image [N]: each image's error */
 #pragma once
 
-#include "train/network.h"
-#include "train/trainable.h"
-#include "train/trainee.h"
+#include "pipeline/network.h"
+#include "train/params.h"
+#include "train/training_model.h"
 
 typedef struct {
     int64_t batch, h, w, tokens;

@@ -7,7 +7,7 @@
 
 #include "adapter/factorize.h"
 #include "adapter/soda.h"
-#include "graph/exec.h"
+#include "exec/exec.h"
 #include "support/check.h"
 
 enum { CASE_ROWS = 7, CASE_MOST = 42 * 42 };

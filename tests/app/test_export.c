@@ -8,13 +8,13 @@
 
 #include "adapter/merge.h"
 #include "core/log.h"
+#include "interop/export.h"
+#include "interop/merged.h"
 #include "io/newfile.h"
 #include "io/safetensors.h"
 #include "support/adapters.h"
 #include "support/files.h"
 #include "support/program.h"
-#include "train/adapted.h"
-#include "train/export.h"
 
 #define MODEL(family) SODA_TEST_DIR "/golden/tiny-" family
 #define SAMPLE "--prompt 'a fox' --steps 3 --guidance 3 --out pictures --save-latents"

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "interop/adapter_file.h"
 #include "io/safetensors_header.h"
-#include "train/adapter_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/status.h"
-#include "model/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

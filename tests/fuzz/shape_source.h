@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "graph/weight_source.h"
+#include "graph/weight.h"
 
 enum { MOST_LAYERS = 40 }; /* larger networks are fine and slow */
 

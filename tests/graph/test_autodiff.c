@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/exec.h"
+#include "exec/exec.h"
 
 enum { N = 2, H = 3, W = 4, C = 6, K = 6 };
 

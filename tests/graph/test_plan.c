@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/exec.h"
+#include "exec/exec.h"
 
 static uint32_t mix(uint32_t a, uint32_t b)
 {

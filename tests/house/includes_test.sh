@@ -13,7 +13,7 @@ seeded() { # file, line of C, what the message must contain
     case $out in *"$3"*) ;; *) echo "wrong message for $2: $out" >&2; exit 1 ;; esac
 }
 seeded src/core/a.c '#include "graph/graph.h"' 'core may not include graph/graph.h'
-seeded src/model/a.c '#include "train/text.h"' 'model may not include train/text.h'
+seeded src/model/a.c '#include "pipeline/text.h"' 'model may not include pipeline/text.h'
 seeded src/graph/a.c '#include "backend/cpu/kernels.h"' 'graph may not include'
 seeded src/train/a.c '#include <mpi.h>' 'MPI or CUDA'
 seeded src/graph/a.c 'int x = dnnl_f32;' 'oneDNN'

@@ -10,7 +10,7 @@
 
 #include "core/log.h"
 #include "io/checkpoint.h"
-#include "io/dataset.h"
+#include "io/h5_array.h"
 #include "support/check.h"
 #include "support/files.h"
 

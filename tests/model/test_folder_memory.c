@@ -3,7 +3,7 @@
 #include "support/alloc_fault.h"
 #include "support/check.h"
 
-#include "graph/exec.h"
+#include "exec/exec.h"
 #include "model/clip.h"
 #include "model/folder.h"
 

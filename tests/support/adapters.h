@@ -2,9 +2,9 @@
  * fail the test. */
 #pragma once
 
+#include "adapter/bases.h"
+#include "interop/adapter_file.h"
 #include "model/folder.h"
-#include "train/adapter_file.h"
-#include "train/bases.h"
 
 typedef struct {
     const soda_folder *folder;

@@ -2,7 +2,7 @@
  * stored, and compares its outputs with what PyTorch computed. */
 #pragma once
 
-#include "graph/exec.h"
+#include "exec/exec.h"
 #include "model/clip.h"
 #include "model/folder.h"
 #include "model/unet.h"

@@ -3,7 +3,7 @@
  * undefined from n on. The loops work on one thread. */
 #pragma once
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 struct elementwise_loops {
     void (*add)(const void *a, const void *b, void *y, int64_t n);

@@ -8,7 +8,7 @@
  *     first axis     R1' [n1, n2 p]      for each row          a batch of products */
 #pragma once
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 /* C = A B for every batch: C [M,N], A [M,K], B [K,N], N a multiple of the vector width. Element
  * (i,k) of A lies at a[i a_row + k a_k]; rows of B and C are b_k and c_row floats apart, batches

@@ -1,7 +1,7 @@
 /* norm.h: the loops that group_norm.c and layer_norm.c share; norm_loops.h has their formulas. */
 #pragma once
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 struct norm_loops {
     void (*moments)(const void *x, const float *pivot, int64_t rows, int64_t C, float *sum,

@@ -5,7 +5,7 @@
 #include <dnnl.h>
 
 #include "core/status.h"
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 enum { ONEDNN_MAX_ARGS = 5 };
 

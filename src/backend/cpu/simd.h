@@ -13,7 +13,7 @@
  * an OpenMP parallel region into a function of its own. */
 #pragma once
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 typedef enum { SIMD_BASE, SIMD_AVX2, SIMD_AVX512, SIMD_LEVELS } simd_level;
 

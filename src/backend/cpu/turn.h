@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 /* Whether this CPU can: AVX-512. */
 bool turn_can(void);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "graph/tensor.h"
+#include "core/tensor.h"
 
 /* Element i of t, exactly. By memcpy: a frozen weight lies in its file as it likes. */
 static inline double get(const soda_tensor *t, int64_t i)

@@ -1,0 +1,142 @@
+#include "config/run_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/run_value.h"
+#include "core/file.h"
+
+enum { MOST_BYTES = 1 << 20, EXPECTED_BYTES = 160, PLACE_BYTES = 1024 };
+
+/* Keys whose values must fit each other; the message is at one that was given. */
+static soda_status check_batches(const run_tree *tree, run_config *c)
+{
+    const run_value *given = run_tree_given(tree, "train.global_batch");
+    char expected[EXPECTED_BYTES];
+    if (!c->train.global_batch) c->train.global_batch = c->train.batch;
+    if (c->train.global_batch % c->train.batch == 0) return SODA_OK;
+    snprintf(expected, sizeof expected, "a multiple of train.batch, which is %lld",
+             (long long)c->train.batch);
+    return run_tree_refuse(given, "train.global_batch", expected);
+}
+
+static soda_status check_schedule(const run_tree *tree, run_config *c)
+{
+    const run_value *given = run_tree_given(tree, "train.schedule.warmup");
+    char expected[EXPECTED_BYTES];
+    c->train.schedule.steps = c->train.steps;
+    if (c->train.schedule.warmup <= c->train.steps) return SODA_OK;
+    snprintf(expected, sizeof expected, "at most train.steps, which is %lld",
+             (long long)c->train.steps);
+    return run_tree_refuse(given, "train.schedule.warmup", expected);
+}
+
+static soda_status check_prior(const run_tree *tree)
+{
+    const run_value *weight = run_tree_given(tree, "data.prior.weight");
+    char place[PLACE_BYTES];
+    if (!weight || run_tree_given(tree, "data.prior.path")) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s: expected data.prior.path beside it, found nothing",
+                run_tree_place(weight, "data.prior.weight", place, sizeof place));
+}
+
+static soda_status check_optimizer(const run_tree *tree, const run_config *c)
+{
+    for (int i = 0; i < RUN_KEYS; i++) {
+        const run_value *given = run_tree_given(tree, run_keys[i].name);
+        char expected[EXPECTED_BYTES];
+        if (!given || run_keys_applies(&run_keys[i], c)) continue;
+        snprintf(expected, sizeof expected, "no such key, as train.optimizer.rotation.type is %s",
+                 c->train.rotation.kind == STIEFEL_ADAM ? "adam" : "sgd");
+        return run_tree_refuse(given, run_keys[i].name, expected);
+    }
+    return SODA_OK;
+}
+
+static soda_status fill(const run_tree *tree, const char *folder, run_config *c)
+{
+    for (int i = 0; i < RUN_KEYS; i++)
+        TRY(run_value_read(&run_keys[i], &tree->value[i], folder, c));
+    TRY(check_batches(tree, c));
+    TRY(check_schedule(tree, c));
+    TRY(check_prior(tree));
+    return check_optimizer(tree, c);
+}
+
+static soda_status parse(const char *text, size_t bytes, const char *file, const char *folder,
+                         const char *const *sets, int set_count, run_config **config)
+{
+    soda_status s = SODA_OK;
+    run_tree tree = {0};
+    *config = NULL;
+    run_config *c = calloc(1, sizeof *c);
+    if (c) c->file = strdup(file);
+    if (!c || !c->file) {
+        s = FAIL(SODA_ERR_MEMORY, "%s: out of memory for a configuration", file);
+        goto done;
+    }
+    TRY_TO(done, run_tree_read(&tree, text, bytes, file, sets, set_count));
+    TRY_TO(done, fill(&tree, folder, c));
+    *config = c;
+    c = NULL;
+done:
+    run_tree_free(&tree);
+    run_config_destroy(c);
+    return s;
+}
+
+soda_status run_config_parse(const char *text, size_t bytes, const char *file,
+                             const char *const *sets, int set_count, run_config **config)
+{
+    return parse(text, bytes, file, "", sets, set_count, config);
+}
+
+soda_status run_config_read(const char *path, const char *const *sets, int set_count,
+                            run_config **config)
+{
+    soda_status s = SODA_OK;
+    void *text = NULL;
+    size_t bytes = 0;
+    *config = NULL;
+    const char *slash = strrchr(path, '/');
+    char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+    if (!folder) return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its folder", path);
+    TRY_TO(done, file_read(path, MOST_BYTES, &text, &bytes));
+    TRY_TO(done, parse(text, bytes, path, folder, sets, set_count, config));
+done:
+    free(text);
+    free(folder);
+    return s;
+}
+
+soda_status run_config_make_absolute(run_config *config)
+{
+    char **const paths[] = {&config->model, &config->data.path, &config->data.prior_path,
+                            &config->validation.path, &config->output};
+    char *folder = getcwd(NULL, 0);
+    soda_status s = SODA_OK;
+    if (!folder) return FAIL(SODA_ERR_IO, "the working folder has no name: %s", strerror(errno));
+    for (int i = 0; i < 5 && s == SODA_OK; i++) {
+        char *path = NULL;
+        if (!*paths[i] || *paths[i][0] == '/') continue;
+        if (asprintf(&path, "%s/%s", folder, *paths[i]) < 0) {
+            s = FAIL(SODA_ERR_MEMORY, "out of memory for a path");
+            continue;
+        }
+        free(*paths[i]);
+        *paths[i] = path;
+    }
+    free(folder);
+    return s;
+}
+
+void run_config_destroy(run_config *config)
+{
+    if (!config) return;
+    for (int i = 0; i < RUN_KEYS; i++) run_value_free(&run_keys[i], config);
+    free(config->file);
+    free(config);
+}

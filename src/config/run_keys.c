@@ -1,0 +1,124 @@
+#include "config/run_keys.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const run_key run_keys[RUN_KEYS] = {
+#define KEY(name, field, type, fallback, allowed, help)                                            \
+    {#name, offsetof(run_config, field), RUN_##type, allowed, help},
+#include "config/run_config.def"
+#undef KEY
+};
+
+const char run_keys_defaults[] =
+#define KEY(name, field, type, fallback, allowed, help) #name ": " fallback "\n"
+#include "config/run_config.def"
+#undef KEY
+    ;
+
+int run_keys_find(const char *name)
+{
+    for (int i = 0; i < RUN_KEYS; i++)
+        if (!strcmp(run_keys[i].name, name)) return i;
+    return -1;
+}
+
+bool run_keys_is_section(const char *name)
+{
+    const size_t length = strlen(name);
+    for (int i = 0; i < RUN_KEYS; i++)
+        if (!strncmp(run_keys[i].name, name, length) && run_keys[i].name[length] == '.')
+            return true;
+    return false;
+}
+
+/* Far more than any key is long; what lies behind is not compared. */
+enum { MOST_BYTES = 80 };
+
+/* How many bytes to insert, delete or replace: Wagner & Fischer, J. ACM 21 (1974), one row of the
+ * table at a time. */
+static int distance(const char *a, const char *b)
+{
+    int row[MOST_BYTES + 1];
+    const int n = (int)strnlen(b, MOST_BYTES);
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 1; i <= MOST_BYTES && a[i - 1]; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            const int replaced = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            const int shifted = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+            row[j] = replaced < shifted ? replaced : shifted;
+        }
+    }
+    return row[n];
+}
+
+static const char *last_part(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+/* The right key in the wrong section is one change away. */
+static int unlikeness(const char *name, const char *candidate)
+{
+    const int whole = distance(name, candidate);
+    const int part = 1 + distance(last_part(name), last_part(candidate));
+    return part < whole ? part : whole;
+}
+
+void run_keys_nearest(const char *name, char *nearest, size_t size)
+{
+    int best = 2 * MOST_BYTES;
+    for (int i = 0; i < RUN_KEYS; i++) {
+        char candidate[MOST_BYTES];
+        snprintf(candidate, sizeof candidate, "%s", run_keys[i].name);
+        for (char *dot = candidate; dot; dot = strrchr(candidate, '.')) {
+            if (dot != candidate) *dot = '\0'; /* the key itself, then its sections */
+            const int now = unlikeness(name, candidate);
+            if (now >= best) continue;
+            best = now;
+            snprintf(nearest, size, "%s", candidate);
+        }
+    }
+}
+
+bool run_keys_applies(const run_key *key, const run_config *config)
+{
+    static const struct {
+        stiefel_kind kind;
+        const char *name;
+    } only[] = {
+        {STIEFEL_ADAM, "train.optimizer.rotation.betas"},
+        {STIEFEL_ADAM, "train.optimizer.rotation.eps"},
+        {STIEFEL_SGD, "train.optimizer.rotation.momentum"},
+        {STIEFEL_SGD, "train.optimizer.rotation.dampening"},
+    };
+    for (size_t i = 0; i < sizeof only / sizeof *only; i++)
+        if (!strcmp(key->name, only[i].name)) return config->train.rotation.kind == only[i].kind;
+    return true;
+}
+
+bool run_keys_word(const char **list, char *word, size_t size)
+{
+    const size_t length = strcspn(*list, " ");
+    if (!length) return false;
+    snprintf(word, size, "%.*s", (int)length, *list);
+    *list += length;
+    *list += strspn(*list, " |");
+    return true;
+}
+
+run_range run_keys_range(const run_key *key)
+{
+    run_range range = {0};
+    char first = '[', last = ']';
+    sscanf(key->allowed, "%c%lf, %lf%c", &first, &range.least, &range.most, &last);
+    range.above = first == '(';
+    range.below = last == ')';
+    range.null = strstr(key->allowed, "null") != NULL;
+    range.automatic = strstr(key->allowed, "auto") != NULL;
+    return range;
+}

@@ -1,0 +1,60 @@
+/* run_keys.h: the rows of run_config.def, for the files that read and write configurations. */
+#pragma once
+
+#include "config/run_config.h"
+
+/* What stands in a row's column `type`: see run_config.def. */
+typedef enum {
+    RUN_INT,
+    RUN_NUMBER,
+    RUN_SECONDS,
+    RUN_BETAS,
+    RUN_BOOL,
+    RUN_CHOICE,
+    RUN_CONSTANT,
+    RUN_PATH,
+    RUN_STRINGS,
+    RUN_TARGETS,
+    RUN_FACTORS,
+} run_type;
+
+typedef struct {
+    const char *name;
+    size_t field; /* offset in run_config */
+    run_type type;
+    const char *allowed, *help;
+} run_key;
+
+enum {
+#define KEY(...) +1
+    RUN_KEYS = 0
+#include "config/run_config.def"
+#undef KEY
+};
+extern const run_key run_keys[RUN_KEYS];
+
+/* All defaults, as a YAML file whose keys are whole names. */
+extern const char run_keys_defaults[];
+
+/* The row called `name`, -1 if there is none. */
+int run_keys_find(const char *name);
+
+/* Whether rows stand below `name`, as below train and train.optimizer. */
+bool run_keys_is_section(const char *name);
+
+/* The key or section that is most like `name`, which is neither. */
+void run_keys_nearest(const char *name, char *nearest, size_t size);
+
+/* Whether the key means something here: each kind of rotation optimizer has keys of its own. */
+bool run_keys_applies(const run_key *key, const run_config *config);
+
+/* Copies the word at *list, as "a | b | c", and moves on to the next one; false at the end. */
+bool run_keys_word(const char **list, char *word, size_t size);
+
+/* What INT, NUMBER, SECONDS and BETAS allow. */
+typedef struct {
+    double least, most;
+    bool above, below; /* that end itself is not allowed */
+    bool null, automatic;
+} run_range;
+run_range run_keys_range(const run_key *key);

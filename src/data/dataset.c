@@ -1,0 +1,202 @@
+#include "data/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/dataset_parts.h"
+#include "model/hash.h"
+
+static soda_status check_options(const dataset_opening *o)
+{
+    const int64_t factor = config_vae_factor(&o->model->vae), resolution = o->options->resolution;
+    if (resolution >= factor && resolution <= IMAGE_MAX_SIDE && resolution % factor == 0)
+        return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "data.resolution: expected a multiple of %lld (pixels per latent of %s), at most "
+                "%d, found %lld",
+                (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
+}
+
+/* What a rank does without the others. */
+static soda_status open_local(dataset_opening *o)
+{
+    soda_dataset *d = o->dataset;
+    TRY(check_options(o));
+    TRY(image_folder_open(o->options->path, &d->folder));
+    const int64_t count = d->folder->count;
+    d->transform = (transform_options){.resolution = o->options->resolution,
+                                       .buckets = o->options->buckets,
+                                       .factor = config_vae_factor(&o->model->vae),
+                                       .random_crop = o->options->random_crop,
+                                       .flip = o->options->flip,
+                                       .seed = o->options->seed};
+    d->caption_dropout = o->options->caption_dropout;
+    d->has_states = o->options->want_states;
+    d->about = (dataset_about){.count = count,
+                               .variants = transform_variants(&d->transform),
+                               .channels = o->model->vae.latent_channels};
+    d->images = calloc((size_t)count, sizeof *d->images);
+    d->files = calloc((size_t)count, sizeof *d->files);
+    if (!d->images || !d->files)
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory for a list of %lld pictures",
+                    o->options->path, (long long)count);
+    for (int64_t i = 0; i < count; i++) d->images[i].file = d->folder->items[i].file;
+    TRY(dataset_list_texts(o));
+    TRY(prepared_create("latents", count * d->about.variants, &d->latents));
+    if (d->has_states) TRY(prepared_create("text", d->about.texts, &d->states));
+    return SODA_OK;
+}
+
+/* Rank 0 reads the weights for all. */
+static soda_status hash_model(dataset_opening *o)
+{
+    soda_status s = SODA_OK;
+    if (o->comm->rank == 0) {
+        s = model_hash(o->model, FOLDER_VAE, o->vae_sha256);
+        for (int i = 0; s == SODA_OK && o->dataset->has_states && i < o->model->texts; i++)
+            s = model_hash(o->model, FOLDER_TEXT_ENCODER + i, o->text_sha256[i]);
+    }
+    TRY(comm_agree(o->comm, s));
+    TRY(o->comm->broadcast(o->comm, o->vae_sha256, sizeof o->vae_sha256, 0));
+    return o->comm->broadcast(o->comm, o->text_sha256, sizeof o->text_sha256, 0);
+}
+
+/* Each rank its share into the cache, then each what it still lacks. */
+static soda_status prepare(dataset_opening *o)
+{
+    soda_status s = dataset_encode_images(o, o->comm->rank, o->comm->size, true);
+    if (s == SODA_OK && o->dataset->has_states)
+        s = dataset_encode_texts(o, o->comm->rank, o->comm->size, true);
+    TRY(comm_agree(o->comm, s)); /* and every file is there now */
+    s = dataset_encode_images(o, 0, 1, false);
+    if (s == SODA_OK && o->dataset->has_states) s = dataset_encode_texts(o, 0, 1, false);
+    return comm_agree(o->comm, s);
+}
+
+static soda_status open_all(dataset_opening *o)
+{
+    TRY(comm_agree(o->comm, o->dataset ? open_local(o) : FAIL(SODA_ERR_MEMORY, "out of memory")));
+    TRY(comm_agree_same(o->comm, &o->dataset->about.count, sizeof o->dataset->about.count,
+                        o->options->path));
+    TRY(hash_model(o));
+    TRY(dataset_scan(o));
+    TRY(comm_agree(o->comm, o->dataset->has_states ? dataset_text_keys(o) : SODA_OK));
+    return prepare(o);
+}
+
+soda_status dataset_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
+                         const dataset_options *options, soda_comm *comm, soda_dataset **dataset)
+{
+    dataset_opening o = {.dataset = calloc(1, sizeof **dataset),
+                         .model = folder,
+                         .backend = backend,
+                         .dtype = dtype,
+                         .options = options,
+                         .comm = comm};
+    *dataset = NULL;
+    const soda_status s = open_all(&o);
+    if (s != SODA_OK) {
+        dataset_close(o.dataset);
+        return status_pass(s, __FILE__, __LINE__);
+    }
+    *dataset = o.dataset;
+    return SODA_OK;
+}
+
+void dataset_close(soda_dataset *d)
+{
+    if (!d) return;
+    order_destroy(d->order);
+    free(d->drawn);
+    prepared_destroy(&d->states);
+    prepared_destroy(&d->latents);
+    text_tokens_free(&d->tokens);
+    free((void *)d->texts);
+    free(d->files);
+    free(d->images);
+    image_folder_close(d->folder);
+    free(d);
+}
+
+const dataset_about *dataset_describe(const soda_dataset *d) { return &d->about; }
+
+const dataset_image *dataset_image_at(const soda_dataset *d, int64_t image)
+{
+    return &d->images[image];
+}
+
+dataset_view dataset_view_at(const soda_dataset *d, int64_t image, int variant)
+{
+    const int64_t item = image * d->about.variants + variant;
+    const transform_view t = dataset_transform(d, image, variant);
+    return (dataset_view){
+        .mean = prepared_data(&d->latents, item, 0),
+        .std = prepared_data(&d->latents, item, 1),
+        .time_ids = {d->files[image].height, d->files[image].width, t.top, t.left, t.h, t.w},
+    };
+}
+
+dataset_text dataset_text_at(const soda_dataset *d, int64_t text)
+{
+    dataset_text t = {.text = d->texts[text]};
+    for (int i = 0; i < 2; i++)
+        if (d->tokens.ids[i]) t.ids[i] = d->tokens.ids[i] + text * d->about.tokens;
+    if (!d->has_states) return t;
+    t.hidden = prepared_data(&d->states, text, 0);
+    if (d->about.pooled_width) t.pooled = prepared_data(&d->states, text, 1);
+    return t;
+}
+
+/* Pictures of one size are a bucket, called by the first of them. */
+static soda_status make_order(soda_dataset *d, int64_t batch, int64_t global_batch)
+{
+    const int64_t count = d->about.count;
+    int64_t *bucket = malloc((size_t)count * sizeof *bucket);
+    order_destroy(d->order);
+    free(d->drawn);
+    d->order = NULL;
+    d->drawn = malloc((size_t)batch * sizeof *d->drawn);
+    if (!bucket || !d->drawn) {
+        free(bucket);
+        return FAIL(SODA_ERR_MEMORY, "out of memory for the order of the pictures");
+    }
+    for (int64_t i = 0; i < count; i++) {
+        bucket[i] = i;
+        for (int64_t k = 0; k < i; k++) /* short: sizes are few and soon all seen */
+            if (d->images[k].h == d->images[i].h && d->images[k].w == d->images[i].w) {
+                bucket[i] = k;
+                break;
+            }
+    }
+    const order_options options = {.seed = d->transform.seed,
+                                   .count = count,
+                                   .bucket = bucket,
+                                   .batch = batch,
+                                   .global_batch = global_batch,
+                                   .variants = d->about.variants,
+                                   .caption_dropout = d->caption_dropout};
+    const soda_status s = order_create(&options, &d->order);
+    free(bucket);
+    TRY(s);
+    d->order_batch = batch;
+    d->order_global = global_batch;
+    return SODA_OK;
+}
+
+soda_status dataset_samples(soda_dataset *d, int64_t batch, int64_t global_batch, int64_t step,
+                            int64_t micro, dataset_sample *samples)
+{
+    if (!d->order || d->order_batch != batch || d->order_global != global_batch)
+        TRY(make_order(d, batch, global_batch));
+    order_samples(d->order, step, micro, d->drawn);
+    for (int64_t i = 0; i < batch; i++) {
+        const order_sample *drawn = &d->drawn[i];
+        samples[i] = (dataset_sample){
+            .number = drawn->number,
+            .image = drawn->image,
+            .variant = drawn->variant,
+            .text = drawn->drop_caption ? d->about.empty_text : d->images[drawn->image].text,
+        };
+    }
+    return SODA_OK;
+}

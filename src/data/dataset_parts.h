@@ -1,0 +1,62 @@
+/* dataset_parts.h: what dataset.c, dataset_images.c and dataset_texts.c share. */
+#pragma once
+
+#include "data/dataset.h"
+#include "data/image_folder.h"
+#include "data/order.h"
+#include "data/transform.h"
+#include "io/shared_arrays.h"
+#include "pipeline/text.h"
+
+/* Of one picture file, from its bytes. */
+typedef struct {
+    char sha256[SHA256_HEX];
+    int64_t width, height;
+} dataset_file;
+
+struct soda_dataset {
+    dataset_about about;
+    transform_options transform;
+    double caption_dropout;
+    image_folder *folder;
+    dataset_image *images;
+    dataset_file *files;
+    soda_prepared latents; /* item image variants + variant */
+    const char **texts;    /* [about.texts], sorted; borrowed from folder */
+    soda_tokens tokens;
+    soda_prepared states; /* item text */
+    bool has_states;
+    soda_order *order; /* for order_batch and order_global */
+    int64_t order_batch, order_global;
+    order_sample *drawn; /* [order_batch] scratch */
+};
+
+/* What the parts need while a set is opened. */
+typedef struct {
+    soda_dataset *dataset;
+    const soda_folder *model;
+    const soda_backend *backend;
+    soda_dtype dtype;
+    const dataset_options *options;
+    soda_comm *comm;
+    char vae_sha256[SHA256_HEX], text_sha256[2][SHA256_HEX];
+} dataset_opening;
+
+/* How variant `variant` of a picture is cut. */
+transform_view dataset_transform(const soda_dataset *dataset, int64_t image, int variant);
+
+/* Reads all picture files, shared over ranks: hashes, sizes, keys of the latents. Collective. */
+soda_status dataset_scan(dataset_opening *opening);
+
+/* Makes the missing latents of pictures first, first + step, ...; with `store`, into the cache. */
+soda_status dataset_encode_images(dataset_opening *opening, int64_t first, int64_t step,
+                                  bool store);
+
+/* Lists the different texts, and reads them as tokens. */
+soda_status dataset_list_texts(dataset_opening *opening);
+
+/* Keys of the states of all texts. */
+soda_status dataset_text_keys(dataset_opening *opening);
+
+/* Makes the missing states of texts first, first + step, ... */
+soda_status dataset_encode_texts(dataset_opening *opening, int64_t first, int64_t step, bool store);

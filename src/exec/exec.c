@@ -1,0 +1,230 @@
+#include "exec/exec.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "exec/plan.h"
+
+struct soda_exec {
+    const soda_graph *graph;
+    const soda_backend *backend;
+    soda_plan plan;
+    soda_call *calls; /* by node */
+    char *arena;
+    bool params_changed;
+    double *seconds; /* by node; NULL while no profile is wanted */
+};
+
+static void describe(const soda_exec *exec, int n, soda_call *call)
+{
+    const soda_graph *g = exec->graph;
+    const soda_node *node = &g->nodes[n];
+    *call = (soda_call){.attr = &node->attr,
+                        .inputs = graph_rules[node->op].most_inputs,
+                        .outputs = graph_rules[node->op].outputs};
+    for (int i = 0; i < call->inputs; i++) {
+        if (node->in[i] == NO_VALUE) continue;
+        const soda_value *v = &g->values[node->in[i]];
+        const soda_value *root = &g->values[graph_root(g, node->in[i])];
+        call->in[i] = (soda_tensor){.dtype = v->dtype, .shape = v->shape};
+        if (root->kind != VALUE_WEIGHT) continue;
+        call->weight[i] = &root->weight;
+        call->in[i].data = root->weight.source.data;
+    }
+    for (int i = 0; i < call->outputs; i++) {
+        const soda_value *v = &g->values[node->out[i]];
+        call->out[i] = (soda_tensor){.dtype = v->dtype, .shape = v->shape};
+    }
+}
+
+static soda_status prepare(soda_exec *exec, soda_weights *weights, size_t *scratch_bytes)
+{
+    for (int n = 0; n < exec->graph->node_count; n++) {
+        if (!exec->plan.alive[n]) continue;
+        soda_call *call = &exec->calls[n];
+        describe(exec, n, call);
+        const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
+        if (kernel->prepare) TRY(kernel->prepare(call, weights));
+        scratch_bytes[n] = call->scratch_bytes;
+        for (int i = 0; kernel->prepare && i < call->inputs; i++) {
+            const soda_weight *w = call->weight[i]; /* the kernel has its copy now */
+            if (w && w->mapped) arena_drop_pages(w->source.data, tensor_bytes(&w->source));
+        }
+    }
+    return SODA_OK;
+}
+
+static void *address(const soda_exec *exec, soda_id value)
+{
+    const size_t offset = exec->plan.offset[value];
+    return offset == SIZE_MAX ? NULL : exec->arena + offset;
+}
+
+static void set_addresses(soda_exec *exec)
+{
+    for (int n = 0; n < exec->graph->node_count; n++) {
+        const soda_node *node = &exec->graph->nodes[n];
+        soda_call *call = &exec->calls[n];
+        if (!exec->plan.alive[n]) continue;
+        for (int i = 0; i < call->inputs; i++)
+            if (node->in[i] != NO_VALUE && !call->weight[i])
+                call->in[i].data = address(exec, node->in[i]);
+        for (int i = 0; i < call->outputs; i++) call->out[i].data = address(exec, node->out[i]);
+        call->scratch = exec->arena + exec->plan.scratch_offset[n];
+    }
+}
+
+soda_status exec_create(const soda_graph *graph, const soda_backend *backend, soda_weights *weights,
+                        soda_arena *arena, soda_exec **exec)
+{
+    *exec = NULL;
+    TRY(graph_status(graph));
+    const size_t nodes = (size_t)graph->node_count + 1;
+    soda_exec *e = calloc(1, sizeof *e);
+    size_t *scratch_bytes = calloc(nodes, sizeof *scratch_bytes);
+    soda_status s = SODA_OK;
+    if (e) {
+        *e = (soda_exec){.graph = graph, .backend = backend, .params_changed = true};
+        e->calls = calloc(nodes, sizeof *e->calls);
+    }
+    if (!e || !e->calls || !scratch_bytes) {
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    TRY_TO(done, plan_create(graph, &e->plan));
+    TRY_TO(done, prepare(e, weights, scratch_bytes));
+    TRY_TO(done, plan_memory(graph, scratch_bytes, &e->plan));
+    TRY_TO(done, arena_alloc(arena, e->plan.bytes, (void **)&e->arena));
+    set_addresses(e);
+done:
+    free(scratch_bytes);
+    if (s != SODA_OK)
+        exec_destroy(e);
+    else
+        *exec = e;
+    return s;
+}
+
+void exec_destroy(soda_exec *exec)
+{
+    if (!exec) return;
+    for (int n = 0; exec->calls && n < exec->graph->node_count; n++) {
+        const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
+        if (exec->calls[n].state && kernel->release) kernel->release(&exec->calls[n]);
+    }
+    plan_destroy(&exec->plan);
+    free(exec->calls);
+    free(exec->seconds);
+    free(exec);
+}
+
+size_t exec_arena_bytes(const soda_exec *exec) { return exec->plan.bytes; }
+
+/* The tensor of a value that the caller may touch, or an error. */
+static soda_status find_tensor(const soda_exec *exec, soda_id id, bool write, soda_tensor *tensor)
+{
+    if (id < 0 || id >= exec->graph->value_count)
+        return FAIL(SODA_ERR_INTERNAL, "exec: there is no such value");
+    const soda_value *v = &exec->graph->values[id];
+    const bool leaf = v->kind == VALUE_INPUT || v->kind == VALUE_PARAM;
+    *tensor = (soda_tensor){v->dtype, v->shape, address(exec, id)};
+    if (!tensor->data || (write ? !leaf : !leaf && !v->output))
+        return FAIL(SODA_ERR_INTERNAL, "exec: %s cannot be %s", v->name ? v->name : "a value",
+                    write ? "written" : "read");
+    return SODA_OK;
+}
+
+soda_status exec_write(soda_exec *exec, soda_id value, const void *data, size_t bytes)
+{
+    soda_tensor tensor;
+    TRY(find_tensor(exec, value, true, &tensor));
+    if (bytes != tensor_bytes(&tensor))
+        return FAIL(SODA_ERR_INTERNAL, "exec: %zu bytes for a value of %zu", bytes,
+                    tensor_bytes(&tensor));
+    memcpy(tensor.data, data, bytes);
+    exec->params_changed |= exec->graph->values[value].kind == VALUE_PARAM;
+    return SODA_OK;
+}
+
+soda_status exec_read(const soda_exec *exec, soda_id value, void *data, size_t bytes)
+{
+    soda_tensor tensor;
+    TRY(find_tensor(exec, value, false, &tensor));
+    if (bytes != tensor_bytes(&tensor))
+        return FAIL(SODA_ERR_INTERNAL, "exec: %zu bytes for a value of %zu", bytes,
+                    tensor_bytes(&tensor));
+    memcpy(data, tensor.data, bytes);
+    return SODA_OK;
+}
+
+static soda_status find_named(const soda_exec *exec, const char *name, bool write, int64_t count,
+                              soda_id *id, soda_tensor *tensor)
+{
+    *id = graph_find(exec->graph, name);
+    if (*id == NO_VALUE) return FAIL(SODA_ERR_INTERNAL, "exec: there is no value %s", name);
+    TRY(find_tensor(exec, *id, write, tensor));
+    if (shape_count(&tensor->shape) != count)
+        return FAIL(SODA_ERR_INTERNAL, "exec: %s has %lld elements, not %lld", name,
+                    (long long)shape_count(&tensor->shape), (long long)count);
+    return SODA_OK;
+}
+
+soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data, int64_t count)
+{
+    soda_id id;
+    soda_tensor t;
+    TRY(find_named(exec, name, true, count, &id, &t));
+    for (int64_t i = 0; i < count; i++) {
+        switch (t.dtype) {
+        case SODA_F32: ((float *)t.data)[i] = data[i]; break;
+        case SODA_F64: ((double *)t.data)[i] = (double)data[i]; break;
+        case SODA_BF16: ((uint16_t *)t.data)[i] = bf16_from_float(data[i]); break;
+        default: return FAIL(SODA_ERR_INTERNAL, "exec: %s is %s", name, dtype_name(t.dtype));
+        }
+    }
+    exec->params_changed |= exec->graph->values[id].kind == VALUE_PARAM;
+    return SODA_OK;
+}
+
+soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, int64_t count)
+{
+    soda_id id;
+    soda_tensor t;
+    TRY(find_named(exec, name, false, count, &id, &t));
+    for (int64_t i = 0; i < count; i++) {
+        switch (t.dtype) {
+        case SODA_F32: data[i] = ((const float *)t.data)[i]; break;
+        case SODA_F64: data[i] = (float)((const double *)t.data)[i]; break;
+        case SODA_BF16: data[i] = bf16_to_float(((const uint16_t *)t.data)[i]); break;
+        default: return FAIL(SODA_ERR_INTERNAL, "exec: %s is %s", name, dtype_name(t.dtype));
+        }
+    }
+    return SODA_OK;
+}
+
+soda_status exec_run(soda_exec *exec)
+{
+    const soda_graph *g = exec->graph;
+    for (int n = 0; n < g->node_count; n++) {
+        const soda_node *node = &g->nodes[n];
+        if (!exec->plan.alive[n] || (node->prologue && !exec->params_changed)) continue;
+        const double start_s = exec->seconds ? log_seconds() : 0;
+        TRY(exec->backend->kernel[node->op]->run(&exec->calls[n]));
+        if (exec->seconds) exec->seconds[n] += log_seconds() - start_s;
+    }
+    exec->params_changed = false;
+    return SODA_OK;
+}
+
+soda_status exec_profile(soda_exec *exec, double *seconds, int nodes)
+{
+    const size_t count = (size_t)exec->graph->node_count;
+    if (nodes != exec->graph->node_count) return FAIL(SODA_ERR_INTERNAL, "profile: wrong length");
+    if (!exec->seconds) exec->seconds = calloc(count + 1, sizeof *seconds);
+    if (!exec->seconds) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    memcpy(seconds, exec->seconds, count * sizeof *seconds);
+    memset(exec->seconds, 0, count * sizeof *seconds);
+    return SODA_OK;
+}

@@ -1,0 +1,217 @@
+/* Where adapters come from and go to, and what they belong to. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "interop/adapter_file.h"
+#include "model/hash.h"
+
+static safetensors_tensor tensor_of(const char *name, int rank, int64_t rows, int64_t columns,
+                                    const float *data)
+{
+    return (safetensors_tensor){.name = name,
+                                .dtype = SAFETENSORS_F32,
+                                .rank = rank,
+                                .dim = {rows, rank == 2 ? columns : 0},
+                                .data = data};
+}
+
+soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *checkpoint,
+                                    soda_adapter **adapter)
+{
+    safetensors_tensor *tensors = calloc((size_t)checkpoint->count + 1, sizeof *tensors);
+    *adapter = NULL;
+    if (!tensors) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", file);
+    for (int i = 0; i < checkpoint->count; i++) {
+        const checkpoint_tensor *t = &checkpoint->tensors[i];
+        tensors[i] = tensor_of(t->name, t->rank, t->dim[0], t->dim[1], t->value);
+    }
+    const soda_status s = adapter_from_tensors(file, checkpoint->method, checkpoint->model_sha256,
+                                               tensors, checkpoint->count, adapter);
+    free(tensors);
+    return s;
+}
+
+soda_status adapter_from_trainable(const soda_trainable *trainable, soda_layers *layers,
+                                   soda_method method, const char *base_sha256,
+                                   soda_adapter **adapter)
+{
+    safetensors_tensor *tensors = calloc((size_t)trainable->count + 1, sizeof *tensors);
+    *adapter = NULL;
+    if (!tensors) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < trainable->count; i++) {
+        const trainable_tensor *t = &trainable->tensors[i];
+        tensors[i] = tensor_of(t->name, t->shape.rank, t->shape.dim[0], t->shape.dim[1],
+                               trainable->value + t->offset);
+    }
+    const soda_status s = adapter_from_tensors("this run", adapter_method_name(method), base_sha256,
+                                               tensors, trainable->count, adapter);
+    free(tensors);
+    if (s == SODA_OK) (*adapter)->bases = layers;
+    return s;
+}
+
+static soda_status read_safetensors(const char *path, soda_adapter **adapter)
+{
+    soda_safetensors *set;
+    soda_status s = SODA_OK;
+    TRY(safetensors_open(path, &set));
+    const char *format = safetensors_metadata(set, "format");
+    if (!format || strcmp(format, ADAPTER_FORMAT) != 0)
+        s = FAIL(SODA_ERR_INPUT, "%s: metadata format: expected %s, found %s", path, ADAPTER_FORMAT,
+                 format ? format : "none");
+    else
+        s = adapter_from_tensors(path, safetensors_metadata(set, "method"),
+                                 safetensors_metadata(set, "base_model_sha256"),
+                                 safetensors_at(set, 0), safetensors_count(set), adapter);
+    safetensors_close(set);
+    return s;
+}
+
+/* HDF5's signature, at the start or behind a user block of 512 bytes (io/h5_file.h). */
+static soda_status is_hdf5(const char *path, bool *yes)
+{
+    static const char signature[8] = "\x89HDF\r\n\x1a\n";
+    char bytes[512 + sizeof signature];
+    FILE *file = fopen(path, "rb");
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot be read", path);
+    const size_t got = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    *yes = (got >= sizeof signature && !memcmp(bytes, signature, sizeof signature)) ||
+           (got == sizeof bytes && !memcmp(bytes + 512, signature, sizeof signature));
+    return SODA_OK;
+}
+
+soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoint, char *file,
+                                    size_t size, bool *found)
+{
+    char folder[4096];
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
+    if (S_ISDIR(about.st_mode)) {
+        snprintf(folder, sizeof folder, "%s/checkpoints", path);
+        TRY(checkpoint_read_newest(stat(folder, &about) == 0 ? folder : path, checkpoint, file,
+                                   size, found));
+        return *found ? SODA_OK
+                      : FAIL(SODA_ERR_INPUT, "%s: there is no checkpoint in this folder", path);
+    }
+    TRY(is_hdf5(path, found));
+    if (!*found) return SODA_OK;
+    snprintf(file, size, "%s", path);
+    return checkpoint_read(path, checkpoint);
+}
+
+soda_status adapter_read(const char *path, soda_adapter **adapter)
+{
+    soda_checkpoint checkpoint;
+    char file[4096];
+    *adapter = NULL;
+    bool is_checkpoint;
+    TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &is_checkpoint));
+    if (!is_checkpoint) return read_safetensors(path, adapter);
+    const soda_status s = adapter_from_checkpoint(file, &checkpoint, adapter);
+    checkpoint_free(&checkpoint);
+    return s;
+}
+
+/* {"640":[8,8,10], ...}: the first layer of each width speaks for it. For free(). */
+static soda_status factors_text(const soda_adapter *a, char **text)
+{
+    soda_status s = SODA_OK;
+    json_t *factors = json_object();
+    for (int i = 0; i < a->count; i++) {
+        const adapter_layer *l = &a->layers[i];
+        char width[24];
+        snprintf(width, sizeof width, "%lld", (long long)l->n);
+        if (json_object_get(factors, width)) continue;
+        if (json_object_set_new(factors, width,
+                                json_pack("[I,I,I]", (json_int_t)l->factor[0],
+                                          (json_int_t)l->factor[1], (json_int_t)l->factor[2]))) {
+            s = FAIL(SODA_ERR_MEMORY, "out of memory");
+            break;
+        }
+    }
+    if (s == SODA_OK) s = soda_json_dump(factors, a->file, text);
+    json_decref(factors);
+    return s;
+}
+
+/* All tensors, with names in one block; for free() of both. */
+static soda_status list_tensors(const soda_adapter *a, safetensors_tensor **tensors, char **names)
+{
+    static const char *const leaf[SODA_PARAMS] = {"R1", "R2", "R3", "delta"};
+    enum { SUFFIX = 12 }; /* ".soda.delta" and a zero */
+    size_t bytes = 1;
+    for (int i = 0; i < a->count; i++) bytes += SODA_PARAMS * (strlen(a->layers[i].name) + SUFFIX);
+    safetensors_tensor *t = *tensors = calloc((size_t)a->count * SODA_PARAMS, sizeof *t);
+    char *name = *names = malloc(bytes);
+    if (!t || !name) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < a->count; i++) {
+        const adapter_layer *l = &a->layers[i];
+        for (int p = 0; p < SODA_PARAMS; p++) {
+            const bool delta = p == SODA_DELTA;
+            const int64_t side = delta ? l->k : l->factor[p];
+            *t++ = tensor_of(name, delta ? 1 : 2, side, side, l->value[p]);
+            name += sprintf(name, "%s.soda.%s", l->name, leaf[p]) + 1;
+        }
+    }
+    return SODA_OK;
+}
+
+soda_status adapter_write(const char *path, const soda_adapter *a)
+{
+    safetensors_tensor *tensors = NULL;
+    char *names = NULL, *factors = NULL;
+    soda_status s = SODA_OK;
+    TRY_TO(done, factors_text(a, &factors));
+    TRY_TO(done, list_tensors(a, &tensors, &names));
+    const safetensors_pair metadata[] = {
+        {"format", ADAPTER_FORMAT},
+        {"method", adapter_method_name(a->method)},
+        {"factors", factors},
+        {"soda_version", SODA_VERSION},
+        /* last: not known of every adapter */
+        {"base_model_sha256", a->base_sha256},
+        {"base_model_components", adapter_touches_text(a) ? "unet, text encoders" : "unet"}};
+    const int pairs = sizeof metadata / sizeof *metadata - (a->base_sha256[0] ? 0 : 2);
+    TRY_TO(done, safetensors_write(path, tensors, a->count * SODA_PARAMS, metadata, pairs));
+done:
+    free(names);
+    free(tensors);
+    free(factors);
+    return s;
+}
+
+soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders, char hex[SHA256_HEX])
+{
+    uint8_t digest[SHA256_BYTES];
+    soda_sha256 *hash = NULL;
+    soda_status s = SODA_OK;
+    TRY(model_hash(folder, FOLDER_UNET, hex));
+    if (!text_encoders) return SODA_OK;
+    TRY(sha256_create(&hash));
+    TRY_TO(done, sha256_update(hash, hex, SHA256_HEX - 1));
+    for (int i = 0; i < folder->texts; i++) {
+        TRY_TO(done, model_hash(folder, FOLDER_TEXT_ENCODER + i, hex));
+        TRY_TO(done, sha256_update(hash, hex, SHA256_HEX - 1));
+    }
+    TRY_TO(done, sha256_finish(hash, digest));
+    sha256_hex(digest, hex);
+done:
+    sha256_destroy(hash);
+    return s;
+}
+
+soda_status adapter_check_base(const soda_adapter *a, const soda_folder *folder)
+{
+    char hex[SHA256_HEX];
+    if (!a->base_sha256[0]) return SODA_OK;
+    TRY(adapter_base_hash(folder, adapter_touches_text(a), hex));
+    if (!strcmp(hex, a->base_sha256)) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "%s: base_model_sha256: expected %s, found %s in %s: another model, or the same in "
+                "another precision (soda export %s --to adapter --model %s makes one for it)",
+                a->file, a->base_sha256, hex, folder->root, a->file, folder->root);
+}

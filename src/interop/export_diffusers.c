@@ -1,0 +1,236 @@
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "interop/export.h"
+#include "interop/merged.h"
+#include "io/newfile.h"
+
+enum { PATH_SIZE = 4096, CHUNK = 1 << 20, MAX_DEPTH = 8 };
+
+static soda_status cannot(const char *what, const char *path)
+{
+    return FAIL(SODA_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+static soda_status join(const char *folder, const char *name, char path[PATH_SIZE])
+{
+    const int used = snprintf(path, PATH_SIZE, "%s/%s", folder, name);
+    if (used >= 0 && used < PATH_SIZE) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s: the path is too long", folder);
+}
+
+/* Weights in any of the formats that model folders come with. */
+static bool is_weights(const char *name)
+{
+    static const char *const endings[] = {".safetensors", ".safetensors.index.json",
+                                          ".bin",         ".bin.index.json",
+                                          ".ckpt",        ".pt",
+                                          ".pth",         ".msgpack",
+                                          ".onnx",        ".onnx_data"};
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t ending = strlen(endings[i]);
+        if (length > ending && strcmp(name + length - ending, endings[i]) == 0) return true;
+    }
+    return false;
+}
+
+static soda_status copy_file(const char *from, const char *to)
+{
+    soda_newfile *file = NULL;
+    soda_status s = SODA_OK;
+    char *chunk = malloc(CHUNK);
+    FILE *in = fopen(from, "rb");
+    if (!in || !chunk) {
+        s = in ? FAIL(SODA_ERR_MEMORY, "out of memory") : cannot("read", from);
+        goto done;
+    }
+    TRY_TO(done, newfile_create(to, &file));
+    for (size_t got; (got = fread(chunk, 1, CHUNK, in)) > 0;)
+        TRY_TO(done, newfile_write(file, chunk, got));
+    if (ferror(in)) {
+        s = cannot("read", from);
+        goto done;
+    }
+    TRY_TO(done, newfile_commit(file));
+done:
+    newfile_close(file);
+    if (in) fclose(in);
+    free(chunk);
+    return s;
+}
+
+/* Which component's folder this is; false if none. */
+static bool component_of(const soda_folder *folder, const char *name, folder_component *component)
+{
+    folder_component list[ADAPTER_COMPONENTS];
+    const int count = adapter_components(folder, list);
+    for (int i = 0; i < count; i++)
+        if (strcmp(name, folder_component_name(list[i])) == 0) {
+            *component = list[i];
+            return true;
+        }
+    return false;
+}
+
+/* Copies a folder; the weights in it only if `weights`. Links are followed: model caches keep files
+ * behind them. At the root, components that are adapted leave their weights behind. */
+static soda_status copy_folder(const soda_folder *folder, const soda_adapter *adapter,
+                               const char *from, const char *to, bool weights, int depth)
+{
+    soda_status s = SODA_OK;
+    DIR *list = opendir(from);
+    if (!list) return cannot("list", from);
+    TRY_TO(done, newfile_make_folder(to));
+    for (const struct dirent *entry; (entry = readdir(list));) {
+        char source[PATH_SIZE], target[PATH_SIZE];
+        struct stat about;
+        folder_component component;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        TRY_TO(done, join(from, entry->d_name, source));
+        TRY_TO(done, join(to, entry->d_name, target));
+        if (stat(source, &about) != 0) {
+            s = cannot("read", source);
+            goto done;
+        }
+        if (S_ISDIR(about.st_mode)) {
+            const bool adapted = depth == 0 && component_of(folder, entry->d_name, &component) &&
+                                 adapter_touches(adapter, component);
+            if (depth == MAX_DEPTH) {
+                s = FAIL(SODA_ERR_INPUT, "%s: expected folders at most %d deep", source, MAX_DEPTH);
+                goto done;
+            }
+            TRY_TO(done, copy_folder(folder, adapter, source, target,
+                                     !adapted && (depth == 0 || weights), depth + 1));
+        } else if (weights || !is_weights(entry->d_name)) {
+            TRY_TO(done, copy_file(source, target));
+        }
+    }
+done:
+    closedir(list);
+    return s;
+}
+
+/* The file's metadata, each key once, with "format", which transformers insists on. For free(). */
+static soda_status keep_metadata(const soda_safetensors *set, safetensors_pair **pairs, int *count)
+{
+    const int all = safetensors_metadata_count(set);
+    safetensors_pair *p = *pairs = malloc(((size_t)all + 1) * sizeof *p);
+    if (!p) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    *count = 0;
+    if (!safetensors_metadata(set, "format")) p[(*count)++] = (safetensors_pair){"format", "pt"};
+    for (int i = 0; i < all; i++) {
+        const safetensors_pair pair = safetensors_metadata_at(set, i);
+        int k = 0;
+        while (k < *count && strcmp(p[k].key, pair.key) != 0) k++;
+        if (k == *count) p[(*count)++] = pair;
+    }
+    return SODA_OK;
+}
+
+/* Writes one component's weights, merged, as ROOT/COMPONENT/STEM.safetensors. */
+static soda_status write_component(const soda_folder *folder, const soda_adapter *adapter,
+                                   folder_component component, const char *root)
+{
+    const adapter_use use = {adapter, 1};
+    const adapter_uses uses = {&use, 1};
+    const char *name = folder_component_name(component);
+    folder_weights files = {0};
+    soda_adapted *adapted = NULL;
+    safetensors_tensor *tensors = NULL;
+    safetensors_pair *pairs = NULL;
+    int pair_count = 0;
+    char path[PATH_SIZE], weight[512];
+    soda_status s = SODA_OK;
+    TRY_TO(done, folder_weights_open(folder, component, &files));
+    TRY_TO(done, adapted_create(folder, component, files.source, &uses, ADAPTED_AS_FILE, &adapted));
+    TRY_TO(done, keep_metadata(files.set, &pairs, &pair_count));
+    const int count = safetensors_count(files.set);
+    tensors = malloc((size_t)count * sizeof *tensors);
+    if (!tensors) {
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    for (int i = 0; i < count; i++) {
+        tensors[i] = *safetensors_at(files.set, i);
+        snprintf(weight, sizeof weight, "%s.%s", name, tensors[i].name);
+        const soda_weight *merged = adapted_find(adapted, weight);
+        if (merged) tensors[i].data = merged->source.data;
+    }
+    const int used = snprintf(path, sizeof path, "%s/%s/%s.safetensors", root, name,
+                              component == FOLDER_UNET ? "diffusion_pytorch_model" : "model");
+    s = used < (int)sizeof path ? safetensors_write(path, tensors, count, pairs, pair_count)
+                                : FAIL(SODA_ERR_INPUT, "%s: the path is too long", root);
+done:
+    free(pairs);
+    free(tensors);
+    adapted_destroy(adapted);
+    folder_weights_close(&files);
+    return s;
+}
+
+/* `out` must be absent or empty, and outside of the model, which would be copied into itself. */
+static soda_status check_place(const soda_folder *folder, const char *out, const char *temporary)
+{
+    char model[PATH_MAX], place[PATH_MAX];
+    DIR *list = opendir(out);
+    int entries = 0;
+    if (list) {
+        while (readdir(list)) entries++;
+        closedir(list);
+    }
+    if (list ? entries > 2 : errno != ENOENT)
+        return FAIL(SODA_ERR_INPUT, "%s: expected a new or empty folder, found %s", out,
+                    list ? "one with files in it" : "something else");
+    TRY(newfile_make_folder(temporary));
+    if (!realpath(folder->root, model) || !realpath(temporary, place))
+        return cannot("find the place of", temporary);
+    const size_t length = strlen(model);
+    if (strncmp(place, model, length) == 0 && (place[length] == '/' || length == 1))
+        return FAIL(SODA_ERR_INPUT, "%s: expected a folder outside of the model %s", out,
+                    folder->root);
+    return SODA_OK;
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+    (void)about, (void)kind, (void)walk;
+    return remove(path);
+}
+
+static soda_status write_all(const soda_folder *folder, const soda_adapter *adapter,
+                             const char *out, const char *temporary)
+{
+    folder_component list[ADAPTER_COMPONENTS];
+    const int count = adapter_components(folder, list);
+    TRY(check_place(folder, out, temporary));
+    TRY(copy_folder(folder, adapter, folder->root, temporary, false, 0));
+    for (int i = 0; i < count; i++)
+        if (adapter_touches(adapter, list[i]))
+            TRY(write_component(folder, adapter, list[i], temporary));
+    if (rename(temporary, out) != 0) return cannot("rename the finished folder to", out);
+    return SODA_OK;
+}
+
+soda_status export_diffusers(const soda_folder *folder, const soda_adapter *adapter,
+                             const char *out)
+{
+    char place[PATH_SIZE], temporary[PATH_SIZE];
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/') length--;
+    if (length == 0 || length + 32 >= sizeof place)
+        return FAIL(SODA_ERR_INPUT, "%s: expected the path of a folder", out);
+    snprintf(place, sizeof place, "%.*s", (int)length, out);
+    snprintf(temporary, sizeof temporary, "%.*s.tmp-%ld", (int)length, out, (long)getpid());
+    nftw(temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* left by a killed process */
+    const soda_status s = write_all(folder, adapter, place, temporary);
+    if (s != SODA_OK) nftw(temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return s;
+}

@@ -1,0 +1,142 @@
+#include "io/shared_arrays.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "io/array_cache.h"
+
+/* A process may hold about 65,000 mappings (vm.max_map_count): of longer lists, copies are kept. */
+enum { MOST_MAPPED = 20000 };
+
+static void warn(soda_prepared *p)
+{
+    if (!p->warned)
+        log_warning("%s: nothing is kept for the next run: %s", p->kind, status_message());
+    p->warned = true;
+    status_clear();
+}
+
+soda_status prepared_create(const char *kind, int64_t count, soda_prepared *p)
+{
+    char folder[4096];
+    *p = (soda_prepared){.kind = kind, .arrays = 2, .count = count};
+    const bool has_cache = array_cache_folder(kind, folder, sizeof folder) == SODA_OK;
+    if (!has_cache) warn(p);
+    p->items = calloc((size_t)count + 1, sizeof *p->items);
+    if (has_cache) p->folder = strdup(folder);
+    if (p->items && (p->folder || !has_cache)) return SODA_OK;
+    prepared_destroy(p);
+    return FAIL(SODA_ERR_MEMORY, "out of memory for a list of %lld %s", (long long)count, kind);
+}
+
+void prepared_destroy(soda_prepared *p)
+{
+    for (int64_t i = 0; p->items && i < p->count; i++) {
+        safetensors_close(p->items[i].set);
+        free(p->items[i].memory);
+    }
+    free(p->items);
+    free(p->folder);
+    *p = (soda_prepared){0};
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const prepared_item *x = *(prepared_item *const *)a, *y = *(prepared_item *const *)b;
+    const int order = strcmp(x->key, y->key);
+    return order ? order : (x > y) - (x < y);
+}
+
+soda_status prepared_link(soda_prepared *p)
+{
+    prepared_item **sorted = malloc(((size_t)p->count + 1) * sizeof(prepared_item *));
+    if (!sorted)
+        return FAIL(SODA_ERR_MEMORY, "out of memory for a list of %lld %s", (long long)p->count,
+                    p->kind);
+    for (int64_t i = 0; i < p->count; i++) sorted[i] = &p->items[i];
+    qsort(sorted, (size_t)p->count, sizeof(prepared_item *), by_key);
+    for (int64_t i = 0; i < p->count; i++)
+        sorted[i]->first = i > 0 && !strcmp(sorted[i - 1]->key, sorted[i]->key)
+                               ? sorted[i - 1]->first
+                               : sorted[i] - p->items;
+    free(sorted);
+    return SODA_OK;
+}
+
+/* The item's arrays as files name them. */
+static void describe(const soda_prepared *p, const prepared_item *item,
+                     safetensors_tensor arrays[2])
+{
+    for (int a = 0; a < p->arrays; a++) {
+        arrays[a] = (safetensors_tensor){.name = p->name[a],
+                                         .dtype = SAFETENSORS_F32,
+                                         .rank = item->shape[a].rank,
+                                         .data = item->data[a]};
+        for (int d = 0; d < arrays[a].rank; d++) arrays[a].dim[d] = item->shape[a].dim[d];
+    }
+}
+
+static soda_status keep_copy(const soda_prepared *p, prepared_item *item,
+                             const float *const data[2])
+{
+    int64_t total = shape_count(&item->shape[0]), at = 0;
+    for (int a = 1; a < p->arrays; a++) total += shape_count(&item->shape[a]);
+    item->memory = malloc((size_t)total * sizeof *item->memory);
+    if (!item->memory)
+        return FAIL(SODA_ERR_MEMORY, "out of memory for %s of %lld numbers", p->kind,
+                    (long long)total);
+    for (int a = 0; a < p->arrays; a++) {
+        const int64_t n = shape_count(&item->shape[a]);
+        memcpy(item->memory + at, data[a], (size_t)n * sizeof *data[a]);
+        item->data[a] = item->memory + at;
+        at += n;
+    }
+    return SODA_OK;
+}
+
+/* Takes the item from the cache if it is there. */
+static soda_status load(soda_prepared *p, prepared_item *item)
+{
+    safetensors_tensor arrays[2];
+    const float *data[2];
+    if (!p->folder) return SODA_OK;
+    describe(p, item, arrays);
+    TRY(array_cache_load(p->folder, p->kind, item->key, arrays, p->arrays, &item->set));
+    if (!item->set) return SODA_OK;
+    for (int a = 0; a < p->arrays; a++) data[a] = safetensors_find(item->set, p->name[a])->data;
+    if (p->count <= MOST_MAPPED) {
+        memcpy(item->data, data, sizeof data[0] * (size_t)p->arrays);
+        return SODA_OK;
+    }
+    const soda_status s = keep_copy(p, item, data);
+    safetensors_close(item->set);
+    item->set = NULL;
+    return s;
+}
+
+soda_status prepared_missing(soda_prepared *p, int64_t index, bool *missing)
+{
+    prepared_item *item = &p->items[index];
+    *missing = false;
+    if (item->first != index || item->data[0]) return SODA_OK;
+    TRY(load(p, item));
+    *missing = !item->data[0];
+    return SODA_OK;
+}
+
+soda_status prepared_put(soda_prepared *p, int64_t index, const float *const data[2], bool store)
+{
+    prepared_item *item = &p->items[index];
+    safetensors_tensor arrays[2];
+    TRY(keep_copy(p, item, data));
+    if (!store || !p->folder) return SODA_OK;
+    describe(p, item, arrays);
+    if (array_cache_store(p->folder, p->kind, item->key, arrays, p->arrays) != SODA_OK) warn(p);
+    return SODA_OK;
+}
+
+const float *prepared_data(const soda_prepared *p, int64_t index, int which)
+{
+    return p->items[p->items[index].first].data[which];
+}

@@ -1,0 +1,50 @@
+/* shared_arrays.h: arrays that are made once and read by all ranks: one list of items, each one or
+ * two fp32 arrays under a key. Items with the same key share what is made. On disk they lie in the
+ * cache (io/array_cache.h); what the cache does not keep is held in memory. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/sha256.h"
+#include "core/tensor.h"
+#include "io/safetensors.h"
+
+typedef struct {
+    char key[SHA256_HEX];
+    soda_shape shape[2];
+    int64_t first;         /* the first item with this key: it holds the arrays of all */
+    soda_safetensors *set; /* mapped, or */
+    float *memory;         /* array after array */
+    const float *data[2];  /* NULL: not there yet */
+} prepared_item;
+
+typedef struct {
+    const char *kind;    /* the folder within the cache */
+    const char *name[2]; /* of the arrays */
+    int arrays;          /* 1 or 2 */
+    char *folder;        /* the cache; NULL: there is none */
+    bool warned;         /* that the cache cannot be written */
+    int64_t count;
+    prepared_item *items;
+} soda_prepared;
+
+/* An empty list of `count` items; the caller fills in key and shape, then calls prepared_link.
+ * A cache that cannot be had is a warning. */
+soda_status prepared_create(const char *kind, int64_t count, soda_prepared *prepared);
+void prepared_destroy(soda_prepared *prepared); /* a zeroed struct is fine */
+
+/* Finds the items with equal keys. */
+soda_status prepared_link(soda_prepared *prepared);
+
+/* Whether the arrays of item `index` have to be made: it is the first with its key, and neither in
+ * memory nor, now, in the cache. */
+soda_status prepared_missing(soda_prepared *prepared, int64_t index, bool *missing);
+
+/* Takes copies of the arrays of item `index`, the first with its key; with `store`, into the cache
+ * too. A cache that cannot be written is one warning. */
+soda_status prepared_put(soda_prepared *prepared, int64_t index, const float *const data[2],
+                         bool store);
+
+/* Array `which` of item `index`, once all are made. */
+const float *prepared_data(const soda_prepared *prepared, int64_t index, int which);

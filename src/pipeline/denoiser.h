@@ -1,0 +1,40 @@
+/* denoiser.h: the U-Net with classifier-free guidance: what a sampler calls at each timestep. */
+#pragma once
+
+#include "backend/backend.h"
+#include "model/folder.h"
+#include "pipeline/network.h"
+#include "pipeline/text.h"
+#include "train/params.h"
+#include "train/training_model.h"
+
+typedef struct {
+    soda_network net;
+    int64_t channels, h, w, tokens, width, pooled_width;
+    bool guided;        /* two pictures at once: unconditional, conditional */
+    float *both, *nhwc; /* scratch of [2,channels,h,w] */
+} soda_denoiser;
+
+/* Loads the U-Net, with `adapters` (NULL: none) folded in, for latents [channels,h,w] and texts of
+ * `text`'s size. With `guided` false there is no unconditional half. */
+soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
+                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
+                          bool guided, soda_denoiser *denoiser);
+
+/* The same with the U-Net of a run and its present values (NULL: without its adapters): weights are
+ * packed already, and shared. */
+soda_status denoiser_open_run(const soda_trainee *trainee, const soda_trainable *trainable,
+                              int64_t h, int64_t w, const soda_text *text, bool guided,
+                              soda_denoiser *denoiser);
+
+/* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the
+ * latter only if guided). SDXL's sizes are those of the picture, crop 0,0. */
+soda_status denoiser_condition(soda_denoiser *denoiser, const soda_folder *folder,
+                               const soda_text *text, int positive, int negative);
+
+/* sample [channels,h,w], already scaled for the model, at `timestep` -> prediction [channels,h,w]:
+ * unconditional + guidance (conditional - unconditional). */
+soda_status denoiser_predict(soda_denoiser *denoiser, const float *sample, double timestep,
+                             double guidance, float *prediction);
+
+void denoiser_close(soda_denoiser *denoiser);

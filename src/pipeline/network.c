@@ -1,0 +1,90 @@
+#include "pipeline/network.h"
+
+#include <string.h>
+
+soda_status network_create(soda_dtype dtype, soda_network *network)
+{
+    soda_status s = SODA_OK;
+    memset(network, 0, sizeof *network);
+    TRY_TO(failed, graph_create(dtype, &network->graph));
+    TRY_TO(failed, weights_create(&network->weights));
+    TRY_TO(failed, arena_create(&network->arena));
+    return SODA_OK;
+failed:
+    network_close(network);
+    return s;
+}
+
+soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network)
+{
+    soda_status s = SODA_OK;
+    *network = (soda_network){.weights = weights, .borrowed = true};
+    TRY_TO(failed, graph_create(dtype, &network->graph));
+    TRY_TO(failed, arena_create(&network->arena));
+    return SODA_OK;
+failed:
+    network_close(network);
+    return s;
+}
+
+static bool touches(const adapter_uses *adapters, folder_component component)
+{
+    for (int i = 0; adapters && i < adapters->count; i++)
+        if (adapter_touches(adapters->list[i].adapter, component)) return true;
+    return false;
+}
+
+soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
+                         const adapter_uses *adapters, soda_network *network)
+{
+    soda_status s = SODA_OK;
+    TRY(network_create(dtype, network));
+    TRY_TO(failed, folder_weights_open(folder, component, &network->files));
+    if (touches(adapters, component))
+        TRY_TO(failed,
+               adapted_create(folder, component, network->files.source, adapters,
+                              dtype == SODA_BF16 ? ADAPTED_BF16 : ADAPTED_F32, &network->adapted));
+    return SODA_OK;
+failed:
+    network_close(network);
+    return s;
+}
+
+soda_status network_ready(soda_network *network, const soda_backend *backend)
+{
+    TRY(graph_status(network->graph));
+    return exec_create(network->graph, backend, network->weights, network->arena, &network->exec);
+}
+
+void network_close(soda_network *network)
+{
+    exec_destroy(network->exec);
+    arena_destroy(network->arena);
+    if (!network->borrowed) weights_destroy(network->weights);
+    graph_destroy(network->graph);
+    adapted_destroy(network->adapted);
+    folder_weights_close(&network->files);
+    memset(network, 0, sizeof *network);
+}
+
+soda_builder network_builder(const soda_network *network)
+{
+    return (soda_builder){.graph = network->graph,
+                          .source = network->adapted ? adapted_source(network->adapted)
+                                                     : network->files.source};
+}
+
+void network_to_nhwc(const float *nchw, int64_t n, int64_t c, int64_t hw, float *nhwc)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t p = 0; p < hw; p++)
+            for (int64_t k = 0; k < c; k++) nhwc[(i * hw + p) * c + k] = nchw[(i * c + k) * hw + p];
+}
+
+void network_to_nchw(const float *nhwc, int64_t n, int64_t c, int64_t hw, float *nchw)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < hw; p++)
+                nchw[(i * c + k) * hw + p] = nhwc[(i * hw + p) * c + k];
+}

@@ -1,0 +1,125 @@
+#include "pipeline/sampling.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/noise.h"
+
+int64_t sampling_count(const sampling_request *request)
+{
+    return request->folder->unet.in_channels * request->h * request->w;
+}
+
+static bool is_guided(const sampling_request *r) { return r->guidance > 1; }
+
+/* Texts 0 .. prompts-1, then the negative one. SDXL without a negative prompt may want zeros. */
+static soda_status encode_texts(const sampling_request *r, soda_text *text)
+{
+    const char **texts = calloc((size_t)r->prompt_count + 1, sizeof *texts);
+    if (!texts) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < r->prompt_count; i++) texts[i] = r->prompts[i];
+    texts[r->prompt_count] = r->negative ? r->negative : r->folder->zero_empty_negative ? NULL : "";
+    const int count = r->prompt_count + (is_guided(r) ? 1 : 0);
+    const soda_status s =
+        text_encode(r->folder, r->backend, r->dtype, &r->adapters, texts, count, text);
+    free(texts);
+    return s;
+}
+
+static soda_status open_sampler(const sampling_request *r, soda_sampler **sampler)
+{
+    char path[4096];
+    soda_json config;
+    TRY(folder_path(r->folder, "scheduler", "scheduler_config.json", path, sizeof path));
+    TRY(soda_json_load(path, &config));
+    soda_status s = r->folder->xl ? SODA_OK : sampler_pipeline_config(&config, r->scheduler);
+    if (s == SODA_OK)
+        s = sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler);
+    soda_json_free(&config);
+    return s;
+}
+
+int sampling_calls(const soda_sampling *sampling) { return sampler_calls(sampling->sampler); }
+
+static soda_status open_denoiser(const sampling_request *r, const soda_text *text, soda_denoiser *d)
+{
+    if (r->trainee)
+        return denoiser_open_run(r->trainee, r->trainable, r->h, r->w, text, is_guided(r), d);
+    return denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, r->h, r->w, text,
+                         is_guided(r), d);
+}
+
+soda_status sampling_open(const sampling_request *r, soda_sampling *sampling)
+{
+    soda_status s = SODA_OK;
+    *sampling = (soda_sampling){.request = r};
+    TRY_TO(failed, open_sampler(r, &sampling->sampler));
+    TRY_TO(failed, encode_texts(r, &sampling->text));
+    TRY_TO(failed, open_denoiser(r, &sampling->text, &sampling->denoiser));
+    sampling->scratch = malloc(2 * (size_t)sampling_count(r) * sizeof(float));
+    if (sampling->scratch) return SODA_OK;
+    s = FAIL(SODA_ERR_MEMORY, "out of memory");
+failed:
+    sampling_close(sampling);
+    return s;
+}
+
+void sampling_close(soda_sampling *sampling)
+{
+    denoiser_close(&sampling->denoiser);
+    sampler_destroy(sampling->sampler);
+    text_free(&sampling->text);
+    free(sampling->scratch);
+    *sampling = (soda_sampling){0};
+}
+
+/* `sample` holds unit normals on entry and the final latents on return. */
+static soda_status denoise(soda_sampling *g, float *sample, log_progress *progress, int64_t *calls)
+{
+    const int64_t n = sampling_count(g->request);
+    float *input = g->scratch, *prediction = g->scratch + n;
+    const float sigma = sampler_init_sigma(g->sampler);
+    for (int64_t k = 0; k < n; k++) sample[k] *= sigma;
+    for (int i = 0; i < sampler_calls(g->sampler); i++) {
+        const float scale = sampler_input_scale(g->sampler, i);
+        for (int64_t k = 0; k < n; k++) input[k] = scale * sample[k];
+        TRY(denoiser_predict(&g->denoiser, input, (double)sampler_timestep(g->sampler, i),
+                             g->request->guidance, prediction));
+        for (int64_t k = 0; k < n; k++)
+            if (!isfinite(prediction[k]))
+                return FAIL(SODA_ERR_NUMERIC, "the prediction at call %d is not finite", i + 1);
+        TRY(sampler_step(g->sampler, i, prediction, sample));
+        if (progress) log_progress_update(progress, ++*calls, NULL);
+    }
+    return SODA_OK;
+}
+
+soda_status sampling_draw(soda_sampling *g, int picture, float *latents, log_progress *progress,
+                          int64_t *calls)
+{
+    const sampling_request *r = g->request;
+    const int64_t n = sampling_count(r);
+    if (r->initial)
+        memcpy(latents, r->initial + picture * n, (size_t)n * sizeof *latents);
+    else
+        noise_latents(r->seed, (uint64_t)picture, latents, n);
+    TRY(denoiser_condition(&g->denoiser, r->folder, &g->text, picture / r->per_prompt,
+                           r->prompt_count));
+    return denoise(g, latents, progress, calls);
+}
+
+soda_status sampling_run(const sampling_request *r, float *latents)
+{
+    const int pictures = r->prompt_count * r->per_prompt;
+    soda_sampling sampling;
+    log_progress progress;
+    int64_t calls = 0;
+    soda_status s = SODA_OK;
+    TRY(sampling_open(r, &sampling));
+    log_progress_start(&progress, "sampling", (int64_t)pictures * sampling_calls(&sampling));
+    for (int p = 0; p < pictures && s == SODA_OK; p++)
+        s = sampling_draw(&sampling, p, latents + p * sampling_count(r), &progress, &calls);
+    sampling_close(&sampling);
+    return s;
+}

@@ -1,0 +1,89 @@
+#include "run/run_spectra.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter/spectrum.h"
+
+static int64_t rank_of(const soda_layer *layer)
+{
+    return layer->m < layer->n ? layer->m : layer->n;
+}
+
+static soda_status make_room(run_spectra *spectra, soda_layers *layers)
+{
+    int64_t numbers = 1;
+    if (spectra->layers) return SODA_OK;
+    spectra->count = layers_count(layers);
+    for (int i = 0; i < spectra->count; i++)
+        numbers += 2 * rank_of(layers_at(layers, i)) + layers_at(layers, i)->n;
+    spectra->layers = calloc((size_t)spectra->count + 1, sizeof *spectra->layers);
+    spectra->memory = malloc((size_t)numbers * sizeof(float));
+    if (!spectra->layers || !spectra->memory) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    float *at = spectra->memory;
+    for (int i = 0; i < spectra->count; i++) {
+        const soda_layer *layer = layers_at(layers, i);
+        const int64_t k = rank_of(layer);
+        spectra->layers[i] = (spectra_layer){.name = layer->name,
+                                             .k = k,
+                                             .n = layer->n,
+                                             .sigma0 = at,
+                                             .sigma = at + k,
+                                             .angles = at + 2 * k};
+        at += 2 * k + layer->n;
+    }
+    return SODA_OK;
+}
+
+static soda_status measure(run_spectra *spectra, const soda_layer *layer, int i,
+                           const soda_trainable *trainable)
+{
+    spectra_layer *record = &spectra->layers[i];
+    float *memory = spectra->memory + (record->sigma0 - spectra->memory);
+    soda_spectrum now = {.sigma = memory + record->k, .angles = memory + 2 * record->k};
+    merge_params params;
+    for (int p = 0; p < SODA_PARAMS; p++) /* trainable_create lists four a layer */
+        params.value[p] = trainable->value + trainable->tensors[i * SODA_PARAMS + p].offset;
+    if (!spectra->started) TRY(spectrum_start(layer, memory));
+    TRY(spectrum_compute(layer, &params, &now));
+    record->effective_rank = now.effective_rank;
+    memcpy(record->orthogonality, now.orthogonality, sizeof record->orthogonality);
+    return SODA_OK;
+}
+
+/* The first failure is kept: messages are per thread and would be lost with it. */
+static soda_status measure_all(run_spectra *spectra, soda_layers *layers,
+                               const soda_trainable *trainable)
+{
+    soda_status worst = SODA_OK;
+    char message[512] = "";
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = 0; i < spectra->count; i++) {
+        const soda_status s = measure(spectra, layers_at(layers, i), i, trainable);
+        if (s == SODA_OK) continue;
+#pragma omp critical(run_spectra)
+        if (worst == SODA_OK) {
+            worst = s;
+            snprintf(message, sizeof message, "%s", status_message());
+        }
+    }
+    if (worst != SODA_OK) return FAIL(worst, "%s", message);
+    spectra->started = true;
+    return SODA_OK;
+}
+
+soda_status run_spectra_record(run_spectra *spectra, soda_layers *layers,
+                               const soda_trainable *trainable, const char *path, int64_t step)
+{
+    TRY(make_room(spectra, layers));
+    TRY(measure_all(spectra, layers, trainable));
+    return spectra_record(path, step, spectra->layers, spectra->count);
+}
+
+void run_spectra_free(run_spectra *spectra)
+{
+    free(spectra->layers);
+    free(spectra->memory);
+    *spectra = (run_spectra){0};
+}

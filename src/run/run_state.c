@@ -1,0 +1,215 @@
+#include "run/run_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "io/checkpoint.h"
+
+static const char *const column_names[HISTORY_COLUMNS] = {"step", "loss", "grad_norm"};
+
+void run_state_free(run_state *state)
+{
+    for (int c = 0; c < HISTORY_COLUMNS; c++) {
+        free(state->history[c]);
+        state->history[c] = NULL;
+    }
+    state->rows = state->room = 0;
+}
+
+static soda_status make_room(run_state *state, int64_t rows)
+{
+    if (rows <= state->room) return SODA_OK;
+    const int64_t room = rows < 512 ? 1024 : 2 * rows;
+    for (int c = 0; c < HISTORY_COLUMNS; c++) {
+        double *grown = realloc(state->history[c], (size_t)room * sizeof *grown);
+        if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
+        state->history[c] = grown;
+    }
+    state->room = room;
+    return SODA_OK;
+}
+
+soda_status run_state_note(run_state *state, double loss, double grad_norm)
+{
+    TRY(make_room(state, state->rows + 1));
+    state->history[HISTORY_STEP][state->rows] = (double)state->step;
+    state->history[HISTORY_LOSS][state->rows] = loss;
+    state->history[HISTORY_GRAD_NORM][state->rows] = grad_norm;
+    state->rows++;
+    return SODA_OK;
+}
+
+soda_status run_state_save(const run_state *state, const soda_trainable *trainable,
+                           const char *folder, int64_t keep)
+{
+    checkpoint_column columns[HISTORY_COLUMNS];
+    checkpoint_tensor *tensors = calloc((size_t)trainable->count + 1, sizeof *tensors);
+    if (!tensors) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < trainable->count; i++) {
+        const trainable_tensor *t = &trainable->tensors[i];
+        tensors[i] = (checkpoint_tensor){.name = t->name,
+                                         .rank = t->shape.rank,
+                                         .dim = {t->shape.dim[0], t->shape.dim[1]},
+                                         .value = trainable->value + t->offset,
+                                         .first = trainable->first + t->offset,
+                                         .second = trainable->second + t->offset};
+    }
+    for (int c = 0; c < HISTORY_COLUMNS; c++)
+        columns[c] = (checkpoint_column){column_names[c], state->history[c]};
+    soda_checkpoint checkpoint = {.step = state->step,
+                                  .seed = state->seed,
+                                  .method = state->method,
+                                  .config = state->config,
+                                  .tensors = tensors,
+                                  .count = trainable->count,
+                                  .history = columns,
+                                  .columns = HISTORY_COLUMNS,
+                                  .rows = state->rows};
+    memcpy(checkpoint.model_sha256, state->model_sha256, SHA256_HEX);
+    memcpy(checkpoint.data_sha256, state->data_sha256, SHA256_HEX);
+    const soda_status s = checkpoint_write(folder, &checkpoint, keep);
+    free(tensors);
+    return s;
+}
+
+static soda_status other(const char *path, const char *what, const char *expected,
+                         const char *found)
+{
+    return FAIL(SODA_ERR_INPUT,
+                "%s: %s: this run has %s, the checkpoint is of %s; choose another output folder",
+                path, what, expected, found);
+}
+
+static soda_status check_same(const run_state *state, const soda_checkpoint *c, const char *path)
+{
+    char mine[32], theirs[32];
+    if (strcmp(state->method, c->method) != 0)
+        return other(path, "method", state->method, c->method);
+    if (strcmp(state->model_sha256, c->model_sha256) != 0)
+        return other(path, "model_sha256", state->model_sha256, c->model_sha256);
+    if (strcmp(state->data_sha256, c->data_sha256) != 0)
+        return other(path, "data_sha256", state->data_sha256, c->data_sha256);
+    if (state->seed == c->seed) return SODA_OK;
+    snprintf(mine, sizeof mine, "%llu", (unsigned long long)state->seed);
+    snprintf(theirs, sizeof theirs, "%llu", (unsigned long long)c->seed);
+    return other(path, "seed", mine, theirs);
+}
+
+static soda_status copy_tensors(soda_trainable *trainable, const soda_checkpoint *c,
+                                const char *path)
+{
+    if (c->count != trainable->count)
+        return FAIL(SODA_ERR_INPUT, "%s: /adapter: expected %d tensors, found %d", path,
+                    trainable->count, c->count);
+    for (int i = 0; i < c->count; i++) {
+        const checkpoint_tensor *from = &c->tensors[i];
+        const trainable_tensor *to = trainable_find(trainable, from->name);
+        if (!to)
+            return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: this run does not train it", path,
+                        from->name);
+        if (from->rank != to->shape.rank || from->dim[0] != to->shape.dim[0] ||
+            (from->rank == 2 && from->dim[1] != to->shape.dim[1]))
+            return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: expected %lld rows, found %lld", path,
+                        from->name, (long long)to->shape.dim[0], (long long)from->dim[0]);
+        const size_t bytes = (size_t)to->count * sizeof(float);
+        memcpy(trainable->value + to->offset, from->value, bytes);
+        memcpy(trainable->first + to->offset, from->first, bytes);
+        memcpy(trainable->second + to->offset, from->second, bytes);
+    }
+    return SODA_OK;
+}
+
+static const double *column(const soda_checkpoint *c, const char *name)
+{
+    for (int i = 0; i < c->columns; i++)
+        if (strcmp(c->history[i].name, name) == 0) return c->history[i].value;
+    return NULL;
+}
+
+static soda_status copy_history(run_state *state, const soda_checkpoint *c, const char *path)
+{
+    TRY(make_room(state, c->rows));
+    for (int k = 0; k < HISTORY_COLUMNS; k++) {
+        const double *from = column(c, column_names[k]);
+        if (!from)
+            return FAIL(SODA_ERR_INPUT, "%s: /history/%s: there is no such column", path,
+                        column_names[k]);
+        if (c->rows) memcpy(state->history[k], from, (size_t)c->rows * sizeof *from);
+    }
+    state->rows = c->rows;
+    state->step = c->step;
+    return SODA_OK;
+}
+
+static bool has_line(const char *text, const char *line, size_t length)
+{
+    for (const char *at = text; *at;) {
+        const size_t n = strcspn(at, "\n");
+        if (n == length && memcmp(at, line, n) == 0) return true;
+        at += n + (at[n] == '\n');
+    }
+    return false;
+}
+
+/* Of a line as run_config_text writes it: what stands before its help. */
+static size_t without_help(const char *line, size_t length)
+{
+    const char *help = memmem(line, length, "  #", 3);
+    return help ? (size_t)(help - line) : length;
+}
+
+/* Lines of `mine` that `theirs` lacks. */
+static void warn_about_changes(const char *path, const char *mine, const char *theirs)
+{
+    char changes[1024] = "";
+    size_t used = 0;
+    for (const char *at = mine; *at && used < sizeof changes;) {
+        const size_t n = strcspn(at, "\n");
+        const char *word = at + strspn(at, " ");
+        if (!has_line(theirs, at, n))
+            used +=
+                (size_t)snprintf(changes + used, sizeof changes - used, "%s%.*s", used ? "; " : "",
+                                 (int)(at + without_help(at, n) - word), word);
+        at += n + (at[n] == '\n');
+    }
+    if (used) log_warning("%s was written under another configuration; now: %s", path, changes);
+}
+
+static soda_status read_newest(run_state *state, soda_trainable *trainable, const char *folder,
+                               char *path, size_t size)
+{
+    soda_checkpoint c = {0};
+    soda_status s = SODA_OK;
+    bool found = false;
+    path[0] = '\0';
+    TRY(checkpoint_read_newest(folder, &c, path, size, &found));
+    if (!found) return SODA_OK;
+    TRY_TO(done, check_same(state, &c, path));
+    TRY_TO(done, copy_tensors(trainable, &c, path));
+    TRY_TO(done, copy_history(state, &c, path));
+    warn_about_changes(path, state->config, c.config);
+done:
+    checkpoint_free(&c);
+    return s;
+}
+
+soda_status run_state_restore(run_state *state, soda_trainable *trainable, soda_comm *comm,
+                              const char *folder, char *path, size_t size)
+{
+    soda_status s = SODA_OK;
+    if (comm->rank == 0) s = read_newest(state, trainable, folder, path, size);
+    TRY(comm_agree(comm, s));
+    int64_t counts[2] = {state->step, state->rows};
+    TRY(comm->broadcast(comm, counts, sizeof counts, 0));
+    state->step = counts[0];
+    TRY(comm_agree(comm, make_room(state, counts[1] + 1))); /* the next row is sure to come */
+    state->rows = counts[1];
+    for (int c = 0; c < HISTORY_COLUMNS; c++)
+        TRY(comm->broadcast(comm, state->history[c], (size_t)state->rows * sizeof(double), 0));
+    const size_t bytes = (size_t)trainable->total * sizeof(float);
+    TRY(comm->broadcast(comm, trainable->value, bytes, 0));
+    TRY(comm->broadcast(comm, trainable->first, bytes, 0));
+    return comm->broadcast(comm, trainable->second, bytes, 0);
+}

@@ -1,0 +1,37 @@
+/* run_state.h: the state of a run between memory and its checkpoints. */
+#pragma once
+
+#include "comm/comm.h"
+#include "core/sha256.h"
+#include "train/params.h"
+
+/* Columns of /history, a row a step. */
+enum { HISTORY_STEP, HISTORY_LOSS, HISTORY_GRAD_NORM, HISTORY_COLUMNS };
+
+typedef struct {
+    int64_t step; /* steps done */
+    double *history[HISTORY_COLUMNS];
+    int64_t rows, room;
+    /* What the state belongs to: a checkpoint of something else is refused. */
+    uint64_t seed;
+    const char *method, *config; /* the resolved configuration as YAML */
+    char model_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
+} run_state;
+
+void run_state_free(run_state *state); /* the history; a zeroed struct is fine */
+
+/* Adds a row to the history. */
+soda_status run_state_note(run_state *state, double loss, double grad_norm);
+
+/* Writes FOLDER/step-*.h5 and keeps the newest `keep`. Rank 0 only. */
+soda_status run_state_save(const run_state *state, const soda_trainable *trainable,
+                           const char *folder, int64_t keep);
+
+/* Goes on from the newest good checkpoint of FOLDER, if there is one: rank 0 reads it, all ranks
+ * get step, history and tensors; path[size] (on rank 0) is what was read, "" if nothing was.
+ * SODA_ERR_INPUT if it belongs to another model, data set, method, seed or set of layers, naming
+ * what differs. A changed configuration is a warning that lists the changed lines.
+ *
+ * Collective. */
+soda_status run_state_restore(run_state *state, soda_trainable *trainable, soda_comm *comm,
+                              const char *folder, char *path, size_t size);

@@ -1,0 +1,202 @@
+#include "run/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/sha256.h"
+#include "run/preempt.h"
+#include "run/trainer_internal.h"
+
+/* This rank's micro-batches of the step: numbers rank, rank + size, ... */
+static soda_status run_micro_batches(soda_trainer *t)
+{
+    const int64_t own = t->config->train.global_batch / t->config->train.batch;
+    const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
+    reducer_clear(&t->reducer);
+    t->data_s = t->network_s = 0;
+    for (int64_t micro = t->comm->rank; micro < count; micro += t->comm->size)
+        TRY(trainer_micro_batch(t, micro));
+    return SODA_OK;
+}
+
+static int64_t stop_flags(const soda_trainer *t)
+{
+    /* A step, and drawing and writing what it made, must fit twice into what is left. */
+    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + t->longest_save_s) + 2;
+    const bool late = preempt_seconds_left(t->config->checkpoint.time_limit_s) < needed_s;
+    return (preempt_requested() ? FLAG_SIGNAL : 0) | (late ? FLAG_TIME : 0);
+}
+
+/* Gradient and loss of the global batch, on every rank. */
+static soda_status reduce(soda_trainer *t, double *loss)
+{
+    const int64_t n = t->trainable.total;
+    const int64_t count = t->config->train.global_batch / t->config->train.batch;
+    TRY(reducer_finish(&t->reducer, t->comm, 1.0f / (float)count, t->gradient));
+    memcpy(t->trainable.gradient, t->gradient, (size_t)n * sizeof(float));
+    *loss = (double)t->gradient[n];
+    return SODA_OK;
+}
+
+static soda_status update(soda_trainer *t, trainable_report *report)
+{
+    const run_config *c = t->config;
+    const trainable_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
+    TRY(trainable_step(&t->trainable, &options, t->state.step + 1,
+                       lr_schedule_factor(&c->train.schedule, t->state.step), report));
+    for (int i = 0; i < t->step_count; i++) TRY(step_write_params(&t->steps[i], &t->trainable));
+    return SODA_OK;
+}
+
+static soda_status note(soda_trainer *t, double loss, const trainable_report *report,
+                        double started_s, double reduced_s, double network_end_s)
+{
+    const run_config *c = t->config;
+    const double now_s = log_seconds();
+    const double factor = lr_schedule_factor(&c->train.schedule, t->state.step);
+    const metrics_row row = {.step = t->state.step,
+                             .loss = loss,
+                             .lr_rotation = c->train.rotation.lr * factor,
+                             .lr_spectrum = c->train.spectrum.lr * factor,
+                             .grad_norm = report->gradient_norm,
+                             .orthogonality = report->orthogonality,
+                             .images_per_s = (double)c->train.global_batch / (now_s - started_s),
+                             .data_s = t->data_s,
+                             .network_s = t->network_s,
+                             .reduce_s = reduced_s - network_end_s,
+                             .update_s = now_s - reduced_s};
+    t->longest_step_s = fmax(t->longest_step_s, now_s - started_s);
+    TRY(run_state_note(&t->state, loss, report->gradient_norm));
+    return t->metrics ? metrics_write(t->metrics, t->path_metrics, &row) : SODA_OK;
+}
+
+/* One step; *flags are what the ranks agreed on. */
+static soda_status train_step(soda_trainer *t, int64_t *flags, double *loss)
+{
+    trainable_report report;
+    const double started_s = log_seconds();
+    const soda_status own = t->pending == SODA_OK ? run_micro_batches(t) : t->pending;
+    *flags = stop_flags(t);
+    TRY(comm_agree_flags(t->comm, own, flags, 1));
+    const double network_end_s = log_seconds();
+    TRY(reduce(t, loss));
+    const double reduced_s = log_seconds();
+    TRY(update(t, &report));
+    t->pending = note(t, *loss, &report, started_s, reduced_s, network_end_s);
+    t->state.step++;
+    return SODA_OK;
+}
+
+/* Ranks that drifted apart would train different models without a sign. */
+static soda_status check_replicas(soda_trainer *t)
+{
+    soda_sha256 *hash = NULL;
+    uint8_t digest[SHA256_BYTES] = {0};
+    const size_t bytes = (size_t)t->trainable.total * sizeof(float);
+    if (t->comm->size == 1) return SODA_OK;
+    soda_status s = sha256_create(&hash);
+    if (s == SODA_OK) s = sha256_update(hash, t->trainable.value, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->trainable.first, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->trainable.second, bytes);
+    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    sha256_destroy(hash);
+    TRY(comm_agree(t->comm, s));
+    return comm_agree_same(t->comm, digest, sizeof digest, "adapter and optimizer state");
+}
+
+static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+/* Turns the failure of all ranks into a warning. */
+static void go_on_without(soda_trainer *t, const char *what)
+{
+    log_warning("the run goes on without %s: %s", what, status_message());
+    t->comm->failed_rank = -1;
+    status_clear();
+}
+
+/* A picture that cannot be drawn or written is no reason to end a run that is well. */
+static void sample(soda_trainer *t)
+{
+    if (trainer_sample(t) != SODA_OK) go_on_without(t, "these pictures");
+}
+
+/* What is due after `state.step` steps, for people to look at. Repeating it changes nothing. */
+static soda_status show(soda_trainer *t, bool last)
+{
+    const run_config *c = t->config;
+    const double start_s = log_seconds();
+    const bool first = t->state.step == 0;
+    if (first || last || is_due(c->validation.every, t->state.step)) TRY(trainer_validate(t));
+    if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step))) sample(t);
+    t->longest_draw_s = fmax(t->longest_draw_s, log_seconds() - start_s);
+    return SODA_OK;
+}
+
+/* A checkpoint that cannot be written now is tried again at the next one: the run itself is well.
+ */
+static soda_status checkpoint(soda_trainer *t)
+{
+    TRY(check_replicas(t));
+    if (trainer_save(t) != SODA_OK) go_on_without(t, "this checkpoint");
+    return SODA_OK;
+}
+
+static soda_status stop(soda_trainer *t, int64_t flags)
+{
+    TRY(check_replicas(t));
+    TRY(trainer_save(t));
+    log_info(
+        "stopped before step %lld of %lld (%s); the checkpoint in %s is complete: run the same "
+        "command again to go on",
+        (long long)t->state.step, (long long)t->config->train.steps,
+        flags & FLAG_SIGNAL ? "a signal came" : "the time limit is near", t->path_checkpoints);
+    return SODA_STOPPED;
+}
+
+static soda_status train(soda_trainer *t)
+{
+    const int64_t first = t->state.step, steps = t->config->train.steps;
+    log_progress progress;
+    log_progress_start(&progress, "training", steps - first);
+    while (t->state.step < steps) {
+        int64_t flags;
+        double loss;
+        char text[64];
+        TRY(train_step(t, &flags, &loss));
+        snprintf(text, sizeof text, "loss %.4f", loss);
+        log_progress_update(&progress, t->state.step - first, text);
+        if (t->state.step == steps) break;
+        if (flags) return stop(t, flags);
+        if (is_due(t->config->checkpoint.every, t->state.step)) TRY(checkpoint(t));
+        TRY(show(t, false));
+    }
+    if (first < steps) {
+        TRY(check_replicas(t));
+        TRY(trainer_save(t));
+    }
+    TRY(show(t, true));
+    TRY(trainer_compare(t));
+    return comm_agree(t->comm, t->pending);
+}
+
+soda_status trainer_run(const run_config *config, const soda_backend *backend, soda_comm *comm)
+{
+    soda_trainer t = {.config = config,
+                      .backend = backend,
+                      .comm = comm,
+                      .held_before = (double)NAN,
+                      .held_after = (double)NAN,
+                      .lock = -1,
+                      .started_s = log_seconds()};
+    soda_status s = SODA_OK;
+    preempt_install();
+    TRY_TO(done, trainer_open(&t));
+    /* Before the first step: what the run will be compared with, and the most memory that it will
+     * ever need is used once. Later: what the process that was stopped did not come to. */
+    if (t.state.step < config->train.steps) TRY_TO(done, show(&t, false));
+    TRY_TO(done, train(&t));
+    TRY_TO(done, trainer_finish(&t));
+done:
+    trainer_close(&t);
+    return s;
+}

@@ -1,0 +1,280 @@
+/* trainer_batch.c: micro-batches and held-out pictures become inputs of the networks. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/clip.h"
+#include "run/trainer_internal.h"
+
+enum { HELD_OUT_TIMESTEPS = 8 }; /* of each picture, spread evenly over the schedule */
+
+/* What one run of a network is given; arrays of `batch` images, one after the other. */
+typedef struct {
+    int64_t batch, h, w;
+    float *sample, *target; /* [batch,h,w,C] */
+    float *timestep, *weight, *image;
+    float *hidden, *pooled, *time_ids;
+    int32_t *ids;
+    float *memory;
+} inputs;
+
+static soda_status inputs_create(const dataset_about *about, int64_t batch, int64_t h, int64_t w,
+                                 inputs *in)
+{
+    const int64_t pixels = h * w * about->channels, text = about->tokens * about->width;
+    const int64_t each = 2 * pixels + 3 + text + about->pooled_width + UNET_TIME_IDS;
+    *in = (inputs){.batch = batch, .h = h, .w = w};
+    in->memory = malloc((size_t)(batch * each) * sizeof(float));
+    in->ids = malloc((size_t)(batch * about->tokens) * sizeof(int32_t));
+    if (!in->memory || !in->ids) {
+        free(in->memory);
+        free(in->ids);
+        return FAIL(SODA_ERR_MEMORY, "out of memory");
+    }
+    float *at = in->memory;
+    float **const arrays[] = {&in->sample, &in->target, &in->timestep, &in->weight,
+                              &in->image,  &in->hidden, &in->pooled,   &in->time_ids};
+    const int64_t counts[] = {pixels, pixels, 1, 1, 1, text, about->pooled_width, UNET_TIME_IDS};
+    for (int i = 0; i < 8; i++) {
+        *arrays[i] = at;
+        at += batch * counts[i];
+    }
+    return SODA_OK;
+}
+
+static void inputs_free(inputs *in)
+{
+    free(in->memory);
+    free(in->ids);
+}
+
+/* Text number `text[b]` of each image: states, or the ids of the encoders that are in the graph. */
+static soda_status write_texts(const soda_trainer *t, const soda_dataset *set, const int64_t *text,
+                               inputs *in, const soda_step *step)
+{
+    static const char *const scopes[2] = {"text_encoder.", "text_encoder_2."};
+    const dataset_about *about = dataset_describe(set);
+    const size_t hidden = (size_t)(about->tokens * about->width),
+                 pooled = (size_t)about->pooled_width;
+    soda_exec *exec = step->net.exec;
+    if (!t->trainee.text_encoder) {
+        for (int64_t b = 0; b < in->batch; b++) {
+            const dataset_text states = dataset_text_at(set, text[b]);
+            memcpy(in->hidden + (size_t)b * hidden, states.hidden, hidden * sizeof(float));
+            if (pooled)
+                memcpy(in->pooled + (size_t)b * pooled, states.pooled, pooled * sizeof(float));
+        }
+        TRY(exec_write_f32(exec, "encoder_hidden_states", in->hidden, in->batch * (int64_t)hidden));
+        return pooled ? exec_write_f32(exec, "text_embeds", in->pooled, in->batch * (int64_t)pooled)
+                      : SODA_OK;
+    }
+    for (int e = 0; e < 2 && e < t->folder->texts; e++) {
+        for (int64_t b = 0; b < in->batch; b++)
+            memcpy(in->ids + b * about->tokens, dataset_text_at(set, text[b]).ids[e],
+                   (size_t)about->tokens * sizeof(int32_t));
+        TRY(clip_write(exec, step->net.graph, scopes[e], &t->folder->text[e], in->ids, in->batch,
+                       about->tokens));
+    }
+    return SODA_OK;
+}
+
+static void set_time_ids(const dataset_view *view, float *time_ids)
+{
+    for (int i = 0; i < UNET_TIME_IDS; i++) time_ids[i] = (float)view->time_ids[i];
+}
+
+static soda_status write_pictures(const soda_trainer *t, const inputs *in, const soda_step *step)
+{
+    const int64_t count = in->batch * in->h * in->w * t->folder->unet.in_channels;
+    soda_exec *exec = step->net.exec;
+    TRY(exec_write_f32(exec, "sample", in->sample, count));
+    TRY(exec_write_f32(exec, "target", in->target, count));
+    TRY(exec_write_f32(exec, "timestep", in->timestep, in->batch));
+    TRY(exec_write_f32(exec, "weight", in->weight, in->batch));
+    if (!t->folder->xl) return SODA_OK;
+    return exec_write_f32(exec, "time_ids", in->time_ids, in->batch * UNET_TIME_IDS);
+}
+
+static soda_step *step_for(soda_step *steps, int count, int64_t h, int64_t w)
+{
+    while (count > 0 && (steps->shape.h != h || steps->shape.w != w)) steps++, count--;
+    return steps;
+}
+
+/* The frozen network's error of each image, whose caption is the class alone. */
+static soda_status run_reference(soda_trainer *t, const dataset_sample *samples, inputs *in,
+                                 const soda_step *step)
+{
+    soda_step *frozen = step_for(t->frozen, t->frozen_count, in->h, in->w);
+    int64_t *text = malloc((size_t)in->batch * sizeof *text);
+    if (!text) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int64_t b = 0; b < in->batch; b++) {
+        const bool dropped = samples[b].text == dataset_describe(t->data)->empty_text;
+        text[b] =
+            dropped ? samples[b].text : dataset_image_at(t->data, samples[b].image)->class_text;
+    }
+    soda_status s = write_texts(t, t->data, text, in, frozen);
+    free(text);
+    TRY(s);
+    TRY(write_pictures(t, in, frozen));
+    TRY(exec_run(frozen->net.exec));
+    TRY(exec_read_f32(frozen->net.exec, "image", in->image, in->batch));
+    return exec_write_f32(step->net.exec, "reference", in->image, in->batch);
+}
+
+static soda_status fill(soda_trainer *t, soda_dataset *set, const dataset_sample *samples,
+                        inputs *in, const soda_step *step)
+{
+    const int64_t count = in->h * in->w * dataset_describe(set)->channels;
+    const bool prior = set == t->prior;
+    int64_t *text = malloc((size_t)in->batch * sizeof *text);
+    if (!text) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int64_t b = 0; b < in->batch; b++) {
+        const dataset_view view = dataset_view_at(set, samples[b].image, samples[b].variant);
+        /* the top bit parts the noise of class images from that of the others */
+        const uint64_t number = samples[b].number | (uint64_t)prior << 63;
+        noising_draw(&t->rules, number, view.mean, view.std, count, in->sample + b * count,
+                     in->target + b * count, &in->timestep[b], &in->weight[b]);
+        if (prior) in->weight[b] *= (float)t->config->data.prior_weight;
+        set_time_ids(&view, in->time_ids + b * UNET_TIME_IDS);
+        text[b] = samples[b].text;
+    }
+    soda_status s = write_pictures(t, in, step);
+    if (s == SODA_OK) s = write_texts(t, set, text, in, step);
+    free(text);
+    return s;
+}
+
+/* Adds the gradients and the loss of the last run; what is not finite is named. */
+static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
+                                 const dataset_sample *first, const soda_step *step)
+{
+    int64_t where = 0;
+    float *loss = &t->gradient[t->trainable.total];
+    TRY(exec_read_f32(step->net.exec, "loss", loss, 1));
+    TRY(step_read_gradients(step, &t->trainable, t->gradient));
+    const char *picture = dataset_image_at(set, first->image)->file;
+    if (!isfinite(*loss))
+        return FAIL(
+            SODA_ERR_NUMERIC,
+            "step %lld: the loss is %g (micro-batch that starts with %s); nothing of this step "
+            "is kept",
+            (long long)t->state.step, (double)*loss, picture);
+    if (reducer_add(&t->reducer, t->gradient, &where) == SODA_OK) return SODA_OK;
+    return FAIL(
+        SODA_ERR_NUMERIC,
+        "step %lld: the gradient of %s is %g (micro-batch that starts with %s); nothing of this "
+        "step is kept",
+        (long long)t->state.step, trainable_at(&t->trainable, where)->name,
+        (double)t->gradient[where], picture);
+}
+
+static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset_sample *samples)
+{
+    const int64_t batch = t->config->train.batch;
+    const dataset_image *image = dataset_image_at(set, samples[0].image);
+    soda_step *step = step_for(t->steps, t->step_count, image->h, image->w);
+    inputs in;
+    soda_status s = SODA_OK;
+    const double start_s = log_seconds();
+    TRY(inputs_create(dataset_describe(set), batch, image->h, image->w, &in));
+    TRY_TO(done, fill(t, set, samples, &in, step));
+    t->data_s += log_seconds() - start_s;
+    const double filled_s = log_seconds();
+    if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, samples, &in, step));
+    TRY_TO(done, exec_run(step->net.exec));
+    TRY_TO(done, add_gradients(t, set, &samples[0], step));
+    t->network_s += log_seconds() - filled_s;
+done:
+    inputs_free(&in);
+    return s;
+}
+
+soda_status trainer_micro_batch(soda_trainer *t, int64_t micro)
+{
+    const int64_t batch = t->config->train.batch, global = t->config->train.global_batch;
+    const int64_t own = global / batch; /* those after them hold class images */
+    soda_dataset *set = micro < own ? t->data : t->prior;
+    dataset_sample *samples = malloc((size_t)batch * sizeof *samples);
+    if (!samples) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    soda_status s = dataset_samples(set, batch, global, t->state.step, micro % own, samples);
+    if (s == SODA_OK) s = run_samples(t, set, samples);
+    free(samples);
+    return s;
+}
+
+/* Adds the error of picture i at timestep number k. */
+static soda_status held_out_error(soda_trainer *t, int64_t i, int k, inputs *in, double *sum)
+{
+    const dataset_image *image = dataset_image_at(t->held_out, i);
+    const dataset_view view = dataset_view_at(t->held_out, i, 0);
+    const soda_step *step = step_for(t->held_steps, t->held_count, image->h, image->w);
+    const int64_t count = image->h * image->w * dataset_describe(t->held_out)->channels;
+    const int timestep =
+        (int)((2 * k + 1) * (int64_t)t->schedule.train_steps / (2 * HELD_OUT_TIMESTEPS));
+    float error;
+    noising_held_out(&t->rules, (uint64_t)(i * HELD_OUT_TIMESTEPS + k), timestep, view.mean, count,
+                     in->sample, in->target);
+    in->timestep[0] = (float)timestep;
+    in->weight[0] = 1;
+    set_time_ids(&view, in->time_ids);
+    TRY(write_pictures(t, in, step));
+    TRY(write_texts(t, t->held_out, &image->text, in, step));
+    TRY(exec_run(step->net.exec));
+    TRY(exec_read_f32(step->net.exec, "image", &error, 1));
+    if (!isfinite(error))
+        return FAIL(SODA_ERR_NUMERIC, "step %lld: the held-out loss of %s is not finite",
+                    (long long)t->state.step, image->file);
+    *sum += (double)error;
+    return SODA_OK;
+}
+
+/* The mean error of picture i over timesteps. */
+static soda_status held_out_picture(soda_trainer *t, int64_t i, float *mean)
+{
+    const dataset_image *image = dataset_image_at(t->held_out, i);
+    inputs in;
+    double sum = 0;
+    soda_status s = SODA_OK;
+    TRY(inputs_create(dataset_describe(t->held_out), 1, image->h, image->w, &in));
+    for (int k = 0; k < HELD_OUT_TIMESTEPS; k++) TRY_TO(done, held_out_error(t, i, k, &in, &sum));
+    *mean = (float)(sum / HELD_OUT_TIMESTEPS);
+done:
+    inputs_free(&in);
+    return s;
+}
+
+static soda_status own_pictures(soda_trainer *t, soda_reducer *sum)
+{
+    int64_t where;
+    for (int i = 0; i < t->held_count; i++)
+        TRY(step_write_params(&t->held_steps[i], &t->trainable));
+    for (int64_t i = t->comm->rank; i < dataset_describe(t->held_out)->count; i += t->comm->size) {
+        float mean;
+        TRY(held_out_picture(t, i, &mean));
+        TRY(reducer_add(sum, &mean, &where));
+    }
+    return SODA_OK;
+}
+
+soda_status trainer_validate(soda_trainer *t)
+{
+    soda_reducer sum = {0};
+    float loss = 0;
+    if (!t->held_out) return SODA_OK;
+    soda_status s = reducer_create(REDUCE_EXACT, 1, &sum);
+    if (s == SODA_OK) s = own_pictures(t, &sum);
+    s = comm_agree(t->comm, s);
+    if (s == SODA_OK)
+        s = reducer_finish(&sum, t->comm, 1.0f / (float)dataset_describe(t->held_out)->count,
+                           &loss);
+    reducer_destroy(&sum);
+    TRY(s);
+    log_info("held-out loss after %lld steps: %.5f", (long long)t->state.step, (double)loss);
+    if (t->state.step == 0) t->held_before = (double)loss;
+    t->held_after = (double)loss;
+    if (t->metrics && t->pending == SODA_OK)
+        t->pending =
+            metrics_write_validation(t->metrics, t->path_metrics, t->state.step, (double)loss);
+    return SODA_OK;
+}

@@ -1,0 +1,77 @@
+/* trainer_internal.h: what the files of the trainer share. */
+#pragma once
+
+#include <stdio.h>
+
+#include "core/log.h"
+#include "data/dataset.h"
+#include "interop/adapter_file.h"
+#include "run/metrics.h"
+#include "run/run_spectra.h"
+#include "run/run_state.h"
+#include "train/noising.h"
+#include "train/reducer.h"
+#include "train/step.h"
+
+/* Bits of trainer.flags, agreed on by all ranks once a step. */
+enum { FLAG_SIGNAL = 1, FLAG_TIME = 2 };
+
+typedef struct {
+    const run_config *config;
+    const soda_backend *backend;
+    soda_comm *comm;
+    soda_folder *folder;
+    soda_schedule schedule;
+    noising_rules rules;
+    char *config_text;
+
+    soda_dataset *data, *prior, *held_out; /* the last two may be NULL */
+    soda_trainee trainee;
+    soda_trainable trainable;
+    soda_reducer reducer;
+    float *gradient; /* [trainable.total + 1]: of one micro-batch, then its loss */
+
+    soda_step *steps;      /* one for each shape of latents in data and prior */
+    soda_step *frozen;     /* DCO: the same without adapters */
+    soda_step *held_steps; /* forward only, one image: for the held-out loss */
+    int step_count, frozen_count, held_count;
+    size_t limit_bytes; /* for packed weights and the activations of all networks */
+    int shapes;         /* how many networks there will be, at most */
+
+    run_state state;
+    run_spectra spectra; /* rank 0 */
+    char path_checkpoints[4096], path_metrics[4096], path_spectra[4096];
+    FILE *metrics;            /* rank 0 */
+    int lock;                 /* rank 0: of the run folder; -1: none */
+    soda_status pending;      /* a failure after this step's agreement: for the next one */
+    double data_s, network_s; /* of this step */
+    double longest_step_s, longest_draw_s, longest_save_s;
+    double held_before, held_after; /* held-out loss; NAN: not measured by this process */
+    double started_s;
+} soda_trainer;
+
+/* Opens everything, restores the newest checkpoint and prints the footprint. Collective. */
+soda_status trainer_open(soda_trainer *t);
+void trainer_close(soda_trainer *t);
+
+/* One micro-batch of step t->state.step: forward, backward, added to the reducer. Local. */
+soda_status trainer_micro_batch(soda_trainer *t, int64_t micro);
+
+/* The loss on held-out pictures, written to the metrics. Nothing without a held-out set.
+ * Collective. */
+soda_status trainer_validate(soda_trainer *t);
+
+/* Writes a checkpoint and a record of the spectra. Collective: all ranks learn of a failure, which
+ * leaves the older checkpoints as they are. */
+soda_status trainer_save(soda_trainer *t);
+
+/* Draws config->sample.prompts to RUN/samples. Collective: ranks share the prompts. */
+soda_status trainer_sample(soda_trainer *t);
+
+/* Draws held-out captions to RUN/samples/validation.png, three rows: the base model asked for the
+ * class, the adapter asked for the caption, the real picture. Nothing unless
+ * config->validation.pictures asks for it. Collective. */
+soda_status trainer_compare(soda_trainer *t);
+
+/* adapter.safetensors, and the closing line that says where everything is. Collective. */
+soda_status trainer_finish(soda_trainer *t);

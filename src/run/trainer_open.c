@@ -1,0 +1,357 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "io/newfile.h"
+#include "model/hash.h"
+#include "run/trainer_internal.h"
+
+/* What a training run needs and the reader of configurations leaves to the verb. */
+static soda_status check_config(const run_config *c)
+{
+    static const char *const keys[] = {"model", "data.path", "output"};
+    const char *const values[] = {c->model, c->data.path, c->output};
+    for (int i = 0; i < 3; i++)
+        if (!values[i])
+            return FAIL(SODA_ERR_INPUT, "%s: %s: expected a path, found nothing", c->file, keys[i]);
+    if (c->data.prior_path && c->train.loss == LOSS_DCO)
+        return FAIL(
+            SODA_ERR_INPUT,
+            "%s: train.loss: dco compares with the frozen model by itself; data.prior needs "
+            "mse",
+            c->file);
+    if (c->sample.every > 0 && c->sample.prompts.count == 0)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: sample.prompts: expected prompts, since sample.every is %lld", c->file,
+                    (long long)c->sample.every);
+    if ((c->validation.pictures > 0 || c->validation.every > 0) && !c->validation.path)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: validation.path: expected a folder, since validation.%s is not 0", c->file,
+                    c->validation.every > 0 ? "every" : "pictures");
+    return SODA_OK;
+}
+
+static soda_status make_paths(soda_trainer *t)
+{
+    const char *out = t->config->output;
+    const int most = (int)sizeof t->path_checkpoints;
+    if (snprintf(t->path_checkpoints, (size_t)most, "%s/checkpoints", out) >= most - 64 ||
+        snprintf(t->path_metrics, (size_t)most, "%s/metrics.jsonl", out) >= most ||
+        snprintf(t->path_spectra, (size_t)most, "%s/spectra.h5", out) >= most)
+        return FAIL(SODA_ERR_INPUT, "output: %s: the path is too long", out);
+    return t->comm->rank == 0 ? newfile_make_folder(t->path_checkpoints) : SODA_OK;
+}
+
+/* Two runs in one folder would undo each other's checkpoints: ranks that a launcher started without
+ * telling them of each other, or one job submitted twice. Held until the process ends. */
+static soda_status lock_folder(soda_trainer *t)
+{
+    char path[4200];
+    if (t->comm->rank != 0) return SODA_OK;
+    snprintf(path, sizeof path, "%s/.lock", t->config->output);
+    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (t->lock < 0 || flock(t->lock, LOCK_EX | LOCK_NB) == 0)
+        return SODA_OK; /* or no locks here */
+    if (errno != EWOULDBLOCK) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "output: %s: another run is writing there (if these are ranks of one run, the "
+                "launcher does not tell them: try mpirun, or srun --mpi=pmix)",
+                t->config->output);
+}
+
+static soda_status open_schedule(soda_trainer *t)
+{
+    char path[4096];
+    soda_json json;
+    TRY(folder_path(t->folder, "scheduler", "scheduler_config.json", path, sizeof path));
+    TRY(soda_json_load(path, &json));
+    const soda_status s = schedule_create(&json, &t->schedule);
+    soda_json_free(&json);
+    return s;
+}
+
+/* Everything a rank can do by itself before the first collective piece of work. */
+static soda_status open_alone(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    TRY(check_config(c));
+    TRY(run_config_text(c, &t->config_text));
+    TRY(make_paths(t));
+    TRY(lock_folder(t));
+    TRY(folder_open(c->model, &t->folder));
+    TRY(open_schedule(t));
+    t->rules = (noising_rules){.schedule = &t->schedule,
+                               .scaling_factor = t->folder->vae.scaling_factor,
+                               .min_snr_gamma = c->train.min_snr_gamma,
+                               .seed = c->train.seed};
+    return SODA_OK;
+}
+
+static soda_status check_same_config(soda_trainer *t)
+{
+    uint8_t digest[SHA256_BYTES] = {0};
+    TRY(comm_agree(t->comm, sha256_memory(t->config_text, strlen(t->config_text), digest)));
+    return comm_agree_same(t->comm, digest, sizeof digest, "the configuration of this run");
+}
+
+static soda_status open_set(soda_trainer *t, const char *path, bool held_out, soda_dataset **set)
+{
+    const run_config *c = t->config;
+    const dataset_options options = {.path = path,
+                                     .resolution = c->data.resolution,
+                                     .buckets = c->data.buckets,
+                                     .random_crop = !held_out && c->data.crop == CROP_RANDOM,
+                                     .flip = !held_out && c->data.flip,
+                                     .caption_dropout = held_out ? 0 : c->data.caption_dropout,
+                                     .seed = c->train.seed,
+                                     .want_states = !c->adapter.text_encoder};
+    TRY(dataset_open(t->folder, t->backend, c->train.dtype, &options, t->comm, set));
+    return comm_agree_same(t->comm, dataset_describe(*set)->sha256, SHA256_HEX, path);
+}
+
+static soda_status open_sets(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    TRY(open_set(t, c->data.path, false, &t->data));
+    if (c->data.prior_path) TRY(open_set(t, c->data.prior_path, false, &t->prior));
+    if (c->validation.path) TRY(open_set(t, c->validation.path, true, &t->held_out));
+    return SODA_OK;
+}
+
+/* Bytes that packed weights and the activations of all networks may take: the limit less what the
+ * run holds already. */
+static size_t network_limit(const soda_trainer *t)
+{
+    const double limit_gib = t->config->train.memory_limit_gib;
+    const double machine = (double)arena_machine_bytes() * 0.9 / (double)t->comm->node_size;
+    const double total = limit_gib > 0 ? limit_gib * 0x1p30 : machine;
+    const double held = (double)arena_rss_bytes();
+    return total > held ? (size_t)(total - held) : 1;
+}
+
+static const soda_step *find(const soda_step *steps, int count, int64_t h, int64_t w)
+{
+    for (int i = 0; i < count; i++)
+        if (steps[i].shape.h == h && steps[i].shape.w == w) return &steps[i];
+    return NULL;
+}
+
+static size_t activation_bytes(const soda_step *steps, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++) bytes += exec_arena_bytes(steps[i].net.exec);
+    return bytes;
+}
+
+static size_t all_activations(const soda_trainer *t)
+{
+    return activation_bytes(t->steps, t->step_count) +
+           activation_bytes(t->frozen, t->frozen_count) +
+           activation_bytes(t->held_steps, t->held_count);
+}
+
+/* How many different shapes of latents a set has. */
+static int shapes_of(const soda_dataset *set)
+{
+    enum { MOST = 64 }; /* more are counted as one: buckets are far fewer */
+    int64_t h[MOST], w[MOST];
+    int count = 0;
+    for (int64_t i = 0; set && i < dataset_describe(set)->count && count < MOST; i++) {
+        const dataset_image *image = dataset_image_at(set, i);
+        int k = 0;
+        while (k < count && (h[k] != image->h || w[k] != image->w)) k++;
+        h[k] = image->h;
+        w[k] = image->w;
+        count += k == count;
+    }
+    return count;
+}
+
+/* Adds a network for every shape of latents in `set` that `steps` lacks. */
+static soda_status add_shapes(soda_trainer *t, const soda_dataset *set, step_shape shape,
+                              soda_step **steps, int *count)
+{
+    for (int64_t i = 0; set && i < dataset_describe(set)->count; i++) {
+        const dataset_image *image = dataset_image_at(set, i);
+        if (find(*steps, *count, image->h, image->w)) continue;
+        soda_step *grown = realloc(*steps, (size_t)(*count + 1) * sizeof *grown);
+        if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
+        *steps = grown;
+        shape.h = image->h;
+        shape.w = image->w;
+        const size_t taken = all_activations(t);
+        shape.limit_bytes = t->limit_bytes > taken ? t->limit_bytes - taken : 1;
+        shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
+        TRY(step_open(&t->trainee, &t->trainable, &shape, &grown[*count]));
+        (*count)++;
+        TRY(step_write_params(&grown[*count - 1], &t->trainable));
+    }
+    return SODA_OK;
+}
+
+static soda_status open_networks(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    const int64_t tokens = dataset_describe(t->data)->tokens;
+    step_shape shape = {.batch = c->train.batch,
+                        .tokens = tokens,
+                        .adapted = true,
+                        .gradients = true,
+                        .loss = c->train.loss,
+                        .dco_beta = c->train.dco_beta,
+                        .recompute = c->train.checkpointing};
+    t->limit_bytes = network_limit(t);
+    t->shapes = shapes_of(t->data) * (c->train.loss == LOSS_DCO ? 2 : 1) + shapes_of(t->prior) +
+                shapes_of(t->held_out);
+    TRY(add_shapes(t, t->data, shape, &t->steps, &t->step_count));
+    TRY(add_shapes(t, t->prior, shape, &t->steps, &t->step_count));
+    if (c->train.loss == LOSS_DCO) {
+        const step_shape plain = {.batch = c->train.batch, .tokens = tokens};
+        TRY(add_shapes(t, t->data, plain, &t->frozen, &t->frozen_count));
+    }
+    const step_shape held = {.batch = 1, .tokens = tokens, .adapted = true};
+    return add_shapes(t, t->held_out, held, &t->held_steps, &t->held_count);
+}
+
+/* What the run will hold from here to its end. */
+static void print_footprint(const soda_trainer *t)
+{
+    const size_t activations = all_activations(t);
+    const size_t state = (size_t)t->trainable.total * 5 * sizeof(float) +
+                         (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
+    log_info("%d layers adapted, %lld trainable numbers (%lld degrees of freedom); %lld images, "
+             "%d rank%s of %d thread%s",
+             layers_count(t->trainee.layers), (long long)t->trainable.total,
+             (long long)layers_freedom(t->trainee.layers),
+             (long long)dataset_describe(t->data)->count, t->comm->size,
+             t->comm->size == 1 ? "" : "s", t->backend->threads,
+             t->backend->threads == 1 ? "" : "s");
+    log_info("memory of each rank: weights %.0f MiB, activations %.0f MiB (%d of %d blocks "
+             "recomputed), adapters and their state %.1f MiB",
+             (double)weights_bytes(t->trainee.weights) / 0x1p20, (double)activations / 0x1p20,
+             t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);
+}
+
+/* What the run learns from: its pictures and captions, and what makes latents and states of them.
+ */
+static soda_status hash_data(soda_trainer *t, char hex[SHA256_HEX])
+{
+    const soda_dataset *const sets[] = {t->data, t->prior};
+    char all[(2 + 3) * SHA256_HEX] = "", part[SHA256_HEX];
+    uint8_t digest[SHA256_BYTES];
+    for (int i = 0; i < 2; i++)
+        if (sets[i]) strcat(all, dataset_describe(sets[i])->sha256);
+    TRY(model_hash(t->folder, FOLDER_VAE, part));
+    strcat(all, part);
+    for (int i = 0; i < t->folder->texts; i++) {
+        TRY(model_hash(t->folder, (folder_component)(FOLDER_TEXT_ENCODER + i), part));
+        strcat(all, part);
+    }
+    TRY(sha256_memory(all, strlen(all), digest));
+    sha256_hex(digest, hex);
+    return SODA_OK;
+}
+
+/* Hashing models is the work of one rank. */
+static soda_status identify(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    soda_status s = SODA_OK;
+    t->state.seed = c->train.seed;
+    t->state.method = adapter_method_name(c->adapter.method);
+    t->state.config = t->config_text;
+    if (t->comm->rank == 0) {
+        s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256);
+        if (s == SODA_OK) s = hash_data(t, t->state.data_sha256);
+    }
+    TRY(comm_agree(t->comm, s));
+    TRY(t->comm->broadcast(t->comm, t->state.model_sha256, SHA256_HEX, 0));
+    return t->comm->broadcast(t->comm, t->state.data_sha256, SHA256_HEX, 0);
+}
+
+static soda_status restore(soda_trainer *t)
+{
+    char path[4096];
+    TRY(run_state_restore(&t->state, &t->trainable, t->comm, t->path_checkpoints, path,
+                          sizeof path));
+    if (t->state.step > t->config->train.steps)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: train.steps: expected %lld or more, the steps already done, "
+                    "found %lld",
+                    t->config->file, (long long)t->state.step, (long long)t->config->train.steps);
+    if (t->state.step == 0 && t->comm->rank == 0)
+        unlink(t->path_spectra); /* of a run whose checkpoints are gone */
+    if (t->state.step > 0)
+        log_info("going on from %s: %lld of %lld steps are done", path, (long long)t->state.step,
+                 (long long)t->config->train.steps);
+    return SODA_OK;
+}
+
+static soda_status open_buffers(soda_trainer *t)
+{
+    TRY(reducer_create(t->config->parallel.reduction, t->trainable.total + 1, &t->reducer));
+    t->gradient = malloc(((size_t)t->trainable.total + 1) * sizeof *t->gradient);
+    return t->gradient ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+}
+
+static soda_status open_metrics(soda_trainer *t)
+{
+    char path[4200];
+    if (t->comm->rank != 0) return SODA_OK;
+    snprintf(path, sizeof path, "%s/config.yaml", t->config->output);
+    soda_newfile *file = NULL;
+    soda_status s = newfile_create(path, &file);
+    if (s == SODA_OK) s = newfile_write(file, t->config_text, strlen(t->config_text));
+    if (s == SODA_OK) s = newfile_commit(file);
+    newfile_close(file);
+    TRY(s);
+    return metrics_open(t->path_metrics, t->state.step, &t->metrics);
+}
+
+soda_status trainer_open(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    TRY(comm_agree(t->comm, open_alone(t)));
+    TRY(check_same_config(t));
+    TRY(open_sets(t));
+    TRY(identify(t));
+    TRY(trainee_open(t->folder, c, t->backend, t->comm, &t->trainee));
+    TRY(comm_agree(
+        t->comm, trainable_create(t->trainee.layers, (float)c->adapter.delta_init, &t->trainable)));
+    TRY(restore(t));
+    TRY(comm_agree(t->comm, open_networks(t)));
+    TRY(comm_agree(t->comm, open_buffers(t)));
+    TRY(comm_agree(t->comm, open_metrics(t)));
+    print_footprint(t);
+    return SODA_OK;
+}
+
+static void close_steps(soda_step *steps, int count)
+{
+    for (int i = 0; i < count; i++) step_close(&steps[i]);
+    free(steps);
+}
+
+void trainer_close(soda_trainer *t)
+{
+    if (t->metrics) fclose(t->metrics);
+    if (t->lock >= 0) close(t->lock);
+    close_steps(t->steps, t->step_count);
+    close_steps(t->frozen, t->frozen_count);
+    close_steps(t->held_steps, t->held_count);
+    free(t->gradient);
+    reducer_destroy(&t->reducer);
+    trainable_destroy(&t->trainable);
+    trainee_close(&t->trainee);
+    dataset_close(t->data);
+    dataset_close(t->prior);
+    dataset_close(t->held_out);
+    run_state_free(&t->state);
+    run_spectra_free(&t->spectra);
+    schedule_destroy(&t->schedule);
+    folder_close(t->folder);
+    free(t->config_text);
+}

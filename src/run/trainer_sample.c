@@ -1,0 +1,207 @@
+/* trainer_sample.c: pictures of a run: of its prompts as it goes, and beside held-out ones at its
+ * end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "data/image.h"
+#include "data/transform.h"
+#include "io/png.h"
+#include "pipeline/sampling.h"
+#include "pipeline/vae_decoder.h"
+#include "run/trainer_internal.h"
+
+/* Pictures of the size that was trained on. */
+static sampling_request request_of(const soda_trainer *t, const char *const *prompts, int count)
+{
+    const int64_t side = t->config->data.resolution / config_vae_factor(&t->folder->vae);
+    return (sampling_request){.folder = t->folder,
+                              .backend = t->backend,
+                              .dtype = t->config->train.dtype,
+                              .prompts = prompts,
+                              .prompt_count = count,
+                              .per_prompt = 1,
+                              .steps = (int)t->config->sample.steps,
+                              .guidance = t->config->sample.guidance,
+                              .seed = t->config->sample.seed,
+                              .h = side,
+                              .w = side,
+                              .trainee = &t->trainee};
+}
+
+/* Receives picture number `index`, [height,width,3]. */
+typedef soda_status (*picture_sink)(void *context, int index, const uint8_t *rgb, int64_t width,
+                                    int64_t height);
+
+static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, soda_decoder *decoder,
+                             picture_sink sink, void *context)
+{
+    const sampling_request *r = sampling->request;
+    const int64_t width = r->w * decoder->factor, height = r->h * decoder->factor;
+    float *latents = malloc((size_t)sampling_count(r) * sizeof *latents);
+    uint8_t *rgb = malloc((size_t)(width * height * 3));
+    soda_status s = latents && rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int p = t->comm->rank; p < r->prompt_count && s == SODA_OK; p += t->comm->size) {
+        s = sampling_draw(sampling, p, latents, NULL, NULL);
+        if (s == SODA_OK) s = decoder_run(decoder, latents, rgb);
+        if (s == SODA_OK) s = sink(context, p, rgb, width, height);
+    }
+    free(latents);
+    free(rgb);
+    return s;
+}
+
+/* This rank's share of the request's pictures. Local. */
+static soda_status draw(const soda_trainer *t, const sampling_request *r, picture_sink sink,
+                        void *context)
+{
+    soda_sampling sampling = {0};
+    soda_decoder decoder = {0};
+    soda_status s = SODA_OK;
+    if (t->comm->rank >= r->prompt_count) return SODA_OK;
+    TRY_TO(done, sampling_open(r, &sampling));
+    TRY_TO(done, decoder_open(t->folder, t->backend, r->dtype, r->h, r->w, &decoder));
+    TRY_TO(done, draw_each(t, &sampling, &decoder, sink, context));
+done:
+    decoder_close(&decoder);
+    sampling_close(&sampling);
+    return s;
+}
+
+/* The same with the run's adapters; text encoders that are adapted get theirs folded in. */
+static soda_status draw_adapted(const soda_trainer *t, sampling_request r, picture_sink sink,
+                                void *context)
+{
+    soda_adapter *adapter = NULL;
+    adapter_use use = {.weight = 1};
+    r.trainable = &t->trainable;
+    if (t->trainee.text_encoder) {
+        TRY(adapter_from_trainable(&t->trainable, t->trainee.layers, t->config->adapter.method, "",
+                                   &adapter));
+        use.adapter = adapter;
+        r.adapters = (adapter_uses){&use, 1};
+    }
+    const soda_status s = draw(t, &r, sink, context);
+    adapter_close(adapter);
+    return s;
+}
+
+static soda_status write_sample(void *context, int index, const uint8_t *rgb, int64_t width,
+                                int64_t height)
+{
+    const soda_trainer *t = context;
+    char path[4300];
+    snprintf(path, sizeof path, "%s/samples/step-%08lld-%d.png", t->config->output,
+             (long long)t->state.step, index);
+    return soda_png_write(path, rgb, (int)width, (int)height);
+}
+
+soda_status trainer_sample(soda_trainer *t)
+{
+    const run_strings *prompts = &t->config->sample.prompts;
+    const sampling_request r = request_of(t, (const char *const *)prompts->list, prompts->count);
+    return comm_agree(t->comm, draw_adapted(t, r, write_sample, t));
+}
+
+/* The comparison: three rows of `columns` pictures. Each byte is written by one rank and 0 on the
+ * others, so ranks add their sheets up as integers of eight bytes: nothing carries. */
+typedef struct {
+    int columns, row;
+    int64_t width, height;
+    uint8_t *rgb; /* [3 height, columns width, 3], of a multiple of 8 bytes */
+} picture_sheet;
+
+static soda_status place(void *context, int column, const uint8_t *rgb, int64_t width,
+                         int64_t height)
+{
+    const picture_sheet *s = context;
+    for (int64_t y = 0; y < height; y++)
+        for (int64_t i = 0; i < 3 * width; i++)
+            s->rgb[((s->row * height + y) * s->columns + column) * 3 * width + i] =
+                rgb[y * 3 * width + i];
+    return SODA_OK;
+}
+
+/* The real picture, scaled and cut to the size of the drawn ones. */
+static soda_status place_real(const soda_trainer *t, picture_sheet *sheet, int column)
+{
+    char path[8300];
+    void *bytes = NULL;
+    size_t size = 0;
+    soda_image image = {0};
+    soda_status s = SODA_OK;
+    const int64_t side = sheet->width, count = side * sheet->height * 3;
+    const transform_options options = {.resolution = side, .factor = 1};
+    float *pixels = malloc((size_t)count * sizeof *pixels);
+    uint8_t *rgb = malloc((size_t)count);
+    if (!pixels || !rgb) {
+        s = FAIL(SODA_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    snprintf(path, sizeof path, "%s/%s", t->config->validation.path,
+             dataset_image_at(t->held_out, column)->file);
+    TRY_TO(done, file_read(path, SIZE_MAX, &bytes, &size));
+    TRY_TO(done, image_decode(bytes, size, path, &image));
+    const transform_view view =
+        transform_view_of(&options, (uint64_t)column, image.width, image.height, 0);
+    TRY_TO(done, transform_apply(&image, &view, pixels));
+    for (int64_t i = 0; i < count; i++) rgb[i] = (uint8_t)(pixels[i] * 127.5f + 128.0f);
+    s = place(sheet, column, rgb, side, sheet->height);
+done:
+    image_free(&image);
+    free(bytes);
+    free(pixels);
+    free(rgb);
+    return s;
+}
+
+static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
+{
+    const char **texts = calloc((size_t)sheet->columns, sizeof *texts);
+    soda_status s = texts ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (sheet->row = 0; sheet->row < 2 && s == SODA_OK; sheet->row++) {
+        for (int i = 0; i < sheet->columns; i++) {
+            const dataset_image *image = dataset_image_at(t->held_out, i);
+            texts[i] =
+                dataset_text_at(t->held_out, sheet->row ? image->text : image->class_text).text;
+        }
+        const sampling_request r = request_of(t, texts, sheet->columns);
+        s = sheet->row ? draw_adapted(t, r, place, sheet) : draw(t, &r, place, sheet);
+    }
+    free(texts);
+    sheet->row = 2;
+    for (int i = 0; i < sheet->columns && s == SODA_OK && t->comm->rank == 0; i++)
+        s = place_real(t, sheet, i);
+    return s;
+}
+
+static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%s/samples/validation.png", t->config->output);
+    TRY(soda_png_write(path, sheet->rgb, (int)(sheet->columns * sheet->width),
+                       (int)(3 * sheet->height)));
+    log_info("%s: base model, this adapter, and the real pictures, above each other", path);
+    return SODA_OK;
+}
+
+soda_status trainer_compare(soda_trainer *t)
+{
+    const int64_t wanted = t->config->validation.pictures;
+    if (wanted == 0) return SODA_OK;
+    const int64_t there = dataset_describe(t->held_out)->count;
+    const int64_t side = t->config->data.resolution;
+    picture_sheet sheet = {
+        .columns = (int)(wanted < there ? wanted : there), .width = side, .height = side};
+    const int64_t words = (3 * 3 * sheet.height * sheet.width * sheet.columns + 7) / 8;
+    sheet.rgb = calloc((size_t)words, 8);
+    soda_status s = sheet.rgb ? fill_sheet(t, &sheet) : FAIL(SODA_ERR_MEMORY, "out of memory");
+    s = comm_agree(t->comm, s);
+    if (s == SODA_OK && sheet.rgb) {
+        s = t->comm->sum_i64(t->comm, (int64_t *)(void *)sheet.rgb, words);
+        if (s == SODA_OK && t->comm->rank == 0) s = write_sheet(t, &sheet);
+        s = comm_agree(t->comm, s);
+    }
+    free(sheet.rgb);
+    return s;
+}

@@ -1,0 +1,274 @@
+#include "tokenizer/special_tokens.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tokenizer/normalize.h"
+
+/* The keys of both files, in the order in which transformers adds them. */
+static const struct {
+    const char *key, *missing; /* what CLIPTokenizer takes when the key is absent */
+} named[] = {
+    {"bos_token", "<|startoftext|>"},
+    {"eos_token", "<|endoftext|>"},
+    {"unk_token", "<|endoftext|>"},
+    {"sep_token", NULL},
+    {"pad_token", "<|endoftext|>"},
+    {"cls_token", NULL},
+    {"mask_token", NULL},
+};
+enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, NAMED };
+
+/* One mention of a token in a file; all strings are borrowed from the JSON. */
+typedef struct {
+    const char *content;
+    bool is_normalized, is_object;
+} mention;
+
+/* Reads the object form. `is_special`: what "special" means when absent. */
+static soda_status read_object(const soda_json *object, bool is_special, mention *m)
+{
+    static const char *const refused[] = {"lstrip", "rstrip", "single_word"};
+    TRY(soda_json_require(object, "content"));
+    TRY(soda_json_string(object, "content", "", &m->content));
+    for (int i = 0; i < 3; i++) {
+        bool value;
+        TRY(soda_json_bool(object, refused[i], false, &value));
+        if (value)
+            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s.%s: expected false, found true", object->file,
+                        object->within, refused[i]);
+    }
+    TRY(soda_json_bool(object, "special", is_special, &is_special));
+    TRY(soda_json_bool(object, "normalized", !is_special, &m->is_normalized));
+    m->is_object = true;
+    return SODA_OK;
+}
+
+static soda_status read_named(const soda_json *json, const char *key, const char *missing,
+                              mention *m)
+{
+    *m = (mention){.content = missing};
+    if (!soda_json_has(json, key)) return SODA_OK;
+    const json_t *value = json_object_get(json->object, key);
+    if (missing && !json_is_string(value) && !json_is_object(value))
+        return soda_json_refuse(json, key, "a string or an object with \"content\"");
+    if (json_is_object(value)) {
+        soda_json object;
+        TRY(soda_json_child(json, key, &object));
+        return read_object(&object, true, m);
+    }
+    return soda_json_string(json, key, NULL, &m->content);
+}
+
+static bool is_equal(mention a, mention b)
+{
+    return strcmp(a.content, b.content) == 0 && a.is_normalized == b.is_normalized &&
+           a.is_object == b.is_object;
+}
+
+/* Keys that would add further tokens. */
+static soda_status refuse_more_tokens(const soda_json *config)
+{
+    static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
+    for (int i = 0; i < 2; i++) {
+        const json_t *list = json_object_get(config->object, lists[i]);
+        if (json_array_size(list) + json_object_size(list) > 0)
+            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected an empty list", config->file,
+                        lists[i]);
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)config->object, key, value)
+    {
+        const size_t bytes = strlen(key);
+        bool known = !json_is_string(value) || bytes < 6 || strcmp(key + bytes - 6, "_token") != 0;
+        for (int i = 0; i < NAMED; i++) known |= strcmp(key, named[i].key) == 0;
+        if (!known)
+            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: not a token of a CLIP tokenizer",
+                        config->file, key);
+    }
+    return SODA_OK;
+}
+
+/* ---- the list ---- */
+
+static special_token *find_content(special_tokens *list, const char *content)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->token[i].content, content) == 0) return &list->token[i];
+    }
+    return NULL;
+}
+
+/* Adds a token or, if its content is there, replaces it. The list holds room for it. */
+static soda_status add(special_tokens *list, const soda_json *vocab, mention m)
+{
+    special_token *token = find_content(list, m.content);
+    if (!token) {
+        const json_t *id = json_object_get(vocab->object, m.content);
+        token = &list->token[list->count];
+        *token = (special_token){.content = strdup(m.content)};
+        if (!token->content) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", vocab->file);
+        token->id = id ? (int32_t)json_integer_value(id) : list->id_count++;
+        list->count++;
+    }
+    token->is_normalized = m.is_normalized;
+    return SODA_OK;
+}
+
+typedef struct {
+    int64_t id;
+    const char *key;
+} decoder_entry;
+
+static int compare_entries(const void *a, const void *b)
+{
+    const int64_t x = ((const decoder_entry *)a)->id, y = ((const decoder_entry *)b)->id;
+    return (x > y) - (x < y);
+}
+
+static soda_status add_entry(special_tokens *list, const soda_json *vocab, const soda_json *decoder,
+                             decoder_entry entry)
+{
+    mention m = {0};
+    soda_json object;
+    TRY(soda_json_child(decoder, entry.key, &object));
+    if (!object.object) return soda_json_refuse(decoder, entry.key, "an object");
+    TRY(read_object(&object, false, &m));
+    if (!m.content[0]) return SODA_OK;
+    TRY(add(list, vocab, m));
+    const special_token *token = find_content(list, m.content);
+    if (token->id != entry.id)
+        return FAIL(SODA_ERR_INPUT, "%s: added_tokens_decoder.%s: \"%s\" has id %d in %s",
+                    decoder->file, entry.key, m.content, token->id, vocab->file);
+    return SODA_OK;
+}
+
+/* Adds the tokens of added_tokens_decoder, {"49408": {"content": "<cat>", ...}}, in order of id. */
+static soda_status add_decoder(special_tokens *list, const soda_json *vocab,
+                               const soda_json *decoder)
+{
+    soda_status s = SODA_OK;
+    const size_t count = json_object_size(decoder->object);
+    decoder_entry *entries = calloc(count + 1, sizeof *entries);
+    if (!entries) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", decoder->file);
+    const char *key;
+    json_t *value;
+    size_t i = 0;
+    json_object_foreach((json_t *)decoder->object, key, value)
+    {
+        char *end;
+        entries[i] = (decoder_entry){strtoll(key, &end, 10), key};
+        if (end == key || *end || key[0] < '0' || key[0] > '9') {
+            s = soda_json_refuse(decoder, key, "a key that is an id");
+            goto done;
+        }
+        i++;
+    }
+    qsort(entries, count, sizeof *entries, compare_entries);
+    for (i = 0; i < count; i++) TRY_TO(done, add_entry(list, vocab, decoder, entries[i]));
+done:
+    free(entries);
+    return s;
+}
+
+/* Adds the named tokens behind those of the decoder, which win. */
+static soda_status add_named(special_tokens *list, const soda_json *vocab, const mention *m,
+                             const soda_json *source)
+{
+    const size_t decoded = list->count;
+    for (int i = 0; i < NAMED; i++) {
+        if (!m[i].content || !m[i].content[0]) continue;
+        const special_token *there = find_content(list, m[i].content);
+        bool is_known = there && there < list->token + decoded;
+        for (int j = 0; j < i; j++) is_known |= m[j].content && is_equal(m[j], m[i]);
+        if (is_known) continue;
+        if (!there && !json_object_get(vocab->object, m[i].content))
+            return FAIL(SODA_ERR_INPUT, "%s: %s: expected a token of %s, found \"%s\"",
+                        source[i].file, named[i].key, vocab->file, m[i].content);
+        TRY(add(list, vocab, m[i]));
+    }
+    return SODA_OK;
+}
+
+/* Puts the normalised form in the place of each content that is looked for in normalised text. */
+static soda_status normalize_contents(special_tokens *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        special_token *token = &list->token[i];
+        token->bytes = strlen(token->content);
+        if (token->is_normalized) {
+            char *normal;
+            TRY(normalize_text(token->content, token->bytes, &normal, &token->bytes));
+            free(token->content);
+            token->content = normal;
+        }
+        list->starts[token->is_normalized][(uint8_t)token->content[0]] = true;
+    }
+    return SODA_OK;
+}
+
+static soda_status read_list(const soda_json *vocab, const soda_json *config,
+                             const soda_json *special, special_tokens *list)
+{
+    mention m[NAMED];
+    soda_json source[NAMED], decoder;
+    TRY(refuse_more_tokens(config));
+    TRY(soda_json_child(config, "added_tokens_decoder", &decoder));
+    for (int i = 0; i < NAMED; i++) {
+        const bool is_mapped =
+            !decoder.object && special->object && soda_json_has(special, named[i].key);
+        source[i] = is_mapped ? *special : *config;
+        TRY(read_named(&source[i], named[i].key, named[i].missing, &m[i]));
+    }
+    const size_t room = NAMED + (decoder.object ? json_object_size(decoder.object) : 0);
+    list->id_count = (int32_t)json_object_size(vocab->object);
+    list->token = calloc(room, sizeof *list->token);
+    if (!list->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", config->file);
+    if (decoder.object) TRY(add_decoder(list, vocab, &decoder));
+    TRY(add_named(list, vocab, m, source));
+    int32_t *const ids[NAMED] = {[BOS] = &list->bos, [EOS] = &list->eos, [PAD] = &list->pad};
+    for (int i = 0; i < NAMED; i++) {
+        if (!ids[i]) continue;
+        const special_token *token = find_content(list, m[i].content);
+        if (!token) return soda_json_refuse(&source[i], named[i].key, "a token");
+        *ids[i] = token->id;
+    }
+    list->unknown = m[UNK].content;
+    return normalize_contents(list);
+}
+
+soda_status special_tokens_read(const soda_json *vocab, const soda_json *config,
+                                const soda_json *special, special_tokens *list)
+{
+    *list = (special_tokens){0};
+    const soda_status s = read_list(vocab, config, special, list);
+    if (s != SODA_OK) special_tokens_free(list);
+    return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
+}
+
+const special_token *special_tokens_find(const special_tokens *list, bool is_normalized,
+                                         const char *text, size_t bytes, size_t *at)
+{
+    for (*at = 0; *at < bytes; ++*at) {
+        if (!list->starts[is_normalized][(uint8_t)text[*at]]) continue;
+        const special_token *longest = NULL;
+        for (size_t i = 0; i < list->count; i++) {
+            const special_token *t = &list->token[i];
+            if (t->is_normalized == is_normalized && t->bytes <= bytes - *at &&
+                memcmp(t->content, text + *at, t->bytes) == 0 &&
+                (!longest || t->bytes > longest->bytes))
+                longest = t;
+        }
+        if (longest) return longest;
+    }
+    return NULL;
+}
+
+void special_tokens_free(special_tokens *list)
+{
+    for (size_t i = 0; i < list->count; i++) free(list->token[i].content);
+    free(list->token);
+    *list = (special_tokens){0};
+}

@@ -1,0 +1,310 @@
+#include "tokenizer/tokenizer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tokenizer/bpe.h"
+#include "tokenizer/normalize.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/unicode.h"
+
+struct soda_tokenizer {
+    soda_bpe *bpe;
+    special_tokens special;
+    int length;
+};
+
+/* ---- opening ---- */
+
+static soda_status read_config(const soda_json *config, int *length)
+{
+    static const struct {
+        const char *key, *expected;
+    } fixed[] = {{"padding_side", "right"}, {"truncation_side", "right"}};
+    int64_t value;
+    bool split;
+    const char *text;
+    TRY(soda_json_string(config, "tokenizer_class", "CLIPTokenizer", &text));
+    if (strcmp(text, "CLIPTokenizer") != 0 && strcmp(text, "CLIPTokenizerFast") != 0)
+        return FAIL(SODA_ERR_UNSUPPORTED, "%s: tokenizer_class: expected CLIPTokenizer, found %s",
+                    config->file, text);
+    for (int i = 0; i < 2; i++) {
+        TRY(soda_json_string(config, fixed[i].key, fixed[i].expected, &text));
+        if (strcmp(text, fixed[i].expected) != 0)
+            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected %s, found %s", config->file,
+                        fixed[i].key, fixed[i].expected, text);
+    }
+    TRY(soda_json_bool(config, "split_special_tokens", false, &split));
+    if (split)
+        return FAIL(SODA_ERR_UNSUPPORTED, "%s: split_special_tokens: expected false, found true",
+                    config->file);
+    TRY(soda_json_require(config, "model_max_length"));
+    TRY(soda_json_int(config, "model_max_length", 0, &value));
+    if (value < 2 || value > 65536)
+        return soda_json_refuse(config, "model_max_length", "2 to 65536 tokens");
+    *length = (int)value;
+    return SODA_OK;
+}
+
+soda_status tokenizer_read(const tokenizer_files *files, soda_tokenizer **tokenizer)
+{
+    soda_status s = SODA_OK;
+    soda_tokenizer *t = calloc(1, sizeof *t);
+    if (!t) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->vocab.file);
+    TRY_TO(fail, read_config(&files->config, &t->length));
+    TRY_TO(fail, bpe_check_vocab(&files->vocab));
+    TRY_TO(fail, special_tokens_read(&files->vocab, &files->config, &files->special, &t->special));
+    TRY_TO(fail, bpe_read(&files->vocab, files->merges, files->merges_bytes, files->merges_file,
+                          t->special.unknown, &t->bpe));
+    t->special.unknown = NULL; /* it ends with the JSON */
+    *tokenizer = t;
+    return SODA_OK;
+fail:
+    tokenizer_close(t);
+    return s;
+}
+
+/* The text of merges.txt: half a megabyte for CLIP. */
+static soda_status read_text(const char *path, char **text, size_t *bytes)
+{
+    enum { MAX_BYTES = 64 << 20 };
+    soda_status s = SODA_OK;
+    size_t room = 1 << 20, filled = 0;
+    char *buffer = NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    for (;;) {
+        char *larger = realloc(buffer, room);
+        if (!larger) {
+            s = FAIL(SODA_ERR_MEMORY, "%s: out of memory for %zu bytes", path, room);
+            break;
+        }
+        buffer = larger;
+        filled += fread(buffer + filled, 1, room - filled, file);
+        if (filled < room) break;
+        room *= 2;
+        if (room > MAX_BYTES) {
+            s = FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes", path, MAX_BYTES);
+            break;
+        }
+    }
+    if (s == SODA_OK && ferror(file)) s = FAIL(SODA_ERR_IO, "%s: %s", path, strerror(errno));
+    fclose(file);
+    if (s != SODA_OK) {
+        free(buffer);
+        return s;
+    }
+    *text = buffer;
+    *bytes = filled;
+    return SODA_OK;
+}
+
+enum { VOCAB, MERGES, CONFIG, SPECIAL, ADDED, FILES };
+static const char *const file_names[FILES] = {"vocab.json", "merges.txt", "tokenizer_config.json",
+                                              "special_tokens_map.json", "added_tokens.json"};
+
+static soda_status load(char *const path[FILES], tokenizer_files *files, char **merges)
+{
+    if (access(path[ADDED], F_OK) == 0)
+        return FAIL(SODA_ERR_UNSUPPORTED, "%s: expected added tokens in tokenizer_config.json",
+                    path[ADDED]);
+    TRY(soda_json_load(path[VOCAB], &files->vocab));
+    TRY(soda_json_load(path[CONFIG], &files->config));
+    if (access(path[SPECIAL], F_OK) == 0) TRY(soda_json_load(path[SPECIAL], &files->special));
+    TRY(read_text(path[MERGES], merges, &files->merges_bytes));
+    files->merges = *merges;
+    files->merges_file = path[MERGES];
+    return SODA_OK;
+}
+
+soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer)
+{
+    soda_status s = SODA_OK;
+    tokenizer_files files = {0};
+    char *path[FILES] = {0}, *merges = NULL;
+    for (int i = 0; i < FILES; i++) {
+        if (asprintf(&path[i], "%s/%s", folder, file_names[i]) >= 0) continue;
+        path[i] = NULL;
+        s = FAIL(SODA_ERR_MEMORY, "%s: out of memory", folder);
+        goto done;
+    }
+    TRY_TO(done, load(path, &files, &merges));
+    TRY_TO(done, tokenizer_read(&files, tokenizer));
+done:
+    soda_json_free(&files.vocab);
+    soda_json_free(&files.config);
+    soda_json_free(&files.special);
+    free(merges);
+    for (int i = 0; i < FILES; i++) free(path[i]);
+    return s;
+}
+
+void tokenizer_close(soda_tokenizer *tokenizer)
+{
+    if (!tokenizer) return;
+    bpe_close(tokenizer->bpe);
+    special_tokens_free(&tokenizer->special);
+    free(tokenizer);
+}
+
+int tokenizer_length(const soda_tokenizer *tokenizer) { return tokenizer->length; }
+int32_t tokenizer_bos(const soda_tokenizer *tokenizer) { return tokenizer->special.bos; }
+int32_t tokenizer_eos(const soda_tokenizer *tokenizer) { return tokenizer->special.eos; }
+int32_t tokenizer_pad(const soda_tokenizer *tokenizer) { return tokenizer->special.pad; }
+int32_t tokenizer_id_count(const soda_tokenizer *tokenizer) { return tokenizer->special.id_count; }
+
+/* ---- encoding ---- */
+
+/* The ids of a prompt so far. Once more than `limit` are counted the rest of the text is skipped:
+ * it cannot change what is kept. */
+typedef struct {
+    const soda_tokenizer *tokenizer;
+    int32_t *ids; /* [limit] */
+    size_t limit, count;
+    void *scratch;
+    size_t scratch_bytes;
+} encoding;
+
+static void add_id(encoding *e, int32_t id)
+{
+    if (e->count < e->limit) e->ids[e->count] = id;
+    e->count++;
+}
+
+static soda_status add_word(encoding *e, const char *word, size_t bytes)
+{
+    const size_t need = bpe_scratch_bytes(bytes);
+    if (need > e->scratch_bytes) {
+        void *larger = realloc(e->scratch, 2 * need);
+        if (!larger) return FAIL(SODA_ERR_MEMORY, "out of memory for a word of %zu bytes", bytes);
+        e->scratch = larger;
+        e->scratch_bytes = 2 * need;
+    }
+    size_t count;
+    const int32_t *ids = bpe_encode(e->tokenizer->bpe, word, bytes, e->scratch, &count);
+    for (size_t i = 0; i < count; i++) add_id(e, ids[i]);
+    return SODA_OK;
+}
+
+typedef enum { SPACE, LETTER, NUMBER, OTHER } character;
+
+static character classify(const char *text, size_t bytes, size_t *used)
+{
+    int32_t point = 0;
+    *used = unicode_decode(text, bytes, &point);
+    if (!*used) *used = 1; /* not reached: the text was checked */
+    if (unicode_is_space(point)) return SPACE;
+    if (unicode_is_letter(point)) return LETTER;
+    return unicode_is_number(point) ? NUMBER : OTHER;
+}
+
+/* The word at the start of text[0..bytes): the first of CLIP's alternatives that fits,
+ *     's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
+ * Returns its bytes; *is_word is false for white space, which is dropped. */
+static size_t next_word(const char *text, size_t bytes, bool *is_word)
+{
+    static const char *const endings[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+    *is_word = true;
+    for (int i = 0; i < 7; i++) {
+        const size_t n = strlen(endings[i]);
+        if (n <= bytes && memcmp(text, endings[i], n) == 0) return n;
+    }
+    size_t end, used;
+    const character kind = classify(text, bytes, &end);
+    *is_word = kind != SPACE;
+    if (kind == SPACE || kind == NUMBER) return end;
+    while (end < bytes && classify(text + end, bytes - end, &used) == kind) end += used;
+    return end;
+}
+
+/* Words of normalised text without special tokens. The two names below are alternatives of CLIP's
+ * pattern even when they are not special (in capitals, say), before they fall into words again:
+ * what follows the name starts a new word. */
+static soda_status add_words(encoding *e, const char *text, size_t bytes)
+{
+    static const char *const names[] = {"<|startoftext|>", "<|endoftext|>"};
+    size_t at = 0, name_end = 0;
+    while (at < bytes && e->count <= e->limit) {
+        for (int i = 0; i < 2; i++) {
+            const size_t n = strlen(names[i]);
+            if (n <= bytes - at && memcmp(text + at, names[i], n) == 0) name_end = at + n;
+        }
+        bool is_word;
+        const size_t end = at < name_end ? name_end : bytes;
+        const size_t used = next_word(text + at, end - at, &is_word);
+        if (is_word) TRY(add_word(e, text + at, used));
+        at += used;
+    }
+    return SODA_OK;
+}
+
+/* Text without special tokens of the first kind: normalise it, then cut out those of the second. */
+static soda_status add_text(encoding *e, const char *text, size_t bytes)
+{
+    soda_status s = SODA_OK;
+    char *normal;
+    size_t left;
+    TRY(normalize_text(text, bytes, &normal, &left));
+    for (const char *rest = normal; left > 0 && e->count <= e->limit;) {
+        size_t at;
+        const special_token *token =
+            special_tokens_find(&e->tokenizer->special, true, rest, left, &at);
+        TRY_TO(done, add_words(e, rest, at));
+        if (token) add_id(e, token->id);
+        const size_t used = at + (token ? token->bytes : 0);
+        rest += used;
+        left -= used;
+    }
+done:
+    free(normal);
+    return s;
+}
+
+static soda_status add_prompt(encoding *e, const char *text, size_t bytes)
+{
+    while (bytes > 0 && e->count <= e->limit) {
+        size_t at;
+        const special_token *token =
+            special_tokens_find(&e->tokenizer->special, false, text, bytes, &at);
+        if (at > 0) TRY(add_text(e, text, at));
+        if (token) add_id(e, token->id);
+        const size_t used = at + (token ? token->bytes : 0);
+        text += used;
+        bytes -= used;
+    }
+    return SODA_OK;
+}
+
+static soda_status check_utf8(const char *text, size_t bytes)
+{
+    for (size_t at = 0, used; at < bytes; at += used) {
+        int32_t point;
+        used = unicode_decode(text + at, bytes - at, &point);
+        if (!used)
+            return FAIL(SODA_ERR_INPUT, "prompt: byte %zu (0x%02X) is not UTF-8", at,
+                        (unsigned)(uint8_t)text[at]);
+    }
+    return SODA_OK;
+}
+
+soda_status tokenizer_encode(const soda_tokenizer *tokenizer, const char *text, int32_t *ids,
+                             int length, bool *truncated)
+{
+    if (length < 2)
+        return FAIL(SODA_ERR_INTERNAL, "expected room for 2 tokens or more, found %d", length);
+    const size_t bytes = strlen(text);
+    encoding e = {.tokenizer = tokenizer, .ids = ids + 1, .limit = (size_t)length - 2};
+    TRY(check_utf8(text, bytes));
+    const soda_status s = add_prompt(&e, text, bytes);
+    free(e.scratch);
+    TRY(s);
+    size_t end = 1 + (e.count < e.limit ? e.count : e.limit);
+    ids[0] = tokenizer->special.bos;
+    ids[end++] = tokenizer->special.eos;
+    while (end < (size_t)length) ids[end++] = tokenizer->special.pad;
+    if (truncated) *truncated = e.count > e.limit;
+    return SODA_OK;
+}

@@ -1,0 +1,347 @@
+/* The state of a run: what is saved is restored to the bit on every rank, and only into the run it
+ * belongs to. */
+#include "support/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapter/targets.h"
+#include "config/run_config.h"
+#include "core/log.h"
+#include "io/checkpoint.h"
+#include "io/hdf5_leaks.h"
+#include "io/newfile.h"
+#include "run/run_state.h"
+#include "support/files.h"
+#include "support/ranks.h"
+
+enum { M = 6, N = 12, ROWS = 1500 }; /* more rows than the history has room for at first */
+
+typedef struct {
+    soda_targets *targets;
+    soda_layers *layers;
+    soda_trainable trainable;
+    run_state state;
+    char path[1024]; /* of the checkpoint that was restored */
+} run;
+
+/* A run at its start, with one layer for each path. */
+static void run_open(run *r, const char *const *paths, int count, int64_t m)
+{
+    static const char *const list[] = {"to_q"};
+    static float w[2 * M * N];
+    soda_graph *g;
+    *r = (run){
+        .state = {.seed = 11, .method = "soda_lq", .config = "train:\n  steps: 10  # updates\n"}};
+    snprintf(r->state.model_sha256, SHA256_HEX, "%064d", 1);
+    snprintf(r->state.data_sha256, SHA256_HEX, "%064d", 2);
+    CHECK_OK(targets_create(list, 1, &r->targets));
+    CHECK_OK(layers_create(SODA_METHOD_LQ, r->targets, (factors_choice){.rule = FACTORS_BALANCED},
+                           &r->layers));
+    CHECK_OK(graph_create(SODA_F32, &g));
+    layers_place place = {r->layers, "unet.", true};
+    const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
+    for (int i = 0; i < count; i++) {
+        const soda_weight weight = {paths[i], {SODA_F32, SHAPE(m, N), w}, false};
+        layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
+    }
+    graph_destroy(g);
+    CHECK_OK(trainable_create(r->layers, 0, &r->trainable));
+}
+
+static const char *const two_paths[] = {"b.to_q", "a.to_q"}; /* files sort them the other way */
+
+static void run_start(run *r) { run_open(r, two_paths, 2, M); }
+
+static void run_close(run *r)
+{
+    run_state_free(&r->state);
+    trainable_destroy(&r->trainable);
+    layers_destroy(r->layers);
+    targets_destroy(r->targets);
+}
+
+/* Steps that leave numbers nobody else has. */
+static void run_on(run *r, int64_t steps)
+{
+    soda_trainable *t = &r->trainable;
+    for (int64_t end = r->state.step + steps; r->state.step < end; r->state.step++)
+        CHECK_OK(run_state_note(&r->state, 1.0 / (double)(3 + r->state.step),
+                                1e-3 * (double)r->state.step));
+    check_fill_normal(t->value, t->total, (uint32_t)r->state.step, 1);
+    check_fill_normal(t->first, t->total, (uint32_t)r->state.step + 1, 1e-3f);
+    check_fill_normal(t->second, t->total, (uint32_t)r->state.step + 2, 1e-6f);
+    t->value[0] = -0.0f;
+    t->second[1] = 0x1p-149f;
+}
+
+static bool equal(const run *a, const run *b)
+{
+    const size_t bytes = (size_t)a->trainable.total * sizeof(float);
+    bool same = a->state.step == b->state.step && a->state.rows == b->state.rows &&
+                memcmp(a->trainable.value, b->trainable.value, bytes) == 0 &&
+                memcmp(a->trainable.first, b->trainable.first, bytes) == 0 &&
+                memcmp(a->trainable.second, b->trainable.second, bytes) == 0;
+    for (int c = 0; same && c < HISTORY_COLUMNS && a->state.rows; c++)
+        same = memcmp(a->state.history[c], b->state.history[c],
+                      (size_t)a->state.rows * sizeof(double)) == 0;
+    return same;
+}
+
+static soda_status restore(run *r, soda_comm *comm, const char *folder)
+{
+    return run_state_restore(&r->state, &r->trainable, comm, folder, r->path, sizeof r->path);
+}
+
+/* A folder of its own for each test, with the checkpoint of `saved` after ROWS steps. */
+static const char *save(run *saved, const char *folder, const char *name)
+{
+    const char *path = files_path(folder, name);
+    CHECK_OK(newfile_make_folder(path));
+    run_start(saved);
+    run_on(saved, ROWS);
+    CHECK_OK(run_state_save(&saved->state, &saved->trainable, path, 3));
+    return path;
+}
+
+static void what_was_saved_is_restored(void **state)
+{
+    run saved, restored;
+    const char *folder = save(&saved, *state, "saved");
+    run_start(&restored);
+    CHECK_OK(restore(&restored, comm_self(), folder));
+    assert_true(equal(&restored, &saved));
+    assert_string_equal(restored.path, files_path(folder, "step-00001500.h5"));
+    assert_true(restored.state.history[HISTORY_STEP][ROWS - 1] == ROWS - 1);
+
+    /* both go on, and save the same bytes again */
+    size_t bytes[2];
+    char *file[2];
+    run *const runs[2] = {&saved, &restored};
+    for (int i = 0; i < 2; i++) {
+        run_on(runs[i], 7);
+        CHECK_OK(run_state_save(&runs[i]->state, &runs[i]->trainable, folder, 1));
+        file[i] = files_read(files_path(folder, "step-00001507.h5"), &bytes[i]);
+    }
+    assert_int_equal(bytes[0], bytes[1]);
+    assert_memory_equal(file[0], file[1], bytes[0]);
+    assert_int_equal(files_count(folder), 2); /* keep 1, and `latest` */
+    for (int i = 0; i < 2; i++) {
+        free(file[i]);
+        run_close(runs[i]);
+    }
+}
+
+static void where_nothing_is_a_run_starts_at_zero(void **state)
+{
+    const char *const names[] = {"empty", "absent"};
+    CHECK_OK(newfile_make_folder(files_path(*state, "empty")));
+    for (int i = 0; i < 2; i++) {
+        run start, r;
+        run_start(&start);
+        run_start(&r);
+        snprintf(r.path, sizeof r.path, "?");
+        CHECK_OK(restore(&r, comm_self(), files_path(*state, names[i])));
+        assert_true(equal(&r, &start) && r.state.step == 0 && r.state.rows == 0);
+        assert_string_equal(r.path, "");
+        run_close(&start);
+        run_close(&r);
+    }
+}
+
+/* Restores into `r`, which differs from what was saved: refused with `message`. */
+static void check_refused(run *r, const char *folder, const char *message)
+{
+    CHECK_FAILS(restore(r, comm_self(), folder), SODA_ERR_INPUT);
+    check_message_has("step-00001500.h5: ");
+    check_message_has(message);
+    assert_int_equal(r->state.step, 0);
+    run_close(r);
+}
+
+static void checkpoints_of_another_run_are_refused(void **state)
+{
+    static const char *const other_paths[] = {"b.to_q", "c.to_q"};
+    run saved, r;
+    const char *folder = save(&saved, *state, "another");
+    run_start(&r);
+    r.state.method = "soda_svd";
+    check_refused(&r, folder, "method: this run has soda_svd, the checkpoint is of soda_lq");
+    run_start(&r);
+    r.state.model_sha256[63] = '9';
+    check_refused(&r, folder, "model_sha256: this run has 0");
+    run_start(&r);
+    r.state.data_sha256[63] = '9';
+    check_refused(&r, folder, "data_sha256: this run has 0");
+    run_start(&r);
+    r.state.seed = 1;
+    check_refused(&r, folder, "seed: this run has 1, the checkpoint is of 11");
+    run_open(&r, two_paths, 1, M);
+    check_refused(&r, folder, "/adapter: expected 4 tensors, found 8");
+    run_open(&r, other_paths, 2, M);
+    check_refused(&r, folder, "/adapter/unet.a.to_q.soda.R1: this run does not train it");
+    run_open(&r, two_paths, 2, M + 1);
+    check_refused(&r, folder, "soda.delta: expected 7 rows, found 6");
+    run_close(&saved);
+}
+
+static void a_history_without_a_column_is_refused(void **state)
+{
+    double rows[1] = {0};
+    checkpoint_column column = {"step", rows};
+    run r;
+    const char *folder = files_path(*state, "column");
+    CHECK_OK(newfile_make_folder(folder));
+    run_open(&r, two_paths, 0, M);
+    soda_checkpoint c = {.step = 1,
+                         .seed = r.state.seed,
+                         .method = r.state.method,
+                         .config = r.state.config,
+                         .history = &column,
+                         .columns = 1,
+                         .rows = 1};
+    memcpy(c.model_sha256, r.state.model_sha256, SHA256_HEX);
+    memcpy(c.data_sha256, r.state.data_sha256, SHA256_HEX);
+    CHECK_OK(checkpoint_write(folder, &c, 1));
+    CHECK_FAILS(restore(&r, comm_self(), folder), SODA_ERR_INPUT);
+    check_message_has("step-00000001.h5: /history/loss: there is no such column");
+    run_close(&r);
+}
+
+/* The resolved configuration of `sets`; for free(). */
+static char *config_of(const char *const *sets, int count)
+{
+    run_config *config;
+    char *text;
+    CHECK_OK(run_config_parse("model: m", 8, "run.yaml", sets, count, &config));
+    CHECK_OK(run_config_text(config, &text));
+    run_config_destroy(config);
+    return text;
+}
+
+/* What restore says on stderr. */
+static void listen(run *r, const char *folder, char *text, size_t size)
+{
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    fflush(stderr);
+    const int kept = dup(STDERR_FILENO);
+    dup2(fileno(log), STDERR_FILENO);
+    log_set_quiet(false);
+    const soda_status s = restore(r, comm_self(), folder);
+    log_set_quiet(true);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    CHECK_OK(s);
+    rewind(log);
+    text[fread(text, 1, size - 1, log)] = '\0';
+    fclose(log);
+}
+
+static void a_changed_configuration_is_a_warning_that_lists_it(void **state)
+{
+    const char *const sets[] = {"train.steps=20", "train.clip=0.5", "output=runs/a"};
+    char *before = config_of(NULL, 0), *after = config_of(sets, 3), text[2048];
+    const char *folder = files_path(*state, "changed");
+    run saved, r;
+    CHECK_OK(newfile_make_folder(folder));
+    run_start(&saved);
+    saved.state.config = before;
+    CHECK_OK(run_state_save(&saved.state, &saved.trainable, folder, 1));
+    run_start(&r);
+    r.state.config = before;
+    listen(&r, folder, text, sizeof text);
+    assert_string_equal(text, "");
+    r.state.config = after;
+    listen(&r, folder, text, sizeof text);
+    assert_non_null(strstr(text, "soda: warning: "));
+    assert_non_null(strstr(text, "step-00000000.h5 was written under another configuration; now: "
+                                 "steps: 20; clip: 0.5; output: "));
+    run_close(&saved);
+    run_close(&r);
+    free(before);
+    free(after);
+}
+
+typedef struct {
+    run rank[RANKS_MOST];
+    const char *folder;
+} rank_runs;
+
+static soda_status restore_rank(soda_comm *comm, void *context)
+{
+    rank_runs *all = context;
+    return restore(&all->rank[comm->rank], comm, all->folder);
+}
+
+static void all_ranks_get_the_state(void **state)
+{
+    run saved;
+    rank_runs all = {.folder = save(&saved, *state, "ranks")};
+    ranks_result results[RANKS_MOST];
+    for (int size = 1; size <= 3; size++) {
+        for (int i = 0; i < size; i++) run_start(&all.rank[i]);
+        ranks_run(size, restore_rank, &all, results);
+        for (int i = 0; i < size; i++) {
+            if (results[i].status != SODA_OK) fail_msg("rank %d: %s", i, results[i].message);
+            assert_true(equal(&all.rank[i], &saved));
+            run_close(&all.rank[i]);
+        }
+    }
+    run_close(&saved);
+}
+
+static void all_ranks_start_at_zero(void **state)
+{
+    run start;
+    rank_runs all = {.folder = *state};
+    ranks_result results[RANKS_MOST];
+    run_start(&start);
+    for (int i = 0; i < 3; i++) run_start(&all.rank[i]);
+    ranks_run(3, restore_rank, &all, results);
+    for (int i = 0; i < 3; i++) {
+        if (results[i].status != SODA_OK) fail_msg("rank %d: %s", i, results[i].message);
+        assert_true(equal(&all.rank[i], &start));
+        run_close(&all.rank[i]);
+    }
+    run_close(&start);
+}
+
+static void all_ranks_refuse(void **state)
+{
+    run saved;
+    rank_runs all = {.folder = save(&saved, *state, "refused")};
+    ranks_result results[RANKS_MOST];
+    for (int i = 0; i < 3; i++) {
+        run_start(&all.rank[i]);
+        all.rank[i].state.seed = 12;
+    }
+    ranks_run(3, restore_rank, &all, results);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(results[i].status, SODA_ERR_INPUT);
+        assert_int_equal(all.rank[i].state.step, 0);
+        run_close(&all.rank[i]);
+    }
+    assert_non_null(strstr(results[0].message, "seed: this run has 12"));
+    assert_string_equal(results[2].message, "rank 0 of 3 failed");
+    run_close(&saved);
+}
+
+int main(void)
+{
+    log_set_quiet(true);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_saved_is_restored),
+        cmocka_unit_test(where_nothing_is_a_run_starts_at_zero),
+        cmocka_unit_test(checkpoints_of_another_run_are_refused),
+        cmocka_unit_test(a_history_without_a_column_is_refused),
+        cmocka_unit_test(a_changed_configuration_is_a_warning_that_lists_it),
+        cmocka_unit_test(all_ranks_get_the_state),
+        cmocka_unit_test(all_ranks_start_at_zero),
+        cmocka_unit_test(all_ranks_refuse),
+    };
+    return cmocka_run_group_tests(tests, files_setup, files_teardown);
+}
