@@ -36,16 +36,16 @@ static int rising(const void *a, const void *b)
 /* What a training step does after its network ran, on one rank. */
 static soda_status finish_step(bench_subject *b, bench_profile *p)
 {
-    trainable_report report;
+    params_report report;
     int64_t where;
     const double start_s = log_seconds();
     reducer_clear(b->reducer);
-    TRY(step_read_gradients(b->step, b->trainable, b->trainable->gradient));
-    TRY(reducer_add(b->reducer, b->trainable->gradient, &where));
-    TRY(reducer_finish(b->reducer, b->comm, 1, b->trainable->gradient));
+    TRY(step_read_gradients(b->step, b->params, b->params->gradient));
+    TRY(reducer_add(b->reducer, b->params->gradient, &where));
+    TRY(reducer_finish(b->reducer, b->comm, 1, b->params->gradient));
     const double reduced_s = log_seconds();
-    TRY(trainable_step(b->trainable, &b->options, ++b->done, 1, &report));
-    TRY(step_write_params(b->step, b->trainable));
+    TRY(params_step(b->params, &b->options, ++b->done, 1, &report));
+    TRY(step_write_params(b->step, b->params));
     p->reduce_s = reduced_s - start_s;
     p->update_s = log_seconds() - reduced_s;
     return SODA_OK;
@@ -55,7 +55,7 @@ static soda_status run_once(bench_subject *b, bench_profile *p)
 {
     /* agreed on: waiting for a slower rank is not part of the reduction */
     TRY(comm_agree(b->comm, exec_run(b->step->net.exec)));
-    return b->trainable ? finish_step(b, p) : SODA_OK;
+    return b->params ? finish_step(b, p) : SODA_OK;
 }
 
 soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile)

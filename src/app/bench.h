@@ -22,9 +22,9 @@ typedef struct {
 /* A network, and for a training step what follows it: reduction, clipping, update. */
 typedef struct {
     soda_step *step;
-    soda_trainable *trainable; /* NULL: the network alone */
+    soda_params *params; /* NULL: the network alone */
     soda_reducer *reducer;
-    trainable_options options;
+    params_options options;
     soda_comm *comm; /* the reduction is over its ranks */
     int64_t done;    /* steps */
 } bench_subject;

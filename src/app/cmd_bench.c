@@ -86,8 +86,8 @@ typedef struct {
     const soda_backend *backend;
     soda_folder folder; /* the configuration of the U-Net alone */
     soda_weight_source *source;
-    soda_trainee trainee;
-    soda_trainable trainable;
+    training_model model;
+    soda_params params;
     soda_reducer reducer;
     soda_step step;
     bench_profile profile;
@@ -107,12 +107,12 @@ static void report_text(const bench_options *o, const bench_state *b)
     if (b->trains)
         printf("\n%s, %lld trainable numbers: forward %.4f s, backward %.4f s, reduce %.4f s "
                "(exact), clip and update %.4f s\n",
-               o->method, (long long)b->trainable.total, p->forward_s, p->backward_s, p->reduce_s,
+               o->method, (long long)b->params.total, p->forward_s, p->backward_s, p->reduce_s,
                p->update_s);
     printf("\n%s %.4f s (best of %lld, median %.4f s), weights %.0f MiB, activations and "
            "scratch %.0f MiB, peak memory %.0f MiB\n",
            b->trains ? "step" : "forward", p->best_s, (long long)o->repeat, p->median_s,
-           (double)weights_bytes(b->trainee.weights) / 1048576,
+           (double)weights_bytes(b->model.weights) / 1048576,
            (double)exec_arena_bytes(b->step.net.exec) / 1048576,
            (double)arena_peak_rss_bytes() / 1048576);
 }
@@ -124,13 +124,13 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                              o->dtype, "method", o->method, "threads", b->backend->threads, "ranks",
                              common_comm()->size, "flop_forward", p->flops_forward, "roof_gflops",
                              b->roof * 1e-9, "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(),
-                             "weight_bytes", (json_int_t)weights_bytes(b->trainee.weights));
+                             "weight_bytes", (json_int_t)weights_bytes(b->model.weights));
     json_t *more = b->trains
                        ? json_pack("{s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f},s:f,s:I}", "forward_s",
                                    p->forward_s, "step_s", p->best_s, "step_median_s", p->median_s,
                                    "phases", "forward", p->forward_s, "backward", p->backward_s,
                                    "reduce", p->reduce_s, "update", p->update_s, "flop_step",
-                                   p->flops, "trainable", (json_int_t)b->trainable.total)
+                                   p->flops, "trainable", (json_int_t)b->params.total)
                        : json_pack("{s:f,s:f,s:{s:f}}", "forward_s", p->best_s, "forward_median_s",
                                    p->median_s, "phases", "forward", p->best_s);
     const bool whole = json && more && json_object_update(json, more) == 0;
@@ -147,12 +147,12 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
 static soda_status adapt(soda_method method, bench_state *b)
 {
     static const char *const attn[] = {"attn"};
-    TRY(targets_create(attn, 1, &b->trainee.targets));
-    TRY(layers_create(method, b->trainee.targets, (factors_choice){.rule = FACTORS_PAPER},
-                      &b->trainee.layers));
-    TRY(trainee_collect(&b->trainee));
-    for (int i = 0; i < layers_count(b->trainee.layers); i++) {
-        soda_layer *layer = layers_at(b->trainee.layers, i);
+    TRY(targets_create(attn, 1, &b->model.targets));
+    TRY(layers_create(method, b->model.targets, (factors_choice){.rule = FACTORS_PAPER},
+                      &b->model.layers));
+    TRY(training_model_collect(&b->model));
+    for (int i = 0; i < layers_count(b->model.layers); i++) {
+        soda_layer *layer = layers_at(b->model.layers, i);
         for (int k = 0; k < layer->bases; k++) {
             soda_weight w;
             TRY(b->source->find(b->source, layer->basis[k].name, &layer->basis[k].source.shape,
@@ -161,8 +161,8 @@ static soda_status adapt(soda_method method, bench_state *b)
             layer->basis[k].mapped = w.mapped;
         }
     }
-    TRY(trainable_create(b->trainee.layers, 0, &b->trainable));
-    return reducer_create(REDUCE_EXACT, b->trainable.total, &b->reducer);
+    TRY(params_create(b->model.layers, 0, &b->params));
+    return reducer_create(REDUCE_EXACT, b->params.total, &b->reducer);
 }
 
 static soda_status open_networks(const bench_options *o, bench_state *b)
@@ -174,11 +174,11 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
     TRY(common_backend(o->backend, o->threads, &b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
     TRY(random_weights_create(0.02f, &b->source));
-    b->trainee.backend = b->backend;
-    b->trainee.dtype = dtype;
-    b->trainee.folder = &b->folder;
-    b->trainee.source[FOLDER_UNET] = b->source;
-    TRY(weights_create(&b->trainee.weights));
+    b->model.backend = b->backend;
+    b->model.dtype = dtype;
+    b->model.folder = &b->folder;
+    b->model.source[FOLDER_UNET] = b->source;
+    TRY(weights_create(&b->model.weights));
     if (b->trains) TRY(adapt(method, b));
     const step_shape shape = {.batch = o->batch,
                               .h = o->latent,
@@ -187,11 +187,11 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
                               .adapted = b->trains,
                               .gradients = b->trains};
     TRY(bench_roof(b->backend, dtype, &b->roof));
-    TRY(step_open(&b->trainee, &b->trainable, &shape, &b->step));
+    TRY(step_open(&b->model, &b->params, &shape, &b->step));
     TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
     TRY(dump(b->step.net.graph, o->dump_dot, graph_dump_dot));
     TRY(fill_inputs(b->step.net.exec, b->step.net.graph));
-    return step_write_params(&b->step, &b->trainable);
+    return step_write_params(&b->step, &b->params);
 }
 
 /* Collective: under mpirun all ranks run the same step, and the reduction is between them. */
@@ -199,7 +199,7 @@ static soda_status bench(const bench_options *o, bench_state *b)
 {
     TRY(comm_agree(common_comm(), open_networks(o, b)));
     bench_subject subject = {.step = &b->step,
-                             .trainable = b->trains ? &b->trainable : NULL,
+                             .params = b->trains ? &b->params : NULL,
                              .reducer = &b->reducer,
                              .comm = common_comm(),
                              .options = {.rotation = {.kind = STIEFEL_ADAM,
@@ -226,8 +226,8 @@ soda_status cmd_bench(int argc, char **argv)
     const soda_status s = bench(&options, &state);
     step_close(&state.step);
     reducer_destroy(&state.reducer);
-    trainable_destroy(&state.trainable);
-    trainee_close(&state.trainee);
+    params_destroy(&state.params);
+    training_model_close(&state.model);
     random_weights_destroy(state.source);
     return s;
 }

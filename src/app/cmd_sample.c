@@ -172,22 +172,22 @@ static soda_status save_latents(const char *path, const sampling_request *r, con
 
 static soda_status write_pictures(const sampling_request *r, const char *out, const float *latents)
 {
-    soda_decoder decoder;
+    vae_decoder decoder;
     soda_status s = SODA_OK;
     const int pictures = r->prompt_count * r->per_prompt;
-    TRY(decoder_open(r->folder, r->backend, r->dtype, r->h, r->w, &decoder));
+    TRY(vae_decoder_open(r->folder, r->backend, r->dtype, r->h, r->w, &decoder));
     const int64_t width = r->w * decoder.factor, height = r->h * decoder.factor;
     uint8_t *rgb = malloc((size_t)(width * height * 3));
     if (!rgb) s = FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int p = 0; p < pictures && s == SODA_OK; p++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/%04d.png", out, p);
-        TRY_TO(done, decoder_run(&decoder, latents + p * sampling_count(r), rgb));
+        TRY_TO(done, vae_decoder_run(&decoder, latents + p * sampling_count(r), rgb));
         TRY_TO(done, soda_png_write(path, rgb, (int)width, (int)height));
     }
 done:
     free(rgb);
-    decoder_close(&decoder);
+    vae_decoder_close(&decoder);
     return s;
 }
 

@@ -54,7 +54,7 @@ typedef struct run_config {
         double dco_beta;
         double min_snr_gamma; /* 0: off */
         stiefel_options rotation;
-        optimizer_adamw spectrum;
+        adamw_options spectrum;
         lr_schedule schedule; /* its steps are train.steps */
         double clip;          /* 0: off */
         run_recompute checkpointing;

@@ -111,7 +111,7 @@ static soda_status read_betas(const run_key *key, const run_value *value, void *
     double beta[2];
     _Static_assert(
         offsetof(stiefel_options, beta2) == offsetof(stiefel_options, beta1) + sizeof *beta &&
-            offsetof(optimizer_adamw, beta2) == offsetof(optimizer_adamw, beta1) + sizeof *beta,
+            offsetof(adamw_options, beta2) == offsetof(adamw_options, beta1) + sizeof *beta,
         "beta1 and beta2 are written as one array");
     if (!list || list->type != YAML_SEQUENCE_NODE ||
         list->data.sequence.items.top - list->data.sequence.items.start != 2)

@@ -42,8 +42,8 @@ static soda_status open_local(dataset_opening *o)
                     o->options->path, (long long)count);
     for (int64_t i = 0; i < count; i++) d->images[i].file = d->folder->items[i].file;
     TRY(dataset_list_texts(o));
-    TRY(prepared_create("latents", count * d->about.variants, &d->latents));
-    if (d->has_states) TRY(prepared_create("text", d->about.texts, &d->states));
+    TRY(shared_arrays_create("latents", count * d->about.variants, &d->latents));
+    if (d->has_states) TRY(shared_arrays_create("text", d->about.texts, &d->states));
     return SODA_OK;
 }
 
@@ -108,8 +108,8 @@ void dataset_close(soda_dataset *d)
     if (!d) return;
     order_destroy(d->order);
     free(d->drawn);
-    prepared_destroy(&d->states);
-    prepared_destroy(&d->latents);
+    shared_arrays_destroy(&d->states);
+    shared_arrays_destroy(&d->latents);
     text_tokens_free(&d->tokens);
     free((void *)d->texts);
     free(d->files);
@@ -130,8 +130,8 @@ dataset_view dataset_view_at(const soda_dataset *d, int64_t image, int variant)
     const int64_t item = image * d->about.variants + variant;
     const transform_view t = dataset_transform(d, image, variant);
     return (dataset_view){
-        .mean = prepared_data(&d->latents, item, 0),
-        .std = prepared_data(&d->latents, item, 1),
+        .mean = shared_arrays_data(&d->latents, item, 0),
+        .std = shared_arrays_data(&d->latents, item, 1),
         .time_ids = {d->files[image].height, d->files[image].width, t.top, t.left, t.h, t.w},
     };
 }
@@ -142,8 +142,8 @@ dataset_text dataset_text_at(const soda_dataset *d, int64_t text)
     for (int i = 0; i < 2; i++)
         if (d->tokens.ids[i]) t.ids[i] = d->tokens.ids[i] + text * d->about.tokens;
     if (!d->has_states) return t;
-    t.hidden = prepared_data(&d->states, text, 0);
-    if (d->about.pooled_width) t.pooled = prepared_data(&d->states, text, 1);
+    t.hidden = shared_arrays_data(&d->states, text, 0);
+    if (d->about.pooled_width) t.pooled = shared_arrays_data(&d->states, text, 1);
     return t;
 }
 

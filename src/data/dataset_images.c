@@ -66,7 +66,7 @@ static soda_status find_key(const dataset_opening *o, int64_t image, int variant
     uint8_t digest[SHA256_BYTES];
     view_text(o->dataset, image, variant, view, sizeof view);
     snprintf(line, sizeof line, "soda latents %d %s vae %s %s", LATENTS_VERSION,
-             dtype_name(encoder_dtype(o->model, o->dtype)), o->vae_sha256, view);
+             dtype_name(vae_encoder_dtype(o->model, o->dtype)), o->vae_sha256, view);
     TRY(sha256_memory(line, strlen(line), digest));
     sha256_hex(digest, key);
     return SODA_OK;
@@ -116,13 +116,13 @@ static soda_status describe(dataset_opening *o, const int64_t *rows)
         d->images[i].h = view.h / d->transform.factor;
         d->images[i].w = view.w / d->transform.factor;
         for (int v = 0; v < d->about.variants; v++) {
-            prepared_item *item = &d->latents.items[i * d->about.variants + v];
+            shared_arrays_item *item = &d->latents.items[i * d->about.variants + v];
             TRY(find_key(o, i, v, item->key));
             item->shape[0] = item->shape[1] =
                 SHAPE(d->images[i].h, d->images[i].w, d->about.channels);
         }
     }
-    TRY(prepared_link(&d->latents));
+    TRY(shared_arrays_link(&d->latents));
     return find_identity(d);
 }
 
@@ -147,7 +147,7 @@ typedef struct {
     dataset_opening *o;
     bool store;
     bool *missing; /* [count variants] */
-    soda_encoder encoder;
+    vae_encoder encoder;
     float *pixels, *mean, *std;
     log_progress progress;
     int64_t done;
@@ -159,14 +159,14 @@ static soda_status encode_view(encoding *e, const soda_image *image, int64_t ind
     soda_dataset *d = e->o->dataset;
     const transform_view view = dataset_transform(d, index, variant);
     soda_status s = transform_apply(image, &view, e->pixels);
-    if (s == SODA_OK) s = encoder_run(&e->encoder, e->pixels, e->mean, e->std);
+    if (s == SODA_OK) s = vae_encoder_run(&e->encoder, e->pixels, e->mean, e->std);
     if (s != SODA_OK) {
         char reason[256];
         snprintf(reason, sizeof reason, "%s", status_message());
         return FAIL(s, "%s: %s", path, reason);
     }
     const float *const data[2] = {e->mean, e->std};
-    TRY(prepared_put(&d->latents, index * d->about.variants + variant, data, e->store));
+    TRY(shared_arrays_put(&d->latents, index * d->about.variants + variant, data, e->store));
     log_progress_update(&e->progress, ++e->done, NULL);
     return SODA_OK;
 }
@@ -215,12 +215,12 @@ static soda_status encode_size(encoding *e, int64_t index)
         s = FAIL(SODA_ERR_MEMORY, "out of memory for a picture of %lldx%lld", (long long)w,
                  (long long)h);
     if (s == SODA_OK)
-        s = encoder_open(e->o->model, e->o->backend, e->o->dtype, h * factor, w * factor,
-                         &e->encoder);
+        s = vae_encoder_open(e->o->model, e->o->backend, e->o->dtype, h * factor, w * factor,
+                             &e->encoder);
     for (int64_t i = index; s == SODA_OK && i < d->about.count; i++)
         if (d->images[i].h == h && d->images[i].w == w && any_missing(e, i))
             s = encode_picture(e, i);
-    encoder_close(&e->encoder);
+    vae_encoder_close(&e->encoder);
     free(e->pixels);
     free(e->mean);
     free(e->std);
@@ -238,7 +238,7 @@ soda_status dataset_encode_images(dataset_opening *o, int64_t first, int64_t ste
     if (!e.missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of pictures");
     for (int64_t i = first; i < d->about.count; i += step)
         for (int64_t item = i * variants; item < (i + 1) * variants; item++) {
-            TRY_TO(done, prepared_missing(&d->latents, item, &e.missing[item]));
+            TRY_TO(done, shared_arrays_missing(&d->latents, item, &e.missing[item]));
             total += e.missing[item];
         }
     if (total) log_progress_start(&e.progress, "encode pictures", total);

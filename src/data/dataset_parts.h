@@ -21,10 +21,10 @@ struct soda_dataset {
     image_folder *folder;
     dataset_image *images;
     dataset_file *files;
-    soda_prepared latents; /* item image variants + variant */
+    shared_arrays latents; /* item image variants + variant */
     const char **texts;    /* [about.texts], sorted; borrowed from folder */
     soda_tokens tokens;
-    soda_prepared states; /* item text */
+    shared_arrays states; /* item text */
     bool has_states;
     soda_order *order; /* for order_batch and order_global */
     int64_t order_batch, order_global;

@@ -81,12 +81,12 @@ soda_status dataset_text_keys(dataset_opening *o)
     d->states.name[1] = "pooled";
     d->states.arrays = d->about.pooled_width ? 2 : 1;
     for (int64_t i = 0; i < d->about.texts; i++) {
-        prepared_item *item = &d->states.items[i];
+        shared_arrays_item *item = &d->states.items[i];
         TRY(find_key(o, i, item->key));
         item->shape[0] = SHAPE(d->about.tokens, d->about.width);
         item->shape[1] = SHAPE(d->about.pooled_width);
     }
-    return prepared_link(&d->states);
+    return shared_arrays_link(&d->states);
 }
 
 static bool all_finite(const float *x, int64_t n)
@@ -106,7 +106,7 @@ static soda_status keep(dataset_opening *o, const soda_text *text, int64_t i, in
         return FAIL(SODA_ERR_NUMERIC,
                     "%s: the states of this caption are not finite (try fp32): %s",
                     o->options->path, d->texts[index]);
-    return prepared_put(&d->states, index, data, store);
+    return shared_arrays_put(&d->states, index, data, store);
 }
 
 /* Encodes the `count` texts `indices`. */
@@ -146,7 +146,7 @@ soda_status dataset_encode_texts(dataset_opening *o, int64_t first, int64_t step
     if (!missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of captions");
     for (int64_t i = first; i < d->about.texts; i += step) {
         bool is_missing;
-        TRY_TO(done, prepared_missing(&d->states, i, &is_missing));
+        TRY_TO(done, shared_arrays_missing(&d->states, i, &is_missing));
         if (is_missing) missing[count++] = i;
     }
     if (count) log_info("encoding %lld captions", (long long)count);

@@ -66,7 +66,7 @@ soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *che
 
 /* The present values of a run, copied. `layers` are the run's, with their bases; they must outlive
  * the adapter. base_sha256 may be "". */
-soda_status adapter_from_trainable(const soda_trainable *trainable, soda_layers *layers,
+soda_status adapter_from_trainable(const soda_params *params, soda_layers *layers,
                                    soda_method method, const char *base_sha256,
                                    soda_adapter **adapter);
 

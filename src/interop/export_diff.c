@@ -74,7 +74,7 @@ void export_diff_key(const soda_folder *folder, const char *name, char *key, siz
 /* The differences of all components, open until they are written. */
 typedef struct {
     folder_weights files[ADAPTER_COMPONENTS];
-    soda_adapted *adapted[ADAPTER_COMPONENTS];
+    merged_weights *merged[ADAPTER_COMPONENTS];
     safetensors_tensor *tensors;
     char (*keys)[KEY_SIZE];
     int count;
@@ -89,8 +89,8 @@ static soda_status merge_all(const soda_folder *folder, const soda_adapter *adap
     for (int i = 0; i < count; i++) {
         if (!adapter_touches(adapter, list[i])) continue;
         TRY(folder_weights_open(folder, list[i], &d->files[i]));
-        TRY(adapted_create(folder, list[i], d->files[i].source, &uses, ADAPTED_DIFFERENCE,
-                           &d->adapted[i]));
+        TRY(merged_create(folder, list[i], d->files[i].source, &uses, MERGED_DIFFERENCE,
+                          &d->merged[i]));
     }
     return SODA_OK;
 }
@@ -101,8 +101,8 @@ static soda_status list_all(const soda_folder *folder, int room, differences *d)
     d->keys = calloc((size_t)room + 1, sizeof *d->keys);
     if (!d->tensors || !d->keys) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < ADAPTER_COMPONENTS; i++)
-        for (int k = 0; d->adapted[i] && k < adapted_count(d->adapted[i]); k++, d->count++) {
-            const soda_weight *w = adapted_at(d->adapted[i], k);
+        for (int k = 0; d->merged[i] && k < merged_count(d->merged[i]); k++, d->count++) {
+            const soda_weight *w = merged_at(d->merged[i], k);
             export_diff_key(folder, w->name, d->keys[d->count], KEY_SIZE);
             d->tensors[d->count] =
                 (safetensors_tensor){.name = d->keys[d->count],
@@ -130,7 +130,7 @@ done:
     free(d.tensors);
     free(d.keys);
     for (int i = 0; i < ADAPTER_COMPONENTS; i++) {
-        adapted_destroy(d.adapted[i]);
+        merged_destroy(d.merged[i]);
         folder_weights_close(&d.files[i]);
     }
     return s;

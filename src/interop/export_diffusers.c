@@ -101,14 +101,14 @@ static soda_status copy_folder(const soda_folder *folder, const soda_adapter *ad
             goto done;
         }
         if (S_ISDIR(about.st_mode)) {
-            const bool adapted = depth == 0 && component_of(folder, entry->d_name, &component) &&
-                                 adapter_touches(adapter, component);
+            const bool merged = depth == 0 && component_of(folder, entry->d_name, &component) &&
+                                adapter_touches(adapter, component);
             if (depth == MAX_DEPTH) {
                 s = FAIL(SODA_ERR_INPUT, "%s: expected folders at most %d deep", source, MAX_DEPTH);
                 goto done;
             }
             TRY_TO(done, copy_folder(folder, adapter, source, target,
-                                     !adapted && (depth == 0 || weights), depth + 1));
+                                     !merged && (depth == 0 || weights), depth + 1));
         } else if (weights || !is_weights(entry->d_name)) {
             TRY_TO(done, copy_file(source, target));
         }
@@ -143,14 +143,14 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
     const adapter_uses uses = {&use, 1};
     const char *name = folder_component_name(component);
     folder_weights files = {0};
-    soda_adapted *adapted = NULL;
+    merged_weights *merged = NULL;
     safetensors_tensor *tensors = NULL;
     safetensors_pair *pairs = NULL;
     int pair_count = 0;
     char path[PATH_SIZE], weight[512];
     soda_status s = SODA_OK;
     TRY_TO(done, folder_weights_open(folder, component, &files));
-    TRY_TO(done, adapted_create(folder, component, files.source, &uses, ADAPTED_AS_FILE, &adapted));
+    TRY_TO(done, merged_create(folder, component, files.source, &uses, MERGED_AS_FILE, &merged));
     TRY_TO(done, keep_metadata(files.set, &pairs, &pair_count));
     const int count = safetensors_count(files.set);
     tensors = malloc((size_t)count * sizeof *tensors);
@@ -161,8 +161,8 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
     for (int i = 0; i < count; i++) {
         tensors[i] = *safetensors_at(files.set, i);
         snprintf(weight, sizeof weight, "%s.%s", name, tensors[i].name);
-        const soda_weight *merged = adapted_find(adapted, weight);
-        if (merged) tensors[i].data = merged->source.data;
+        const soda_weight *changed = merged_find(merged, weight);
+        if (changed) tensors[i].data = changed->source.data;
     }
     const int used = snprintf(path, sizeof path, "%s/%s/%s.safetensors", root, name,
                               component == FOLDER_UNET ? "diffusion_pytorch_model" : "model");
@@ -171,7 +171,7 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
 done:
     free(pairs);
     free(tensors);
-    adapted_destroy(adapted);
+    merged_destroy(merged);
     folder_weights_close(&files);
     return s;
 }

@@ -10,7 +10,7 @@
 #include "core/log.h"
 #include "interop/adapter_fit.h"
 
-struct soda_adapted {
+struct merged_weights {
     soda_weight_source source; /* first: the pointer handed out is to it */
     soda_weight_source *inner;
     soda_weight *weights; /* sorted by name; they own their data */
@@ -25,7 +25,7 @@ typedef struct {
     int order; /* of its adapter: sums do not depend on how names sort */
 } piece;
 
-/* What adapted_create builds up, and frees. */
+/* What merged_create builds up, and frees. */
 typedef struct {
     const adapter_uses *uses;
     adapter_fit *fits; /* by adapter */
@@ -33,7 +33,7 @@ typedef struct {
     piece *pieces;
     int count, room;
     int *first; /* by merged weight: its first piece; one more at the end */
-    adapted_form form;
+    merged_form form;
     soda_status status; /* the first failure of a thread */
     char message[512];
 } job;
@@ -122,9 +122,9 @@ static soda_status merge_one(const job *j, int index, soda_weight *merged)
 {
     const soda_layer *layer = j->pieces[j->first[index]].layer;
     const int64_t count = layer->m * layer->n;
-    const soda_dtype dtype = j->form == ADAPTED_AS_FILE ? layer->w0.source.dtype
-                             : j->form == ADAPTED_BF16  ? SODA_BF16
-                                                        : SODA_F32;
+    const soda_dtype dtype = j->form == MERGED_AS_FILE ? layer->w0.source.dtype
+                             : j->form == MERGED_BF16  ? SODA_BF16
+                                                       : SODA_F32;
     soda_status s = SODA_OK;
     double *sum = calloc((size_t)count, sizeof *sum);
     float *w0 = malloc((size_t)count * sizeof *w0);
@@ -135,7 +135,7 @@ static soda_status merge_one(const job *j, int index, soda_weight *merged)
         s = FAIL(SODA_ERR_MEMORY, "%s: out of memory", layer->w0.name);
         goto done;
     }
-    if (j->form != ADAPTED_DIFFERENCE) {
+    if (j->form != MERGED_DIFFERENCE) {
         TRY_TO(done, merge_read_weight(&layer->w0, w0));
         for (int64_t i = 0; i < count; i++) sum[i] = (double)w0[i];
     }
@@ -150,15 +150,15 @@ done:
 }
 
 /* The first failure is kept: messages are per thread and would be lost with it. */
-static void merge_all(job *j, soda_adapted *adapted)
+static void merge_all(job *j, merged_weights *merged)
 {
     int64_t done = 0;
     log_progress progress;
-    log_progress_start(&progress, "merging adapters", adapted->count);
+    log_progress_start(&progress, "merging adapters", merged->count);
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < adapted->count; i++) {
-        const soda_status s = merge_one(j, i, &adapted->weights[i]);
-#pragma omp critical(adapted)
+    for (int i = 0; i < merged->count; i++) {
+        const soda_status s = merge_one(j, i, &merged->weights[i]);
+#pragma omp critical(merged)
         {
             if (s != SODA_OK && j->status == SODA_OK) {
                 j->status = s;
@@ -185,16 +185,16 @@ static soda_status group(job *j, int *count)
 static soda_status source_find(soda_weight_source *source, const char *name,
                                const soda_shape *expected, soda_weight *weight)
 {
-    const soda_adapted *a = (const soda_adapted *)source;
+    const merged_weights *a = (const merged_weights *)source;
     TRY(a->inner->find(a->inner, name, expected, weight));
-    const soda_weight *merged = adapted_find(a, weight->name);
+    const soda_weight *merged = merged_find(a, weight->name);
     if (merged) *weight = *merged;
     return SODA_OK;
 }
 
 static bool source_has(soda_weight_source *source, const char *name)
 {
-    const soda_adapted *a = (const soda_adapted *)source;
+    const merged_weights *a = (const merged_weights *)source;
     return a->inner->has(a->inner, name);
 }
 
@@ -210,14 +210,14 @@ static void job_free(job *j)
     free(j->first);
 }
 
-soda_status adapted_create(const soda_folder *folder, folder_component component,
-                           soda_weight_source *source, const adapter_uses *uses, adapted_form form,
-                           soda_adapted **adapted)
+soda_status merged_create(const soda_folder *folder, folder_component component,
+                          soda_weight_source *source, const adapter_uses *uses, merged_form form,
+                          merged_weights **merged)
 {
     soda_status s = SODA_OK;
     job j = {.uses = uses, .form = form};
-    soda_adapted *a = calloc(1, sizeof *a);
-    *adapted = NULL;
+    merged_weights *a = calloc(1, sizeof *a);
+    *merged = NULL;
     j.fits = calloc((size_t)uses->count + 1, sizeof *j.fits);
     j.bases = calloc((size_t)uses->count + 1, sizeof(soda_bases *));
     if (!a || !j.fits || !j.bases) {
@@ -241,38 +241,37 @@ soda_status adapted_create(const soda_folder *folder, folder_component component
         s = FAIL(j.status, "%s", j.message);
         goto done;
     }
-    *adapted = a;
+    *merged = a;
     a = NULL;
 done:
     job_free(&j);
-    adapted_destroy(a);
+    merged_destroy(a);
     return s;
 }
 
-void adapted_destroy(soda_adapted *adapted)
+void merged_destroy(merged_weights *merged)
 {
-    if (!adapted) return;
-    for (int i = 0; i < adapted->count && adapted->weights; i++)
-        free(adapted->weights[i].source.data);
-    free(adapted->weights);
-    free(adapted);
+    if (!merged) return;
+    for (int i = 0; i < merged->count && merged->weights; i++) free(merged->weights[i].source.data);
+    free(merged->weights);
+    free(merged);
 }
 
-soda_weight_source *adapted_source(soda_adapted *adapted) { return &adapted->source; }
-int adapted_count(const soda_adapted *adapted) { return adapted->count; }
+soda_weight_source *merged_source(merged_weights *merged) { return &merged->source; }
+int merged_count(const merged_weights *merged) { return merged->count; }
 
-const soda_weight *adapted_at(const soda_adapted *adapted, int index)
+const soda_weight *merged_at(const merged_weights *merged, int index)
 {
-    return &adapted->weights[index];
+    return &merged->weights[index];
 }
 
-const soda_weight *adapted_find(const soda_adapted *adapted, const char *name)
+const soda_weight *merged_find(const merged_weights *merged, const char *name)
 {
-    int low = 0, high = adapted->count;
+    int low = 0, high = merged->count;
     while (low < high) {
         const int middle = low + (high - low) / 2;
-        const int order = strcmp(adapted->weights[middle].name, name);
-        if (order == 0) return &adapted->weights[middle];
+        const int order = strcmp(merged->weights[middle].name, name);
+        if (order == 0) return &merged->weights[middle];
         if (order < 0)
             low = middle + 1;
         else

@@ -20,29 +20,29 @@ typedef struct {
 
 /* What the merged weights are handed out as. */
 typedef enum {
-    ADAPTED_F32,
-    ADAPTED_BF16,
-    ADAPTED_AS_FILE,    /* the type of W0 */
-    ADAPTED_DIFFERENCE, /* W - W0, fp32 */
-} adapted_form;
+    MERGED_F32,
+    MERGED_BF16,
+    MERGED_AS_FILE,    /* the type of W0 */
+    MERGED_DIFFERENCE, /* W - W0, fp32 */
+} merged_form;
 
-typedef struct soda_adapted soda_adapted;
+typedef struct merged_weights merged_weights;
 
 /* Merges the component's layers. `source` holds its weights (named with the component's prefix) and
  * must outlive the result. Bases come from the cache of factorisations, or are computed. Shows
  * progress. SODA_ERR_INPUT for a layer whose sizes do not fit; that every layer exists is
  * adapter_fit_check's to say. SODA_ERR_NUMERIC names a weight that is not finite, or beyond fp16
  * where the file is fp16. */
-soda_status adapted_create(const soda_folder *folder, folder_component component,
-                           soda_weight_source *source, const adapter_uses *uses, adapted_form form,
-                           soda_adapted **adapted);
-void adapted_destroy(soda_adapted *adapted); /* NULL is fine */
+soda_status merged_create(const soda_folder *folder, folder_component component,
+                          soda_weight_source *source, const adapter_uses *uses, merged_form form,
+                          merged_weights **merged);
+void merged_destroy(merged_weights *merged); /* NULL is fine */
 
 /* `source` with the merged weights in the place of its own; lives as long as `adapted`. */
-soda_weight_source *adapted_source(soda_adapted *adapted);
+soda_weight_source *merged_source(merged_weights *merged);
 
 /* The merged weights [out,in], sorted by name ("unet. ... .to_q.weight"). */
-int adapted_count(const soda_adapted *adapted);
-const soda_weight *adapted_at(const soda_adapted *adapted, int index);
-const soda_weight *adapted_find(const soda_adapted *adapted,
-                                const char *name); /* NULL: as it was */
+int merged_count(const merged_weights *merged);
+const soda_weight *merged_at(const merged_weights *merged, int index);
+const soda_weight *merged_find(const merged_weights *merged,
+                               const char *name); /* NULL: as it was */

@@ -34,42 +34,42 @@ static soda_status check(const char *path, const soda_checkpoint *c)
     return SODA_OK;
 }
 
-static soda_status put_attributes(const soda_sealed *file, const soda_checkpoint *c)
+static soda_status put_attributes(const h5_file *file, const soda_checkpoint *c)
 {
-    TRY(fields_set_i64(file, "step", c->step));
-    TRY(fields_set_u64(file, "seed", c->seed));
-    TRY(fields_set_text(file, "method", c->method));
-    TRY(fields_set_text(file, "config", c->config));
-    TRY(fields_set_text(file, "model_sha256", c->model_sha256));
-    return fields_set_text(file, "data_sha256", c->data_sha256);
+    TRY(h5_attr_set_i64(file, "step", c->step));
+    TRY(h5_attr_set_u64(file, "seed", c->seed));
+    TRY(h5_attr_set_text(file, "method", c->method));
+    TRY(h5_attr_set_text(file, "config", c->config));
+    TRY(h5_attr_set_text(file, "model_sha256", c->model_sha256));
+    return h5_attr_set_text(file, "data_sha256", c->data_sha256);
 }
 
-static soda_status put_tensor(const soda_sealed *file, const checkpoint_tensor *t)
+static soda_status put_tensor(const h5_file *file, const checkpoint_tensor *t)
 {
     char path[CHECKPOINT_MOST_PATH];
-    const dataset_shape shape = {DATASET_F32, t->rank, {t->dim[0], t->dim[1]}};
+    const h5_array_shape shape = {ARRAY_F32, t->rank, {t->dim[0], t->dim[1]}};
     TRY(checkpoint_object(path, "adapter", t->name, NULL));
-    TRY(dataset_write(file, path, &shape, t->value));
+    TRY(h5_array_write(file, path, &shape, t->value));
     TRY(checkpoint_object(path, "optimizer", t->name, NULL));
-    TRY(fields_make_group(file, path));
+    TRY(h5_attr_make_group(file, path));
     TRY(checkpoint_object(path, "optimizer", t->name, "first"));
-    TRY(dataset_write(file, path, &shape, t->first));
+    TRY(h5_array_write(file, path, &shape, t->first));
     TRY(checkpoint_object(path, "optimizer", t->name, "second"));
-    return dataset_write(file, path, &shape, t->second);
+    return h5_array_write(file, path, &shape, t->second);
 }
 
-static soda_status put_all(const soda_sealed *file, const soda_checkpoint *c)
+static soda_status put_all(const h5_file *file, const soda_checkpoint *c)
 {
     char path[CHECKPOINT_MOST_PATH];
     TRY(put_attributes(file, c));
-    TRY(fields_make_group(file, "adapter"));
-    TRY(fields_make_group(file, "optimizer"));
-    TRY(fields_make_group(file, "history"));
+    TRY(h5_attr_make_group(file, "adapter"));
+    TRY(h5_attr_make_group(file, "optimizer"));
+    TRY(h5_attr_make_group(file, "history"));
     for (int i = 0; i < c->count; i++) TRY(put_tensor(file, &c->tensors[i]));
-    const dataset_shape shape = {DATASET_F64, 1, {c->rows, 0}};
+    const h5_array_shape shape = {ARRAY_F64, 1, {c->rows, 0}};
     for (int i = 0; i < c->columns; i++) {
         TRY(checkpoint_object(path, "history", c->history[i].name, NULL));
-        TRY(dataset_write(file, path, &shape, c->history[i].value));
+        TRY(h5_array_write(file, path, &shape, c->history[i].value));
     }
     return SODA_OK;
 }
@@ -86,15 +86,15 @@ static soda_status verify(const char *path)
 soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoint, int64_t keep)
 {
     char path[CHECKPOINT_MOST_PATH];
-    soda_sealed *file = NULL;
+    h5_file *file = NULL;
     soda_newfile *new = NULL;
     soda_status s = SODA_OK;
     TRY(checkpoint_path(folder, checkpoint->step, path, sizeof path));
     TRY(check(path, checkpoint));
-    TRY_TO(done, sealed_create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, &file));
+    TRY_TO(done, h5_file_create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, &file));
     TRY_TO(done, put_all(file, checkpoint));
-    TRY_TO(done, sealed_save(file, &new));
-    sealed_close(file); /* its memory, before the copy that verify reads */
+    TRY_TO(done, h5_file_save(file, &new));
+    h5_file_close(file); /* its memory, before the copy that verify reads */
     file = NULL;
     TRY_TO(done, verify(newfile_temporary(new)));
     TRY_TO(done, newfile_commit(new));
@@ -102,6 +102,6 @@ soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoi
     TRY_TO(done, checkpoint_prune(folder, checkpoint->step, keep));
 done:
     newfile_close(new);
-    sealed_close(file);
+    h5_file_close(file);
     return s;
 }

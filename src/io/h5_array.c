@@ -7,31 +7,29 @@
 /* Data sets above CHUNK_VALUES are cut: HDF5 holds a whole chunk in memory to check it. */
 enum { CHUNK_VALUES = 1 << 18, COMPRESSED_WIDTH = 16, DEFLATE_LEVEL = 4 };
 
-static const size_t value_bytes[] = {[DATASET_F32] = 4, [DATASET_F64] = 8, [DATASET_I64] = 8};
+static const size_t value_bytes[] = {[ARRAY_F32] = 4, [ARRAY_F64] = 8, [ARRAY_I64] = 8};
 static const char *const type_name[] = {
-    [DATASET_F32] = "float32", [DATASET_F64] = "float64", [DATASET_I64] = "int64"};
+    [ARRAY_F32] = "float32", [ARRAY_F64] = "float64", [ARRAY_I64] = "int64"};
 
-static hid_t stored_type(dataset_type type)
+static hid_t stored_type(h5_array_type type)
 {
-    return type == DATASET_F32   ? H5T_IEEE_F32LE
-           : type == DATASET_F64 ? H5T_IEEE_F64LE
-                                 : H5T_STD_I64LE;
+    return type == ARRAY_F32 ? H5T_IEEE_F32LE : type == ARRAY_F64 ? H5T_IEEE_F64LE : H5T_STD_I64LE;
 }
 
-static hid_t memory_type(dataset_type type)
+static hid_t memory_type(h5_array_type type)
 {
-    return type == DATASET_F32   ? H5T_NATIVE_FLOAT
-           : type == DATASET_F64 ? H5T_NATIVE_DOUBLE
-                                 : H5T_NATIVE_INT64;
+    return type == ARRAY_F32   ? H5T_NATIVE_FLOAT
+           : type == ARRAY_F64 ? H5T_NATIVE_DOUBLE
+                               : H5T_NATIVE_INT64;
 }
 
-int64_t dataset_count(const dataset_shape *shape)
+int64_t h5_array_count(const h5_array_shape *shape)
 {
     return shape->rank == 1 ? shape->dim[0] : shape->dim[0] * shape->dim[1];
 }
 
 /* "[4,5]" */
-static const char *shape_words(const dataset_shape *shape, char text[64])
+static const char *shape_words(const h5_array_shape *shape, char text[64])
 {
     if (shape->rank == 1)
         snprintf(text, 64, "[%" PRId64 "]", shape->dim[0]);
@@ -41,7 +39,7 @@ static const char *shape_words(const dataset_shape *shape, char text[64])
 }
 
 /* Makes a data set that may grow to `most`, in chunks; H5I_INVALID_HID if HDF5 refuses. */
-static hid_t create(const soda_sealed *file, const char *path, dataset_type type, int rank,
+static hid_t create(const h5_file *file, const char *path, h5_array_type type, int rank,
                     const hsize_t *dim, const hsize_t *most, const hsize_t *chunk, bool compressed)
 {
     const hid_t space = H5Screate_simple(rank, dim, most), list = H5Pcreate(H5P_DATASET_CREATE);
@@ -56,8 +54,8 @@ static hid_t create(const soda_sealed *file, const char *path, dataset_type type
     return id;
 }
 
-soda_status dataset_write(const soda_sealed *file, const char *path, const dataset_shape *shape,
-                          const void *values)
+soda_status h5_array_write(const h5_file *file, const char *path, const h5_array_shape *shape,
+                           const void *values)
 {
     hsize_t dim[2], most[2], chunk[2], left = CHUNK_VALUES;
     for (int i = shape->rank - 1; i >= 0; i--) {
@@ -70,7 +68,7 @@ soda_status dataset_write(const soda_sealed *file, const char *path, const datas
     const hid_t id = create(file, path, shape->type, shape->rank, dim, most, chunk, false);
     soda_status s = SODA_OK;
     if (id < 0 || H5Dwrite(id, memory_type(shape->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-        s = sealed_refusal(file, false, path);
+        s = h5_file_refusal(file, false, path);
     if (id >= 0) H5Dclose(id);
     return s;
 }
@@ -95,8 +93,8 @@ static bool is_checked(hid_t id)
     return checked && found;
 }
 
-static soda_status check_shape(const soda_sealed *file, const char *path, hid_t id,
-                               dataset_type type, dataset_shape *shape)
+static soda_status check_shape(const h5_file *file, const char *path, hid_t id, h5_array_type type,
+                               h5_array_shape *shape)
 {
     soda_status s = SODA_OK;
     const hid_t found = H5Dget_type(id), space = H5Dget_space(id);
@@ -108,7 +106,7 @@ static soda_status check_shape(const soda_sealed *file, const char *path, hid_t 
     else if (rank != 1 && rank != 2)
         s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected rank 1 or 2, found %d", file->path, path, rank);
     else if (H5Sget_simple_extent_dims(space, dim, NULL) < 0)
-        s = sealed_refusal(file, true, path);
+        s = h5_file_refusal(file, true, path);
     else if (dim[0] > INT32_MAX || dim[1] > INT32_MAX)
         s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected at most %d a dimension, found [%llu,%llu]",
                  file->path, path, INT32_MAX, (unsigned long long)dim[0],
@@ -116,24 +114,24 @@ static soda_status check_shape(const soda_sealed *file, const char *path, hid_t 
     else if (!is_checked(id))
         s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected chunks with a Fletcher32 checksum", file->path,
                  path);
-    *shape = (dataset_shape){type, rank, {(int64_t)dim[0], (int64_t)dim[1]}};
+    *shape = (h5_array_shape){type, rank, {(int64_t)dim[0], (int64_t)dim[1]}};
     if (found >= 0) H5Tclose(found);
     if (space >= 0) H5Sclose(space);
     return s;
 }
 
-soda_status dataset_find(const soda_sealed *file, const char *path, dataset_type type,
-                         dataset_shape *shape)
+soda_status h5_array_find(const h5_file *file, const char *path, h5_array_type type,
+                          h5_array_shape *shape)
 {
     const hid_t id = H5Dopen2(file->file, path, H5P_DEFAULT);
-    if (id < 0) return sealed_refusal(file, true, path);
+    if (id < 0) return h5_file_refusal(file, true, path);
     const soda_status s = check_shape(file, path, id, type, shape);
     H5Dclose(id);
     return s;
 }
 
-soda_status dataset_expect(const soda_sealed *file, const char *path, const dataset_shape *want,
-                           const dataset_shape *found)
+soda_status h5_array_expect(const h5_file *file, const char *path, const h5_array_shape *want,
+                            const h5_array_shape *found)
 {
     char text[2][64];
     if (found->rank == want->rank && found->dim[0] == want->dim[0] &&
@@ -144,11 +142,11 @@ soda_status dataset_expect(const soda_sealed *file, const char *path, const data
 }
 
 /* Takes what a data set needs off what may still be read. */
-static soda_status take_bytes(soda_sealed *file, const char *path, const dataset_shape *shape,
+static soda_status take_bytes(h5_file *file, const char *path, const h5_array_shape *shape,
                               size_t *bytes)
 {
     char text[64];
-    *bytes = (size_t)dataset_count(shape) * value_bytes[shape->type];
+    *bytes = (size_t)h5_array_count(shape) * value_bytes[shape->type];
     if (*bytes > file->unread)
         return FAIL(SODA_ERR_INPUT, "%s: /%s: %s of %s, all in all more than the file's %zu bytes",
                     file->path, path, shape_words(shape, text), type_name[shape->type],
@@ -157,23 +155,23 @@ static soda_status take_bytes(soda_sealed *file, const char *path, const dataset
     return SODA_OK;
 }
 
-soda_status dataset_read(soda_sealed *file, const char *path, const dataset_shape *shape,
-                         void **values)
+soda_status h5_array_read(h5_file *file, const char *path, const h5_array_shape *shape,
+                          void **values)
 {
     soda_status s = SODA_OK;
-    dataset_shape found;
+    h5_array_shape found;
     size_t bytes;
     *values = NULL;
     const hid_t id = H5Dopen2(file->file, path, H5P_DEFAULT);
-    if (id < 0) return sealed_refusal(file, true, path);
+    if (id < 0) return h5_file_refusal(file, true, path);
     TRY_TO(done, check_shape(file, path, id, shape->type, &found));
-    TRY_TO(done, dataset_expect(file, path, shape, &found));
+    TRY_TO(done, h5_array_expect(file, path, shape, &found));
     TRY_TO(done, take_bytes(file, path, shape, &bytes));
     *values = malloc(bytes ? bytes : 1);
     if (!*values)
         s = FAIL(SODA_ERR_MEMORY, "%s: out of memory", file->path);
     else if (H5Dread(id, memory_type(shape->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0)
-        s = sealed_refusal(file, true, path);
+        s = h5_file_refusal(file, true, path);
 done:
     H5Dclose(id);
     if (s != SODA_OK) {
@@ -183,26 +181,26 @@ done:
     return s;
 }
 
-soda_status dataset_make_rows(const soda_sealed *file, const char *path, dataset_type type,
-                              int64_t width)
+soda_status h5_array_make_rows(const h5_file *file, const char *path, h5_array_type type,
+                               int64_t width)
 {
     const hsize_t dim[2] = {0, (hsize_t)width}, chunk[2] = {1, (hsize_t)width};
     const hsize_t most[2] = {H5S_UNLIMITED, (hsize_t)width};
     const hid_t id =
         create(file, path, type, width ? 2 : 1, dim, most, chunk, width >= COMPRESSED_WIDTH);
-    if (id < 0) return sealed_refusal(file, false, path);
+    if (id < 0) return h5_file_refusal(file, false, path);
     H5Dclose(id);
     return SODA_OK;
 }
 
-soda_status dataset_put_row(const soda_sealed *file, const char *path, dataset_type type,
-                            int64_t row, const void *values)
+soda_status h5_array_put_row(const h5_file *file, const char *path, h5_array_type type, int64_t row,
+                             const void *values)
 {
-    dataset_shape shape;
+    h5_array_shape shape;
     soda_status s = SODA_OK;
     hid_t all = H5I_INVALID_HID, one = H5I_INVALID_HID;
     const hid_t id = H5Dopen2(file->file, path, H5P_DEFAULT);
-    if (id < 0) return sealed_refusal(file, false, path);
+    if (id < 0) return h5_file_refusal(file, false, path);
     s = check_shape(file, path, id, type, &shape);
     const hsize_t dim[2] = {(hsize_t)row + 1, (hsize_t)shape.dim[1]};
     const hsize_t start[2] = {(hsize_t)row, 0}, count[2] = {1, (hsize_t)shape.dim[1]};
@@ -210,7 +208,7 @@ soda_status dataset_put_row(const soda_sealed *file, const char *path, dataset_t
                          H5Sselect_hyperslab(all, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
                          (one = H5Screate_simple(shape.rank, count, NULL)) < 0 ||
                          H5Dwrite(id, memory_type(type), one, all, H5P_DEFAULT, values) < 0))
-        s = sealed_refusal(file, false, path);
+        s = h5_file_refusal(file, false, path);
     if (one >= 0) H5Sclose(one);
     if (all >= 0) H5Sclose(all);
     H5Dclose(id);

@@ -12,19 +12,19 @@ static hid_t text_type(void)
     return type;
 }
 
-static soda_status set_attribute(const soda_sealed *file, const char *name, hid_t stored,
-                                 hid_t memory, const void *value)
+static soda_status set_attribute(const h5_file *file, const char *name, hid_t stored, hid_t memory,
+                                 const void *value)
 {
     const hid_t space = H5Screate(H5S_SCALAR);
     const hid_t attribute = H5Acreate2(file->file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
     const bool good = attribute >= 0 && H5Awrite(attribute, memory, value) >= 0;
-    const soda_status s = good ? SODA_OK : sealed_refusal(file, false, name);
+    const soda_status s = good ? SODA_OK : h5_file_refusal(file, false, name);
     if (attribute >= 0) H5Aclose(attribute);
     H5Sclose(space);
     return s;
 }
 
-soda_status fields_set_text(const soda_sealed *file, const char *name, const char *value)
+soda_status h5_attr_set_text(const h5_file *file, const char *name, const char *value)
 {
     const hid_t type = text_type();
     const soda_status s = set_attribute(file, name, type, type, &value);
@@ -32,18 +32,18 @@ soda_status fields_set_text(const soda_sealed *file, const char *name, const cha
     return s;
 }
 
-soda_status fields_set_i64(const soda_sealed *file, const char *name, int64_t value)
+soda_status h5_attr_set_i64(const h5_file *file, const char *name, int64_t value)
 {
     return set_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
 }
 
-soda_status fields_set_u64(const soda_sealed *file, const char *name, uint64_t value)
+soda_status h5_attr_set_u64(const h5_file *file, const char *name, uint64_t value)
 {
     return set_attribute(file, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &value);
 }
 
 /* Reads one value of class `expected` as `memory`. */
-static soda_status get_attribute(const soda_sealed *file, const char *name, H5T_class_t expected,
+static soda_status get_attribute(const h5_file *file, const char *name, H5T_class_t expected,
                                  hid_t memory, void *value)
 {
     soda_status s = SODA_OK;
@@ -51,7 +51,7 @@ static soda_status get_attribute(const soda_sealed *file, const char *name, H5T_
         return FAIL(SODA_ERR_INPUT, "%s: /%s: expected such an attribute, found none", file->path,
                     name);
     const hid_t attribute = H5Aopen(file->file, name, H5P_DEFAULT);
-    if (attribute < 0) return sealed_refusal(file, true, name);
+    if (attribute < 0) return h5_file_refusal(file, true, name);
     const hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     const char *what = expected == H5T_INTEGER ? "one integer" : "one text of variable length";
     const bool fits =
@@ -62,14 +62,14 @@ static soda_status get_attribute(const soda_sealed *file, const char *name, H5T_
         s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected %s, found something else", file->path, name,
                  what);
     else if (H5Aread(attribute, memory, value) < 0)
-        s = sealed_refusal(file, true, name);
+        s = h5_file_refusal(file, true, name);
     if (type >= 0) H5Tclose(type);
     if (space >= 0) H5Sclose(space);
     H5Aclose(attribute);
     return s;
 }
 
-soda_status fields_get_text(const soda_sealed *file, const char *name, char **value)
+soda_status h5_attr_get_text(const h5_file *file, const char *name, char **value)
 {
     char *text = NULL;
     const hid_t type = text_type();
@@ -81,29 +81,29 @@ soda_status fields_get_text(const soda_sealed *file, const char *name, char **va
     return *value ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", file->path);
 }
 
-soda_status fields_get_i64(const soda_sealed *file, const char *name, int64_t *value)
+soda_status h5_attr_get_i64(const h5_file *file, const char *name, int64_t *value)
 {
     return get_attribute(file, name, H5T_INTEGER, H5T_NATIVE_INT64, value);
 }
 
-soda_status fields_get_u64(const soda_sealed *file, const char *name, uint64_t *value)
+soda_status h5_attr_get_u64(const h5_file *file, const char *name, uint64_t *value)
 {
     return get_attribute(file, name, H5T_INTEGER, H5T_NATIVE_UINT64, value);
 }
 
-soda_status fields_make_group(const soda_sealed *file, const char *path)
+soda_status h5_attr_make_group(const h5_file *file, const char *path)
 {
     const hid_t list = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(list, false); /* equal contents give equal bytes */
     const hid_t group = H5Gcreate2(file->file, path, H5P_DEFAULT, list, H5P_DEFAULT);
-    const soda_status s = group >= 0 ? SODA_OK : sealed_refusal(file, false, path);
+    const soda_status s = group >= 0 ? SODA_OK : h5_file_refusal(file, false, path);
     if (group >= 0) H5Gclose(group);
     H5Pclose(list);
     return s;
 }
 
 typedef struct {
-    field_names *names;
+    h5_attr_names *names;
     int room;
     const char *strange; /* for free(): a link that is not plain */
     bool memory;         /* there was none */
@@ -137,16 +137,16 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Whether `path` is linked plainly; its parents are groups that were listed, or the root. */
-static bool is_plain(const soda_sealed *file, const char *path)
+static bool is_plain(const h5_file *file, const char *path)
 {
     H5L_info_t link;
     return H5Lexists(file->file, path, H5P_DEFAULT) > 0 &&
            H5Lget_info(file->file, path, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD;
 }
 
-soda_status fields_list(const soda_sealed *file, const char *group, field_names *names)
+soda_status h5_attr_list(const h5_file *file, const char *group, h5_attr_names *names)
 {
-    *names = (field_names){0};
+    *names = (h5_attr_names){0};
     const hid_t id =
         is_plain(file, group) ? H5Gopen2(file->file, group, H5P_DEFAULT) : H5I_INVALID_HID;
     if (id < 0)
@@ -160,25 +160,25 @@ soda_status fields_list(const soda_sealed *file, const char *group, field_names 
         s = FAIL(SODA_ERR_INPUT, "%s: /%s/%s: expected an object, found a link to elsewhere",
                  file->path, group, l.strange);
     else if (!good)
-        s = sealed_refusal(file, true, group);
+        s = h5_file_refusal(file, true, group);
     free((void *)l.strange);
     H5Gclose(id);
     if (s != SODA_OK)
-        fields_free(names);
+        h5_attr_free(names);
     else if (names->count)
         qsort(names->name, (size_t)names->count, sizeof *names->name, by_name);
     return s;
 }
 
-void fields_free(field_names *names)
+void h5_attr_free(h5_attr_names *names)
 {
     for (int i = 0; i < names->count; i++) free(names->name[i]);
     free(names->name);
-    *names = (field_names){0};
+    *names = (h5_attr_names){0};
 }
 
-soda_status fields_expect(const soda_sealed *file, const char *group, const field_names *names,
-                          const char *name)
+soda_status h5_attr_expect(const h5_file *file, const char *group, const h5_attr_names *names,
+                           const char *name)
 {
     if (names->count && bsearch(&name, names->name, (size_t)names->count, sizeof name, by_name))
         return SODA_OK;
@@ -186,8 +186,8 @@ soda_status fields_expect(const soda_sealed *file, const char *group, const fiel
                 name);
 }
 
-soda_status fields_expect_count(const soda_sealed *file, const char *group,
-                                const field_names *names, int expected)
+soda_status h5_attr_expect_count(const h5_file *file, const char *group, const h5_attr_names *names,
+                                 int expected)
 {
     if (names->count == expected) return SODA_OK;
     return FAIL(SODA_ERR_INPUT, "%s: /%s: expected %d entries, found %d", file->path, group,

@@ -9,30 +9,30 @@
 
 #include "io/h5_file.h"
 
-soda_status fields_set_text(const soda_sealed *file, const char *name, const char *value);
-soda_status fields_set_i64(const soda_sealed *file, const char *name, int64_t value);
-soda_status fields_set_u64(const soda_sealed *file, const char *name, uint64_t value);
+soda_status h5_attr_set_text(const h5_file *file, const char *name, const char *value);
+soda_status h5_attr_set_i64(const h5_file *file, const char *name, int64_t value);
+soda_status h5_attr_set_u64(const h5_file *file, const char *name, uint64_t value);
 
 /* *value is for free(). */
-soda_status fields_get_text(const soda_sealed *file, const char *name, char **value);
+soda_status h5_attr_get_text(const h5_file *file, const char *name, char **value);
 
 /* Any integer type that holds the value. */
-soda_status fields_get_i64(const soda_sealed *file, const char *name, int64_t *value);
-soda_status fields_get_u64(const soda_sealed *file, const char *name, uint64_t *value);
+soda_status h5_attr_get_i64(const h5_file *file, const char *name, int64_t *value);
+soda_status h5_attr_get_u64(const h5_file *file, const char *name, uint64_t *value);
 
-soda_status fields_make_group(const soda_sealed *file, const char *path);
+soda_status h5_attr_make_group(const h5_file *file, const char *path);
 
 /* The names in a group, sorted by their bytes. Only plain links pass, so that nothing read by these
  * names lies in another file. */
 typedef struct {
     char **name;
     int count;
-} field_names;
-soda_status fields_list(const soda_sealed *file, const char *group, field_names *names);
-void fields_free(field_names *names);
+} h5_attr_names;
+soda_status h5_attr_list(const h5_file *file, const char *group, h5_attr_names *names);
+void h5_attr_free(h5_attr_names *names);
 
 /* Fails unless `name` is among them, or unless there are `expected` of them. */
-soda_status fields_expect(const soda_sealed *file, const char *group, const field_names *names,
-                          const char *name);
-soda_status fields_expect_count(const soda_sealed *file, const char *group,
-                                const field_names *names, int expected);
+soda_status h5_attr_expect(const h5_file *file, const char *group, const h5_attr_names *names,
+                           const char *name);
+soda_status h5_attr_expect_count(const h5_file *file, const char *group, const h5_attr_names *names,
+                                 int expected);

@@ -36,58 +36,58 @@ static herr_t note_failure(hid_t stack, void *unused)
     return H5Ewalk2(stack, H5E_WALK_UPWARD, take_reason, unused);
 }
 
-static soda_status write_code(const soda_sealed *s)
+static soda_status write_code(const h5_file *s)
 {
     return s->starved ? SODA_ERR_MEMORY : SODA_ERR_INTERNAL;
 }
 
-soda_status sealed_refusal(const soda_sealed *sealed, bool reading, const char *object)
+soda_status h5_file_refusal(const h5_file *h5, bool reading, const char *object)
 {
-    return FAIL(reading ? SODA_ERR_INPUT : write_code(sealed), "%s: /%s: HDF5 cannot %s it: %s",
-                sealed->path, object, reading ? "read" : "write",
-                sealed->starved ? "out of memory" : reason);
+    return FAIL(reading ? SODA_ERR_INPUT : write_code(h5), "%s: /%s: HDF5 cannot %s it: %s",
+                h5->path, object, reading ? "read" : "write",
+                h5->starved ? "out of memory" : reason);
 }
 
 /* The image is ours throughout: HDF5 works in it, may grow it, and never copies or frees it. */
-static void *image_malloc(size_t bytes, H5FD_file_image_op_t op, void *sealed)
+static void *image_malloc(size_t bytes, H5FD_file_image_op_t op, void *h5)
 {
     (void)op;
-    const soda_sealed *s = sealed;
+    const h5_file *s = h5;
     return bytes <= s->bytes ? s->image : NULL;
 }
 
 static void *image_memcpy(void *to, const void *from, size_t bytes, H5FD_file_image_op_t op,
-                          void *sealed)
+                          void *h5)
 {
-    (void)bytes, (void)op, (void)sealed;
+    (void)bytes, (void)op, (void)h5;
     return to == from ? to : NULL;
 }
 
-static void *image_realloc(void *image, size_t bytes, H5FD_file_image_op_t op, void *sealed)
+static void *image_realloc(void *image, size_t bytes, H5FD_file_image_op_t op, void *h5)
 {
     (void)op;
-    soda_sealed *s = sealed;
+    h5_file *s = h5;
     void *grown = realloc(image, bytes);
     if (grown) s->image = grown;
     s->starved = s->starved || !grown;
     return grown;
 }
 
-static herr_t image_free(void *image, H5FD_file_image_op_t op, void *sealed)
+static herr_t image_free(void *image, H5FD_file_image_op_t op, void *h5)
 {
-    (void)image, (void)op, (void)sealed;
+    (void)image, (void)op, (void)h5;
     return 0;
 }
 
-static void *same_data(void *sealed) { return sealed; }
+static void *same_data(void *h5) { return h5; }
 
-static herr_t keep_data(void *sealed)
+static herr_t keep_data(void *h5)
 {
-    (void)sealed;
+    (void)h5;
     return 0;
 }
 
-static hid_t access_list(soda_sealed *s)
+static hid_t access_list(h5_file *s)
 {
     H5FD_file_image_callbacks_t calls = {
         image_malloc, image_memcpy, image_realloc, image_free, same_data, keep_data, s};
@@ -105,36 +105,36 @@ static hid_t access_list(soda_sealed *s)
 
 /* The name by which HDF5 knows an image. It refuses one that a file has: nothing is below a file.
  */
-static char *image_name(const soda_sealed *s, char name[NAME_BYTES])
+static char *image_name(const h5_file *s, char name[NAME_BYTES])
 {
     snprintf(name, NAME_BYTES, "%s/image", s->path);
     return name;
 }
 
-static soda_status allocate(const char *path, const char *format, soda_sealed **sealed)
+static soda_status allocate(const char *path, const char *format, h5_file **h5)
 {
-    *sealed = calloc(1, sizeof **sealed);
+    *h5 = calloc(1, sizeof **h5);
     char *copy = strdup(path);
-    if (!*sealed || !copy) {
-        free(*sealed);
+    if (!*h5 || !copy) {
+        free(*h5);
         free(copy);
-        *sealed = NULL;
+        *h5 = NULL;
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory", path);
     }
-    **sealed = (soda_sealed){.file = H5I_INVALID_HID, .path = copy, .format = format};
+    **h5 = (h5_file){.file = H5I_INVALID_HID, .path = copy, .format = format};
     H5dont_atexit(); /* what it lost in a damaged file makes it complain at the end */
     H5Eset_auto2(H5E_DEFAULT, note_failure, NULL);
     H5PLset_loading_state(0); /* no file decides which code is loaded */
     return SODA_OK;
 }
 
-void sealed_close(soda_sealed *sealed)
+void h5_file_close(h5_file *h5)
 {
-    if (!sealed) return;
-    if (sealed->file >= 0) H5Fclose(sealed->file);
-    free(sealed->image);
-    free(sealed->path);
-    free(sealed);
+    if (!h5) return;
+    if (h5->file >= 0) H5Fclose(h5->file);
+    free(h5->image);
+    free(h5->path);
+    free(h5);
 }
 
 /* Equal contents give equal bytes: no times in the root group, nor in what fields.h creates. Few
@@ -150,23 +150,23 @@ static hid_t creation_list(void)
     return list;
 }
 
-soda_status sealed_create(const char *path, const char *format, int version, soda_sealed **sealed)
+soda_status h5_file_create(const char *path, const char *format, int version, h5_file **h5)
 {
-    TRY(allocate(path, format, sealed));
-    soda_sealed *s = *sealed;
+    TRY(allocate(path, format, h5));
+    h5_file *s = *h5;
     soda_status status = SODA_OK;
     const hid_t access = access_list(s), creation = creation_list();
     char name[NAME_BYTES];
     if (access >= 0 && creation >= 0)
         s->file = H5Fcreate(image_name(s, name), H5F_ACC_TRUNC, creation, access);
-    if (s->file < 0) status = sealed_refusal(s, false, "");
+    if (s->file < 0) status = h5_file_refusal(s, false, "");
     if (access >= 0) H5Pclose(access);
     if (creation >= 0) H5Pclose(creation);
-    if (status == SODA_OK) status = fields_set_text(s, "format", format);
-    if (status == SODA_OK) status = fields_set_i64(s, "version", version);
+    if (status == SODA_OK) status = h5_attr_set_text(s, "format", format);
+    if (status == SODA_OK) status = h5_attr_set_i64(s, "version", version);
     if (status == SODA_OK) return SODA_OK;
-    sealed_close(s);
-    *sealed = NULL;
+    h5_file_close(s);
+    *h5 = NULL;
     return status;
 }
 
@@ -213,7 +213,7 @@ static soda_status read_bytes(const char *path, int fd, char *to, size_t bytes)
 }
 
 /* What can be said about a file of `bytes` from its first ones, before memory is taken for it. */
-static soda_status check_head(const soda_sealed *s, const char *head, uint64_t bytes)
+static soda_status check_head(const h5_file *s, const char *head, uint64_t bytes)
 {
     const size_t name = strlen(s->format);
     if (strncmp(head, s->format, name) != 0 || head[name] != '\n') {
@@ -236,7 +236,7 @@ static soda_status check_head(const soda_sealed *s, const char *head, uint64_t b
     return SODA_OK;
 }
 
-static soda_status read_image(soda_sealed *s, int fd)
+static soda_status read_image(h5_file *s, int fd)
 {
     struct stat about;
     char head[HEAD_BYTES + 1] = {0};
@@ -258,7 +258,7 @@ static soda_status read_image(soda_sealed *s, int fd)
 
 /* Opens the image. If its seal does not fit, the only question left is whether a newer soda wrote
  * it: the number of the version lies under HDF5's own checksums. */
-static soda_status open_image(soda_sealed *s, int version, bool writable)
+static soda_status open_image(h5_file *s, int version, bool writable)
 {
     char seal[SEAL_BYTES], name[NAME_BYTES];
     int64_t found = 0;
@@ -270,7 +270,7 @@ static soda_status open_image(soda_sealed *s, int version, bool writable)
             H5Fopen(image_name(s, name), fits && writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
     const bool opened = s->file >= 0;
     if (access >= 0) H5Pclose(access);
-    const soda_status has = opened ? fields_get_i64(s, "version", &found) : SODA_ERR_INPUT;
+    const soda_status has = opened ? h5_attr_get_i64(s, "version", &found) : SODA_ERR_INPUT;
     if (has == SODA_OK && found > version)
         return FAIL(SODA_ERR_INPUT, "%s: /version: expected at most %d, found %lld", s->path,
                     version, (long long)found);
@@ -279,7 +279,7 @@ static soda_status open_image(soda_sealed *s, int version, bool writable)
                     "%s: damaged, or changed since it was written: expected \"%.71s\" in its "
                     "second line",
                     s->path, seal + strlen(s->format) + 1);
-    if (!opened) return sealed_refusal(s, true, "");
+    if (!opened) return h5_file_refusal(s, true, "");
     if (has == SODA_OK && found < 1)
         return FAIL(SODA_ERR_INPUT, "%s: /version: expected at least 1, found %lld", s->path,
                     (long long)found);
@@ -287,10 +287,10 @@ static soda_status open_image(soda_sealed *s, int version, bool writable)
 }
 
 /* The attribute must agree with the first line, which has been checked. */
-static soda_status check_format(const soda_sealed *s)
+static soda_status check_format(const h5_file *s)
 {
     char *found;
-    TRY(fields_get_text(s, "format", &found));
+    TRY(h5_attr_get_text(s, "format", &found));
     soda_status status = SODA_OK;
     if (strcmp(found, s->format) != 0)
         status = FAIL(SODA_ERR_INPUT, "%s: /format: expected \"%s\", found \"%.64s\"", s->path,
@@ -299,41 +299,41 @@ static soda_status check_format(const soda_sealed *s)
     return status;
 }
 
-soda_status sealed_open(const char *path, const char *format, int version, bool writable,
-                        soda_sealed **sealed)
+soda_status h5_file_open(const char *path, const char *format, int version, bool writable,
+                         h5_file **h5)
 {
     soda_status s = SODA_OK;
-    *sealed = NULL;
+    *h5 = NULL;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    TRY_TO(done, allocate(path, format, sealed));
-    TRY_TO(done, read_image(*sealed, fd));
-    TRY_TO(done, open_image(*sealed, version, writable));
-    TRY_TO(done, check_format(*sealed));
+    TRY_TO(done, allocate(path, format, h5));
+    TRY_TO(done, read_image(*h5, fd));
+    TRY_TO(done, open_image(*h5, version, writable));
+    TRY_TO(done, check_format(*h5));
 done:
     close(fd);
     if (s != SODA_OK) {
-        sealed_close(*sealed);
-        *sealed = NULL;
+        h5_file_close(*h5);
+        *h5 = NULL;
     }
     return s;
 }
 
-soda_status sealed_save(soda_sealed *sealed, soda_newfile **file)
+soda_status h5_file_save(h5_file *h5, soda_newfile **file)
 {
     soda_status s = SODA_OK;
     *file = NULL;
-    const herr_t closed = H5Fclose(sealed->file);
-    sealed->file = H5I_INVALID_HID;
-    if (closed < 0 || !sealed->image) return sealed_refusal(sealed, false, "");
-    sealed->bytes = (size_t)stored_end(sealed->image);
-    if (sealed->bytes < HEAD_BYTES)
-        return FAIL(SODA_ERR_INTERNAL, "%s: HDF5 made a file of another layout", sealed->path);
+    const herr_t closed = H5Fclose(h5->file);
+    h5->file = H5I_INVALID_HID;
+    if (closed < 0 || !h5->image) return h5_file_refusal(h5, false, "");
+    h5->bytes = (size_t)stored_end(h5->image);
+    if (h5->bytes < HEAD_BYTES)
+        return FAIL(SODA_ERR_INTERNAL, "%s: HDF5 made a file of another layout", h5->path);
     char seal[SEAL_BYTES];
-    TRY(make_seal(sealed->format, sealed->image, sealed->bytes, seal));
-    memcpy(sealed->image, seal, SEAL_BYTES);
-    TRY(newfile_create(sealed->path, file));
-    TRY_TO(failed, newfile_write(*file, sealed->image, sealed->bytes));
+    TRY(make_seal(h5->format, h5->image, h5->bytes, seal));
+    memcpy(h5->image, seal, SEAL_BYTES);
+    TRY(newfile_create(h5->path, file));
+    TRY_TO(failed, newfile_write(*file, h5->image, h5->bytes));
     TRY_TO(failed, newfile_sync(*file));
     return SODA_OK;
 failed:

@@ -24,23 +24,23 @@ typedef struct {
     size_t bytes;       /* of the image, while HDF5 has not grown it */
     size_t unread;      /* bytes that may still be read as values: no file holds more than itself */
     bool starved;       /* there was no memory for the image to grow */
-} soda_sealed;
+} h5_file;
 
 /* An empty file that shall become `path`. `format` must outlive it. */
-soda_status sealed_create(const char *path, const char *format, int version, soda_sealed **sealed);
+soda_status h5_file_create(const char *path, const char *format, int version, h5_file **h5);
 
 /* Reads `path` and checks its seal. `version`: the newest that is understood. `writable`: it may be
- * changed, in memory, for sealed_save. SODA_ERR_IO: it cannot be read; SODA_ERR_INPUT: it is cut
+ * changed, in memory, for h5_file_save. SODA_ERR_IO: it cannot be read; SODA_ERR_INPUT: it is cut
  * short, damaged, of another format, or newer. */
-soda_status sealed_open(const char *path, const char *format, int version, bool writable,
-                        soda_sealed **sealed);
+soda_status h5_file_open(const char *path, const char *format, int version, bool writable,
+                         h5_file **h5);
 
 /* Ends the part of HDF5, seals it, and writes it to a new file, which is synced but not committed:
  * the caller reads newfile_temporary(*file) back first. *file is NULL after a failure. */
-soda_status sealed_save(soda_sealed *sealed, soda_newfile **file);
+soda_status h5_file_save(h5_file *h5, soda_newfile **file);
 
-void sealed_close(soda_sealed *sealed); /* NULL is fine */
+void h5_file_close(h5_file *h5); /* NULL is fine */
 
 /* The failure of the last call of HDF5, on /object, with its reason. SODA_ERR_INPUT if `reading`,
  * else SODA_ERR_INTERNAL, or SODA_ERR_MEMORY. */
-soda_status sealed_refusal(const soda_sealed *sealed, bool reading, const char *object);
+soda_status h5_file_refusal(const h5_file *h5, bool reading, const char *object);

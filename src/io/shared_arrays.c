@@ -9,7 +9,7 @@
 /* A process may hold about 65,000 mappings (vm.max_map_count): of longer lists, copies are kept. */
 enum { MOST_MAPPED = 20000 };
 
-static void warn(soda_prepared *p)
+static void warn(shared_arrays *p)
 {
     if (!p->warned)
         log_warning("%s: nothing is kept for the next run: %s", p->kind, status_message());
@@ -17,20 +17,20 @@ static void warn(soda_prepared *p)
     status_clear();
 }
 
-soda_status prepared_create(const char *kind, int64_t count, soda_prepared *p)
+soda_status shared_arrays_create(const char *kind, int64_t count, shared_arrays *p)
 {
     char folder[4096];
-    *p = (soda_prepared){.kind = kind, .arrays = 2, .count = count};
+    *p = (shared_arrays){.kind = kind, .arrays = 2, .count = count};
     const bool has_cache = array_cache_folder(kind, folder, sizeof folder) == SODA_OK;
     if (!has_cache) warn(p);
     p->items = calloc((size_t)count + 1, sizeof *p->items);
     if (has_cache) p->folder = strdup(folder);
     if (p->items && (p->folder || !has_cache)) return SODA_OK;
-    prepared_destroy(p);
+    shared_arrays_destroy(p);
     return FAIL(SODA_ERR_MEMORY, "out of memory for a list of %lld %s", (long long)count, kind);
 }
 
-void prepared_destroy(soda_prepared *p)
+void shared_arrays_destroy(shared_arrays *p)
 {
     for (int64_t i = 0; p->items && i < p->count; i++) {
         safetensors_close(p->items[i].set);
@@ -38,24 +38,25 @@ void prepared_destroy(soda_prepared *p)
     }
     free(p->items);
     free(p->folder);
-    *p = (soda_prepared){0};
+    *p = (shared_arrays){0};
 }
 
 static int by_key(const void *a, const void *b)
 {
-    const prepared_item *x = *(prepared_item *const *)a, *y = *(prepared_item *const *)b;
+    const shared_arrays_item *x = *(shared_arrays_item *const *)a,
+                             *y = *(shared_arrays_item *const *)b;
     const int order = strcmp(x->key, y->key);
     return order ? order : (x > y) - (x < y);
 }
 
-soda_status prepared_link(soda_prepared *p)
+soda_status shared_arrays_link(shared_arrays *p)
 {
-    prepared_item **sorted = malloc(((size_t)p->count + 1) * sizeof(prepared_item *));
+    shared_arrays_item **sorted = malloc(((size_t)p->count + 1) * sizeof(shared_arrays_item *));
     if (!sorted)
         return FAIL(SODA_ERR_MEMORY, "out of memory for a list of %lld %s", (long long)p->count,
                     p->kind);
     for (int64_t i = 0; i < p->count; i++) sorted[i] = &p->items[i];
-    qsort(sorted, (size_t)p->count, sizeof(prepared_item *), by_key);
+    qsort(sorted, (size_t)p->count, sizeof(shared_arrays_item *), by_key);
     for (int64_t i = 0; i < p->count; i++)
         sorted[i]->first = i > 0 && !strcmp(sorted[i - 1]->key, sorted[i]->key)
                                ? sorted[i - 1]->first
@@ -65,7 +66,7 @@ soda_status prepared_link(soda_prepared *p)
 }
 
 /* The item's arrays as files name them. */
-static void describe(const soda_prepared *p, const prepared_item *item,
+static void describe(const shared_arrays *p, const shared_arrays_item *item,
                      safetensors_tensor arrays[2])
 {
     for (int a = 0; a < p->arrays; a++) {
@@ -77,7 +78,7 @@ static void describe(const soda_prepared *p, const prepared_item *item,
     }
 }
 
-static soda_status keep_copy(const soda_prepared *p, prepared_item *item,
+static soda_status keep_copy(const shared_arrays *p, shared_arrays_item *item,
                              const float *const data[2])
 {
     int64_t total = shape_count(&item->shape[0]), at = 0;
@@ -96,7 +97,7 @@ static soda_status keep_copy(const soda_prepared *p, prepared_item *item,
 }
 
 /* Takes the item from the cache if it is there. */
-static soda_status load(soda_prepared *p, prepared_item *item)
+static soda_status load(shared_arrays *p, shared_arrays_item *item)
 {
     safetensors_tensor arrays[2];
     const float *data[2];
@@ -115,9 +116,9 @@ static soda_status load(soda_prepared *p, prepared_item *item)
     return s;
 }
 
-soda_status prepared_missing(soda_prepared *p, int64_t index, bool *missing)
+soda_status shared_arrays_missing(shared_arrays *p, int64_t index, bool *missing)
 {
-    prepared_item *item = &p->items[index];
+    shared_arrays_item *item = &p->items[index];
     *missing = false;
     if (item->first != index || item->data[0]) return SODA_OK;
     TRY(load(p, item));
@@ -125,9 +126,10 @@ soda_status prepared_missing(soda_prepared *p, int64_t index, bool *missing)
     return SODA_OK;
 }
 
-soda_status prepared_put(soda_prepared *p, int64_t index, const float *const data[2], bool store)
+soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *const data[2],
+                              bool store)
 {
-    prepared_item *item = &p->items[index];
+    shared_arrays_item *item = &p->items[index];
     safetensors_tensor arrays[2];
     TRY(keep_copy(p, item, data));
     if (!store || !p->folder) return SODA_OK;
@@ -136,7 +138,7 @@ soda_status prepared_put(soda_prepared *p, int64_t index, const float *const dat
     return SODA_OK;
 }
 
-const float *prepared_data(const soda_prepared *p, int64_t index, int which)
+const float *shared_arrays_data(const shared_arrays *p, int64_t index, int which)
 {
     return p->items[p->items[index].first].data[which];
 }

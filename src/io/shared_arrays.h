@@ -17,7 +17,7 @@ typedef struct {
     soda_safetensors *set; /* mapped, or */
     float *memory;         /* array after array */
     const float *data[2];  /* NULL: not there yet */
-} prepared_item;
+} shared_arrays_item;
 
 typedef struct {
     const char *kind;    /* the folder within the cache */
@@ -26,25 +26,25 @@ typedef struct {
     char *folder;        /* the cache; NULL: there is none */
     bool warned;         /* that the cache cannot be written */
     int64_t count;
-    prepared_item *items;
-} soda_prepared;
+    shared_arrays_item *items;
+} shared_arrays;
 
-/* An empty list of `count` items; the caller fills in key and shape, then calls prepared_link.
+/* An empty list of `count` items; the caller fills in key and shape, then calls shared_arrays_link.
  * A cache that cannot be had is a warning. */
-soda_status prepared_create(const char *kind, int64_t count, soda_prepared *prepared);
-void prepared_destroy(soda_prepared *prepared); /* a zeroed struct is fine */
+soda_status shared_arrays_create(const char *kind, int64_t count, shared_arrays *arrays);
+void shared_arrays_destroy(shared_arrays *arrays); /* a zeroed struct is fine */
 
 /* Finds the items with equal keys. */
-soda_status prepared_link(soda_prepared *prepared);
+soda_status shared_arrays_link(shared_arrays *arrays);
 
 /* Whether the arrays of item `index` have to be made: it is the first with its key, and neither in
  * memory nor, now, in the cache. */
-soda_status prepared_missing(soda_prepared *prepared, int64_t index, bool *missing);
+soda_status shared_arrays_missing(shared_arrays *arrays, int64_t index, bool *missing);
 
 /* Takes copies of the arrays of item `index`, the first with its key; with `store`, into the cache
  * too. A cache that cannot be written is one warning. */
-soda_status prepared_put(soda_prepared *prepared, int64_t index, const float *const data[2],
-                         bool store);
+soda_status shared_arrays_put(shared_arrays *arrays, int64_t index, const float *const data[2],
+                              bool store);
 
 /* Array `which` of item `index`, once all are made. */
-const float *prepared_data(const soda_prepared *prepared, int64_t index, int which);
+const float *shared_arrays_data(const shared_arrays *arrays, int64_t index, int which);

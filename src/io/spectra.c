@@ -15,7 +15,7 @@ static const char FORMAT[] = "soda-spectra";
 /* The columns of a layer that grow by a row a record, and their widths (0: a number a row). */
 typedef struct {
     const char *leaf;
-    dataset_type type;
+    h5_array_type type;
     int64_t width;
     const void *values;
 } column;
@@ -23,13 +23,13 @@ enum { COLUMNS = 4 };
 
 static void columns_of(const spectra_layer *l, column columns[COLUMNS])
 {
-    columns[0] = (column){"sigma", DATASET_F32, l->k, l->sigma};
-    columns[1] = (column){"effective_rank", DATASET_F64, 0, &l->effective_rank};
-    columns[2] = (column){"angles", DATASET_F32, l->n, l->angles};
-    columns[3] = (column){"orthogonality", DATASET_F64, 3, l->orthogonality};
+    columns[0] = (column){"sigma", ARRAY_F32, l->k, l->sigma};
+    columns[1] = (column){"effective_rank", ARRAY_F64, 0, &l->effective_rank};
+    columns[2] = (column){"angles", ARRAY_F32, l->n, l->angles};
+    columns[3] = (column){"orthogonality", ARRAY_F64, 3, l->orthogonality};
 }
 
-static soda_status layer_path(const soda_sealed *file, const char *name, const char *leaf,
+static soda_status layer_path(const h5_file *file, const char *name, const char *leaf,
                               char path[MOST_PATH])
 {
     const int used = snprintf(path, MOST_PATH, "layers/%s%s%s", name, *leaf ? "/" : "", leaf);
@@ -38,65 +38,65 @@ static soda_status layer_path(const soda_sealed *file, const char *name, const c
                                    file->path, name);
 }
 
-static soda_status make_layer(const soda_sealed *file, const spectra_layer *l)
+static soda_status make_layer(const h5_file *file, const spectra_layer *l)
 {
     char path[MOST_PATH];
     column columns[COLUMNS];
     columns_of(l, columns);
     TRY(layer_path(file, l->name, "", path));
-    TRY(fields_make_group(file, path));
+    TRY(h5_attr_make_group(file, path));
     TRY(layer_path(file, l->name, "sigma0", path));
-    TRY(dataset_write(file, path, &(dataset_shape){DATASET_F32, 1, {l->k, 0}}, l->sigma0));
+    TRY(h5_array_write(file, path, &(h5_array_shape){ARRAY_F32, 1, {l->k, 0}}, l->sigma0));
     for (int i = 0; i < COLUMNS; i++) {
         TRY(layer_path(file, l->name, columns[i].leaf, path));
-        TRY(dataset_make_rows(file, path, columns[i].type, columns[i].width));
+        TRY(h5_array_make_rows(file, path, columns[i].type, columns[i].width));
     }
     return SODA_OK;
 }
 
 static soda_status make_file(const char *path, const spectra_layer *layers, int count,
-                             soda_sealed **file)
+                             h5_file **file)
 {
     soda_status s = SODA_OK;
-    TRY(sealed_create(path, FORMAT, SPECTRA_VERSION, file));
-    TRY_TO(failed, dataset_make_rows(*file, "steps", DATASET_I64, 0));
-    TRY_TO(failed, fields_make_group(*file, "layers"));
+    TRY(h5_file_create(path, FORMAT, SPECTRA_VERSION, file));
+    TRY_TO(failed, h5_array_make_rows(*file, "steps", ARRAY_I64, 0));
+    TRY_TO(failed, h5_attr_make_group(*file, "layers"));
     for (int i = 0; i < count; i++) TRY_TO(failed, make_layer(*file, &layers[i]));
     return SODA_OK;
 failed:
-    sealed_close(*file);
+    h5_file_close(*file);
     *file = NULL;
     return s;
 }
 
 /* Fails unless a layer of the file has `rows` records of the layer's sizes. */
-static soda_status check_layer(const soda_sealed *file, const spectra_layer *l, int64_t rows)
+static soda_status check_layer(const h5_file *file, const spectra_layer *l, int64_t rows)
 {
     char path[MOST_PATH];
     column columns[COLUMNS];
-    dataset_shape shape;
+    h5_array_shape shape;
     columns_of(l, columns);
     TRY(layer_path(file, l->name, "sigma0", path));
-    TRY(dataset_find(file, path, DATASET_F32, &shape));
-    TRY(dataset_expect(file, path, &(dataset_shape){DATASET_F32, 1, {l->k, 0}}, &shape));
+    TRY(h5_array_find(file, path, ARRAY_F32, &shape));
+    TRY(h5_array_expect(file, path, &(h5_array_shape){ARRAY_F32, 1, {l->k, 0}}, &shape));
     for (int i = 0; i < COLUMNS; i++) {
         const column *c = &columns[i];
-        const dataset_shape want = {c->type, c->width ? 2 : 1, {rows, c->width}};
+        const h5_array_shape want = {c->type, c->width ? 2 : 1, {rows, c->width}};
         TRY(layer_path(file, l->name, c->leaf, path));
-        TRY(dataset_find(file, path, c->type, &shape));
-        TRY(dataset_expect(file, path, &want, &shape));
+        TRY(h5_array_find(file, path, c->type, &shape));
+        TRY(h5_array_expect(file, path, &want, &shape));
     }
     return SODA_OK;
 }
 
 /* The row for `step`: the first one of this step or a later one. */
-static soda_status find_row(soda_sealed *file, int64_t step, int64_t *rows, int64_t *row)
+static soda_status find_row(h5_file *file, int64_t step, int64_t *rows, int64_t *row)
 {
-    dataset_shape shape;
+    h5_array_shape shape;
     void *values;
-    TRY(dataset_find(file, "steps", DATASET_I64, &shape));
+    TRY(h5_array_find(file, "steps", ARRAY_I64, &shape));
     *rows = shape.dim[0];
-    TRY(dataset_read(file, "steps", &(dataset_shape){DATASET_I64, 1, {*rows, 0}}, &values));
+    TRY(h5_array_read(file, "steps", &(h5_array_shape){ARRAY_I64, 1, {*rows, 0}}, &values));
     const int64_t *steps = values;
     *row = 0;
     while (*row < *rows && steps[*row] < step) ++*row;
@@ -104,66 +104,66 @@ static soda_status find_row(soda_sealed *file, int64_t step, int64_t *rows, int6
     return SODA_OK;
 }
 
-static soda_status check_file(const soda_sealed *file, const spectra_layer *layers, int count,
+static soda_status check_file(const h5_file *file, const spectra_layer *layers, int count,
                               int64_t rows)
 {
     soda_status s = SODA_OK;
-    field_names names;
-    TRY(fields_list(file, "layers", &names));
+    h5_attr_names names;
+    TRY(h5_attr_list(file, "layers", &names));
     for (int i = 0; i < count; i++) {
-        TRY_TO(done, fields_expect(file, "layers", &names, layers[i].name));
+        TRY_TO(done, h5_attr_expect(file, "layers", &names, layers[i].name));
         TRY_TO(done, check_layer(file, &layers[i], rows));
     }
-    TRY_TO(done, fields_expect_count(file, "layers", &names, count));
+    TRY_TO(done, h5_attr_expect_count(file, "layers", &names, count));
 done:
-    fields_free(&names);
+    h5_attr_free(&names);
     return s;
 }
 
-static soda_status put_record(const soda_sealed *file, int64_t step, const spectra_layer *layers,
+static soda_status put_record(const h5_file *file, int64_t step, const spectra_layer *layers,
                               int count, int64_t row)
 {
     char path[MOST_PATH];
     column columns[COLUMNS];
-    TRY(dataset_put_row(file, "steps", DATASET_I64, row, &step));
+    TRY(h5_array_put_row(file, "steps", ARRAY_I64, row, &step));
     for (int l = 0; l < count; l++) {
         columns_of(&layers[l], columns);
         for (int i = 0; i < COLUMNS; i++) {
             TRY(layer_path(file, layers[l].name, columns[i].leaf, path));
-            TRY(dataset_put_row(file, path, columns[i].type, row, columns[i].values));
+            TRY(h5_array_put_row(file, path, columns[i].type, row, columns[i].values));
         }
     }
     return SODA_OK;
 }
 
 /* Writes the file beside the old one, reads it back, and replaces the old one. */
-static soda_status replace(soda_sealed *file)
+static soda_status replace(h5_file *file)
 {
     soda_newfile *new;
-    soda_sealed *again = NULL;
-    TRY(sealed_save(file, &new));
-    soda_status s = sealed_open(newfile_temporary(new), FORMAT, SPECTRA_VERSION, false, &again);
+    h5_file *again = NULL;
+    TRY(h5_file_save(file, &new));
+    soda_status s = h5_file_open(newfile_temporary(new), FORMAT, SPECTRA_VERSION, false, &again);
     if (s == SODA_OK) s = newfile_commit(new);
-    sealed_close(again);
+    h5_file_close(again);
     newfile_close(new);
     return s;
 }
 
 soda_status spectra_record(const char *path, int64_t step, const spectra_layer *layers, int count)
 {
-    soda_sealed *file = NULL;
+    h5_file *file = NULL;
     soda_status s = SODA_OK;
     int64_t rows = 0, row = 0;
     if (access(path, F_OK) != 0) {
         TRY(make_file(path, layers, count, &file));
     } else {
-        TRY(sealed_open(path, FORMAT, SPECTRA_VERSION, true, &file));
+        TRY(h5_file_open(path, FORMAT, SPECTRA_VERSION, true, &file));
         TRY_TO(done, find_row(file, step, &rows, &row));
         TRY_TO(done, check_file(file, layers, count, rows));
     }
     TRY_TO(done, put_record(file, step, layers, count, row));
     TRY_TO(done, replace(file));
 done:
-    sealed_close(file);
+    h5_file_close(file);
     return s;
 }

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-void optimizer_adamw_step(const optimizer_adamw *options, int64_t t, int64_t n, float *x,
-                          const float *g, float *m, float *v)
+void adamw_step(const adamw_options *options, int64_t t, int64_t n, float *x, const float *g,
+                float *m, float *v)
 {
     const double beta1 = options->beta1, beta2 = options->beta2;
     const double rate = options->lr / (1 - pow(beta1, (double)t));

@@ -5,7 +5,7 @@
 
 typedef struct {
     double lr, beta1, beta2, eps, weight_decay;
-} optimizer_adamw;
+} adamw_options;
 
 /* Step t = 1, 2, ... as torch.optim.AdamW does it (Loshchilov & Hutter, arXiv:1711.05101):
  *
@@ -15,5 +15,5 @@ typedef struct {
  *
  * x, m, v in/out [n] fp32, m and v zero at first; g [n] fp32. Each element in fp64, rounded once a
  * line: the difference to torch's fp32 is rounding. A zero gradient still decays x. */
-void optimizer_adamw_step(const optimizer_adamw *options, int64_t t, int64_t n, float *x,
-                          const float *g, float *m, float *v);
+void adamw_step(const adamw_options *options, int64_t t, int64_t n, float *x, const float *g,
+                float *m, float *v);

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-double clip_norm(const clip_tensor *tensors, int64_t count)
+double grad_clip_norm(const grad_clip_tensor *tensors, int64_t count)
 {
     double sum = 0;
     for (int64_t t = 0; t < count; t++)
@@ -11,13 +11,13 @@ double clip_norm(const clip_tensor *tensors, int64_t count)
     return sqrt(sum);
 }
 
-double clip_factor(double norm, double limit)
+double grad_clip_factor(double norm, double limit)
 {
     const double factor = limit / (norm + 1e-6);
     return factor < 1 ? factor : 1;
 }
 
-void clip_apply(const clip_tensor *tensors, int64_t count, double factor)
+void grad_clip_apply(const grad_clip_tensor *tensors, int64_t count, double factor)
 {
     if (factor == 1) return;
     for (int64_t t = 0; t < count; t++)

@@ -23,8 +23,8 @@ soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend
 
 /* The same with the U-Net of a run and its present values (NULL: without its adapters): weights are
  * packed already, and shared. */
-soda_status denoiser_open_run(const soda_trainee *trainee, const soda_trainable *trainable,
-                              int64_t h, int64_t w, const soda_text *text, bool guided,
+soda_status denoiser_open_run(const training_model *model, const soda_params *params, int64_t h,
+                              int64_t w, const soda_text *text, bool guided,
                               soda_denoiser *denoiser);
 
 /* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the

@@ -42,8 +42,8 @@ soda_status network_open(const soda_folder *folder, folder_component component, 
     TRY_TO(failed, folder_weights_open(folder, component, &network->files));
     if (touches(adapters, component))
         TRY_TO(failed,
-               adapted_create(folder, component, network->files.source, adapters,
-                              dtype == SODA_BF16 ? ADAPTED_BF16 : ADAPTED_F32, &network->adapted));
+               merged_create(folder, component, network->files.source, adapters,
+                             dtype == SODA_BF16 ? MERGED_BF16 : MERGED_F32, &network->merged));
     return SODA_OK;
 failed:
     network_close(network);
@@ -62,7 +62,7 @@ void network_close(soda_network *network)
     arena_destroy(network->arena);
     if (!network->borrowed) weights_destroy(network->weights);
     graph_destroy(network->graph);
-    adapted_destroy(network->adapted);
+    merged_destroy(network->merged);
     folder_weights_close(&network->files);
     memset(network, 0, sizeof *network);
 }
@@ -70,8 +70,8 @@ void network_close(soda_network *network)
 soda_builder network_builder(const soda_network *network)
 {
     return (soda_builder){.graph = network->graph,
-                          .source = network->adapted ? adapted_source(network->adapted)
-                                                     : network->files.source};
+                          .source = network->merged ? merged_source(network->merged)
+                                                    : network->files.source};
 }
 
 void network_to_nhwc(const float *nchw, int64_t n, int64_t c, int64_t hw, float *nhwc)

@@ -7,8 +7,8 @@
 #include "model/folder.h"
 
 typedef struct {
-    folder_weights files;  /* empty if the weights come from elsewhere */
-    soda_adapted *adapted; /* NULL: the files' weights as they are */
+    folder_weights files;   /* empty if the weights come from elsewhere */
+    merged_weights *merged; /* NULL: the files' weights as they are */
     soda_graph *graph;
     soda_weights *weights;
     bool borrowed; /* weights belong to somebody else */

@@ -23,8 +23,8 @@ typedef struct {
     int64_t h, w;         /* of the latents */
     const float *initial; /* [pictures, channels, h, w] unit normal, instead of the seed; or NULL */
     /* A run's U-Net, in place of the folder's, with its present values, NULL: without adapters. */
-    const soda_trainee *trainee;
-    const soda_trainable *trainable;
+    const training_model *model;
+    const soda_params *params;
 } sampling_request;
 
 /* What stays open from one picture to the next: encoded texts, sampler and U-Net. */

@@ -5,16 +5,16 @@
 
 #include "model/vae.h"
 
-soda_status decoder_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                         int64_t h, int64_t w, soda_decoder *decoder)
+soda_status vae_decoder_open(const soda_folder *folder, const soda_backend *backend,
+                             soda_dtype dtype, int64_t h, int64_t w, vae_decoder *decoder)
 {
     const soda_vae_config *config = &folder->vae;
     soda_status s = SODA_OK;
-    *decoder = (soda_decoder){.channels = config->latent_channels,
-                              .h = h,
-                              .w = w,
-                              .factor = config_vae_factor(config),
-                              .scaling_factor = config->scaling_factor};
+    *decoder = (vae_decoder){.channels = config->latent_channels,
+                             .h = h,
+                             .w = w,
+                             .factor = config_vae_factor(config),
+                             .scaling_factor = config->scaling_factor};
     const soda_dtype type = config->force_upcast ? SODA_F32 : dtype;
     TRY(network_open(folder, FOLDER_VAE, type, NULL, &decoder->net));
     soda_builder builder = network_builder(&decoder->net);
@@ -22,11 +22,11 @@ soda_status decoder_open(const soda_folder *folder, const soda_backend *backend,
     TRY_TO(failed, network_ready(&decoder->net, backend));
     return SODA_OK;
 failed:
-    decoder_close(decoder);
+    vae_decoder_close(decoder);
     return s;
 }
 
-soda_status decoder_run(soda_decoder *d, const float *latents, uint8_t *rgb)
+soda_status vae_decoder_run(vae_decoder *d, const float *latents, uint8_t *rgb)
 {
     const int64_t hw = d->h * d->w, pixels = hw * d->factor * d->factor * 3;
     float *nhwc = malloc((size_t)(hw * d->channels) * sizeof *nhwc);
@@ -55,4 +55,4 @@ done:
     return s;
 }
 
-void decoder_close(soda_decoder *decoder) { network_close(&decoder->net); }
+void vae_decoder_close(vae_decoder *decoder) { network_close(&decoder->net); }

@@ -37,30 +37,29 @@ static soda_status make_room(run_spectra *spectra, soda_layers *layers)
 }
 
 static soda_status measure(run_spectra *spectra, const soda_layer *layer, int i,
-                           const soda_trainable *trainable)
+                           const soda_params *params)
 {
     spectra_layer *record = &spectra->layers[i];
     float *memory = spectra->memory + (record->sigma0 - spectra->memory);
     soda_spectrum now = {.sigma = memory + record->k, .angles = memory + 2 * record->k};
-    merge_params params;
-    for (int p = 0; p < SODA_PARAMS; p++) /* trainable_create lists four a layer */
-        params.value[p] = trainable->value + trainable->tensors[i * SODA_PARAMS + p].offset;
+    merge_params values;
+    for (int p = 0; p < SODA_PARAMS; p++) /* params_create lists four a layer */
+        values.value[p] = params->value + params->tensors[i * SODA_PARAMS + p].offset;
     if (!spectra->started) TRY(spectrum_start(layer, memory));
-    TRY(spectrum_compute(layer, &params, &now));
+    TRY(spectrum_compute(layer, &values, &now));
     record->effective_rank = now.effective_rank;
     memcpy(record->orthogonality, now.orthogonality, sizeof record->orthogonality);
     return SODA_OK;
 }
 
 /* The first failure is kept: messages are per thread and would be lost with it. */
-static soda_status measure_all(run_spectra *spectra, soda_layers *layers,
-                               const soda_trainable *trainable)
+static soda_status measure_all(run_spectra *spectra, soda_layers *layers, const soda_params *params)
 {
     soda_status worst = SODA_OK;
     char message[512] = "";
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < spectra->count; i++) {
-        const soda_status s = measure(spectra, layers_at(layers, i), i, trainable);
+        const soda_status s = measure(spectra, layers_at(layers, i), i, params);
         if (s == SODA_OK) continue;
 #pragma omp critical(run_spectra)
         if (worst == SODA_OK) {
@@ -73,11 +72,11 @@ static soda_status measure_all(run_spectra *spectra, soda_layers *layers,
     return SODA_OK;
 }
 
-soda_status run_spectra_record(run_spectra *spectra, soda_layers *layers,
-                               const soda_trainable *trainable, const char *path, int64_t step)
+soda_status run_spectra_record(run_spectra *spectra, soda_layers *layers, const soda_params *params,
+                               const char *path, int64_t step)
 {
     TRY(make_room(spectra, layers));
-    TRY(measure_all(spectra, layers, trainable));
+    TRY(measure_all(spectra, layers, params));
     return spectra_record(path, step, spectra->layers, spectra->count);
 }
 

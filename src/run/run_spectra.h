@@ -15,6 +15,6 @@ typedef struct {
 
 /* Records the present values as those of `step`; what does not change is computed once and kept in
  * *spectra, which is zeroed at first. Layers are worked on by all OpenMP threads. */
-soda_status run_spectra_record(run_spectra *spectra, soda_layers *layers,
-                               const soda_trainable *trainable, const char *path, int64_t step);
+soda_status run_spectra_record(run_spectra *spectra, soda_layers *layers, const soda_params *params,
+                               const char *path, int64_t step);
 void run_spectra_free(run_spectra *spectra); /* a zeroed struct is fine */

@@ -41,20 +41,20 @@ soda_status run_state_note(run_state *state, double loss, double grad_norm)
     return SODA_OK;
 }
 
-soda_status run_state_save(const run_state *state, const soda_trainable *trainable,
-                           const char *folder, int64_t keep)
+soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
+                           int64_t keep)
 {
     checkpoint_column columns[HISTORY_COLUMNS];
-    checkpoint_tensor *tensors = calloc((size_t)trainable->count + 1, sizeof *tensors);
+    checkpoint_tensor *tensors = calloc((size_t)params->count + 1, sizeof *tensors);
     if (!tensors) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < trainable->count; i++) {
-        const trainable_tensor *t = &trainable->tensors[i];
+    for (int i = 0; i < params->count; i++) {
+        const params_tensor *t = &params->tensors[i];
         tensors[i] = (checkpoint_tensor){.name = t->name,
                                          .rank = t->shape.rank,
                                          .dim = {t->shape.dim[0], t->shape.dim[1]},
-                                         .value = trainable->value + t->offset,
-                                         .first = trainable->first + t->offset,
-                                         .second = trainable->second + t->offset};
+                                         .value = params->value + t->offset,
+                                         .first = params->first + t->offset,
+                                         .second = params->second + t->offset};
     }
     for (int c = 0; c < HISTORY_COLUMNS; c++)
         columns[c] = (checkpoint_column){column_names[c], state->history[c]};
@@ -63,7 +63,7 @@ soda_status run_state_save(const run_state *state, const soda_trainable *trainab
                                   .method = state->method,
                                   .config = state->config,
                                   .tensors = tensors,
-                                  .count = trainable->count,
+                                  .count = params->count,
                                   .history = columns,
                                   .columns = HISTORY_COLUMNS,
                                   .rows = state->rows};
@@ -97,15 +97,14 @@ static soda_status check_same(const run_state *state, const soda_checkpoint *c, 
     return other(path, "seed", mine, theirs);
 }
 
-static soda_status copy_tensors(soda_trainable *trainable, const soda_checkpoint *c,
-                                const char *path)
+static soda_status copy_tensors(soda_params *params, const soda_checkpoint *c, const char *path)
 {
-    if (c->count != trainable->count)
+    if (c->count != params->count)
         return FAIL(SODA_ERR_INPUT, "%s: /adapter: expected %d tensors, found %d", path,
-                    trainable->count, c->count);
+                    params->count, c->count);
     for (int i = 0; i < c->count; i++) {
         const checkpoint_tensor *from = &c->tensors[i];
-        const trainable_tensor *to = trainable_find(trainable, from->name);
+        const params_tensor *to = params_find(params, from->name);
         if (!to)
             return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: this run does not train it", path,
                         from->name);
@@ -114,9 +113,9 @@ static soda_status copy_tensors(soda_trainable *trainable, const soda_checkpoint
             return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: expected %lld rows, found %lld", path,
                         from->name, (long long)to->shape.dim[0], (long long)from->dim[0]);
         const size_t bytes = (size_t)to->count * sizeof(float);
-        memcpy(trainable->value + to->offset, from->value, bytes);
-        memcpy(trainable->first + to->offset, from->first, bytes);
-        memcpy(trainable->second + to->offset, from->second, bytes);
+        memcpy(params->value + to->offset, from->value, bytes);
+        memcpy(params->first + to->offset, from->first, bytes);
+        memcpy(params->second + to->offset, from->second, bytes);
     }
     return SODA_OK;
 }
@@ -177,7 +176,7 @@ static void warn_about_changes(const char *path, const char *mine, const char *t
     if (used) log_warning("%s was written under another configuration; now: %s", path, changes);
 }
 
-static soda_status read_newest(run_state *state, soda_trainable *trainable, const char *folder,
+static soda_status read_newest(run_state *state, soda_params *params, const char *folder,
                                char *path, size_t size)
 {
     soda_checkpoint c = {0};
@@ -187,7 +186,7 @@ static soda_status read_newest(run_state *state, soda_trainable *trainable, cons
     TRY(checkpoint_read_newest(folder, &c, path, size, &found));
     if (!found) return SODA_OK;
     TRY_TO(done, check_same(state, &c, path));
-    TRY_TO(done, copy_tensors(trainable, &c, path));
+    TRY_TO(done, copy_tensors(params, &c, path));
     TRY_TO(done, copy_history(state, &c, path));
     warn_about_changes(path, state->config, c.config);
 done:
@@ -195,11 +194,11 @@ done:
     return s;
 }
 
-soda_status run_state_restore(run_state *state, soda_trainable *trainable, soda_comm *comm,
+soda_status run_state_restore(run_state *state, soda_params *params, soda_comm *comm,
                               const char *folder, char *path, size_t size)
 {
     soda_status s = SODA_OK;
-    if (comm->rank == 0) s = read_newest(state, trainable, folder, path, size);
+    if (comm->rank == 0) s = read_newest(state, params, folder, path, size);
     TRY(comm_agree(comm, s));
     int64_t counts[2] = {state->step, state->rows};
     TRY(comm->broadcast(comm, counts, sizeof counts, 0));
@@ -208,8 +207,8 @@ soda_status run_state_restore(run_state *state, soda_trainable *trainable, soda_
     state->rows = counts[1];
     for (int c = 0; c < HISTORY_COLUMNS; c++)
         TRY(comm->broadcast(comm, state->history[c], (size_t)state->rows * sizeof(double), 0));
-    const size_t bytes = (size_t)trainable->total * sizeof(float);
-    TRY(comm->broadcast(comm, trainable->value, bytes, 0));
-    TRY(comm->broadcast(comm, trainable->first, bytes, 0));
-    return comm->broadcast(comm, trainable->second, bytes, 0);
+    const size_t bytes = (size_t)params->total * sizeof(float);
+    TRY(comm->broadcast(comm, params->value, bytes, 0));
+    TRY(comm->broadcast(comm, params->first, bytes, 0));
+    return comm->broadcast(comm, params->second, bytes, 0);
 }

@@ -24,8 +24,8 @@ void run_state_free(run_state *state); /* the history; a zeroed struct is fine *
 soda_status run_state_note(run_state *state, double loss, double grad_norm);
 
 /* Writes FOLDER/step-*.h5 and keeps the newest `keep`. Rank 0 only. */
-soda_status run_state_save(const run_state *state, const soda_trainable *trainable,
-                           const char *folder, int64_t keep);
+soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
+                           int64_t keep);
 
 /* Goes on from the newest good checkpoint of FOLDER, if there is one: rank 0 reads it, all ranks
  * get step, history and tensors; path[size] (on rank 0) is what was read, "" if nothing was.
@@ -33,5 +33,5 @@ soda_status run_state_save(const run_state *state, const soda_trainable *trainab
  * what differs. A changed configuration is a warning that lists the changed lines.
  *
  * Collective. */
-soda_status run_state_restore(run_state *state, soda_trainable *trainable, soda_comm *comm,
+soda_status run_state_restore(run_state *state, soda_params *params, soda_comm *comm,
                               const char *folder, char *path, size_t size);

@@ -30,26 +30,26 @@ static int64_t stop_flags(const soda_trainer *t)
 /* Gradient and loss of the global batch, on every rank. */
 static soda_status reduce(soda_trainer *t, double *loss)
 {
-    const int64_t n = t->trainable.total;
+    const int64_t n = t->params.total;
     const int64_t count = t->config->train.global_batch / t->config->train.batch;
     TRY(reducer_finish(&t->reducer, t->comm, 1.0f / (float)count, t->gradient));
-    memcpy(t->trainable.gradient, t->gradient, (size_t)n * sizeof(float));
+    memcpy(t->params.gradient, t->gradient, (size_t)n * sizeof(float));
     *loss = (double)t->gradient[n];
     return SODA_OK;
 }
 
-static soda_status update(soda_trainer *t, trainable_report *report)
+static soda_status update(soda_trainer *t, params_report *report)
 {
     const run_config *c = t->config;
-    const trainable_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
-    TRY(trainable_step(&t->trainable, &options, t->state.step + 1,
-                       lr_schedule_factor(&c->train.schedule, t->state.step), report));
-    for (int i = 0; i < t->step_count; i++) TRY(step_write_params(&t->steps[i], &t->trainable));
+    const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
+    TRY(params_step(&t->params, &options, t->state.step + 1,
+                    lr_schedule_factor(&c->train.schedule, t->state.step), report));
+    for (int i = 0; i < t->step_count; i++) TRY(step_write_params(&t->steps[i], &t->params));
     return SODA_OK;
 }
 
-static soda_status note(soda_trainer *t, double loss, const trainable_report *report,
-                        double started_s, double reduced_s, double network_end_s)
+static soda_status note(soda_trainer *t, double loss, const params_report *report, double started_s,
+                        double reduced_s, double network_end_s)
 {
     const run_config *c = t->config;
     const double now_s = log_seconds();
@@ -73,7 +73,7 @@ static soda_status note(soda_trainer *t, double loss, const trainable_report *re
 /* One step; *flags are what the ranks agreed on. */
 static soda_status train_step(soda_trainer *t, int64_t *flags, double *loss)
 {
-    trainable_report report;
+    params_report report;
     const double started_s = log_seconds();
     const soda_status own = t->pending == SODA_OK ? run_micro_batches(t) : t->pending;
     *flags = stop_flags(t);
@@ -92,12 +92,12 @@ static soda_status check_replicas(soda_trainer *t)
 {
     soda_sha256 *hash = NULL;
     uint8_t digest[SHA256_BYTES] = {0};
-    const size_t bytes = (size_t)t->trainable.total * sizeof(float);
+    const size_t bytes = (size_t)t->params.total * sizeof(float);
     if (t->comm->size == 1) return SODA_OK;
     soda_status s = sha256_create(&hash);
-    if (s == SODA_OK) s = sha256_update(hash, t->trainable.value, bytes);
-    if (s == SODA_OK) s = sha256_update(hash, t->trainable.first, bytes);
-    if (s == SODA_OK) s = sha256_update(hash, t->trainable.second, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->params.value, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->params.first, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->params.second, bytes);
     if (s == SODA_OK) s = sha256_finish(hash, digest);
     sha256_destroy(hash);
     TRY(comm_agree(t->comm, s));

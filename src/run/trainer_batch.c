@@ -57,7 +57,7 @@ static soda_status write_texts(const soda_trainer *t, const soda_dataset *set, c
     const size_t hidden = (size_t)(about->tokens * about->width),
                  pooled = (size_t)about->pooled_width;
     soda_exec *exec = step->net.exec;
-    if (!t->trainee.text_encoder) {
+    if (!t->model.text_encoder) {
         for (int64_t b = 0; b < in->batch; b++) {
             const dataset_text states = dataset_text_at(set, text[b]);
             memcpy(in->hidden + (size_t)b * hidden, states.hidden, hidden * sizeof(float));
@@ -150,9 +150,9 @@ static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
                                  const dataset_sample *first, const soda_step *step)
 {
     int64_t where = 0;
-    float *loss = &t->gradient[t->trainable.total];
+    float *loss = &t->gradient[t->params.total];
     TRY(exec_read_f32(step->net.exec, "loss", loss, 1));
-    TRY(step_read_gradients(step, &t->trainable, t->gradient));
+    TRY(step_read_gradients(step, &t->params, t->gradient));
     const char *picture = dataset_image_at(set, first->image)->file;
     if (!isfinite(*loss))
         return FAIL(
@@ -165,8 +165,8 @@ static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
         SODA_ERR_NUMERIC,
         "step %lld: the gradient of %s is %g (micro-batch that starts with %s); nothing of this "
         "step is kept",
-        (long long)t->state.step, trainable_at(&t->trainable, where)->name,
-        (double)t->gradient[where], picture);
+        (long long)t->state.step, params_at(&t->params, where)->name, (double)t->gradient[where],
+        picture);
 }
 
 static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset_sample *samples)
@@ -247,8 +247,7 @@ done:
 static soda_status own_pictures(soda_trainer *t, soda_reducer *sum)
 {
     int64_t where;
-    for (int i = 0; i < t->held_count; i++)
-        TRY(step_write_params(&t->held_steps[i], &t->trainable));
+    for (int i = 0; i < t->held_count; i++) TRY(step_write_params(&t->held_steps[i], &t->params));
     for (int64_t i = t->comm->rank; i < dataset_describe(t->held_out)->count; i += t->comm->size) {
         float mean;
         TRY(held_out_picture(t, i, &mean));

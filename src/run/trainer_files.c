@@ -8,9 +8,8 @@ soda_status trainer_save(soda_trainer *t)
     soda_status s = SODA_OK;
     const double start_s = log_seconds();
     if (t->comm->rank == 0) {
-        s = run_state_save(&t->state, &t->trainable, t->path_checkpoints,
-                           t->config->checkpoint.keep);
-        if (s == SODA_OK && run_spectra_record(&t->spectra, t->trainee.layers, &t->trainable,
+        s = run_state_save(&t->state, &t->params, t->path_checkpoints, t->config->checkpoint.keep);
+        if (s == SODA_OK && run_spectra_record(&t->spectra, t->model.layers, &t->params,
                                                t->path_spectra, t->state.step) != SODA_OK) {
             log_warning("the run goes on without this record of its spectra: %s", status_message());
             status_clear(); /* the checkpoint is what matters, and it is there */
@@ -25,7 +24,7 @@ static soda_status write_adapter(const soda_trainer *t, const char *path)
 {
     soda_adapter *adapter;
     if (t->comm->rank != 0) return SODA_OK;
-    TRY(adapter_from_trainable(&t->trainable, t->trainee.layers, t->config->adapter.method,
+    TRY(adapter_from_trainable(&t->params, t->model.layers, t->config->adapter.method,
                                t->state.model_sha256, &adapter));
     const soda_status s = adapter_write(path, adapter);
     adapter_close(adapter);

@@ -26,8 +26,8 @@ typedef struct {
     char *config_text;
 
     soda_dataset *data, *prior, *held_out; /* the last two may be NULL */
-    soda_trainee trainee;
-    soda_trainable trainable;
+    training_model model;
+    soda_params params;
     soda_reducer reducer;
     float *gradient; /* [trainable.total + 1]: of one micro-batch, then its loss */
 

@@ -185,9 +185,9 @@ static soda_status add_shapes(soda_trainer *t, const soda_dataset *set, step_sha
         const size_t taken = all_activations(t);
         shape.limit_bytes = t->limit_bytes > taken ? t->limit_bytes - taken : 1;
         shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
-        TRY(step_open(&t->trainee, &t->trainable, &shape, &grown[*count]));
+        TRY(step_open(&t->model, &t->params, &shape, &grown[*count]));
         (*count)++;
-        TRY(step_write_params(&grown[*count - 1], &t->trainable));
+        TRY(step_write_params(&grown[*count - 1], &t->params));
     }
     return SODA_OK;
 }
@@ -220,18 +220,18 @@ static soda_status open_networks(soda_trainer *t)
 static void print_footprint(const soda_trainer *t)
 {
     const size_t activations = all_activations(t);
-    const size_t state = (size_t)t->trainable.total * 5 * sizeof(float) +
+    const size_t state = (size_t)t->params.total * 5 * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
     log_info("%d layers adapted, %lld trainable numbers (%lld degrees of freedom); %lld images, "
              "%d rank%s of %d thread%s",
-             layers_count(t->trainee.layers), (long long)t->trainable.total,
-             (long long)layers_freedom(t->trainee.layers),
+             layers_count(t->model.layers), (long long)t->params.total,
+             (long long)layers_freedom(t->model.layers),
              (long long)dataset_describe(t->data)->count, t->comm->size,
              t->comm->size == 1 ? "" : "s", t->backend->threads,
              t->backend->threads == 1 ? "" : "s");
     log_info("memory of each rank: weights %.0f MiB, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters and their state %.1f MiB",
-             (double)weights_bytes(t->trainee.weights) / 0x1p20, (double)activations / 0x1p20,
+             (double)weights_bytes(t->model.weights) / 0x1p20, (double)activations / 0x1p20,
              t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);
 }
 
@@ -275,8 +275,7 @@ static soda_status identify(soda_trainer *t)
 static soda_status restore(soda_trainer *t)
 {
     char path[4096];
-    TRY(run_state_restore(&t->state, &t->trainable, t->comm, t->path_checkpoints, path,
-                          sizeof path));
+    TRY(run_state_restore(&t->state, &t->params, t->comm, t->path_checkpoints, path, sizeof path));
     if (t->state.step > t->config->train.steps)
         return FAIL(SODA_ERR_INPUT,
                     "%s: train.steps: expected %lld or more, the steps already done, "
@@ -292,8 +291,8 @@ static soda_status restore(soda_trainer *t)
 
 static soda_status open_buffers(soda_trainer *t)
 {
-    TRY(reducer_create(t->config->parallel.reduction, t->trainable.total + 1, &t->reducer));
-    t->gradient = malloc(((size_t)t->trainable.total + 1) * sizeof *t->gradient);
+    TRY(reducer_create(t->config->parallel.reduction, t->params.total + 1, &t->reducer));
+    t->gradient = malloc(((size_t)t->params.total + 1) * sizeof *t->gradient);
     return t->gradient ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
 }
 
@@ -318,9 +317,9 @@ soda_status trainer_open(soda_trainer *t)
     TRY(check_same_config(t));
     TRY(open_sets(t));
     TRY(identify(t));
-    TRY(trainee_open(t->folder, c, t->backend, t->comm, &t->trainee));
-    TRY(comm_agree(
-        t->comm, trainable_create(t->trainee.layers, (float)c->adapter.delta_init, &t->trainable)));
+    TRY(training_model_open(t->folder, c, t->backend, t->comm, &t->model));
+    TRY(comm_agree(t->comm,
+                   params_create(t->model.layers, (float)c->adapter.delta_init, &t->params)));
     TRY(restore(t));
     TRY(comm_agree(t->comm, open_networks(t)));
     TRY(comm_agree(t->comm, open_buffers(t)));
@@ -344,8 +343,8 @@ void trainer_close(soda_trainer *t)
     close_steps(t->held_steps, t->held_count);
     free(t->gradient);
     reducer_destroy(&t->reducer);
-    trainable_destroy(&t->trainable);
-    trainee_close(&t->trainee);
+    params_destroy(&t->params);
+    training_model_close(&t->model);
     dataset_close(t->data);
     dataset_close(t->prior);
     dataset_close(t->held_out);

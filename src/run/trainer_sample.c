@@ -26,14 +26,14 @@ static sampling_request request_of(const soda_trainer *t, const char *const *pro
                               .seed = t->config->sample.seed,
                               .h = side,
                               .w = side,
-                              .trainee = &t->trainee};
+                              .model = &t->model};
 }
 
 /* Receives picture number `index`, [height,width,3]. */
 typedef soda_status (*picture_sink)(void *context, int index, const uint8_t *rgb, int64_t width,
                                     int64_t height);
 
-static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, soda_decoder *decoder,
+static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, vae_decoder *decoder,
                              picture_sink sink, void *context)
 {
     const sampling_request *r = sampling->request;
@@ -43,7 +43,7 @@ static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, sod
     soda_status s = latents && rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int p = t->comm->rank; p < r->prompt_count && s == SODA_OK; p += t->comm->size) {
         s = sampling_draw(sampling, p, latents, NULL, NULL);
-        if (s == SODA_OK) s = decoder_run(decoder, latents, rgb);
+        if (s == SODA_OK) s = vae_decoder_run(decoder, latents, rgb);
         if (s == SODA_OK) s = sink(context, p, rgb, width, height);
     }
     free(latents);
@@ -56,14 +56,14 @@ static soda_status draw(const soda_trainer *t, const sampling_request *r, pictur
                         void *context)
 {
     soda_sampling sampling = {0};
-    soda_decoder decoder = {0};
+    vae_decoder decoder = {0};
     soda_status s = SODA_OK;
     if (t->comm->rank >= r->prompt_count) return SODA_OK;
     TRY_TO(done, sampling_open(r, &sampling));
-    TRY_TO(done, decoder_open(t->folder, t->backend, r->dtype, r->h, r->w, &decoder));
+    TRY_TO(done, vae_decoder_open(t->folder, t->backend, r->dtype, r->h, r->w, &decoder));
     TRY_TO(done, draw_each(t, &sampling, &decoder, sink, context));
 done:
-    decoder_close(&decoder);
+    vae_decoder_close(&decoder);
     sampling_close(&sampling);
     return s;
 }
@@ -74,9 +74,9 @@ static soda_status draw_adapted(const soda_trainer *t, sampling_request r, pictu
 {
     soda_adapter *adapter = NULL;
     adapter_use use = {.weight = 1};
-    r.trainable = &t->trainable;
-    if (t->trainee.text_encoder) {
-        TRY(adapter_from_trainable(&t->trainable, t->trainee.layers, t->config->adapter.method, "",
+    r.params = &t->params;
+    if (t->model.text_encoder) {
+        TRY(adapter_from_trainable(&t->params, t->model.layers, t->config->adapter.method, "",
                                    &adapter));
         use.adapter = adapter;
         r.adapters = (adapter_uses){&use, 1};

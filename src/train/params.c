@@ -6,11 +6,11 @@
 
 #include "optim/grad_clip.h"
 
-static soda_status add_tensors(soda_trainable *t, const soda_layer *layer)
+static soda_status add_tensors(soda_params *t, const soda_layer *layer)
 {
     for (int p = 0; p < SODA_PARAMS; p++) {
         char name[256];
-        trainable_tensor *tensor = &t->tensors[t->count];
+        params_tensor *tensor = &t->tensors[t->count];
         tensor->name = strdup(soda_param_name(layer, p, name, sizeof name));
         if (!tensor->name) return FAIL(SODA_ERR_MEMORY, "out of memory");
         tensor->shape = soda_param_shape(layer, p);
@@ -31,11 +31,11 @@ static int larger_first(const void *a, const void *b)
     return x->X < y->X ? -1 : x->X > y->X;
 }
 
-static void list_matrices(soda_trainable *t)
+static void list_matrices(soda_params *t)
 {
     int at = 0;
     for (int i = 0; i < t->count; i++) {
-        const trainable_tensor *tensor = &t->tensors[i];
+        const params_tensor *tensor = &t->tensors[i];
         if (!tensor->rotation) continue;
         const int n = (int)tensor->shape.dim[0];
         t->matrices[at++] = (stiefel_f32){.n = n,
@@ -48,11 +48,11 @@ static void list_matrices(soda_trainable *t)
     qsort(t->matrices, (size_t)at, sizeof *t->matrices, larger_first);
 }
 
-soda_status trainable_create(soda_layers *layers, float delta_init, soda_trainable *t)
+soda_status params_create(soda_layers *layers, float delta_init, soda_params *t)
 {
     soda_status s = SODA_OK;
     const int count = layers_count(layers);
-    *t = (soda_trainable){0};
+    *t = (soda_params){0};
     t->tensors = calloc((size_t)count * SODA_PARAMS + 1, sizeof *t->tensors);
     if (!t->tensors) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -78,11 +78,11 @@ soda_status trainable_create(soda_layers *layers, float delta_init, soda_trainab
     TRY_TO(failed, stiefel_work_create(largest, largest, &t->work));
     return SODA_OK;
 failed:
-    trainable_destroy(t);
+    params_destroy(t);
     return s;
 }
 
-void trainable_destroy(soda_trainable *t)
+void params_destroy(soda_params *t)
 {
     for (int i = 0; t->tensors && i < t->count; i++) free(t->tensors[i].name);
     free(t->tensors);
@@ -93,49 +93,50 @@ void trainable_destroy(soda_trainable *t)
     free(t->matrices);
     free(t->drift);
     stiefel_work_destroy(t->work);
-    *t = (soda_trainable){0};
+    *t = (soda_params){0};
 }
 
-const trainable_tensor *trainable_find(const soda_trainable *t, const char *name)
+const params_tensor *params_find(const soda_params *t, const char *name)
 {
     for (int i = 0; i < t->count; i++)
         if (strcmp(t->tensors[i].name, name) == 0) return &t->tensors[i];
     return NULL;
 }
 
-const trainable_tensor *trainable_at(const soda_trainable *t, int64_t index)
+const params_tensor *params_at(const soda_params *t, int64_t index)
 {
     for (int i = 0; i < t->count; i++)
         if (index < t->tensors[i].offset + t->tensors[i].count) return &t->tensors[i];
     return NULL;
 }
 
-static soda_status check_finite(const soda_trainable *t)
+static soda_status check_finite(const soda_params *t)
 {
     for (int64_t i = 0; i < t->total; i++)
         if (!isfinite(t->gradient[i]))
             return FAIL(SODA_ERR_NUMERIC, "the gradient of %s is not finite",
-                        trainable_at(t, i)->name);
+                        params_at(t, i)->name);
     return SODA_OK;
 }
 
-soda_status trainable_step(soda_trainable *t, const trainable_options *options, int64_t step,
-                           double lr_factor, trainable_report *report)
+soda_status params_step(soda_params *t, const params_options *options, int64_t step,
+                        double lr_factor, params_report *report)
 {
-    const clip_tensor all = {t->gradient, t->total};
+    const grad_clip_tensor all = {t->gradient, t->total};
     stiefel_options rotation = options->rotation;
-    optimizer_adamw spectrum = options->spectrum;
+    adamw_options spectrum = options->spectrum;
     rotation.lr *= lr_factor;
     spectrum.lr *= lr_factor;
     TRY(check_finite(t));
-    report->gradient_norm = clip_norm(&all, 1);
-    if (options->clip > 0) clip_apply(&all, 1, clip_factor(report->gradient_norm, options->clip));
+    report->gradient_norm = grad_clip_norm(&all, 1);
+    if (options->clip > 0)
+        grad_clip_apply(&all, 1, grad_clip_factor(report->gradient_norm, options->clip));
     TRY(stiefel_step_f32(&rotation, step, t->matrices, t->matrix_count, t->work, t->drift));
     for (int i = 0; i < t->count; i++) {
-        const trainable_tensor *x = &t->tensors[i];
+        const params_tensor *x = &t->tensors[i];
         if (x->rotation) continue;
-        optimizer_adamw_step(&spectrum, step, x->count, t->value + x->offset,
-                             t->gradient + x->offset, t->first + x->offset, t->second + x->offset);
+        adamw_step(&spectrum, step, x->count, t->value + x->offset, t->gradient + x->offset,
+                   t->first + x->offset, t->second + x->offset);
     }
     report->orthogonality = 0;
     for (int i = 0; i < t->matrix_count; i++)

@@ -13,10 +13,10 @@ typedef struct {
     soda_shape shape;
     int64_t offset, count; /* into the arrays below */
     bool rotation;         /* R1, R2, R3; else delta */
-} trainable_tensor;
+} params_tensor;
 
 typedef struct {
-    trainable_tensor *tensors;
+    params_tensor *tensors;
     int count;
     int64_t total;
     float *value;    /* [total] */
@@ -27,31 +27,31 @@ typedef struct {
     stiefel_f32 *matrices; /* scratch of a step: rotations, largest first */
     double *drift;         /* by matrix */
     int matrix_count;
-} soda_trainable;
+} soda_params;
 
 /* The tensors of `layers` (kept only during the call), at the identity and delta_init. */
-soda_status trainable_create(soda_layers *layers, float delta_init, soda_trainable *trainable);
-void trainable_destroy(soda_trainable *trainable); /* a zeroed struct is fine */
+soda_status params_create(soda_layers *layers, float delta_init, soda_params *params);
+void params_destroy(soda_params *params); /* a zeroed struct is fine */
 
 /* The tensor called `name`, NULL if there is none. */
-const trainable_tensor *trainable_find(const soda_trainable *trainable, const char *name);
+const params_tensor *params_find(const soda_params *params, const char *name);
 
 /* The tensor that holds element `index` of the flat arrays. */
-const trainable_tensor *trainable_at(const soda_trainable *trainable, int64_t index);
+const params_tensor *params_at(const soda_params *params, int64_t index);
 
 typedef struct {
     stiefel_options rotation;
-    optimizer_adamw spectrum;
+    adamw_options spectrum;
     double clip; /* 0: off */
-} trainable_options;
+} params_options;
 
 typedef struct {
     double gradient_norm; /* before clipping */
     double orthogonality; /* largest ||R'R - I||_F of all factors, after the step */
-} trainable_report;
+} params_report;
 
 /* Step t = 1, 2, ...: clips the gradients to one norm, then moves every tensor; both learning
  * rates are times lr_factor. Local to a rank: gradients are already summed. SODA_ERR_NUMERIC names
  * the first tensor whose gradient is not finite; nothing has changed then. */
-soda_status trainable_step(soda_trainable *trainable, const trainable_options *options, int64_t t,
-                           double lr_factor, trainable_report *report);
+soda_status params_step(soda_params *params, const params_options *options, int64_t t,
+                        double lr_factor, params_report *report);

@@ -12,8 +12,8 @@ typedef struct {
     const run_config *config;
     soda_safetensors *batch;
     soda_folder *folder;
-    soda_trainee trainee;
-    soda_trainable trainable;
+    training_model model;
+    soda_params params;
     soda_step step, frozen; /* frozen: DCO only */
     int64_t steps, B, C, h, w, tokens;
     float *prediction, *loss, *gradient; /* gradient: of the first step */
@@ -130,15 +130,15 @@ static soda_status write_inputs(const replay *r, const soda_step *step)
 static soda_status read_adapter(replay *r)
 {
     char unused[256];
-    for (int i = 0; i < r->trainable.count; i++) {
-        const trainable_tensor *t = &r->trainable.tensors[i];
+    for (int i = 0; i < r->params.count; i++) {
+        const params_tensor *t = &r->params.tensors[i];
         const safetensors_tensor *given;
         int64_t dim[2] = {t->shape.dim[0], t->shape.dim[1]};
         if (!safetensors_find(r->batch, t->name)) continue;
         TRY(find(r, t->name, t->shape.rank, dim, &given));
-        TRY(safetensors_read_f32(given, r->trainable.value + t->offset));
+        TRY(safetensors_read_f32(given, r->params.value + t->offset));
         for (int64_t k = 0; k < t->count; k++)
-            if (!isfinite(r->trainable.value[t->offset + k]))
+            if (!isfinite(r->params.value[t->offset + k]))
                 return FAIL(SODA_ERR_INPUT, "%s: %s: element %lld is not finite",
                             safetensors_path(r->batch), t->name, (long long)k);
     }
@@ -155,8 +155,8 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
     const run_config *c = r->config;
     TRY(folder_open_unet(c->model, &r->folder));
     TRY(find_sizes(r));
-    TRY(trainee_open(r->folder, c, backend, comm_self(), &r->trainee));
-    TRY(trainable_create(r->trainee.layers, (float)c->adapter.delta_init, &r->trainable));
+    TRY(training_model_open(r->folder, c, backend, comm_self(), &r->model));
+    TRY(params_create(r->model.layers, (float)c->adapter.delta_init, &r->params));
     const step_shape shape = {
         .batch = r->B,
         .h = r->h,
@@ -167,13 +167,13 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
         .loss = c->train.loss,
         .dco_beta = c->train.dco_beta,
         .recompute = c->train.checkpointing == RECOMPUTE_FULL ? RECOMPUTE_FULL : RECOMPUTE_NONE};
-    TRY(step_open(&r->trainee, &r->trainable, &shape, &r->step));
+    TRY(step_open(&r->model, &r->params, &shape, &r->step));
     TRY(write_inputs(r, &r->step));
     if (c->train.loss == LOSS_DCO) {
         const step_shape plain = {.batch = r->B, .h = r->h, .w = r->w, .tokens = r->tokens};
         float *reference = malloc((size_t)r->B * sizeof *reference);
         if (!reference) return FAIL(SODA_ERR_MEMORY, "out of memory");
-        soda_status s = step_open(&r->trainee, &r->trainable, &plain, &r->frozen);
+        soda_status s = step_open(&r->model, &r->params, &plain, &r->frozen);
         if (s == SODA_OK) s = write_inputs(r, &r->frozen);
         if (s == SODA_OK) s = exec_run(r->frozen.net.exec);
         if (s == SODA_OK) s = exec_read_f32(r->frozen.net.exec, "image", reference, r->B);
@@ -187,30 +187,30 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
 static soda_status run_steps(replay *r)
 {
     const run_config *c = r->config;
-    const trainable_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
+    const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
     const int64_t n = r->B * r->C * r->h * r->w;
-    trainable_report report;
+    params_report report;
     for (int64_t i = 0; i < r->steps; i++) {
-        TRY(step_write_params(&r->step, &r->trainable));
+        TRY(step_write_params(&r->step, &r->params));
         TRY(exec_run(r->step.net.exec));
         TRY(exec_read_f32(r->step.net.exec, "loss", &r->loss[i], 1));
         if (!isfinite(r->loss[i]))
             return FAIL(SODA_ERR_NUMERIC, "step %lld: the loss is not finite", (long long)i);
-        TRY(step_read_gradients(&r->step, &r->trainable, r->trainable.gradient));
+        TRY(step_read_gradients(&r->step, &r->params, r->params.gradient));
         if (i == 0) {
             TRY(exec_read_f32(r->step.net.exec, "prediction", r->prediction + n, n));
             network_to_nchw(r->prediction + n, r->B, r->C, r->h * r->w, r->prediction);
-            memcpy(r->gradient, r->trainable.gradient, (size_t)r->trainable.total * sizeof(float));
+            memcpy(r->gradient, r->params.gradient, (size_t)r->params.total * sizeof(float));
         }
-        TRY(trainable_step(&r->trainable, &options, i + 1,
-                           lr_schedule_factor(&c->train.schedule, i), &report));
+        TRY(params_step(&r->params, &options, i + 1, lr_schedule_factor(&c->train.schedule, i),
+                        &report));
     }
     return SODA_OK;
 }
 
 static soda_status write_out(const replay *r, const char *path)
 {
-    const int count = 2 + 2 * r->trainable.count;
+    const int count = 2 + 2 * r->params.count;
     safetensors_tensor *tensors = calloc((size_t)count, sizeof *tensors);
     char(*names)[280] = calloc((size_t)count, sizeof *names);
     soda_status s = SODA_OK;
@@ -226,14 +226,14 @@ static soda_status write_out(const replay *r, const char *path)
     tensors[1] = (safetensors_tensor){
         .name = "loss", .dtype = SAFETENSORS_F32, .rank = 1, .dim = {r->steps}, .data = r->loss};
     for (int i = 2; i < count; i++) {
-        const trainable_tensor *t = &r->trainable.tensors[(i - 2) / 2];
+        const params_tensor *t = &r->params.tensors[(i - 2) / 2];
         snprintf(names[i], sizeof names[i], "%s.%s", i % 2 ? "updated" : "grad", t->name);
         tensors[i] =
             (safetensors_tensor){.name = names[i],
                                  .dtype = SAFETENSORS_F32,
                                  .rank = t->shape.rank,
                                  .dim = {t->shape.dim[0], t->shape.dim[1]},
-                                 .data = (i % 2 ? r->trainable.value : r->gradient) + t->offset};
+                                 .data = (i % 2 ? r->params.value : r->gradient) + t->offset};
     }
     s = safetensors_write(path, tensors, count, NULL, 0);
 done:
@@ -258,7 +258,7 @@ soda_status replay_run(const run_config *config, const soda_backend *backend,
     TRY_TO(done, open_networks(&r, backend));
     r.prediction = malloc(2 * (size_t)(r.B * r.C * r.h * r.w) * sizeof *r.prediction);
     r.loss = malloc((size_t)steps * sizeof *r.loss);
-    r.gradient = malloc((size_t)r.trainable.total * sizeof *r.gradient);
+    r.gradient = malloc((size_t)r.params.total * sizeof *r.gradient);
     if (!r.prediction || !r.loss || !r.gradient) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
@@ -271,8 +271,8 @@ done:
     free(r.gradient);
     step_close(&r.frozen);
     step_close(&r.step);
-    trainable_destroy(&r.trainable);
-    trainee_close(&r.trainee);
+    params_destroy(&r.params);
+    training_model_close(&r.model);
     folder_close(r.folder);
     safetensors_close(r.batch);
     return s;

@@ -31,13 +31,12 @@ typedef struct {
 
 /* Builds, plans and packs. `trainable` lists the trainee's tensors. A limit that cannot be met is
  * SODA_ERR_MEMORY, with what would be needed. */
-soda_status step_open(const soda_trainee *trainee, const soda_trainable *trainable,
+soda_status step_open(const training_model *model, const soda_params *params,
                       const step_shape *shape, soda_step *step);
 void step_close(soda_step *step); /* a zeroed struct is fine */
 
 /* Copies the trainable values into the network; needed after every change of them. */
-soda_status step_write_params(soda_step *step, const soda_trainable *trainable);
+soda_status step_write_params(soda_step *step, const soda_params *params);
 
 /* gradient [total] = the gradients of the last run, in the order of the trainable's arrays. */
-soda_status step_read_gradients(const soda_step *step, const soda_trainable *trainable,
-                                float *gradient);
+soda_status step_read_gradients(const soda_step *step, const soda_params *params, float *gradient);

@@ -5,11 +5,11 @@
 #include "model/clip.h"
 
 /* Scopes of the encoders' inputs in a graph; also what their weights are called. */
-static const char *const prefixes[TRAINEE_COMPONENTS] = {"unet.", "vae.", "text_encoder.",
-                                                         "text_encoder_2."};
+static const char *const prefixes[TRAINING_COMPONENTS] = {"unet.", "vae.", "text_encoder.",
+                                                          "text_encoder_2."};
 
 typedef struct {
-    const soda_trainee *trainee;
+    const training_model *model;
     soda_graph *graph;
     builder_adapt adapt;
     bool training;
@@ -17,9 +17,9 @@ typedef struct {
 
 static soda_builder builder_of(const assembly *a, folder_component component, layers_place *place)
 {
-    *place = (layers_place){a->trainee->layers, prefixes[component], a->training};
+    *place = (layers_place){a->model->layers, prefixes[component], a->training};
     return (soda_builder){.graph = a->graph,
-                          .source = a->trainee->source[component],
+                          .source = a->model->source[component],
                           .adapt = a->adapt,
                           .adapt_context = place,
                           .scope = prefixes[component]};
@@ -28,7 +28,7 @@ static soda_builder builder_of(const assembly *a, folder_component component, la
 /* One encoder's hidden states (fp32 [N,T,width]), as text_encode picks them. */
 static soda_id build_encoder(const assembly *a, int index, unet_size size)
 {
-    const soda_folder *folder = a->trainee->folder;
+    const soda_folder *folder = a->model->folder;
     const folder_component component = (folder_component)(FOLDER_TEXT_ENCODER + index);
     layers_place place;
     soda_builder b = builder_of(a, component, &place);
@@ -45,7 +45,7 @@ static soda_id build_encoder(const assembly *a, int index, unet_size size)
 static unet_text build_texts(const assembly *a, unet_size size)
 {
     unet_text text = {build_encoder(a, 0, size), NO_VALUE};
-    if (!a->trainee->folder->xl) return text;
+    if (!a->model->folder->xl) return text;
     const soda_id second = build_encoder(a, 1, size);
     if (graph_status(a->graph) != SODA_OK) return text;
     text.hidden = graph_concat(a->graph, text.hidden, second);
@@ -59,47 +59,47 @@ static soda_id build_unet(const assembly *a, unet_size size)
     layers_place place;
     if (graph_status(a->graph) != SODA_OK) return NO_VALUE;
     soda_builder b = builder_of(a, FOLDER_UNET, &place);
-    return unet_build(&b, &a->trainee->folder->unet, size);
+    return unet_build(&b, &a->model->folder->unet, size);
 }
 
-soda_id trainee_build(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
-                      bool training, unet_size size)
+soda_id training_model_build(const training_model *model, soda_graph *graph, builder_adapt adapt,
+                             bool training, unet_size size)
 {
-    const assembly a = {trainee, graph, adapt, training};
+    const assembly a = {model, graph, adapt, training};
     unet_text text;
-    if (trainee->text_encoder) {
+    if (model->text_encoder) {
         text = build_texts(&a, size);
         size.text = &text;
     }
     return build_unet(&a, size);
 }
 
-soda_id trainee_build_sampler(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
-                              unet_size size)
+soda_id training_model_build_sampler(const training_model *model, soda_graph *graph,
+                                     builder_adapt adapt, unet_size size)
 {
-    const assembly a = {trainee, graph, adapt, false};
+    const assembly a = {model, graph, adapt, false};
     return build_unet(&a, size);
 }
 
-soda_status trainee_collect(soda_trainee *trainee)
+soda_status training_model_collect(training_model *model)
 {
     soda_graph *graph;
-    const int64_t side = 1LL << (trainee->folder->unet.blocks - 1); /* all levels can halve it */
-    TRY(graph_create(trainee->dtype, &graph));
-    trainee_build(trainee, graph, layers_collect, true, (unet_size){1, side, side, 8, NULL});
+    const int64_t side = 1LL << (model->folder->unet.blocks - 1); /* all levels can halve it */
+    TRY(graph_create(model->dtype, &graph));
+    training_model_build(model, graph, layers_collect, true, (unet_size){1, side, side, 8, NULL});
     const soda_status s = graph_status(graph);
     graph_destroy(graph);
     return s;
 }
 
-static soda_status open_component(soda_trainee *t, folder_component component)
+static soda_status open_component(training_model *t, folder_component component)
 {
     TRY(folder_weights_open(t->folder, component, &t->files[component]));
     t->source[component] = t->files[component].source;
     return SODA_OK;
 }
 
-static soda_status open_files(soda_trainee *t)
+static soda_status open_files(training_model *t)
 {
     TRY(open_component(t, FOLDER_UNET));
     for (int i = 0; t->text_encoder && i < t->folder->texts; i++)
@@ -107,40 +107,40 @@ static soda_status open_files(soda_trainee *t)
     return SODA_OK;
 }
 
-static soda_status find_layers(soda_trainee *t, const run_config *config)
+static soda_status find_layers(training_model *t, const run_config *config)
 {
     TRY(open_files(t));
     TRY(weights_create(&t->weights));
     TRY(targets_create((const char *const *)config->adapter.targets.list,
                        config->adapter.targets.count, &t->targets));
     TRY(layers_create(config->adapter.method, t->targets, config->adapter.factors, &t->layers));
-    TRY(trainee_collect(t));
+    TRY(training_model_collect(t));
     if (layers_count(t->layers) == 0)
         return FAIL(SODA_ERR_INPUT, "%s: adapter.targets: no linear layer of %s matches",
                     config->file, t->folder->root);
     return SODA_OK;
 }
 
-soda_status trainee_open(const soda_folder *folder, const run_config *config,
-                         const soda_backend *backend, soda_comm *comm, soda_trainee *t)
+soda_status training_model_open(const soda_folder *folder, const run_config *config,
+                                const soda_backend *backend, soda_comm *comm, training_model *t)
 {
-    *t = (soda_trainee){.backend = backend,
-                        .dtype = config->train.dtype,
-                        .folder = folder,
-                        .text_encoder = config->adapter.text_encoder};
+    *t = (training_model){.backend = backend,
+                          .dtype = config->train.dtype,
+                          .folder = folder,
+                          .text_encoder = config->adapter.text_encoder};
     soda_status s = comm_agree(comm, find_layers(t, config));
     if (s == SODA_OK) s = bases_load(t->layers, comm, NULL, &t->bases);
     if (s == SODA_OK) return SODA_OK;
-    trainee_close(t);
+    training_model_close(t);
     return status_pass(s, __FILE__, __LINE__);
 }
 
-void trainee_close(soda_trainee *t)
+void training_model_close(training_model *t)
 {
     bases_destroy(t->bases);
     layers_destroy(t->layers);
     targets_destroy(t->targets);
     weights_destroy(t->weights);
-    for (int c = 0; c < TRAINEE_COMPONENTS; c++) folder_weights_close(&t->files[c]);
-    *t = (soda_trainee){0};
+    for (int c = 0; c < TRAINING_COMPONENTS; c++) folder_weights_close(&t->files[c]);
+    *t = (training_model){0};
 }

@@ -8,39 +8,40 @@
 #include "model/folder.h"
 #include "model/unet.h"
 
-enum { TRAINEE_COMPONENTS = 4 }; /* of folder_component */
+enum { TRAINING_COMPONENTS = 4 }; /* of folder_component */
 
 typedef struct {
     const soda_backend *backend;
     soda_dtype dtype;
     const soda_folder *folder;
     bool text_encoder; /* the text encoders are adapted too: they are part of every graph */
-    soda_weight_source *source[TRAINEE_COMPONENTS];
-    folder_weights files[TRAINEE_COMPONENTS];
+    soda_weight_source *source[TRAINING_COMPONENTS];
+    folder_weights files[TRAINING_COMPONENTS];
     soda_weights *weights; /* packed, shared by all graphs */
     soda_targets *targets;
     soda_layers *layers;
     soda_bases *bases;
-} soda_trainee;
+} training_model;
 
 /* Opens the U-Net (and the text encoders if config says so), finds the layers that `config` adapts,
  * and loads or computes their bases. `folder` and `config` outlive the trainee. SODA_ERR_INPUT if
  * no layer is a target.
  *
  * Collective: bases are shared over ranks. */
-soda_status trainee_open(const soda_folder *folder, const run_config *config,
-                         const soda_backend *backend, soda_comm *comm, soda_trainee *trainee);
-void trainee_close(soda_trainee *trainee); /* a zeroed struct is fine */
+soda_status training_model_open(const soda_folder *folder, const run_config *config,
+                                const soda_backend *backend, soda_comm *comm,
+                                training_model *model);
+void training_model_close(training_model *model); /* a zeroed struct is fine */
 
-/* The part of trainee_open that needs no files: notes the layers of trainee->folder that are
+/* The part of training_model_open that needs no files: notes the layers of trainee->folder that are
  * targets; sources are set. */
-soda_status trainee_collect(soda_trainee *trainee);
+soda_status training_model_collect(training_model *model);
 
 /* Appends the text encoders (if they are adapted) and the U-Net to `graph`; returns the prediction.
  * adapted: with the adapters, else as they came. training: which costs decide the routes. */
-soda_id trainee_build(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
-                      bool training, unet_size size);
+soda_id training_model_build(const training_model *model, soda_graph *graph, builder_adapt adapt,
+                             bool training, unet_size size);
 
 /* The U-Net alone, its texts as inputs, for many forward passes with the same adapters. */
-soda_id trainee_build_sampler(const soda_trainee *trainee, soda_graph *graph, builder_adapt adapt,
-                              unet_size size);
+soda_id training_model_build_sampler(const training_model *model, soda_graph *graph,
+                                     builder_adapt adapt, unet_size size);

@@ -213,11 +213,11 @@ static void check_diff(const char *at, const char *model, const char *const *key
     int found = 0;
     for (int c = 0; c < 1 + folder->texts; c++) {
         folder_weights files;
-        soda_adapted *merged;
+        merged_weights *merged;
         CHECK_OK(folder_weights_open(folder, list[c], &files));
-        CHECK_OK(adapted_create(folder, list[c], files.source, &uses, ADAPTED_F32, &merged));
+        CHECK_OK(merged_create(folder, list[c], files.source, &uses, MERGED_F32, &merged));
         for (int i = 0; i < count; i++) {
-            const soda_weight *w = adapted_find(merged, weights[i]);
+            const soda_weight *w = merged_find(merged, weights[i]);
             if (!w) continue;
             const safetensors_tensor *t = safetensors_find(set, keys[i]);
             assert_true(t && t->rank == 2 && t->dim[0] == w->source.shape.dim[0] &&
@@ -234,7 +234,7 @@ static void check_diff(const char *at, const char *model, const char *const *key
             free(w0);
             found++;
         }
-        adapted_destroy(merged);
+        merged_destroy(merged);
         folder_weights_close(&files);
     }
     assert_int_equal(found, count);
@@ -349,7 +349,7 @@ static void another_base_is_refused_until_asked_for(void **state)
 /* Writes run/checkpoints/step-00000007.h5 with the values of `t`. */
 static void write_checkpoint(const char *at, const test_adapter *t)
 {
-    const soda_trainable *values = &t->trainable;
+    const soda_params *values = &t->params;
     double steps[] = {6, 7}, loss[] = {0.5, 0.25};
     checkpoint_column history[] = {{"step", steps}, {"loss", loss}};
     checkpoint_tensor *tensors = calloc((size_t)values->count, sizeof *tensors);
@@ -366,7 +366,7 @@ static void write_checkpoint(const char *at, const test_adapter *t)
     CHECK_OK(adapter_base_hash(t->folder, true, c.model_sha256));
     memset(c.data_sha256, 'd', SHA256_HEX - 1);
     for (int i = 0; i < values->count; i++) {
-        const trainable_tensor *from = &values->tensors[i];
+        const params_tensor *from = &values->tensors[i];
         tensors[i] = (checkpoint_tensor){.name = from->name,
                                          .rank = from->shape.rank,
                                          .dim = {from->shape.dim[0], from->shape.dim[1]},

@@ -71,7 +71,7 @@ static void optimizers_take_the_defaults_of_the_contract(void **state)
     (void)state;
     run_config *c = parse("{}", NULL);
     const stiefel_options *r = &c->train.rotation;
-    const optimizer_adamw *s = &c->train.spectrum;
+    const adamw_options *s = &c->train.spectrum;
     assert_int_equal(r->kind, STIEFEL_ADAM);
     assert_int_equal(r->retraction, STIEFEL_EULER);
     assert_int_equal(r->metric, STIEFEL_CANONICAL);
@@ -146,7 +146,7 @@ static void check_all_keys(const run_config *c)
     assert_true(c->train.rotation.momentum == 0.7 && c->train.rotation.dampening == 0.5);
     assert_int_equal(c->train.rotation.retraction, STIEFEL_EXPM);
     assert_int_equal(c->train.rotation.metric, STIEFEL_EUCLIDEAN);
-    const optimizer_adamw *s = &c->train.spectrum;
+    const adamw_options *s = &c->train.spectrum;
     assert_true(s->lr == 3e-7 && s->beta1 == 0.5 && s->beta2 == 0 && s->eps == 1e-7);
     assert_true(s->weight_decay == 0);
     assert_int_equal(c->train.schedule.kind, LR_LINEAR);

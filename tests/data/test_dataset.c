@@ -88,7 +88,7 @@ static void check_latents(const place *p, const soda_dataset *d, const transform
     void *bytes;
     size_t size;
     soda_image image;
-    soda_encoder encoder;
+    vae_encoder encoder;
     const dataset_image *about = dataset_image_at(d, index);
     const dataset_view got = dataset_view_at(d, index, variant);
     snprintf(path, sizeof path, "%s/%s", p->data, about->file);
@@ -101,13 +101,13 @@ static void check_latents(const place *p, const soda_dataset *d, const transform
     float *pixels = malloc((size_t)(view.w * view.h * 3) * sizeof *pixels);
     float *mean = malloc(count * sizeof *mean), *std = malloc(count * sizeof *std);
     CHECK_OK(transform_apply(&image, &view, pixels));
-    CHECK_OK(encoder_open(model, cpu, SODA_F32, view.h, view.w, &encoder));
-    CHECK_OK(encoder_run(&encoder, pixels, mean, std));
+    CHECK_OK(vae_encoder_open(model, cpu, SODA_F32, view.h, view.w, &encoder));
+    CHECK_OK(vae_encoder_run(&encoder, pixels, mean, std));
     assert_memory_equal(got.mean, mean, count * sizeof *mean);
     assert_memory_equal(got.std, std, count * sizeof *std);
     const int64_t ids[6] = {image.height, image.width, view.top, view.left, view.h, view.w};
     assert_memory_equal(got.time_ids, ids, sizeof ids);
-    encoder_close(&encoder);
+    vae_encoder_close(&encoder);
     image_free(&image);
     free(bytes);
     free(pixels);

@@ -30,7 +30,7 @@ static void round_trip(const char *file, const char *model, soda_method method, 
     assert_int_equal(adapter_stored(read), layers_stored(t.layers));
     assert_int_equal(adapter_freedom(read), layers_freedom(t.layers));
     assert_int_equal(adapter_touches_text(read), text);
-    assert_int_equal(adapter_stored(read), t.trainable.total);
+    assert_int_equal(adapter_stored(read), t.params.total);
     for (int i = 0; i < layers_count(t.layers); i++) {
         const soda_layer *layer = layers_at(t.layers, i);
         const adapter_layer *l = adapter_find(read, layer->name);
@@ -39,9 +39,9 @@ static void round_trip(const char *file, const char *model, soda_method method, 
         assert_true(l->n == layer->n && l->orthogonality < 1e-6);
         for (int p = 0; p < SODA_PARAMS; p++) {
             char name[256];
-            const trainable_tensor *tensor =
-                trainable_find(&t.trainable, soda_param_name(layer, p, name, sizeof name));
-            assert_memory_equal(l->value[p], t.trainable.value + tensor->offset,
+            const params_tensor *tensor =
+                params_find(&t.params, soda_param_name(layer, p, name, sizeof name));
+            assert_memory_equal(l->value[p], t.params.value + tensor->offset,
                                 (size_t)tensor->count * sizeof(float));
         }
     }

@@ -16,24 +16,24 @@
 
 #define FAMILY(name) SODA_TEST_DIR "/golden/tiny-" name
 
-static soda_adapted *merge(const test_adapter *t, int component, const adapter_use *uses, int count,
-                           adapted_form form)
+static merged_weights *merge(const test_adapter *t, int component, const adapter_use *uses,
+                             int count, merged_form form)
 {
     const folder_component list[] = {FOLDER_UNET, FOLDER_TEXT_ENCODER, FOLDER_TEXT_ENCODER_2};
     const adapter_uses all = {uses, count};
-    soda_adapted *adapted;
-    CHECK_OK(adapted_create(t->folder, list[component], t->files[component].source, &all, form,
-                            &adapted));
-    return adapted;
+    merged_weights *merged;
+    CHECK_OK(
+        merged_create(t->folder, list[component], t->files[component].source, &all, form, &merged));
+    return merged;
 }
 
 /* Largest |W - W0| of all merged weights; fills *size with the largest |W0|. */
-static double largest_change(const soda_adapted *adapted, const test_adapter *t, double *size)
+static double largest_change(const merged_weights *merged, const test_adapter *t, double *size)
 {
     double most = 0;
     *size = 0;
-    for (int i = 0; i < adapted_count(adapted); i++) {
-        const soda_weight *w = adapted_at(adapted, i);
+    for (int i = 0; i < merged_count(merged); i++) {
+        const soda_weight *w = merged_at(merged, i);
         const int64_t count = shape_count(&w->source.shape);
         float *got = malloc((size_t)count * 8), *w0 = got + count;
         const soda_layer *layer = NULL;
@@ -65,14 +65,14 @@ static void the_identity_changes_nothing(void **state)
         soda_adapter *adapter = test_adapter_make(&t);
         const adapter_use use = {adapter, 1};
         for (int c = 0; c < 2; c++) {
-            soda_adapted *adapted = merge(&t, c, &use, 1, ADAPTED_F32);
-            assert_true(adapted_count(adapted) > 0);
-            const double change = largest_change(adapted, &t, &size);
+            merged_weights *merged = merge(&t, c, &use, 1, MERGED_F32);
+            assert_true(merged_count(merged) > 0);
+            const double change = largest_change(merged, &t, &size);
             if (method == SODA_METHOD_LQ)
                 assert_true(change == 0);
             else
                 assert_true(change <= 16 * 0x1p-24 * size);
-            adapted_destroy(adapted);
+            merged_destroy(merged);
         }
         adapter_close(adapter);
         test_adapter_close(&t);
@@ -95,14 +95,14 @@ static void residuals_add_up(void **state)
     soda_adapter *one = test_adapter_make(&t), *two = test_adapter_make(&u);
     const adapter_use uses[] = {{one, 2}, {two, -0.5}, {two, 0}};
     const adapter_use first = {one, 1}, second = {two, 1};
-    soda_adapted *sum = merge(&t, 0, uses, 3, ADAPTED_DIFFERENCE);
-    soda_adapted *a = merge(&t, 0, &first, 1, ADAPTED_DIFFERENCE);
-    soda_adapted *b = merge(&t, 0, &second, 1, ADAPTED_DIFFERENCE);
-    assert_int_equal(adapted_count(sum), layers_count(t.layers));
-    for (int i = 0; i < adapted_count(sum); i++) {
-        const soda_weight *w = adapted_at(sum, i);
-        const float *got = w->source.data, *x = adapted_find(a, w->name)->source.data,
-                    *y = adapted_find(b, w->name)->source.data;
+    merged_weights *sum = merge(&t, 0, uses, 3, MERGED_DIFFERENCE);
+    merged_weights *a = merge(&t, 0, &first, 1, MERGED_DIFFERENCE);
+    merged_weights *b = merge(&t, 0, &second, 1, MERGED_DIFFERENCE);
+    assert_int_equal(merged_count(sum), layers_count(t.layers));
+    for (int i = 0; i < merged_count(sum); i++) {
+        const soda_weight *w = merged_at(sum, i);
+        const float *got = w->source.data, *x = merged_find(a, w->name)->source.data,
+                    *y = merged_find(b, w->name)->source.data;
         double change = 0;
         for (int64_t k = 0; k < shape_count(&w->source.shape); k++) {
             const double want = 2 * (double)x[k] - 0.5 * (double)y[k];
@@ -113,9 +113,9 @@ static void residuals_add_up(void **state)
         }
         assert_true(change > 1e-3);
     }
-    adapted_destroy(sum);
-    adapted_destroy(a);
-    adapted_destroy(b);
+    merged_destroy(sum);
+    merged_destroy(a);
+    merged_destroy(b);
     adapter_close(one);
     adapter_close(two);
     test_adapter_close(&t);
@@ -134,14 +134,14 @@ static void weight_zero_is_the_plain_model(void **state)
     test_adapter_randomize(&t, 11, 0.2, 0.1);
     soda_adapter *adapter = test_adapter_make(&t);
     const adapter_use use = {adapter, 0};
-    soda_adapted *adapted = merge(&t, 0, &use, 1, ADAPTED_F32);
-    assert_int_equal(adapted_count(adapted), 0);
+    merged_weights *merged = merge(&t, 0, &use, 1, MERGED_F32);
+    assert_int_equal(merged_count(merged), 0);
     const soda_layer *layer = layers_at(t.layers, 0);
     soda_weight weight;
-    CHECK_OK(adapted_source(adapted)->find(adapted_source(adapted), layer->w0.name + 5,
-                                           &layer->w0.source.shape, &weight));
+    CHECK_OK(merged_source(merged)->find(merged_source(merged), layer->w0.name + 5,
+                                         &layer->w0.source.shape, &weight));
     assert_ptr_equal(weight.source.data, layer->w0.source.data);
-    adapted_destroy(adapted);
+    merged_destroy(merged);
     adapter_close(adapter);
     test_adapter_close(&t);
     folder_close(folder);
@@ -161,12 +161,12 @@ static void types_are_kept_and_rounded_once(void **state)
         test_adapter_randomize(&t, 3, 0.2, 1e-3);
         soda_adapter *adapter = test_adapter_make(&t);
         const adapter_use use = {adapter, 1};
-        soda_adapted *file = merge(&t, 0, &use, 1, ADAPTED_AS_FILE);
-        soda_adapted *whole = merge(&t, 0, &use, 1, ADAPTED_F32);
+        merged_weights *file = merge(&t, 0, &use, 1, MERGED_AS_FILE);
+        merged_weights *whole = merge(&t, 0, &use, 1, MERGED_F32);
         const soda_dtype dtype = i == 0 ? SODA_F16 : SODA_BF16;
-        for (int k = 0; k < adapted_count(file); k++) {
-            const soda_weight *w = adapted_at(file, k);
-            const float *want = adapted_find(whole, w->name)->source.data;
+        for (int k = 0; k < merged_count(file); k++) {
+            const soda_weight *w = merged_at(file, k);
+            const float *want = merged_find(whole, w->name)->source.data;
             const uint16_t *got = w->source.data;
             assert_int_equal(w->source.dtype, dtype);
             for (int64_t e = 0; e < shape_count(&w->source.shape); e++) {
@@ -181,8 +181,8 @@ static void types_are_kept_and_rounded_once(void **state)
                     fail_msg("%s[%lld]: %g for %g", w->name, (long long)e, value, (double)want[e]);
             }
         }
-        adapted_destroy(file);
-        adapted_destroy(whole);
+        merged_destroy(file);
+        merged_destroy(whole);
         adapter_close(adapter);
         test_adapter_close(&t);
         folder_close(folder);
@@ -205,9 +205,9 @@ static float *predict(component_run *run, const test_adapter *t, int64_t *count)
     unet_build(&run->builder, &m->folder->unet, size);
     component_ready(run);
     for (int i = 0; i < (m->folder->xl ? 5 : 3); i++) component_write(run, "unet.0", inputs[i]);
-    for (int i = 0; t && i < t->trainable.count; i++) {
-        const trainable_tensor *tensor = &t->trainable.tensors[i];
-        CHECK_OK(exec_write_f32(run->exec, tensor->name, t->trainable.value + tensor->offset,
+    for (int i = 0; t && i < t->params.count; i++) {
+        const params_tensor *tensor = &t->params.tensors[i];
+        CHECK_OK(exec_write_f32(run->exec, tensor->name, t->params.value + tensor->offset,
                                 tensor->count));
     }
     CHECK_OK(exec_run(run->exec));
@@ -243,17 +243,17 @@ static void check_prediction(const char *family, soda_method method)
     float *plain = predict(&run, NULL, &count);
 
     for (int own = 0; own < 2; own++) { /* bases loaded again, then those of the run */
-        CHECK_OK(adapter_from_trainable(&t.trainable, own ? t.layers : NULL, method, "", &adapter));
+        CHECK_OK(adapter_from_trainable(&t.params, own ? t.layers : NULL, method, "", &adapter));
         const adapter_use use = {adapter, 1};
-        soda_adapted *adapted = merge(&t, 0, &use, 1, ADAPTED_F32);
+        merged_weights *merged = merge(&t, 0, &use, 1, MERGED_F32);
         component_start(&run, &m, FOLDER_UNET);
-        run.builder.source = adapted_source(adapted);
+        run.builder.source = merged_source(merged);
         float *got = predict(&run, NULL, &count);
         const double error = check_relative_l2(got, want, count);
         if (!(error <= 3e-5)) fail_msg("%s, method %d: %g", family, method, error);
         assert_true(check_relative_l2(plain, want, count) > 1e-2);
         free(got);
-        adapted_destroy(adapted);
+        merged_destroy(merged);
         adapter_close(adapter);
     }
     free(plain);

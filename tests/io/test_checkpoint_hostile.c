@@ -6,14 +6,14 @@ typedef void change_fn(hid_t file);
 /* Changes the checkpoint at `path` through HDF5 and seals it again, as an attacker would. */
 static void forge(const char *path, change_fn *change)
 {
-    soda_sealed *file;
+    h5_file *file;
     soda_newfile *new;
-    CHECK_OK(sealed_open(path, "soda-checkpoint", CHECKPOINT_VERSION, true, &file));
+    CHECK_OK(h5_file_open(path, "soda-checkpoint", CHECKPOINT_VERSION, true, &file));
     change(file->file);
-    CHECK_OK(sealed_save(file, &new));
+    CHECK_OK(h5_file_save(file, &new));
     CHECK_OK(newfile_commit(new));
     newfile_close(new);
-    sealed_close(file);
+    h5_file_close(file);
 }
 
 #define R1 "unet.x.to_out.0.soda.R1"
@@ -205,18 +205,18 @@ static void checksums_of_data_sets_are_checked(void **state)
 {
     const char *path = case_write(*state, 1, 1);
     static checkpoint_case c;
-    soda_sealed *file;
+    h5_file *file;
     soda_newfile *new;
     soda_checkpoint read;
     case_create(&c, 1);
-    CHECK_OK(sealed_open(path, "soda-checkpoint", CHECKPOINT_VERSION, true, &file));
+    CHECK_OK(h5_file_open(path, "soda-checkpoint", CHECKPOINT_VERSION, true, &file));
     char *values = memmem(file->image, file->bytes, c.value[1][1], sizeof c.value[1][1]);
     assert_non_null(values);
     values[5] ^= 1;
-    CHECK_OK(sealed_save(file, &new));
+    CHECK_OK(h5_file_save(file, &new));
     CHECK_OK(newfile_commit(new));
     newfile_close(new);
-    sealed_close(file);
+    h5_file_close(file);
     CHECK_FAILS(checkpoint_read(path, &read), SODA_ERR_INPUT);
     check_message_has("/optimizer/" R1 "/first: HDF5 cannot read it: ");
     check_message_has("Fletcher32");

@@ -30,7 +30,7 @@ static void adamw_and_clipping_match_torch(void **state)
     enum { N = 7 };
     json_t *root = golden_load(), *adamw = json_object_get(root, "adamw");
     const json_t *gradients = json_object_get(adamw, "g");
-    const optimizer_adamw options = {
+    const adamw_options options = {
         .lr = 3e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1};
     float x[N], g[N], want[N], m[N] = {0}, v[N] = {0};
     read_floats(json_object_get(adamw, "x"), x);
@@ -40,10 +40,10 @@ static void adamw_and_clipping_match_torch(void **state)
         read_floats(json_array_get(json_object_get(adamw, "trajectory"), step), want);
         const double norm =
             json_number_value(json_array_get(json_object_get(adamw, "clipped_norm"), step));
-        const clip_tensor parts[] = {{g, 3}, {g + 3, 4}}; /* the norm is joint */
-        assert_true(fabs(clip_norm(parts, 2) / norm - 1) <= 4.2e-7);
-        clip_apply(parts, 2, clip_factor(clip_norm(parts, 2), 0.5));
-        optimizer_adamw_step(&options, (int64_t)step + 1, N, x, g, m, v);
+        const grad_clip_tensor parts[] = {{g, 3}, {g + 3, 4}}; /* the norm is joint */
+        assert_true(fabs(grad_clip_norm(parts, 2) / norm - 1) <= 4.2e-7);
+        grad_clip_apply(parts, 2, grad_clip_factor(grad_clip_norm(parts, 2), 0.5));
+        adamw_step(&options, (int64_t)step + 1, N, x, g, m, v);
         check_max_diff(x, want, N, 1.4e-6);
     }
     json_decref(root);
@@ -53,11 +53,11 @@ static void adamw_and_clipping_match_torch(void **state)
 static void first_adamw_step_is_decay_and_sign(void **state)
 {
     (void)state;
-    const optimizer_adamw options = {
+    const adamw_options options = {
         .lr = 0.25, .beta1 = 0.9, .beta2 = 0.999, .eps = 0, .weight_decay = 0.5};
     float x[3] = {2, -4, 1}, m[3] = {0}, v[3] = {0};
     const float g[3] = {1e-3f, -7, 3}, want[3] = {1.75f - 0.25f, -3.5f + 0.25f, 0.875f - 0.25f};
-    optimizer_adamw_step(&options, 1, 3, x, g, m, v);
+    adamw_step(&options, 1, 3, x, g, m, v);
     check_max_diff(x, want, 3, 5e-7); /* 4 * 2^-23 */
 }
 
@@ -65,15 +65,15 @@ static void clipping_only_shrinks(void **state)
 {
     (void)state;
     float x[2] = {3, 0}, y[1] = {-4};
-    const clip_tensor both[] = {{x, 2}, {y, 1}};
-    assert_true(clip_norm(both, 2) == 5);
-    assert_true(clip_factor(5, 10) == 1);
-    assert_true(fabs(clip_factor(5, 1) - 1 / 5.000001) <= 1e-16);
-    assert_true(clip_factor(0, 1) == 1);
-    clip_apply(both, 2, 0.5);
+    const grad_clip_tensor both[] = {{x, 2}, {y, 1}};
+    assert_true(grad_clip_norm(both, 2) == 5);
+    assert_true(grad_clip_factor(5, 10) == 1);
+    assert_true(fabs(grad_clip_factor(5, 1) - 1 / 5.000001) <= 1e-16);
+    assert_true(grad_clip_factor(0, 1) == 1);
+    grad_clip_apply(both, 2, 0.5);
     assert_true(x[0] == 1.5f && x[1] == 0 && y[0] == -2);
     y[0] = NAN;
-    assert_true(isnan(clip_norm(both, 2)));
+    assert_true(isnan(grad_clip_norm(both, 2)));
 }
 
 static void schedule_matches(const char *name, lr_schedule schedule)

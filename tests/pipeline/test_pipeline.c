@@ -93,16 +93,16 @@ static void check_pictures(const family *f, const char *sampler)
     const int64_t bytes = want->dim[1] * want->dim[2] * want->dim[3];
     const uint8_t *reference = want->data;
     uint8_t *rgb = malloc((size_t)bytes);
-    soda_decoder decoder;
+    vae_decoder decoder;
     int64_t far = 0;
     assert_non_null(rgb);
-    CHECK_OK(decoder_open(f->folder, f->request.backend, SODA_F32, f->request.h, f->request.w,
-                          &decoder));
+    CHECK_OK(vae_decoder_open(f->folder, f->request.backend, SODA_F32, f->request.h, f->request.w,
+                              &decoder));
     for (int p = 0; p < f->prompt_count; p++) {
-        CHECK_OK(decoder_run(&decoder, f->latents + p * sampling_count(&f->request), rgb));
+        CHECK_OK(vae_decoder_run(&decoder, f->latents + p * sampling_count(&f->request), rgb));
         for (int64_t i = 0; i < bytes; i++) far += abs(rgb[i] - reference[p * bytes + i]) > 1;
     }
-    decoder_close(&decoder);
+    vae_decoder_close(&decoder);
     free(rgb);
     if (far * 1000 > bytes * f->prompt_count)
         fail_msg("%s: %lld of %lld values are more than 1/255 off", sampler, (long long)far,

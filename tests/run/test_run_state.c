@@ -22,7 +22,7 @@ enum { M = 6, N = 12, ROWS = 1500 }; /* more rows than the history has room for 
 typedef struct {
     soda_targets *targets;
     soda_layers *layers;
-    soda_trainable trainable;
+    soda_params params;
     run_state state;
     char path[1024]; /* of the checkpoint that was restored */
 } run;
@@ -48,7 +48,7 @@ static void run_open(run *r, const char *const *paths, int count, int64_t m)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(trainable_create(r->layers, 0, &r->trainable));
+    CHECK_OK(params_create(r->layers, 0, &r->params));
 }
 
 static const char *const two_paths[] = {"b.to_q", "a.to_q"}; /* files sort them the other way */
@@ -58,7 +58,7 @@ static void run_start(run *r) { run_open(r, two_paths, 2, M); }
 static void run_close(run *r)
 {
     run_state_free(&r->state);
-    trainable_destroy(&r->trainable);
+    params_destroy(&r->params);
     layers_destroy(r->layers);
     targets_destroy(r->targets);
 }
@@ -66,7 +66,7 @@ static void run_close(run *r)
 /* Steps that leave numbers nobody else has. */
 static void run_on(run *r, int64_t steps)
 {
-    soda_trainable *t = &r->trainable;
+    soda_params *t = &r->params;
     for (int64_t end = r->state.step + steps; r->state.step < end; r->state.step++)
         CHECK_OK(run_state_note(&r->state, 1.0 / (double)(3 + r->state.step),
                                 1e-3 * (double)r->state.step));
@@ -79,11 +79,11 @@ static void run_on(run *r, int64_t steps)
 
 static bool equal(const run *a, const run *b)
 {
-    const size_t bytes = (size_t)a->trainable.total * sizeof(float);
+    const size_t bytes = (size_t)a->params.total * sizeof(float);
     bool same = a->state.step == b->state.step && a->state.rows == b->state.rows &&
-                memcmp(a->trainable.value, b->trainable.value, bytes) == 0 &&
-                memcmp(a->trainable.first, b->trainable.first, bytes) == 0 &&
-                memcmp(a->trainable.second, b->trainable.second, bytes) == 0;
+                memcmp(a->params.value, b->params.value, bytes) == 0 &&
+                memcmp(a->params.first, b->params.first, bytes) == 0 &&
+                memcmp(a->params.second, b->params.second, bytes) == 0;
     for (int c = 0; same && c < HISTORY_COLUMNS && a->state.rows; c++)
         same = memcmp(a->state.history[c], b->state.history[c],
                       (size_t)a->state.rows * sizeof(double)) == 0;
@@ -92,7 +92,7 @@ static bool equal(const run *a, const run *b)
 
 static soda_status restore(run *r, soda_comm *comm, const char *folder)
 {
-    return run_state_restore(&r->state, &r->trainable, comm, folder, r->path, sizeof r->path);
+    return run_state_restore(&r->state, &r->params, comm, folder, r->path, sizeof r->path);
 }
 
 /* A folder of its own for each test, with the checkpoint of `saved` after ROWS steps. */
@@ -102,7 +102,7 @@ static const char *save(run *saved, const char *folder, const char *name)
     CHECK_OK(newfile_make_folder(path));
     run_start(saved);
     run_on(saved, ROWS);
-    CHECK_OK(run_state_save(&saved->state, &saved->trainable, path, 3));
+    CHECK_OK(run_state_save(&saved->state, &saved->params, path, 3));
     return path;
 }
 
@@ -122,7 +122,7 @@ static void what_was_saved_is_restored(void **state)
     run *const runs[2] = {&saved, &restored};
     for (int i = 0; i < 2; i++) {
         run_on(runs[i], 7);
-        CHECK_OK(run_state_save(&runs[i]->state, &runs[i]->trainable, folder, 1));
+        CHECK_OK(run_state_save(&runs[i]->state, &runs[i]->params, folder, 1));
         file[i] = files_read(files_path(folder, "step-00001507.h5"), &bytes[i]);
     }
     assert_int_equal(bytes[0], bytes[1]);
@@ -250,7 +250,7 @@ static void a_changed_configuration_is_a_warning_that_lists_it(void **state)
     CHECK_OK(newfile_make_folder(folder));
     run_start(&saved);
     saved.state.config = before;
-    CHECK_OK(run_state_save(&saved.state, &saved.trainable, folder, 1));
+    CHECK_OK(run_state_save(&saved.state, &saved.params, folder, 1));
     run_start(&r);
     r.state.config = before;
     listen(&r, folder, text, sizeof text);

@@ -24,12 +24,12 @@ void test_adapter_open(test_adapter *t, const soda_folder *folder, soda_method m
         CHECK_OK(folder_build(folder, parts[i], &b, 8, 8, 7));
         graph_destroy(b.graph);
     }
-    CHECK_OK(trainable_create(t->layers, 0, &t->trainable));
+    CHECK_OK(params_create(t->layers, 0, &t->params));
 }
 
 void test_adapter_close(test_adapter *t)
 {
-    trainable_destroy(&t->trainable);
+    params_destroy(&t->params);
     layers_destroy(t->layers);
     targets_destroy(t->targets);
     for (int i = 0; i < 3; i++) folder_weights_close(&t->files[i]);
@@ -61,9 +61,9 @@ static void rotate(float *R, int n, uint32_t seed, double angle)
 
 void test_adapter_randomize(test_adapter *t, uint32_t seed, double angle, double shift)
 {
-    for (int i = 0; i < t->trainable.count; i++) {
-        const trainable_tensor *tensor = &t->trainable.tensors[i];
-        float *value = t->trainable.value + tensor->offset;
+    for (int i = 0; i < t->params.count; i++) {
+        const params_tensor *tensor = &t->params.tensors[i];
+        float *value = t->params.value + tensor->offset;
         if (tensor->rotation)
             rotate(value, (int)tensor->shape.dim[0], seed + (uint32_t)i, angle);
         else
@@ -76,7 +76,7 @@ soda_adapter *test_adapter_make(const test_adapter *t)
     soda_adapter *adapter;
     char hex[SHA256_HEX];
     CHECK_OK(adapter_base_hash(t->folder, t->files[1].set != NULL, hex));
-    CHECK_OK(adapter_from_trainable(&t->trainable, NULL, t->method, hex, &adapter));
+    CHECK_OK(adapter_from_trainable(&t->params, NULL, t->method, hex, &adapter));
     return adapter;
 }
 

@@ -12,7 +12,7 @@ typedef struct {
     folder_weights files[3]; /* unet, text_encoder, text_encoder_2 */
     soda_targets *targets;
     soda_layers *layers; /* W0 lies in files; no bases */
-    soda_trainable trainable;
+    soda_params params;
 } test_adapter;
 
 /* The attention layers of the U-Net, and with `text` of the text encoders. At the identity. */

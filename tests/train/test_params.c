@@ -15,10 +15,10 @@ enum { M = 6, N = 12, LAYERS = 3 };
 typedef struct {
     soda_targets *targets;
     soda_layers *layers;
-    soda_trainable t;
+    soda_params t;
 } fixture;
 
-static const trainable_options options = {
+static const params_options options = {
     .rotation = {.kind = STIEFEL_ADAM, .lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-5},
     .spectrum = {1e-2, 0.9, 0.999, 1e-8, 1e-2},
     .clip = 1};
@@ -40,12 +40,12 @@ static void fixture_create(fixture *f, float delta_init)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(trainable_create(f->layers, delta_init, &f->t));
+    CHECK_OK(params_create(f->layers, delta_init, &f->t));
 }
 
 static void fixture_destroy(fixture *f)
 {
-    trainable_destroy(&f->t);
+    params_destroy(&f->t);
     layers_destroy(f->layers);
     targets_destroy(f->targets);
 }
@@ -59,13 +59,13 @@ static void tensors_are_flat_and_start_at_the_identity(void **state)
     assert_int_equal(f.t.count, LAYERS * SODA_PARAMS);
     assert_int_equal(f.t.total, LAYERS * (4 + 4 + 9 + 6));
     assert_string_equal(f.t.tensors[4].name, "unet.a.to_q.soda.R1");
-    const trainable_tensor *R3 = trainable_find(&f.t, "unet.c.to_q.soda.R3");
+    const params_tensor *R3 = params_find(&f.t, "unet.c.to_q.soda.R3");
     assert_int_equal(R3->offset, 2 * 23 + 8);
     for (int i = 0; i < 9; i++)
         assert_true(f.t.value[R3->offset + i] == (i % 4 == 0 ? 1.0f : 0.0f));
     for (int i = 0; i < 6; i++) assert_true(f.t.value[2 * 23 + 17 + i] == 0.25f);
-    assert_null(trainable_find(&f.t, "unet.c.to_q.soda.R4"));
-    assert_ptr_equal(trainable_at(&f.t, R3->offset + 8), R3);
+    assert_null(params_find(&f.t, "unet.c.to_q.soda.R4"));
+    assert_ptr_equal(params_at(&f.t, R3->offset + 8), R3);
     fixture_destroy(&f);
 }
 
@@ -74,7 +74,7 @@ static void a_step_is_clip_then_each_optimizer(void **state)
 {
     (void)state;
     fixture f;
-    trainable_report report;
+    params_report report;
     fixture_create(&f, 0);
     const size_t bytes = (size_t)f.t.total * sizeof(float);
     float *value = malloc(bytes), *gradient = malloc(bytes), *first = calloc(1, bytes),
@@ -86,18 +86,18 @@ static void a_step_is_clip_then_each_optimizer(void **state)
         const double lr_factor = 1.0 / (double)step;
         check_fill_normal(f.t.gradient, f.t.total, (uint32_t)step, 3);
         memcpy(gradient, f.t.gradient, bytes);
-        const clip_tensor all = {gradient, f.t.total};
-        const double norm = clip_norm(&all, 1);
-        clip_apply(&all, 1, clip_factor(norm, 1));
-        CHECK_OK(trainable_step(&f.t, &options, step, lr_factor, &report));
+        const grad_clip_tensor all = {gradient, f.t.total};
+        const double norm = grad_clip_norm(&all, 1);
+        grad_clip_apply(&all, 1, grad_clip_factor(norm, 1));
+        CHECK_OK(params_step(&f.t, &options, step, lr_factor, &report));
         assert_true(report.gradient_norm == norm && norm > 1);
         stiefel_options rotation = options.rotation;
-        optimizer_adamw spectrum = options.spectrum;
+        adamw_options spectrum = options.spectrum;
         rotation.lr *= lr_factor;
         spectrum.lr *= lr_factor;
         double worst = 0;
         for (int i = f.t.count - 1; i >= 0; i--) {
-            const trainable_tensor *x = &f.t.tensors[i];
+            const params_tensor *x = &f.t.tensors[i];
             const int64_t o = x->offset;
             double drift = 0;
             const stiefel_f32 matrix = {.n = (int)x->shape.dim[0],
@@ -109,8 +109,8 @@ static void a_step_is_clip_then_each_optimizer(void **state)
             if (x->rotation)
                 CHECK_OK(stiefel_step_f32(&rotation, step, &matrix, 1, work, &drift));
             else
-                optimizer_adamw_step(&spectrum, step, x->count, value + o, gradient + o, first + o,
-                                     second + o);
+                adamw_step(&spectrum, step, x->count, value + o, gradient + o, first + o,
+                           second + o);
             worst = fmax(worst, drift);
         }
         assert_memory_equal(f.t.value, value, bytes);
@@ -130,13 +130,13 @@ static void a_gradient_that_is_not_finite_is_named_and_changes_nothing(void **st
 {
     (void)state;
     fixture f;
-    trainable_report report;
+    params_report report;
     fixture_create(&f, 0);
     float before[128];
     memcpy(before, f.t.value, (size_t)f.t.total * sizeof(float));
-    const trainable_tensor *delta = trainable_find(&f.t, "unet.a.to_q.soda.delta");
+    const params_tensor *delta = params_find(&f.t, "unet.a.to_q.soda.delta");
     f.t.gradient[delta->offset + 2] = (float)INFINITY;
-    CHECK_FAILS(trainable_step(&f.t, &options, 1, 1, &report), SODA_ERR_NUMERIC);
+    CHECK_FAILS(params_step(&f.t, &options, 1, 1, &report), SODA_ERR_NUMERIC);
     check_message_has("unet.a.to_q.soda.delta");
     assert_memory_equal(before, f.t.value, (size_t)f.t.total * sizeof(float));
     fixture_destroy(&f);

@@ -21,8 +21,8 @@ static const float weights[BATCH] = {0.7f, 1.9f};
 typedef struct {
     soda_folder *folder;
     run_config *config;
-    soda_trainee trainee;
-    soda_trainable trainable;
+    training_model model;
+    soda_params params;
     double *value, *gradient; /* of the trainable tensors, as an fp64 graph has them */
 } subject;
 
@@ -37,9 +37,9 @@ static void subject_open(subject *s, const char *family, const char *method,
     CHECK_OK(folder_open(path, &s->folder));
     CHECK_OK(run_config_parse(text, (size_t)n, "test.yaml", NULL, 0, &s->config));
     s->config->train.dtype = dtype;
-    CHECK_OK(trainee_open(s->folder, s->config, backend, comm_self(), &s->trainee));
-    CHECK_OK(trainable_create(s->trainee.layers, 0, &s->trainable));
-    const soda_trainable *t = &s->trainable;
+    CHECK_OK(training_model_open(s->folder, s->config, backend, comm_self(), &s->model));
+    CHECK_OK(params_create(s->model.layers, 0, &s->params));
+    const soda_params *t = &s->params;
     s->value = calloc((size_t)t->total, sizeof *s->value);
     s->gradient = calloc((size_t)t->total, sizeof *s->gradient);
     float *noise = malloc((size_t)t->total * sizeof *noise);
@@ -56,8 +56,8 @@ static void subject_close(subject *s)
 {
     free(s->value);
     free(s->gradient);
-    trainable_destroy(&s->trainable);
-    trainee_close(&s->trainee);
+    params_destroy(&s->params);
+    training_model_close(&s->model);
     run_config_destroy(s->config);
     folder_close(s->folder);
 }
@@ -104,7 +104,7 @@ static step_shape shape_of(bool gradients, int64_t side)
 
 static void open_step(const subject *s, step_shape shape, soda_step *step)
 {
-    CHECK_OK(step_open(&s->trainee, &s->trainable, &shape, step));
+    CHECK_OK(step_open(&s->model, &s->params, &shape, step));
     write_inputs(s, step);
 }
 
@@ -112,8 +112,8 @@ static void open_step(const subject *s, step_shape shape, soda_step *step)
 static double loss_at(const subject *s, soda_step *step)
 {
     double loss;
-    for (int i = 0; i < s->trainable.count; i++) {
-        const trainable_tensor *t = &s->trainable.tensors[i];
+    for (int i = 0; i < s->params.count; i++) {
+        const params_tensor *t = &s->params.tensors[i];
         CHECK_OK(exec_write(step->net.exec, step->param[i], s->value + t->offset,
                             (size_t)t->count * sizeof *s->value));
     }
@@ -126,8 +126,8 @@ static double loss_at(const subject *s, soda_step *step)
 static double gradients_at(subject *s, soda_step *step)
 {
     const double loss = loss_at(s, step);
-    for (int i = 0; i < s->trainable.count; i++) {
-        const trainable_tensor *t = &s->trainable.tensors[i];
+    for (int i = 0; i < s->params.count; i++) {
+        const params_tensor *t = &s->params.tensors[i];
         CHECK_OK(exec_read(step->net.exec, step->gradient[i], s->gradient + t->offset,
                            (size_t)t->count * sizeof *s->gradient));
     }
@@ -138,7 +138,7 @@ static double gradients_at(subject *s, soda_step *step)
  * (the first norm of an encoder sees numbers of 0.02), and the rounding of L, 1e-15 after its sums,
  * over h 1e-10. The largest gradients of a tensor are 1e-3 to 1e-1: an entry must agree to 1e-6 of
  * the largest, or to 1e-9. */
-static void check_entry(subject *s, soda_step *step, const trainable_tensor *t, int64_t element)
+static void check_entry(subject *s, soda_step *step, const params_tensor *t, int64_t element)
 {
     const double h = 0x1p-17, got = s->gradient[t->offset + element];
     double *x = &s->value[t->offset + element];
@@ -158,7 +158,7 @@ static void check_entry(subject *s, soda_step *step, const trainable_tensor *t, 
 }
 
 /* One behind the last tensor of the component that tensor `from` belongs to. */
-static int component_end(const soda_trainable *t, int from)
+static int component_end(const soda_params *t, int from)
 {
     const char *name = t->tensors[from].name;
     const size_t prefix = strcspn(name, ".") + 1;
@@ -180,10 +180,10 @@ static void gradients_match_central_differences(void **state)
         const double loss = gradients_at(&s, &backward);
         assert_true(fabs(loss_at(&s, &forward) - loss) <= 1e-12 * loss);
         int components = 0;
-        for (int from = 0, end; from < s.trainable.count; from = end, components++) {
-            end = component_end(&s.trainable, from);
-            const trainable_tensor *first = &s.trainable.tensors[from];
-            const trainable_tensor *last = &s.trainable.tensors[end - SODA_PARAMS];
+        for (int from = 0, end; from < s.params.count; from = end, components++) {
+            end = component_end(&s.params, from);
+            const params_tensor *first = &s.params.tensors[from];
+            const params_tensor *last = &s.params.tensors[end - SODA_PARAMS];
             assert_true(last > first);
             check_entry(&s, &forward, first + SODA_R1, 1);
             check_entry(&s, &forward, first + SODA_DELTA, 2);
@@ -201,19 +201,19 @@ static void gradients_match_central_differences(void **state)
  * names say. */
 static float *run_f32(const subject *s, soda_step *step)
 {
-    float *out = malloc((size_t)(1 + s->trainable.total) * sizeof *out);
+    float *out = malloc((size_t)(1 + s->params.total) * sizeof *out);
     assert_non_null(out);
-    CHECK_OK(step_write_params(step, &s->trainable));
+    CHECK_OK(step_write_params(step, &s->params));
     CHECK_OK(exec_run(step->net.exec));
     CHECK_OK(exec_read_f32(step->net.exec, "loss", out, 1));
-    CHECK_OK(step_read_gradients(step, &s->trainable, out + 1));
-    for (int i = 0; i < s->trainable.count; i++) {
-        const trainable_tensor *t = &s->trainable.tensors[i];
+    CHECK_OK(step_read_gradients(step, &s->params, out + 1));
+    for (int i = 0; i < s->params.count; i++) {
+        const params_tensor *t = &s->params.tensors[i];
         const size_t bytes = (size_t)t->count * sizeof(float);
         float value[1024];
         assert_in_range(t->count, 1, 1024);
         CHECK_OK(exec_read_f32(step->net.exec, t->name, value, t->count));
-        assert_memory_equal(value, s->trainable.value + t->offset, bytes);
+        assert_memory_equal(value, s->params.value + t->offset, bytes);
         CHECK_OK(
             exec_read_f32(step->net.exec, path_join("grad.%s", t->name).text, value, t->count));
         assert_memory_equal(value, out + 1 + t->offset, bytes);
@@ -238,7 +238,7 @@ static void backends_agree(void **state)
             step_close(&step);
         }
         assert_true(fabsf(out[1][0] - out[0][0]) <= 1e-5f * out[0][0]);
-        const soda_trainable *t = &s[0].trainable;
+        const soda_params *t = &s[0].params;
         for (int from = 0, end; from < t->count; from = end) {
             end = component_end(t, from);
             const int64_t at = t->tensors[from].offset;
@@ -256,7 +256,7 @@ static void backends_agree(void **state)
 static void check_same_bits(const subject *s, soda_step *a, soda_step *b)
 {
     float *got = run_f32(s, a), *want = run_f32(s, b);
-    assert_memory_equal(got, want, (size_t)(1 + s->trainable.total) * sizeof *want);
+    assert_memory_equal(got, want, (size_t)(1 + s->params.total) * sizeof *want);
     free(got);
     free(want);
 }
@@ -296,7 +296,7 @@ static void limits_are_kept_or_refused(void **state)
     open_step(&s, shape, &none);
     assert_int_equal(none.recomputed, 0);
     const size_t tight = exec_arena_bytes(none.net.exec) * 3 / 4;
-    shape.limit_bytes = weights_bytes(s.trainee.weights) + tight;
+    shape.limit_bytes = weights_bytes(s.model.weights) + tight;
     open_step(&s, shape, &some);
     assert_true(exec_arena_bytes(some.net.exec) <= tight);
     assert_in_range(some.recomputed, 1, some.segments - 1);
@@ -304,7 +304,7 @@ static void limits_are_kept_or_refused(void **state)
     step_close(&none);
     step_close(&some);
     shape.limit_bytes = 1;
-    CHECK_FAILS(step_open(&s.trainee, &s.trainable, &shape, &some), SODA_ERR_MEMORY);
+    CHECK_FAILS(step_open(&s.model, &s.params, &shape, &some), SODA_ERR_MEMORY);
     check_message_has("train.memory_limit: ");
     check_message_has("a micro-batch of 2 at 16x16 needs ");
     step_close(&some); /* zeroed by the failure */
@@ -342,11 +342,11 @@ static void dco_is_the_squared_error_with_other_weights(void **state)
     CHECK_OK(exec_write_f32(mse.net.exec, "weight", other, BATCH));
     gradients_at(&s, &mse);
     double *want = s.gradient, difference = 0, size = 0;
-    s.gradient = malloc((size_t)s.trainable.total * sizeof *want);
+    s.gradient = malloc((size_t)s.params.total * sizeof *want);
     assert_non_null(s.gradient);
     const double loss = gradients_at(&s, &dco);
     assert_true(fabs(loss - expected) <= 1e-12 * expected);
-    for (int64_t i = 0; i < s.trainable.total; i++) {
+    for (int64_t i = 0; i < s.params.total; i++) {
         difference += pow(s.gradient[i] - want[i], 2);
         size += pow(want[i], 2);
     }
@@ -373,10 +373,10 @@ static void the_frozen_network_is_the_start(void **state)
         open_step(&s, plain, &frozen);
         open_step(&s, shape_of(false, 0), &adapted);
         const double moved = loss_at(&s, &adapted);
-        soda_trainable start;
-        CHECK_OK(trainable_create(s.trainee.layers, 0, &start));
+        soda_params start;
+        CHECK_OK(params_create(s.model.layers, 0, &start));
         for (int64_t i = 0; i < start.total; i++) s.value[i] = (double)start.value[i];
-        trainable_destroy(&start);
+        params_destroy(&start);
         const double loss = loss_at(&s, &adapted);
         CHECK_OK(exec_run(frozen.net.exec));
         soda_step *const steps[2] = {&adapted, &frozen};

@@ -62,12 +62,12 @@ static void predict(const subject *s, bool inside, float *prediction, int64_t co
     static const float timestep[BATCH] = {37, 801}, time_ids[BATCH * UNET_TIME_IDS] = {
                                                         64, 48, 3, 0, 32, 48, 32, 32, 0, 5, 32, 48};
     const step_shape shape = {.batch = BATCH, .h = SIDE, .w = SIDE, .tokens = s->tokens.tokens};
-    soda_trainee trainee;
-    soda_trainable none = {0};
+    training_model model;
+    soda_params none = {0};
     soda_step step;
     s->config->adapter.text_encoder = inside;
-    CHECK_OK(trainee_open(s->folder, s->config, backend_ref(), comm_self(), &trainee));
-    CHECK_OK(step_open(&trainee, &none, &shape, &step));
+    CHECK_OK(training_model_open(s->folder, s->config, backend_ref(), comm_self(), &model));
+    CHECK_OK(step_open(&model, &none, &shape, &step));
     soda_exec *exec = step.net.exec;
     check_fill_normal(prediction, count, 1, 1);
     CHECK_OK(exec_write_f32(exec, "sample", prediction, count));
@@ -79,7 +79,7 @@ static void predict(const subject *s, bool inside, float *prediction, int64_t co
     CHECK_OK(exec_run(exec));
     CHECK_OK(exec_read_f32(exec, "prediction", prediction, count));
     step_close(&step);
-    trainee_close(&trainee);
+    training_model_close(&model);
 }
 
 /* The reference rounds once an operator, and does the same on both ways: the same bits. */
@@ -109,11 +109,11 @@ static void layers_are_those_that_are_read(void **state)
 {
     (void)state;
     subject s;
-    soda_trainee t;
+    training_model t;
     subject_open(&s, "sdxl");
     for (int inside = 0; inside < 2; inside++) {
         s.config->adapter.text_encoder = inside;
-        CHECK_OK(trainee_open(s.folder, s.config, backend_ref(), comm_self(), &t));
+        CHECK_OK(training_model_open(s.folder, s.config, backend_ref(), comm_self(), &t));
         assert_non_null(
             layers_find(t.layers, "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"));
         const char *const read[] = {
@@ -123,7 +123,7 @@ static void layers_are_those_that_are_read(void **state)
             assert_int_equal(layers_find(t.layers, read[i]) != NULL, inside);
         assert_null(
             layers_find(t.layers, "text_encoder.text_model.encoder.layers.1.self_attn.q_proj"));
-        trainee_close(&t);
+        training_model_close(&t);
     }
     subject_close(&s);
 }
@@ -134,12 +134,13 @@ static void without_targets_there_is_nothing_to_train(void **state)
     static const char *const sets[] = {"adapter.targets=[nowhere]"};
     soda_folder *folder;
     run_config *config;
-    soda_trainee t;
+    training_model t;
     CHECK_OK(folder_open(SODA_TEST_DIR "/golden/tiny-sd1", &folder));
     CHECK_OK(run_config_parse("{}", 2, "test.yaml", sets, 1, &config));
-    CHECK_FAILS(trainee_open(folder, config, backend_ref(), comm_self(), &t), SODA_ERR_INPUT);
+    CHECK_FAILS(training_model_open(folder, config, backend_ref(), comm_self(), &t),
+                SODA_ERR_INPUT);
     check_message_has("test.yaml: adapter.targets: no linear layer of ");
-    trainee_close(&t); /* zeroed by the failure */
+    training_model_close(&t); /* zeroed by the failure */
     run_config_destroy(config);
     folder_close(folder);
 }
