@@ -9,24 +9,8 @@
 #include "core/status.h"
 #include "core/tensor.h"
 #include "graph/attr.h"
-
-enum { SODA_MAX_INPUTS = 6, SODA_MAX_OUTPUTS = 4 };
-
-typedef enum {
-#define OP(name, ...) OP_##name,
-#include "graph/ops.def"
-#undef OP
-    OP_COUNT
-} soda_op;
-
-const char *op_name(soda_op op);
-
-/* A frozen weight as its file holds it: fp32, bf16 or fp16, row-major, maybe not aligned. */
-typedef struct {
-    const char *name; /* unique within its store: the diffusers name with the component's prefix */
-    soda_tensor source;
-    bool mapped; /* source lies in a file mapping: its pages may be dropped once it was packed */
-} soda_weight;
+#include "graph/op.h"
+#include "graph/weight.h"
 
 /* The forms in which kernels want frozen weights, each made once and kept. */
 typedef struct soda_weights soda_weights;

@@ -8,10 +8,11 @@
 
 #include <stdio.h>
 
-#include "backend/backend.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "graph/attr.h"
+#include "graph/op.h"
+#include "graph/weight.h"
 
 typedef int32_t soda_id; /* index of a value */
 enum { NO_VALUE = -1 };

@@ -1,4 +1,4 @@
-#include "backend/backend.h"
+#include "graph/op.h"
 
 const char *op_name(soda_op op)
 {

@@ -1,11 +1,17 @@
-/* weight.h: where model builders get frozen weights from: a folder, or memory. */
+/* weight.h: frozen weights, and where model builders get them from: a folder, or memory. */
 #pragma once
 
 #include <stdbool.h>
 
-#include "backend/backend.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+/* A frozen weight as its file holds it: fp32, bf16 or fp16, row-major, maybe not aligned. */
+typedef struct {
+    const char *name; /* unique within its store: the diffusers name with the component's prefix */
+    soda_tensor source;
+    bool mapped; /* source lies in a file mapping: its pages may be dropped once it was packed */
+} soda_weight;
 
 typedef struct soda_weight_source soda_weight_source;
 

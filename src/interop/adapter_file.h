@@ -22,7 +22,6 @@
 #include "io/checkpoint.h"
 #include "io/safetensors.h"
 #include "model/folder.h"
-#include "train/params.h"
 
 #define ADAPTER_FORMAT "soda-adapter"
 
@@ -63,12 +62,6 @@ soda_status adapter_from_tensors(const char *file, const char *method, const cha
 
 soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *checkpoint,
                                     soda_adapter **adapter);
-
-/* The present values of a run, copied. `layers` are the run's, with their bases; they must outlive
- * the adapter. base_sha256 may be "". */
-soda_status adapter_from_trainable(const soda_params *params, soda_layers *layers,
-                                   soda_method method, const char *base_sha256,
-                                   soda_adapter **adapter);
 
 void adapter_close(soda_adapter *adapter); /* NULL is fine */
 

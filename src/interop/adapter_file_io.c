@@ -33,25 +33,6 @@ soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *che
     return s;
 }
 
-soda_status adapter_from_trainable(const soda_params *params, soda_layers *layers,
-                                   soda_method method, const char *base_sha256,
-                                   soda_adapter **adapter)
-{
-    safetensors_tensor *tensors = calloc((size_t)params->count + 1, sizeof *tensors);
-    *adapter = NULL;
-    if (!tensors) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < params->count; i++) {
-        const params_tensor *t = &params->tensors[i];
-        tensors[i] = tensor_of(t->name, t->shape.rank, t->shape.dim[0], t->shape.dim[1],
-                               params->value + t->offset);
-    }
-    const soda_status s = adapter_from_tensors("this run", adapter_method_name(method), base_sha256,
-                                               tensors, params->count, adapter);
-    free(tensors);
-    if (s == SODA_OK) (*adapter)->bases = layers;
-    return s;
-}
-
 static soda_status read_safetensors(const char *path, soda_adapter **adapter)
 {
     soda_safetensors *set;

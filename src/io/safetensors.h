@@ -17,7 +17,6 @@
 
 #include "core/status.h"
 #include "core/tensor.h"
-#include "graph/weight.h"
 
 enum { SAFETENSORS_MAX_RANK = 8 };
 
@@ -103,13 +102,6 @@ int safetensors_unused(const soda_safetensors *set, char *names, size_t size);
 /* The tensor's values as fp32, rounded to nearest: F64, F32, F16, BF16, I64 and I32. `values` has
  * room for all of them. */
 soda_status safetensors_read_f32(const safetensors_tensor *tensor, float *values);
-
-/* The tensors of a set as frozen weights. weight->name is `prefix` and the name; weight->mapped is
- * true; finding a tensor marks it as used. F32, BF16 and F16; has() is also true for other types,
- * which find refuses. The set must outlive the source, the source the weights. */
-soda_status safetensors_source_create(soda_safetensors *set, const char *prefix,
-                                      soda_weight_source **source);
-void safetensors_source_destroy(soda_weight_source *source); /* NULL is fine */
 
 /* Writes a file with the given tensors, in any order, and metadata, as the library lays them out:
  * header padded with spaces to a multiple of 8, tensors by falling type and rising name. On failure

@@ -8,6 +8,7 @@
 #include "model/clip.h"
 #include "model/unet.h"
 #include "model/vae.h"
+#include "model/weight_files.h"
 
 enum { PATH_SIZE = 4096 };
 
@@ -210,7 +211,7 @@ soda_status folder_weights_open(const soda_folder *f, folder_component component
     *weights = (folder_weights){0};
     TRY_TO(done, folder_tensors_open(f, component, &weights->set));
     snprintf(prefix, sizeof prefix, "%s.", name);
-    TRY_TO(done, safetensors_source_create(weights->set, prefix, &weights->source));
+    TRY_TO(done, weight_files_create(weights->set, prefix, &weights->source));
     TRY_TO(done, graph_create(SODA_F32, &b.graph));
     b.source = weights->source;
     const int64_t side = 1LL << (f->unet.blocks - 1); /* the smallest that all levels can halve */
@@ -229,7 +230,7 @@ done:
 
 void folder_weights_close(folder_weights *weights)
 {
-    safetensors_source_destroy(weights->source);
+    weight_files_destroy(weights->source);
     safetensors_close(weights->set);
     *weights = (folder_weights){0};
 }

@@ -46,25 +46,15 @@ failed:
     return s;
 }
 
-static soda_status write_params(soda_denoiser *d, const soda_params *params)
-{
-    for (int i = 0; i < params->count; i++) {
-        const params_tensor *t = &params->tensors[i];
-        if (graph_find(d->net.graph, t->name) == NO_VALUE) continue; /* a text encoder's */
-        TRY(exec_write_f32(d->net.exec, t->name, params->value + t->offset, t->count));
-    }
-    return SODA_OK;
-}
-
-soda_status denoiser_open_run(const training_model *model, const soda_params *params, int64_t h,
-                              int64_t w, const soda_text *text, bool guided, soda_denoiser *d)
+soda_status denoiser_open_shared(const denoiser_unet *unet, int64_t h, int64_t w,
+                                 const soda_text *text, bool guided, soda_denoiser *d)
 {
     soda_status s = SODA_OK;
-    TRY_TO(failed, start(model->folder, h, w, text, guided, d));
-    TRY_TO(failed, network_share(model->dtype, model->weights, &d->net));
-    training_model_build_sampler(model, d->net.graph, params ? layers_append : NULL, size_of(d));
-    TRY_TO(failed, network_ready(&d->net, model->backend));
-    if (params) TRY_TO(failed, write_params(d, params));
+    TRY_TO(failed, start(unet->folder, h, w, text, guided, d));
+    TRY_TO(failed, network_share(unet->dtype, unet->weights, &d->net));
+    unet->append(unet->context, d->net.graph, size_of(d));
+    TRY_TO(failed, network_ready(&d->net, unet->backend));
+    TRY_TO(failed, unet->write(unet->context, &d->net));
     return SODA_OK;
 failed:
     denoiser_close(d);

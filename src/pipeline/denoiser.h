@@ -3,10 +3,9 @@
 
 #include "backend/backend.h"
 #include "model/folder.h"
+#include "model/unet.h"
 #include "pipeline/network.h"
 #include "pipeline/text.h"
-#include "train/params.h"
-#include "train/training_model.h"
 
 typedef struct {
     soda_network net;
@@ -21,11 +20,22 @@ soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend
                           const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
                           bool guided, soda_denoiser *denoiser);
 
-/* The same with the U-Net of a run and its present values (NULL: without its adapters): weights are
- * packed already, and shared. */
-soda_status denoiser_open_run(const training_model *model, const soda_params *params, int64_t h,
-                              int64_t w, const soda_text *text, bool guided,
-                              soda_denoiser *denoiser);
+/* A U-Net whose packed weights are open elsewhere and shared: a run's. */
+typedef struct {
+    const soda_folder *folder;
+    const soda_backend *backend;
+    soda_dtype dtype;
+    soda_weights *weights;
+    /* Appends it to the graph, with inputs and output as unet_build names them. */
+    void (*append)(const void *context, soda_graph *graph, unet_size size);
+    /* Writes the values that are inputs of the graph besides those of unet_build. */
+    soda_status (*write)(const void *context, soda_network *net);
+    const void *context;
+} denoiser_unet;
+
+/* The same with such a U-Net; its parts must outlive the denoiser. */
+soda_status denoiser_open_shared(const denoiser_unet *unet, int64_t h, int64_t w,
+                                 const soda_text *text, bool guided, soda_denoiser *denoiser);
 
 /* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the
  * latter only if guided). SDXL's sizes are those of the picture, crop 0,0. */

@@ -44,7 +44,7 @@ int sampling_calls(const soda_sampling *sampling) { return sampler_calls(samplin
 
 static soda_status open_denoiser(const sampling_request *r, const soda_text *text, soda_denoiser *d)
 {
-    if (r->model) return denoiser_open_run(r->model, r->params, r->h, r->w, text, is_guided(r), d);
+    if (r->unet) return denoiser_open_shared(r->unet, r->h, r->w, text, is_guided(r), d);
     return denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, r->h, r->w, text,
                          is_guided(r), d);
 }

@@ -22,9 +22,7 @@ typedef struct {
     uint64_t seed;
     int64_t h, w;         /* of the latents */
     const float *initial; /* [pictures, channels, h, w] unit normal, instead of the seed; or NULL */
-    /* A run's U-Net, in place of the folder's, with its present values, NULL: without adapters. */
-    const training_model *model;
-    const soda_params *params;
+    const denoiser_unet *unet; /* in place of the folder's; NULL: the folder's */
 } sampling_request;
 
 /* What stays open from one picture to the next: encoded texts, sampler and U-Net. */

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "run/trainer_internal.h"
+#include "train/params_adapter.h"
 
 soda_status trainer_save(soda_trainer *t)
 {
@@ -24,8 +25,8 @@ static soda_status write_adapter(const soda_trainer *t, const char *path)
 {
     soda_adapter *adapter;
     if (t->comm->rank != 0) return SODA_OK;
-    TRY(adapter_from_trainable(&t->params, t->model.layers, t->config->adapter.method,
-                               t->state.model_sha256, &adapter));
+    TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method,
+                       t->state.model_sha256, &adapter));
     const soda_status s = adapter_write(path, adapter);
     adapter_close(adapter);
     return s;

@@ -10,8 +10,10 @@
 #include "pipeline/sampling.h"
 #include "pipeline/vae_decoder.h"
 #include "run/trainer_internal.h"
+#include "train/params_adapter.h"
+#include "train/trained_unet.h"
 
-/* Pictures of the size that was trained on. */
+/* Pictures of the size that was trained on. The U-Net is set by draw. */
 static sampling_request request_of(const soda_trainer *t, const char *const *prompts, int count)
 {
     const int64_t side = t->config->data.resolution / config_vae_factor(&t->folder->vae);
@@ -25,8 +27,7 @@ static sampling_request request_of(const soda_trainer *t, const char *const *pro
                               .guidance = t->config->sample.guidance,
                               .seed = t->config->sample.seed,
                               .h = side,
-                              .w = side,
-                              .model = &t->model};
+                              .w = side};
 }
 
 /* Receives picture number `index`, [height,width,3]. */
@@ -51,16 +52,19 @@ static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, vae
     return s;
 }
 
-/* This rank's share of the request's pictures. Local. */
-static soda_status draw(const soda_trainer *t, const sampling_request *r, picture_sink sink,
-                        void *context)
+/* This rank's share of the request's pictures, with `params`, or without adapters (NULL). Local. */
+static soda_status draw(const soda_trainer *t, sampling_request r, const soda_params *params,
+                        picture_sink sink, void *context)
 {
+    const trained_unet trained = {&t->model, params};
+    const denoiser_unet unet = trained_unet_denoiser(&trained);
     soda_sampling sampling = {0};
     vae_decoder decoder = {0};
     soda_status s = SODA_OK;
-    if (t->comm->rank >= r->prompt_count) return SODA_OK;
-    TRY_TO(done, sampling_open(r, &sampling));
-    TRY_TO(done, vae_decoder_open(t->folder, t->backend, r->dtype, r->h, r->w, &decoder));
+    if (t->comm->rank >= r.prompt_count) return SODA_OK;
+    r.unet = &unet;
+    TRY_TO(done, sampling_open(&r, &sampling));
+    TRY_TO(done, vae_decoder_open(t->folder, t->backend, r.dtype, r.h, r.w, &decoder));
     TRY_TO(done, draw_each(t, &sampling, &decoder, sink, context));
 done:
     vae_decoder_close(&decoder);
@@ -74,14 +78,12 @@ static soda_status draw_adapted(const soda_trainer *t, sampling_request r, pictu
 {
     soda_adapter *adapter = NULL;
     adapter_use use = {.weight = 1};
-    r.params = &t->params;
     if (t->model.text_encoder) {
-        TRY(adapter_from_trainable(&t->params, t->model.layers, t->config->adapter.method, "",
-                                   &adapter));
+        TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method, "", &adapter));
         use.adapter = adapter;
         r.adapters = (adapter_uses){&use, 1};
     }
-    const soda_status s = draw(t, &r, sink, context);
+    const soda_status s = draw(t, r, &t->params, sink, context);
     adapter_close(adapter);
     return s;
 }
@@ -166,7 +168,7 @@ static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
                 dataset_text_at(t->held_out, sheet->row ? image->text : image->class_text).text;
         }
         const sampling_request r = request_of(t, texts, sheet->columns);
-        s = sheet->row ? draw_adapted(t, r, place, sheet) : draw(t, &r, place, sheet);
+        s = sheet->row ? draw_adapted(t, r, place, sheet) : draw(t, r, NULL, place, sheet);
     }
     free(texts);
     sheet->row = 2;

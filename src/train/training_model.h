@@ -3,6 +3,7 @@
 
 #include "adapter/bases.h"
 #include "adapter/layers.h"
+#include "backend/backend.h"
 #include "comm/comm.h"
 #include "config/run_config.h"
 #include "model/folder.h"

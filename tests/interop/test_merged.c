@@ -1,6 +1,7 @@
 /* Adapters folded into weights: the identity changes nothing, residuals add up, and the merged
  * network computes what the network with its adapters in the graph computes. */
 #include "support/check.h"
+#include "train/params_adapter.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -243,7 +244,7 @@ static void check_prediction(const char *family, soda_method method)
     float *plain = predict(&run, NULL, &count);
 
     for (int own = 0; own < 2; own++) { /* bases loaded again, then those of the run */
-        CHECK_OK(adapter_from_trainable(&t.params, own ? t.layers : NULL, method, "", &adapter));
+        CHECK_OK(params_adapter(&t.params, own ? t.layers : NULL, method, "", &adapter));
         const adapter_use use = {adapter, 1};
         merged_weights *merged = merge(&t, 0, &use, 1, MERGED_F32);
         component_start(&run, &m, FOLDER_UNET);

@@ -6,6 +6,7 @@
 
 #include "io/newfile.h"
 #include "io/safetensors.h"
+#include "model/weight_files.h"
 
 typedef soda_status (*call)(void *argument);
 
@@ -31,8 +32,8 @@ static soda_status open_folder(void *folder)
     soda_safetensors *set;
     soda_weight_source *source;
     TRY(safetensors_open_folder(folder, "m", &set));
-    const soda_status s = safetensors_source_create(set, "vae.", &source);
-    if (s == SODA_OK) safetensors_source_destroy(source);
+    const soda_status s = weight_files_create(set, "vae.", &source);
+    if (s == SODA_OK) weight_files_destroy(source);
     safetensors_close(set);
     return s;
 }

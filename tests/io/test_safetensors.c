@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io/safetensors.h"
+#include "model/weight_files.h"
 
 /* Written by safetensors 0.8.0 and PyTorch:
  *
@@ -238,7 +239,7 @@ static void weights_come_with_prefix_and_are_checked(void **state)
     soda_safetensors *set = open_set(library_file);
     soda_weight_source *source;
     soda_weight w;
-    CHECK_OK(safetensors_source_create(set, "unet.", &source));
+    CHECK_OK(weight_files_create(set, "unet.", &source));
     const soda_shape good = SHAPE(2, 3), turned = SHAPE(3, 2), flat = SHAPE(6), pair = SHAPE(2);
     CHECK_OK(source->find(source, "b.weight", &good, &w));
     assert_string_equal(w.name, "unet.b.weight");
@@ -267,7 +268,7 @@ static void weights_come_with_prefix_and_are_checked(void **state)
     char few[8];
     assert_int_equal(safetensors_unused(set, few, sizeof few), 4);
     assert_string_equal(few, "brain, ");
-    safetensors_source_destroy(source);
+    weight_files_destroy(source);
     safetensors_close(set);
 }
 

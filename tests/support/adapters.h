@@ -5,6 +5,7 @@
 #include "adapter/bases.h"
 #include "interop/adapter_file.h"
 #include "model/folder.h"
+#include "train/params_adapter.h"
 
 typedef struct {
     const soda_folder *folder;
