@@ -114,20 +114,18 @@ done:
 
 soda_status run_config_make_absolute(run_config *config)
 {
-    char **const paths[] = {&config->model, &config->data.path, &config->data.prior_path,
-                            &config->validation.path, &config->output};
     char *folder = getcwd(NULL, 0);
     soda_status s = SODA_OK;
     if (!folder) return FAIL(SODA_ERR_IO, "the working folder has no name: %s", strerror(errno));
-    for (int i = 0; i < 5 && s == SODA_OK; i++) {
-        char *path = NULL;
-        if (!*paths[i] || *paths[i][0] == '/') continue;
-        if (asprintf(&path, "%s/%s", folder, *paths[i]) < 0) {
+    for (int i = 0; i < RUN_KEYS && s == SODA_OK; i++) {
+        char **field = (char **)((char *)config + run_keys[i].field), *path = NULL;
+        if (run_keys[i].type != RUN_PATH || !*field || **field == '/') continue;
+        if (asprintf(&path, "%s/%s", folder, *field) < 0) {
             s = FAIL(SODA_ERR_MEMORY, "out of memory for a path");
             continue;
         }
-        free(*paths[i]);
-        *paths[i] = path;
+        free(*field);
+        *field = path;
     }
     free(folder);
     return s;

@@ -57,7 +57,7 @@ typedef struct run_config {
         adamw_options spectrum;
         lr_schedule schedule; /* its steps are train.steps */
         double clip;          /* 0: off */
-        run_recompute checkpointing;
+        run_recompute recompute;
         double memory_limit_gib; /* 0: auto, what the machine has */
         uint64_t seed;
     } train;

@@ -28,8 +28,9 @@ static bool must_escape(utf8proc_int32_t c)
            c == 0xFFFE || c == 0xFFFF;
 }
 
-/* In double quotes, where YAML takes everything. */
-static soda_status write_string(FILE *f, const char *name, const char *text)
+/* In double quotes, where YAML takes everything. Paths get each dollar sign twice: see run_path.h.
+ */
+static soda_status write_string(FILE *f, const char *name, const char *text, bool is_path)
 {
     const utf8proc_uint8_t *c = (const utf8proc_uint8_t *)text;
     fputc('"', f);
@@ -41,8 +42,11 @@ static soda_status write_string(FILE *f, const char *name, const char *text)
         if (must_escape(point))
             fprintf(f, "\\u%04x", (unsigned)point);
         else
-            fprintf(f, "%s%.*s", point == '"' || point == '\\' ? "\\" : "", (int)bytes,
-                    (const char *)c);
+            fprintf(f, "%s%.*s",
+                    point == '"' || point == '\\' ? "\\"
+                    : is_path && point == '$'     ? "$"
+                                                  : "",
+                    (int)bytes, (const char *)c);
         c += bytes;
     }
     fputc('"', f);
@@ -54,7 +58,7 @@ static soda_status write_strings(FILE *f, const char *name, const run_strings *s
     fputc('[', f);
     for (int i = 0; i < strings->count; i++) {
         if (i) fputs(", ", f);
-        TRY(write_string(f, name, strings->list[i]));
+        TRY(write_string(f, name, strings->list[i], false));
     }
     fputc(']', f);
     return SODA_OK;
@@ -120,7 +124,7 @@ static soda_status write_value(FILE *f, const run_key *key, const run_config *co
     case RUN_TARGETS: return write_strings(f, key->name, field);
     case RUN_PATH:
         path = *(char *const *)field;
-        if (path) return write_string(f, key->name, path);
+        if (path) return write_string(f, key->name, path, true);
         fputs("null", f);
     }
     return SODA_OK;

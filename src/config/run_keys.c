@@ -23,6 +23,14 @@ int run_keys_find(const char *name)
     return -1;
 }
 
+const char *run_keys_renamed(const char *name)
+{
+    static const char *const renamed[][2] = {{"train.checkpointing", "train.recompute"}};
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (!strcmp(renamed[i][0], name)) return renamed[i][1];
+    return NULL;
+}
+
 bool run_keys_is_section(const char *name)
 {
     const size_t length = strlen(name);

@@ -42,6 +42,9 @@ int run_keys_find(const char *name);
 /* Whether rows stand below `name`, as below train and train.optimizer. */
 bool run_keys_is_section(const char *name);
 
+/* What the key `name` of an earlier version is called now; NULL if it is none of these. */
+const char *run_keys_renamed(const char *name);
+
 /* The key or section that is most like `name`, which is neither. */
 void run_keys_nearest(const char *name, char *nearest, size_t size);
 

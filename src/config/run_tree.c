@@ -200,6 +200,10 @@ static soda_status refuse_repeated(const run_value *value, const char *name, int
 static soda_status refuse_unknown(const run_value *value, const char *name)
 {
     char place[PLACE_BYTES], nearest[PATH_BYTES];
+    const char *now = run_keys_renamed(name);
+    if (now)
+        return FAIL(SODA_ERR_INPUT, "%s: %s is called %s now",
+                    run_tree_place(value, NULL, place, sizeof place), name, now);
     run_keys_nearest(name, nearest, sizeof nearest);
     return FAIL(SODA_ERR_INPUT, "%s: unknown key %s, did you mean %s?",
                 run_tree_place(value, NULL, place, sizeof place), name, nearest);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "adapter/targets.h"
+#include "config/run_path.h"
 
 enum { MOST_TEXT = 4096, MOST_ENTRIES = 1024, MOST_WIDTHS = 64 };
 enum { EXPECTED_BYTES = 128, NAME_BYTES = 160, PLACE_BYTES = 1024 };
@@ -182,22 +183,26 @@ static soda_status read_string(const char *name, const run_value *value, char **
 static soda_status read_path(const run_key *key, const run_value *value, const char *folder,
                              char **path)
 {
-    char *text;
+    char *text = NULL, expanded[RUN_PATH_BYTES], expected[EXPECTED_BYTES];
+    soda_status s = SODA_OK;
     if (run_tree_is_null(value)) return SODA_OK;
     TRY(read_string(key->name, value, &text));
     if (!text[0]) {
-        free(text);
-        return run_tree_refuse(value, key->name, "a path");
+        s = run_tree_refuse(value, key->name, "a path");
+        goto done;
     }
-    if (text[0] == '/' || value->source->set || !folder[0]) {
-        *path = text;
-        return SODA_OK;
+    if (run_path_expand(text, expanded, expected, sizeof expected) != SODA_OK) {
+        s = run_tree_refuse(value, key->name, expected);
+        goto done;
     }
-    const size_t bytes = strlen(folder) + strlen(text) + 1;
-    *path = malloc(bytes);
-    if (*path) snprintf(*path, bytes, "%s%s", folder, text);
+    if (expanded[0] == '/' || value->source->set) folder = "";
+    if (asprintf(path, "%s%s", folder, expanded) < 0) {
+        *path = NULL;
+        s = FAIL(SODA_ERR_MEMORY, "%s: out of memory for a path", key->name);
+    }
+done:
     free(text);
-    return *path ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory for a path", key->name);
+    return s;
 }
 
 static soda_status read_strings(const run_key *key, const run_value *value, run_strings *strings)

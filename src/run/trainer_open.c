@@ -202,7 +202,7 @@ static soda_status open_networks(soda_trainer *t)
                         .gradients = true,
                         .loss = c->train.loss,
                         .dco_beta = c->train.dco_beta,
-                        .recompute = c->train.checkpointing};
+                        .recompute = c->train.recompute};
     t->limit_bytes = network_limit(t);
     t->shapes = shapes_of(t->data) * (c->train.loss == LOSS_DCO ? 2 : 1) + shapes_of(t->prior) +
                 shapes_of(t->held_out);

@@ -166,7 +166,7 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
         .gradients = true,
         .loss = c->train.loss,
         .dco_beta = c->train.dco_beta,
-        .recompute = c->train.checkpointing == RECOMPUTE_FULL ? RECOMPUTE_FULL : RECOMPUTE_NONE};
+        .recompute = c->train.recompute == RECOMPUTE_FULL ? RECOMPUTE_FULL : RECOMPUTE_NONE};
     TRY(step_open(&r->model, &r->params, &shape, &r->step));
     TRY(write_inputs(r, &r->step));
     if (c->train.loss == LOSS_DCO) {

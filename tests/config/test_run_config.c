@@ -48,7 +48,7 @@ static void absent_keys_take_the_defaults_of_the_contract(void **state)
     assert_true(c->train.dco_beta == 1000);
     assert_true(c->train.min_snr_gamma == 0);
     assert_true(c->train.clip == 1);
-    assert_int_equal(c->train.checkpointing, RECOMPUTE_AUTO);
+    assert_int_equal(c->train.recompute, RECOMPUTE_AUTO);
     assert_true(c->train.memory_limit_gib == 0);
     assert_int_equal(c->train.seed, 0);
     assert_int_equal(c->parallel.reduction, REDUCE_EXACT);
@@ -106,7 +106,7 @@ static const char all_keys[] =
     "    spectrum: {type: adamw, lr: 3.0e-7, betas: [0.5, 0], eps: 1e-7, weight_decay: 0}\n"
     "  schedule: {type: linear, warmup: 1000}\n"
     "  clip: null\n"
-    "  checkpointing: full\n"
+    "  recompute: full\n"
     "  memory_limit: 1.5\n"
     "  seed: 9223372036854775807\n"
     "parallel: {weights: replicate, shard: 1, reduction: fast}\n"
@@ -152,7 +152,7 @@ static void check_all_keys(const run_config *c)
     assert_int_equal(c->train.schedule.kind, LR_LINEAR);
     assert_int_equal(c->train.schedule.warmup, 1000);
     assert_true(c->train.clip == 0 && c->train.memory_limit_gib == 1.5);
-    assert_int_equal(c->train.checkpointing, RECOMPUTE_FULL);
+    assert_int_equal(c->train.recompute, RECOMPUTE_FULL);
     assert_true(c->train.seed == INT64_MAX);
     assert_int_equal(c->parallel.reduction, REDUCE_FAST);
     assert_int_equal(c->checkpoint.every, 7);
@@ -308,8 +308,8 @@ static void every_choice_is_its_enumerator(void **state)
         {"adapter.method=soda_svd", offsetof(run_config, adapter.method), SODA_METHOD_SVD},
         {"adapter.factors=balanced", offsetof(run_config, adapter.factors.rule), FACTORS_BALANCED},
         {"adapter.factors=paper", offsetof(run_config, adapter.factors.rule), FACTORS_PAPER},
-        {"train.checkpointing=none", offsetof(run_config, train.checkpointing), RECOMPUTE_NONE},
-        {"train.checkpointing=auto", offsetof(run_config, train.checkpointing), RECOMPUTE_AUTO},
+        {"train.recompute=none", offsetof(run_config, train.recompute), RECOMPUTE_NONE},
+        {"train.recompute=auto", offsetof(run_config, train.recompute), RECOMPUTE_AUTO},
         {"train.schedule.type=cosine", offsetof(run_config, train.schedule.kind), LR_COSINE},
         {"train.optimizer.rotation.retraction=cayley",
          offsetof(run_config, train.rotation.retraction), STIEFEL_CAYLEY},
@@ -351,6 +351,15 @@ static void paths_of_the_file_start_at_its_folder(void **state)
     assert_string_equal(c->output, "mine/o");
     assert_string_equal(c->sample.prompts.list[0], "x");
     run_config_destroy(c);
+}
+
+static void a_renamed_key_says_its_new_name(void **state)
+{
+    static const char text[] = "train: {checkpointing: full}";
+    run_config *c;
+    (void)state;
+    CHECK_FAILS(run_config_parse(text, strlen(text), "run.yaml", NULL, 0, &c), SODA_ERR_INPUT);
+    check_message_has("run.yaml:1: train.checkpointing is called train.recompute now");
 }
 
 static void a_file_that_cannot_be_read_says_why(void **state)
@@ -708,6 +717,7 @@ int main(void)
         cmocka_unit_test(text_that_yaml_cannot_say_is_refused),
         cmocka_unit_test(every_choice_is_its_enumerator),
         cmocka_unit_test(the_example_of_the_contract_is_read),
+        cmocka_unit_test(a_renamed_key_says_its_new_name),
         cmocka_unit_test_setup_teardown(paths_of_the_file_start_at_its_folder, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read_says_why, files_setup,

@@ -32,6 +32,6 @@ train fast 2 --set parallel.reduction=fast || fail "fast reduction"
 cmp -s one/run/adapter.safetensors fast/run/adapter.safetensors && fail "fast: exactly the exact sum?"
 
 # Recomputing activations changes time and memory, and no bit; nothing but the configuration does.
-train recomputed 2 --set train.checkpointing=full || fail "recomputation"
+train recomputed 2 --set train.recompute=full || fail "recomputation"
 cmp one/run/adapter.safetensors recomputed/run/adapter.safetensors || fail "recomputed: another adapter"
 echo "the same bits on 1, 2, 3 and 4 ranks, in one piece and in two"

@@ -158,7 +158,7 @@ static void steps_equal_pytorch(void **state)
 
 static void recomputed_steps_equal_pytorch(void **state)
 {
-    replay_case(*state, "sdxl-svd-random", "train.checkpointing=full", false);
+    replay_case(*state, "sdxl-svd-random", "train.recompute=full", false);
 }
 
 static void bf16_steps_are_as_near_as_pytorch_is(void **state)
