@@ -76,6 +76,7 @@ typedef struct run_config {
     struct {
         int64_t every; /* 0: none */
         run_strings prompts;
+        unsigned scheduler; /* 0: the model folder's; i: sampler_name(i - 1) */
         int64_t steps;
         double guidance;
         uint64_t seed;

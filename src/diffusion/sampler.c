@@ -11,6 +11,15 @@ static const sampler_class *const classes[] = {&sampler_ddim, &sampler_euler, &s
                                                &sampler_pndm};
 enum { CLASSES = sizeof classes / sizeof *classes };
 
+const char *sampler_name(int index) { return index < CLASSES ? classes[index]->name : NULL; }
+
+bool sampler_knows_class(const char *class_name)
+{
+    for (int i = 0; i < CLASSES; i++)
+        if (!strcmp(classes[i]->class_name, class_name)) return true;
+    return false;
+}
+
 /* The class called `name`, or the one of the file if there is no name. */
 static soda_status choose_class(const soda_json *config, const char *name,
                                 const sampler_class **kind)

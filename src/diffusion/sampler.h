@@ -15,6 +15,7 @@
  * once a step; diffusers rounds after every operation. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/json.h"
@@ -23,7 +24,7 @@
 typedef struct soda_sampler soda_sampler;
 
 /* config  scheduler_config.json; absent keys take the defaults of the class that is used
- * name    one of the four above, or NULL: the class that the file names in _class_name
+ * name    one of the four above, or NULL: the class that the configuration names in _class_name
  * steps   1 to num_train_timesteps (PNDM without skip_prk_steps: 4 or more)
  * n       elements of a sample
  *
@@ -31,6 +32,11 @@ typedef struct soda_sampler soda_sampler;
  * out of range, SODA_ERR_UNSUPPORTED for a class or option that is not implemented. */
 soda_status sampler_create(const soda_json *config, const char *name, int steps, int64_t n,
                            soda_sampler **sampler);
+
+/* The names of all samplers in the order of the table, NULL behind the last; and whether one of
+ * them is the diffusers class `class_name`. */
+const char *sampler_name(int index);
+bool sampler_knows_class(const char *class_name);
 
 /* Changes `config` as diffusers' StableDiffusionPipeline (not XL) changes what its scheduler was
  * opened with: steps_offset is 1 and clip_sample false, whatever the file says. Where the file

@@ -27,17 +27,35 @@ static soda_status encode_texts(const sampling_request *r, soda_text *text)
     return s;
 }
 
+/* A folder's scheduler is the class that model_index.json names, with the values of
+ * scheduler_config.json: what DiffusionPipeline.from_pretrained makes of the two, whatever class
+ * the second file says. */
 static soda_status open_sampler(const sampling_request *r, soda_sampler **sampler)
 {
     char path[4096];
     soda_json config;
+    soda_status s = SODA_OK;
+    if (!r->scheduler && !sampler_knows_class(r->folder->scheduler))
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "%s/model_index.json: scheduler: soda does not draw with %s: choose a sampler "
+                    "with --scheduler (ddim, euler, dpmpp_2m or pndm; in a run: sample.scheduler)",
+                    r->folder->root, r->folder->scheduler);
     TRY(folder_path(r->folder, "scheduler", "scheduler_config.json", path, sizeof path));
     TRY(soda_json_load(path, &config));
-    soda_status s = r->folder->xl ? SODA_OK : sampler_pipeline_config(&config, r->scheduler);
-    if (s == SODA_OK)
-        s = sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler);
+    TRY_TO(done, soda_json_put(&config, "_class_name", json_string(r->folder->scheduler)));
+    if (!r->folder->xl) TRY_TO(done, sampler_pipeline_config(&config, r->scheduler));
+    TRY_TO(done, sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler));
+done:
     soda_json_free(&config);
     return s;
+}
+
+soda_status sampling_check(const sampling_request *request)
+{
+    soda_sampler *sampler;
+    TRY(open_sampler(request, &sampler));
+    sampler_destroy(sampler);
+    return SODA_OK;
 }
 
 int sampling_calls(const soda_sampling *sampling) { return sampler_calls(sampling->sampler); }

@@ -16,7 +16,7 @@ typedef struct {
     const char *const *prompts;
     int prompt_count, per_prompt;
     const char *negative;  /* NULL: none given */
-    const char *scheduler; /* a name of diffusion/sampler.h, or NULL: what the folder says */
+    const char *scheduler; /* a name of diffusion/sampler.h, or NULL: model_index.json's */
     int steps;
     double guidance; /* 1 or less: no unconditional half */
     uint64_t seed;
@@ -36,6 +36,10 @@ typedef struct {
 
 /* Latents of one picture, [channels,h,w]. */
 int64_t sampling_count(const sampling_request *request);
+
+/* Whether the folder's scheduler, or the one asked for, can take this many steps: what
+ * sampling_open would say before it loads anything. */
+soda_status sampling_check(const sampling_request *request);
 
 /* Text encoders are loaded and freed in turn, then the U-Net is opened. `request` must outlive it.
  */

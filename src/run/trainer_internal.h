@@ -23,6 +23,7 @@ typedef struct {
     soda_folder *folder;
     soda_schedule schedule;
     noising_rules rules;
+    const char *scheduler; /* of pictures; NULL: the folder's */
     char *config_text;
 
     soda_dataset *data, *prior, *held_out; /* the last two may be NULL */
@@ -64,6 +65,10 @@ soda_status trainer_validate(soda_trainer *t);
 /* Writes a checkpoint and a record of the spectra. Collective: all ranks learn of a failure, which
  * leaves the older checkpoints as they are. */
 soda_status trainer_save(soda_trainer *t);
+
+/* Chooses the sampler of the run's pictures, and fails now if it could not draw them later. A
+ * folder whose scheduler soda does not draw with is a warning: ddim draws then. Local. */
+soda_status trainer_choose_sampler(soda_trainer *t);
 
 /* Draws config->sample.prompts to RUN/samples. Collective: ranks share the prompts. */
 soda_status trainer_sample(soda_trainer *t);

@@ -83,6 +83,7 @@ static soda_status open_alone(soda_trainer *t)
     TRY(lock_folder(t));
     TRY(folder_open(c->model, &t->folder));
     TRY(open_schedule(t));
+    TRY(trainer_choose_sampler(t));
     t->rules = (noising_rules){.schedule = &t->schedule,
                                .scaling_factor = t->folder->vae.scaling_factor,
                                .min_snr_gamma = c->train.min_snr_gamma,

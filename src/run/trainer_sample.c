@@ -23,11 +23,29 @@ static sampling_request request_of(const soda_trainer *t, const char *const *pro
                               .prompts = prompts,
                               .prompt_count = count,
                               .per_prompt = 1,
+                              .scheduler = t->scheduler,
                               .steps = (int)t->config->sample.steps,
                               .guidance = t->config->sample.guidance,
                               .seed = t->config->sample.seed,
                               .h = side,
                               .w = side};
+}
+
+soda_status trainer_choose_sampler(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    if (c->sample.every == 0 && c->validation.pictures == 0) return SODA_OK;
+    if (c->sample.scheduler > 0) {
+        t->scheduler = sampler_name((int)c->sample.scheduler - 1);
+    } else if (!sampler_knows_class(t->folder->scheduler)) {
+        t->scheduler = sampler_name(0);
+        log_warning(
+            "%s/model_index.json: soda does not draw with %s: this run's pictures are drawn "
+            "with %s (sample.scheduler chooses another)",
+            t->folder->root, t->folder->scheduler, t->scheduler);
+    }
+    const sampling_request r = request_of(t, NULL, 0);
+    return sampling_check(&r);
 }
 
 /* Receives picture number `index`, [height,width,3]. */

@@ -148,16 +148,19 @@ static void pictures_do_not_depend_on_each_other(void **state)
     close_family(&f);
 }
 
-/* Draws with a copy of tiny-FAMILY whose scheduler is `own`, with `keys` besides the betas. */
-static void draw_with(const char *scratch, const char *name, const char *own, const char *keys,
-                      float *latents)
+/* Draws with a copy of tiny-FAMILY whose model_index.json names the scheduler `index` and whose
+ * scheduler_config.json the class `own`, with `keys` besides the betas. */
+static void draw_with(const char *scratch, const char *name, const char *index, const char *own,
+                      const char *keys, float *latents)
 {
     family f;
     soda_folder *changed;
     char command[2200], text[256];
     const char *to = files_path(scratch, "model");
-    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '%s/golden/tiny-%s' '%s'", to,
-             SODA_TEST_DIR, name, to);
+    snprintf(command, sizeof command,
+             "rm -rf '%s' && cp -r '%s/golden/tiny-%s' '%s' && "
+             "sed -i 's/[A-Za-z]*Scheduler/%s/' '%s/model_index.json'",
+             to, SODA_TEST_DIR, name, to, index, to);
     assert_int_equal(system(command), 0);
     snprintf(text, sizeof text, "{\"_class_name\": \"%s\", \"beta_end\": 0.012%s}", own, keys);
     files_write(to, "scheduler/scheduler_config.json", text, strlen(text));
@@ -180,17 +183,32 @@ static void plain_pipelines_correct_their_scheduler_and_xl_does_not(void **state
     static const char right[] = ", \"steps_offset\": 1, \"clip_sample\": false";
     static const char wrong[] = ", \"steps_offset\": 0, \"clip_sample\": true";
     static const char *const families[] = {"sd1", "sdxl"};
+    static const char ddim[] = "DDIMScheduler";
     for (int xl = 0; xl < 2; xl++) {
         float bare[ROOM] = {0}, as_right[ROOM] = {0}, as_wrong[ROOM] = {0};
-        draw_with(*state, families[xl], "DDIMScheduler", "", bare);
-        draw_with(*state, families[xl], "DDIMScheduler", right, as_right);
-        draw_with(*state, families[xl], "DDIMScheduler", wrong, as_wrong);
+        draw_with(*state, families[xl], ddim, ddim, "", bare);
+        draw_with(*state, families[xl], ddim, ddim, right, as_right);
+        draw_with(*state, families[xl], ddim, ddim, wrong, as_wrong);
         assert_memory_equal(bare, xl ? as_wrong : as_right, sizeof bare);
         if (xl)
             assert_memory_not_equal(as_right, as_wrong, sizeof bare);
         else
             assert_memory_equal(as_right, as_wrong, sizeof bare);
     }
+}
+
+/* DiffusionPipeline.from_pretrained takes the class of model_index.json and the values of
+ * scheduler_config.json, whatever class that file names. */
+static void the_class_of_model_index_draws(void **state)
+{
+    enum { ROOM = 4 * 16 * 16 };
+    static const char pndm[] = "PNDMScheduler", ddim[] = "DDIMScheduler";
+    float both[ROOM] = {0}, index[ROOM] = {0}, other[ROOM] = {0};
+    draw_with(*state, "sd1", pndm, pndm, ", \"skip_prk_steps\": true", both);
+    draw_with(*state, "sd1", pndm, ddim, ", \"skip_prk_steps\": true", index);
+    draw_with(*state, "sd1", ddim, pndm, ", \"skip_prk_steps\": true", other);
+    assert_memory_equal(both, index, sizeof both);
+    assert_memory_not_equal(both, other, sizeof both);
 }
 
 int main(void)
@@ -201,6 +219,7 @@ int main(void)
         cmocka_unit_test(sd2_draws_what_diffusers_draws),
         cmocka_unit_test(sdxl_draws_what_diffusers_draws),
         cmocka_unit_test(pictures_do_not_depend_on_each_other),
+        cmocka_unit_test(the_class_of_model_index_draws),
         cmocka_unit_test(plain_pipelines_correct_their_scheduler_and_xl_does_not),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
