@@ -53,36 +53,41 @@ void plan_destroy(soda_plan *plan)
     *plan = (soda_plan){0};
 }
 
-/* first and last node of every root; last == node_count for what lives always. */
+/* Is root v computed by the prologue and thus not in every run? */
+static bool from_prologue(const soda_graph *g, soda_id v)
+{
+    return g->values[v].kind == VALUE_NODE && g->nodes[g->values[v].node].prologue;
+}
+
+/* first and last node of every root; last == node_count for what lives always. Results of the
+ * prologue that only the prologue reads live like others, in the runs that compute them. */
 static void find_lifetimes(const soda_graph *g, const soda_plan *plan, int *first, int *last)
 {
     for (soda_id v = 0; v < g->value_count; v++) {
-        first[v] = g->node_count; /* dead until something writes it */
-        last[v] = -1;
-    }
-    for (soda_id v = 0; v < g->value_count; v++) {
         const soda_value *value = &g->values[v];
-        if (value->kind == VALUE_INPUT || value->kind == VALUE_PARAM) {
-            first[v] = -1;
-            last[v] = g->node_count;
-        }
+        const bool leaf = value->kind == VALUE_INPUT || value->kind == VALUE_PARAM;
+        first[v] = leaf ? -1 : g->node_count; /* others are dead until something writes them */
+        last[v] = leaf ? g->node_count : -1;
     }
     for (int n = 0; n < g->node_count; n++) {
         const soda_node *node = &g->nodes[n];
         if (!plan->alive[n]) continue;
-        for (int i = 0; i < SODA_MAX_OUTPUTS; i++) {
-            if (node->out[i] == NO_VALUE) continue;
-            first[node->out[i]] = node->prologue ? -1 : n;
-            last[node->out[i]] = node->prologue ? g->node_count : n;
-        }
+        for (int i = 0; i < SODA_MAX_OUTPUTS; i++)
+            if (node->out[i] != NO_VALUE) first[node->out[i]] = last[node->out[i]] = n;
         for (int i = 0; i < SODA_MAX_INPUTS; i++) {
             if (node->in[i] == NO_VALUE) continue;
             const soda_id root = graph_root(g, node->in[i]);
-            if (last[root] < n) last[root] = n;
+            const bool kept = from_prologue(g, root) && !node->prologue;
+            if (kept) first[root] = -1;
+            if (last[root] < n) last[root] = kept ? g->node_count : n;
         }
     }
-    for (soda_id v = 0; v < g->value_count; v++)
-        if (g->values[v].output) last[graph_root(g, v)] = g->node_count;
+    for (soda_id v = 0; v < g->value_count; v++) {
+        if (!g->values[v].output) continue;
+        const soda_id root = graph_root(g, v);
+        if (from_prologue(g, root)) first[root] = -1;
+        last[root] = g->node_count;
+    }
 }
 
 static bool may_overwrite_input(soda_op op)

@@ -14,8 +14,8 @@ typedef struct {
 soda_status plan_create(const soda_graph *graph, soda_plan *plan);
 
 /* Gives every value with memory an offset such that no two that live at the same time overlap.
- * scratch_bytes[n] lives during node n only. Inputs, params, prologue results and outputs live
- * always. Offsets are multiples of 64. */
+ * scratch_bytes[n] lives during node n only. Inputs, params, outputs, and those results of the
+ * prologue that other nodes read live always. Offsets are multiples of 64. */
 soda_status plan_memory(const soda_graph *graph, const size_t *scratch_bytes, soda_plan *plan);
 
 void plan_destroy(soda_plan *plan);
