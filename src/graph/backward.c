@@ -18,7 +18,8 @@ static soda_id append(soda_graph *graph, soda_op op, const soda_attr *attr, cons
     return graph_append(graph, op, attr, in, inputs, out) == SODA_OK ? out[0] : NO_VALUE;
 }
 
-/* y = x w' : dx = dy w, dw = dy' x. A stored-transposed w gets dw = x' dy. */
+/* y = x w' : dx = dy w, dw = dy' x. A stored-transposed w gets dw = x' dy. dw stays fp32 if w is a
+ * bf16 copy of an fp32 weight: backward_cast hands it on as it is. */
 void backward_linear(soda_graph *graph, const soda_node *node, const soda_id *in,
                      const soda_id *out, const soda_id *dout, const bool *need, soda_id *din)
 {
@@ -31,8 +32,6 @@ void backward_linear(soda_graph *graph, const soda_node *node, const soda_id *in
     if (need[1]) {
         const soda_id pair[2] = {t ? in[0] : dout[0], t ? dout[0] : in[0]};
         din[1] = append(graph, OP_linear_grad_weight, &node->attr, pair, 2);
-        if (din[1] != NO_VALUE)
-            din[1] = graph_cast(graph, din[1], graph_value(graph, in[1])->dtype);
     }
     if (need[2] && graph->status == SODA_OK)
         graph_fail(graph, FAIL(SODA_ERR_UNSUPPORTED, "linear: a bias cannot be trained"));

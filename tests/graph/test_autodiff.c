@@ -178,11 +178,37 @@ static void recomputation_changes_no_bit(void **state)
     close_bench(&again);
 }
 
+/* A weight is turned in fp32 and used in bf16: its gradient is not rounded on the way back. */
+static void gradients_of_weights_are_not_rounded(void **state)
+{
+    (void)state;
+    soda_graph *g;
+    weight_count = 0;
+    CHECK_OK(graph_create(SODA_BF16, &g));
+    const soda_id x = graph_input(g, "x", SODA_BF16, SHAPE(5, C));
+    const soda_id target = graph_input(g, "target", SODA_F32, SHAPE(5, C));
+    const soda_id r[3] = {graph_param(g, "R1", SHAPE(1, 1)), graph_param(g, "R2", SHAPE(2, 2)),
+                          graph_param(g, "R3", SHAPE(3, 3))};
+    const soda_id w = graph_kron_rotate(g, frozen(g, SHAPE(C, C)), r, true);
+    const soda_id y = graph_linear(g, x, graph_cast(g, w, SODA_BF16), NO_VALUE);
+    const soda_id loss = graph_mse_loss(g, y, target, graph_input(g, "weight", SODA_F32, SHAPE(5)));
+    CHECK_OK(graph_differentiate(g, loss, NULL));
+    int products = 0;
+    for (int n = 0; n < graph_node_count(g); n++) {
+        const soda_node *node = graph_node(g, n);
+        products += node->op == OP_linear_grad_weight;
+        assert_false(node->backward && node->op == OP_cast);
+    }
+    assert_int_equal(products, 1);
+    graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_match_central_differences),
         cmocka_unit_test(recomputation_changes_no_bit),
+        cmocka_unit_test(gradients_of_weights_are_not_rounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
