@@ -157,16 +157,16 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
     TRY(find_sizes(r));
     TRY(training_model_open(r->folder, c, backend, comm_self(), &r->model));
     TRY(params_create(r->model.layers, (float)c->adapter.delta_init, &r->params));
-    const step_shape shape = {
-        .batch = r->B,
-        .h = r->h,
-        .w = r->w,
-        .tokens = r->tokens,
-        .adapted = true,
-        .gradients = true,
-        .loss = c->train.loss,
-        .dco_beta = c->train.dco_beta,
-        .recompute = c->train.recompute == RECOMPUTE_FULL ? RECOMPUTE_FULL : RECOMPUTE_NONE};
+    const step_shape shape = {.batch = r->B,
+                              .h = r->h,
+                              .w = r->w,
+                              .tokens = r->tokens,
+                              .adapted = true,
+                              .gradients = true,
+                              .loss = c->train.loss,
+                              .dco_beta = c->train.dco_beta,
+                              .recompute = c->train.recompute == RECOMPUTE_FULL ? RECOMPUTE_FULL
+                                                                                : RECOMPUTE_NONE};
     TRY(step_open(&r->model, &r->params, &shape, &r->step));
     TRY(write_inputs(r, &r->step));
     if (c->train.loss == LOSS_DCO) {
