@@ -54,36 +54,6 @@ static bool pointwise(const conv2d_form *f)
            !(f->top | f->left | f->bottom | f->right);
 }
 
-static soda_status picture(int64_t n, int64_t c, int64_t h, int64_t w, dnnl_data_type_t dtype,
-                           dnnl_memory_desc_t *md)
-{
-    const dnnl_dims_t dims = {n, c, h, w};
-    return onednn_status(dnnl_memory_desc_init_by_tag(md, 4, dims, dtype, dnnl_nhwc), "picture");
-}
-
-static soda_status create_direct(soda_call *call, const conv2d_form *f, dnnl_data_type_t dtype,
-                                 soda_dense **dense)
-{
-    const dnnl_data_type_t bias_dtype = dense_bias_dtype(call, dtype);
-    const dnnl_dims_t w_dims = {f->out, f->in, f->kh, f->kw}, b_dims = {f->out};
-    const dnnl_dims_t strides = {f->stride, f->stride};
-    const dnnl_dims_t before = {f->top, f->left}, after = {f->bottom, f->right};
-    dnnl_memory_desc_t x, w, b, y;
-    dnnl_convolution_desc_t desc;
-    TRY(picture(f->n, f->in, f->h, f->w, dtype, &x));
-    TRY(picture(f->n, f->out, f->oh, f->ow, dtype, &y));
-    TRY(onednn_status(dnnl_memory_desc_init_by_tag(&w, 4, w_dims, dtype, dnnl_format_tag_any),
-                      "kernel"));
-    if (bias_dtype != dnnl_data_type_undef)
-        TRY(onednn_status(dnnl_memory_desc_init_by_tag(&b, 1, b_dims, bias_dtype, dnnl_a), "bias"));
-    TRY(onednn_status(
-        dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct,
-                                           &x, &w, bias_dtype == dnnl_data_type_undef ? NULL : &b,
-                                           &y, strides, before, after),
-        "convolution"));
-    return dense_create(call, &desc, dense);
-}
-
 /* The input of `call` as the convolution sees it: spread, if need be, behind the rest of scratch.
  */
 static soda_tensor spread_input(const soda_call *call, const conv2d_form *f, size_t *bytes)
@@ -122,17 +92,19 @@ static method method_of(const conv2d_form *f)
 
 static soda_status prepare_direct(soda_call *call, soda_weights *weights, const conv2d_form *f)
 {
-    dnnl_data_type_t dtype;
+    conv2d_form computed = *f;
     soda_dense *dense;
+    onednn_layout kernel;
     void *packed;
-    TRY(dense_dtype(f->dtype, &dtype));
-    TRY(create_direct(call, f, dtype, &dense));
+    TRY(dense_dtype(f->dtype, &computed.dtype));
+    TRY(dense_create(call, &dense));
+    TRY(onednn_create_convolution(&dense->op, &computed, dense_bias(call, computed.dtype)));
+    TRY(onednn_layout_of(&dense->op, ONEDNN_WEIGHTS, &kernel));
     const pack_axes axes = {.axis = {f->turned ? 1 : 0, f->turned ? 0 : 1, 2, 3},
                             .flip = {false, false, f->turned, f->turned}};
-    TRY(pack_frozen(weights, call->weight[1], &axes, onednn_layout(&dense->op, DNNL_ARG_WEIGHTS),
-                    &packed));
-    TRY(dense_bind_input(dense, 0, DNNL_ARG_SRC, NULL));
-    TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed));
+    TRY(pack_frozen(weights, call->weight[1], &axes, &kernel, &packed));
+    TRY(dense_bind_input(dense, 0, ONEDNN_SRC, NULL));
+    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS, packed));
     TRY(dense_bind_bias(call, weights));
     return dense_finish(call);
 }

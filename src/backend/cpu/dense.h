@@ -10,23 +10,23 @@
 
 typedef struct {
     onednn_op op;
-    int in[3], out, scratch;     /* index of the bound argument; -1: absent or bound for good */
+    int in[3];                   /* the argument it becomes; -1: absent or bound for good */
+    bool scratch;                /* the primitive wants some */
     size_t in_copy[3], out_copy; /* place of an fp32 copy in scratch; SIZE_MAX: none */
     const void *panels;          /* weights to be turned into scratch at each run, or NULL */
     soda_dtype panels_dtype;
     int64_t rows, columns; /* of panels */
-    int turned;            /* index of the argument that they become */
-    size_t turned_copy;    /* its place in scratch */
+    size_t turned_copy;    /* place in scratch of the weights that they become */
 } soda_dense;
 
 /* The type in which oneDNN is to compute a call of activation type `dtype`. */
-soda_status dense_dtype(soda_dtype dtype, dnnl_data_type_t *compute);
+soda_status dense_dtype(soda_dtype dtype, soda_dtype *compute);
 
-/* A new primitive as call->state. */
-soda_status dense_create(soda_call *call, const_dnnl_op_desc_t descriptor, soda_dense **dense);
+/* call->state, whose primitive the caller creates next. */
+soda_status dense_create(soda_call *call, soda_dense **dense);
 
-/* Binds input i to oneDNN's argument `arg`: to `packed` for good, or to call->in[i] at each run. */
-soda_status dense_bind_input(soda_dense *dense, int i, int arg, void *packed);
+/* Binds `arg` to `packed` for good or, if that is NULL, to call->in[i] at each run. */
+soda_status dense_bind_input(soda_dense *dense, int i, onednn_arg arg, void *packed);
 
 /* Binds input 1 to the transpose of a matrix [rows,columns] in panels, made at each run (turn.h).
  */
@@ -39,8 +39,8 @@ soda_status dense_finish(soda_call *call);
 /* Binds the bias: its fp32 copy from the store, or call->in[2] at each run. */
 soda_status dense_bind_bias(soda_call *call, soda_weights *weights);
 
-/* The type of the bias as oneDNN is to see it: undef if there is none. */
-dnnl_data_type_t dense_bias_dtype(const soda_call *call, dnnl_data_type_t compute);
+/* The bias as oneDNN is to see it. */
+onednn_bias dense_bias(const soda_call *call, soda_dtype compute);
 
 soda_status dense_run(const soda_call *call);
 void dense_release(soda_call *call);

@@ -11,53 +11,44 @@
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/turn.h"
 
-/* [rows, columns], stored row-major or, if transposed, as [columns, rows]. */
-static soda_status matrix(int64_t rows, int64_t columns, dnnl_data_type_t dtype, bool transposed,
-                          dnnl_memory_desc_t *md)
-{
-    const dnnl_dims_t dims = {rows, columns};
-    return onednn_status(
-        dnnl_memory_desc_init_by_tag(md, 2, dims, dtype, transposed ? dnnl_ba : dnnl_ab), "matrix");
-}
-
-static soda_status create_linear(soda_call *call, dnnl_data_type_t dtype, bool transposed,
-                                 soda_dense **dense)
+static soda_status create_linear(soda_call *call, bool transposed, soda_dense **dense)
 {
     const soda_shape *w = &call->in[1].shape;
-    const int64_t M = shape_rows(&call->in[0].shape);
-    const int64_t I = w->dim[transposed ? 0 : 1], O = w->dim[transposed ? 1 : 0];
-    const dnnl_data_type_t bias_dtype = dense_bias_dtype(call, dtype);
-    dnnl_memory_desc_t x, weights, bias, y;
-    dnnl_matmul_desc_t desc;
-    TRY(matrix(M, I, dtype, false, &x));
-    TRY(matrix(M, O, dtype, false, &y));
-    TRY(matrix(1, O, bias_dtype == dnnl_data_type_undef ? dtype : bias_dtype, false, &bias));
-    TRY(matrix(I, O, dtype, !transposed, &weights));
-    if (call->weight[1]) {
-        const dnnl_dims_t dims = {I, O};
-        TRY(onednn_status(
-            dnnl_memory_desc_init_by_tag(&weights, 2, dims, dtype, dnnl_format_tag_any), "matrix"));
-    }
-    const dnnl_memory_desc_t *b = bias_dtype == dnnl_data_type_undef ? NULL : &bias;
-    TRY(onednn_status(dnnl_matmul_desc_init(&desc, &x, &weights, b, &y), "matmul"));
-    return dense_create(call, &desc, dense);
+    const onednn_order stored = transposed ? ONEDNN_ROWS : ONEDNN_COLUMNS;
+    soda_dtype dtype;
+    TRY(dense_dtype(call->in[0].dtype, &dtype));
+    TRY(dense_create(call, dense));
+    const onednn_matmul product = {.m = shape_rows(&call->in[0].shape),
+                                   .k = w->dim[transposed ? 0 : 1],
+                                   .n = w->dim[transposed ? 1 : 0],
+                                   .in = dtype,
+                                   .out = dtype,
+                                   .x = ONEDNN_ROWS,
+                                   .w = call->weight[1] ? ONEDNN_ANY : stored,
+                                   .bias = dense_bias(call, dtype)};
+    return onednn_create_matmul(&(*dense)->op, &product);
 }
 
-/* oneDNN's layout of panels of 64 columns (turn.h), and whether `md` is it. */
-static soda_status panels_of(int64_t rows, int64_t columns, dnnl_data_type_t dtype,
-                             dnnl_memory_desc_t *md)
+/* Panels of 64 columns (turn.h) of a matrix [rows, columns], multiples of 64: oneDNN's BA16a64b in
+ * fp32, BA16a64b2a in bf16. */
+static onednn_layout panels_of(int64_t rows, int64_t columns, soda_dtype dtype)
 {
-    const dnnl_dims_t dims = {rows, columns};
-    const dnnl_format_tag_t tag = dtype == dnnl_f32 ? dnnl_BA16a64b : dnnl_BA16a64b2a;
-    return onednn_status(dnnl_memory_desc_init_by_tag(md, 2, dims, dtype, tag), "panels");
+    const int64_t pair = dtype == SODA_F32 ? 1 : 2;
+    return (onednn_layout){.dtype = dtype,
+                           .rank = 2,
+                           .blocks = (int)pair + 1,
+                           .bytes = (size_t)(rows * columns) * dtype_bytes(dtype),
+                           .dim = {rows, columns},
+                           .stride = {16 * 64 * pair, rows * 64},
+                           .block = {16, 64, pair == 2 ? 2 : 0},
+                           .block_axis = {0, 1, 0}};
 }
 
-static bool is_panels(const dnnl_memory_desc_t *md)
+static bool is_panels(const onednn_layout *layout)
 {
-    dnnl_memory_desc_t want;
-    if (!turn_can() || md->dims[0] % 64 || md->dims[1] % 64) return false;
-    return panels_of(md->dims[0], md->dims[1], md->data_type, &want) == SODA_OK &&
-           dnnl_memory_desc_equal(md, &want);
+    if (!turn_can() || layout->dim[0] % 64 || layout->dim[1] % 64) return false;
+    const onednn_layout want = panels_of(layout->dim[0], layout->dim[1], layout->dtype);
+    return onednn_form(layout) == onednn_form(&want);
 }
 
 /* A frozen weight in the layout the primitive wants. The transpose of a matrix in panels is made
@@ -67,31 +58,28 @@ static soda_status bind_frozen(soda_dense *dense, soda_weights *weights, const s
 {
     /* oneDNN's matrix is [I,O]; further axes (of a 1x1 kernel) have length 1 and no offset. */
     const pack_axes forward = {.axis = {1, 0}}, backward = {.axis = {0, 1}};
-    const dnnl_memory_desc_t *md = onednn_layout(&dense->op, DNNL_ARG_WEIGHTS);
+    onednn_layout layout;
     void *packed;
-    if (transposed && is_panels(md)) {
-        const int64_t rows = md->dims[1], columns = md->dims[0];
-        dnnl_memory_desc_t panels;
-        TRY(panels_of(rows, columns, md->data_type, &panels));
+    TRY(onednn_layout_of(&dense->op, ONEDNN_WEIGHTS, &layout));
+    if (transposed && is_panels(&layout)) {
+        const int64_t rows = layout.dim[1], columns = layout.dim[0];
+        const onednn_layout panels = panels_of(rows, columns, layout.dtype);
         TRY(pack_frozen(weights, weight, &forward, &panels, &packed));
-        return dense_bind_turned(dense, packed, rows, columns,
-                                 md->data_type == dnnl_f32 ? SODA_F32 : SODA_BF16);
+        return dense_bind_turned(dense, packed, rows, columns, layout.dtype);
     }
-    TRY(pack_frozen(weights, weight, transposed ? &backward : &forward, md, &packed));
-    return dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, packed);
+    TRY(pack_frozen(weights, weight, transposed ? &backward : &forward, &layout, &packed));
+    return dense_bind_input(dense, 1, ONEDNN_WEIGHTS, packed);
 }
 
 soda_status linear_prepare(soda_call *call, soda_weights *weights, bool transposed)
 {
-    dnnl_data_type_t dtype;
     soda_dense *dense;
-    TRY(dense_dtype(call->in[0].dtype, &dtype));
-    TRY(create_linear(call, dtype, transposed, &dense));
-    TRY(dense_bind_input(dense, 0, DNNL_ARG_SRC, NULL));
+    TRY(create_linear(call, transposed, &dense));
+    TRY(dense_bind_input(dense, 0, ONEDNN_SRC, NULL));
     if (call->weight[1])
         TRY(bind_frozen(dense, weights, call->weight[1], transposed));
     else
-        TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, NULL));
+        TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS, NULL));
     TRY(dense_bind_bias(call, weights));
     return dense_finish(call);
 }
@@ -143,19 +131,20 @@ static soda_status prepare_grad_weight(soda_call *call, soda_weights *weights)
 {
     (void)weights;
     const soda_tensor *dy = &call->in[0], *x = &call->in[1];
-    const int64_t M = shape_rows(&x->shape);
-    dnnl_data_type_t dtype;
-    dnnl_memory_desc_t a, b, dw;
-    dnnl_matmul_desc_t desc;
     soda_dense *dense;
+    soda_dtype dtype;
     TRY(dense_dtype(x->dtype, &dtype));
-    TRY(matrix(shape_columns(&dy->shape), M, dtype, true, &a));
-    TRY(matrix(M, shape_columns(&x->shape), dtype, false, &b));
-    TRY(matrix(shape_columns(&dy->shape), shape_columns(&x->shape), dnnl_f32, false, &dw));
-    TRY(onednn_status(dnnl_matmul_desc_init(&desc, &a, &b, NULL, &dw), "matmul"));
-    TRY(dense_create(call, &desc, &dense));
-    TRY(dense_bind_input(dense, 0, DNNL_ARG_SRC, NULL));
-    TRY(dense_bind_input(dense, 1, DNNL_ARG_WEIGHTS, NULL));
+    TRY(dense_create(call, &dense));
+    const onednn_matmul product = {.m = shape_columns(&dy->shape),
+                                   .k = shape_rows(&x->shape),
+                                   .n = shape_columns(&x->shape),
+                                   .in = dtype,
+                                   .out = SODA_F32,
+                                   .x = ONEDNN_COLUMNS,
+                                   .w = ONEDNN_ROWS};
+    TRY(onednn_create_matmul(&dense->op, &product));
+    TRY(dense_bind_input(dense, 0, ONEDNN_SRC, NULL));
+    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS, NULL));
     return dense_finish(call);
 }
 

@@ -78,49 +78,47 @@ void pack_table(const void *source, soda_dtype from, int64_t rows, int64_t colum
     }
 }
 
-/* Where index `i` of axis `axis` lies in the layout: the rule of dnnl_blocking_desc_t.
- * Contributions of the axes add up. */
-static int64_t axis_offset(const dnnl_memory_desc_t *md, int axis, int64_t i)
+/* Where index `i` of axis `axis` lies in the layout: contributions of the axes add up. */
+static int64_t axis_offset(const onednn_layout *layout, int axis, int64_t i)
 {
-    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
     int64_t offset = 0, unit = 1;
-    for (int k = b->inner_nblks - 1; k >= 0; k--) {
-        if (b->inner_idxs[k] == axis) {
-            offset += i % b->inner_blks[k] * unit;
-            i /= b->inner_blks[k];
+    for (int k = layout->blocks - 1; k >= 0; k--) {
+        if (layout->block_axis[k] == axis) {
+            offset += i % layout->block[k] * unit;
+            i /= layout->block[k];
         }
-        unit *= b->inner_blks[k];
+        unit *= layout->block[k];
     }
-    return offset + i * b->strides[axis];
+    return offset + i * layout->stride[axis];
 }
 
-static int64_t source_offset(const dnnl_memory_desc_t *md, const pack_axes *axes,
+static int64_t source_offset(const onednn_layout *layout, const pack_axes *axes,
                              const soda_shape *shape, int axis, int64_t i)
 {
     const int64_t at = axes->flip[axis] ? shape->dim[axis] - 1 - i : i;
-    return axis_offset(md, axes->axis[axis], at);
+    return axis_offset(layout, axes->axis[axis], at);
 }
 
 /* The tables of pack_table: axis 0 is the row, the others together are the column. */
-static void fill_tables(const dnnl_memory_desc_t *md, const pack_axes *axes,
-                        const soda_shape *shape, int64_t *row, int64_t *column, int64_t columns)
+static void fill_tables(const onednn_layout *layout, const pack_axes *axes, const soda_shape *shape,
+                        int64_t *row, int64_t *column, int64_t columns)
 {
-    for (int64_t r = 0; r < shape->dim[0]; r++) row[r] = source_offset(md, axes, shape, 0, r);
+    for (int64_t r = 0; r < shape->dim[0]; r++) row[r] = source_offset(layout, axes, shape, 0, r);
     for (int64_t c = 0; c < columns; c++) {
         int64_t rest = c;
         column[c] = 0;
         for (int a = shape->rank - 1; a > 0; a--) {
-            column[c] += source_offset(md, axes, shape, a, rest % shape->dim[a]);
+            column[c] += source_offset(layout, axes, shape, a, rest % shape->dim[a]);
             rest /= shape->dim[a];
         }
     }
 }
 
 /* A layout filled from other axes is another form. */
-static uint64_t form_of(const dnnl_memory_desc_t *md, const pack_axes *axes)
+static uint64_t form_of(const onednn_layout *layout, const pack_axes *axes)
 {
-    uint64_t h = onednn_form(md);
-    for (int a = 0; a < md->ndims; a++)
+    uint64_t h = onednn_form(layout);
+    for (int a = 0; a < layout->rank; a++)
         h = h * 31 + 2 * (uint64_t)axes->axis[a] + (axes->flip[a] ? 1 : 0);
     return h;
 }
@@ -152,16 +150,15 @@ soda_status pack_by_table(soda_weights *weights, const soda_weight *weight, uint
 }
 
 soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
-                        const dnnl_memory_desc_t *md, void **data)
+                        const onednn_layout *layout, void **data)
 {
     const soda_shape *shape = &weight->source.shape;
     const int64_t rows = shape->dim[0], columns = shape_count(shape) / rows;
     int64_t *row = malloc((size_t)(rows + columns) * sizeof *row);
     if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
-    fill_tables(md, axes, shape, row, row + rows, columns);
-    const soda_status s =
-        pack_by_table(weights, weight, form_of(md, axes), dnnl_memory_desc_get_size(md), row,
-                      row + rows, md->data_type == dnnl_f32 ? SODA_F32 : SODA_BF16, data);
+    fill_tables(layout, axes, shape, row, row + rows, columns);
+    const soda_status s = pack_by_table(weights, weight, form_of(layout, axes), layout->bytes, row,
+                                        row + rows, layout->dtype, data);
     free(row);
     return s;
 }

@@ -15,10 +15,10 @@ typedef struct {
     bool flip[SODA_MAX_RANK];
 } pack_axes;
 
-/* The store's copy of `weight` in the oneDNN layout `md` (F32 or BF16, blocked or strided), made
- * now if it is not there yet; padding is zero. The pages of a mapped file are dropped after use. */
+/* The store's copy of `weight` in oneDNN's `layout`, made now if it is not there yet; padding is
+ * zero. The pages of a mapped file are dropped after use. */
 soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
-                        const dnnl_memory_desc_t *md, void **data);
+                        const onednn_layout *layout, void **data);
 
 /* The store's fp32 copy of a frozen vector. */
 soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float **data);

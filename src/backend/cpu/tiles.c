@@ -44,8 +44,8 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 bool tiles_can(const conv2d_form *f)
 {
-    return f->dtype == SODA_BF16 && amx_usable(f->dtype) &&
-           onednn_allows(dnnl_cpu_isa_avx512_core_amx) && __builtin_cpu_supports("avx512bf16");
+    return f->dtype == SODA_BF16 && amx_usable(f->dtype) && onednn_allows(ONEDNN_AMX) &&
+           __builtin_cpu_supports("avx512bf16");
 }
 
 /* Where w[o][i][t] goes: cell (o / 32, i / 32, t), there half, pair and place as a right tile. */

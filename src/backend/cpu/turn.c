@@ -9,7 +9,7 @@
 
 enum { WIDTH = 64, LANES = 16, CACHED = 8 << 20 };
 
-bool turn_can(void) { return onednn_allows(dnnl_cpu_isa_avx512_core); }
+bool turn_can(void) { return onednn_allows(ONEDNN_AVX512); }
 
 /* What no cache keeps until it is read is written past the caches, which then need not read it
  * first: three times as fast, measured on 50 MB. */

@@ -50,7 +50,7 @@ static cut cut_of(const conv2d_form *f)
 bool winograd_wins(const conv2d_form *f)
 {
     if (f->dtype != SODA_F32 || f->kh != 3 || f->kw != 3 || f->stride != 1) return false;
-    if (f->in < 16 || f->out < 16 || !onednn_allows(dnnl_cpu_isa_avx512_core)) return false;
+    if (f->in < 16 || f->out < 16 || !onednn_allows(ONEDNN_AVX512)) return false;
     /* Cycles per input channel and 16 output channels: products at two per cycle, the transformed
      * weights (measured: about 100), against a direct convolution at four fifths of the peak. */
     const cut k = cut_of(f);
