@@ -130,11 +130,12 @@ static bool is_computed(const soda_graph *graph, soda_id x)
         const soda_value *value = graph_value(graph, x);
         if (value->view_of != NO_VALUE) {
             x = value->view_of;
-        } else if (value->kind == VALUE_NODE && graph_node(graph, value->node)->op == OP_cast) {
-            x = graph_node(graph, value->node)->in[0];
-        } else {
-            return value->kind == VALUE_NODE || value->kind == VALUE_PARAM;
+            continue;
         }
+        if (value->kind != VALUE_NODE) return value->kind == VALUE_PARAM;
+        const soda_node *node = graph_node(graph, value->node);
+        if (!(op_rows[node->op].flags & OP_CONVERTS)) return true;
+        x = node->in[0];
     }
 }
 

@@ -135,7 +135,7 @@ static void print_class(const char *prefix, soda_op op, const bench_class *c, do
 {
     char name[64];
     if (!c->calls) return;
-    snprintf(name, sizeof name, "%s%s", prefix, op_name(op));
+    snprintf(name, sizeof name, "%s%s", prefix, op_rows[op].name);
     printf("%-30s %6d %9.4f %6.1f %10.2f %9.3f %9.1f %6.1f\n", name, c->calls, c->seconds,
            100 * c->seconds / total_s, c->flops * 1e-9, c->bytes * 1e-9,
            c->flops * 1e-9 / c->seconds, 100 * c->flops / c->seconds / roof);

@@ -8,7 +8,6 @@
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
-#include "graph/attr.h"
 #include "graph/op.h"
 #include "graph/weight.h"
 

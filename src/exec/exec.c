@@ -22,8 +22,8 @@ static void describe(const soda_exec *exec, int n, soda_call *call)
     const soda_graph *g = exec->graph;
     const soda_node *node = &g->nodes[n];
     *call = (soda_call){.attr = &node->attr,
-                        .inputs = graph_rules[node->op].most_inputs,
-                        .outputs = graph_rules[node->op].outputs};
+                        .inputs = op_rows[node->op].most_inputs,
+                        .outputs = op_rows[node->op].outputs};
     for (int i = 0; i < call->inputs; i++) {
         if (node->in[i] == NO_VALUE) continue;
         const soda_value *v = &g->values[node->in[i]];

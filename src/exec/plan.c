@@ -90,18 +90,13 @@ static void find_lifetimes(const soda_graph *g, const soda_plan *plan, int *firs
     }
 }
 
-static bool may_overwrite_input(soda_op op)
-{
-    return op == OP_add || op == OP_activation || op == OP_scale;
-}
-
 /* owner[v]: the root whose memory v's root uses: itself, or the input that its node overwrites. */
 static void find_owners(const soda_graph *g, const soda_plan *plan, int *last, soda_id *owner)
 {
     for (soda_id v = 0; v < g->value_count; v++) owner[v] = v;
     for (int n = 0; n < g->node_count; n++) {
         const soda_node *node = &g->nodes[n];
-        if (!plan->alive[n] || node->prologue || !may_overwrite_input(node->op)) continue;
+        if (!plan->alive[n] || node->prologue || !(op_rows[node->op].flags & OP_IN_PLACE)) continue;
         const soda_id in = owner[graph_root(g, node->in[0])], out = node->out[0];
         if (g->values[in].kind != VALUE_NODE || last[in] != n) continue;
         const soda_id other = node->in[1] == NO_VALUE ? NO_VALUE : graph_root(g, node->in[1]);

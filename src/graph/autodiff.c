@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/graph_internal.h"
+#include "graph/rule.h"
 
 typedef struct {
     soda_graph *graph;
@@ -26,7 +26,7 @@ static void mark_needed(differ *d)
         bool any = false;
         for (int i = 0; i < SODA_MAX_INPUTS; i++)
             any |= node->in[i] != NO_VALUE && d->need[graph_root(g, node->in[i])];
-        if (graph_rules[node->op].backward == backward_none) any = false;
+        if (!rule_of[node->op]->backward) any = false;
         for (int i = 0; i < SODA_MAX_OUTPUTS; i++)
             if (node->out[i] != NO_VALUE) d->need[node->out[i]] = any;
     }
@@ -61,7 +61,7 @@ static void recompute_segment(differ *d, int segment)
         if (node.segment != segment || node.prologue) continue;
         soda_id in[SODA_MAX_INPUTS], out[SODA_MAX_OUTPUTS];
         for (int i = 0; i < SODA_MAX_INPUTS; i++) in[i] = read_from(d, node.in[i]);
-        const int inputs = graph_rules[node.op].most_inputs;
+        const int inputs = op_rows[node.op].most_inputs;
         if (graph_append(g, node.op, &node.attr, in, inputs, out) != SODA_OK) return;
         for (int i = 0; i < SODA_MAX_OUTPUTS; i++)
             if (node.out[i] != NO_VALUE) d->fresh[node.out[i]] = out[i];
@@ -84,12 +84,12 @@ static void differentiate_node(differ *d, int n)
         dout[i] = node.out[i] == NO_VALUE ? NO_VALUE : d->grad[node.out[i]];
         any_out |= dout[i] != NO_VALUE;
     }
-    if (!any_in || !any_out || graph_rules[node.op].backward == backward_none) return;
+    if (!any_in || !any_out || !rule_of[node.op]->backward) return;
     if (d->recompute && d->recompute[node.segment] && d->segment != node.segment)
         recompute_segment(d, node.segment);
     for (int i = 0; i < SODA_MAX_INPUTS; i++) in[i] = read_from(d, node.in[i]);
     for (int i = 0; i < SODA_MAX_OUTPUTS; i++) out[i] = read_from(d, node.out[i]);
-    graph_rules[node.op].backward(g, &node, in, out, dout, need, din);
+    rule_of[node.op]->backward(g, &node, in, out, dout, need, din);
     for (int i = 0; i < SODA_MAX_INPUTS; i++)
         if (need[i]) accumulate(d, node.in[i], din[i]);
 }

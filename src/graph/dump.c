@@ -24,7 +24,7 @@ soda_status graph_dump_text(const soda_graph *graph, FILE *file)
             if (i) fprintf(file, ", ");
             write_value(graph, node->out[i], file);
         }
-        fprintf(file, " = %s(", graph_rules[node->op].name);
+        fprintf(file, " = %s(", op_rows[node->op].name);
         for (int i = 0, listed = 0; i < SODA_MAX_INPUTS; i++) {
             if (node->in[i] == NO_VALUE) continue;
             if (listed++) fprintf(file, ", ");
@@ -44,7 +44,7 @@ soda_status graph_dump_dot(const soda_graph *graph, FILE *file)
         const soda_node *node = &graph->nodes[n];
         char text[80];
         const soda_shape *shape = &graph->values[node->out[0]].shape;
-        fprintf(file, "  n%d [label=\"%s\\n%s\"%s];\n", n, graph_rules[node->op].name,
+        fprintf(file, "  n%d [label=\"%s\\n%s\"%s];\n", n, op_rows[node->op].name,
                 shape_text(shape, text, sizeof text), node->backward ? ", style=dashed" : "");
         for (int i = 0; i < SODA_MAX_INPUTS; i++) {
             if (node->in[i] == NO_VALUE) continue;

@@ -1,14 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/graph_internal.h"
-
-const op_rules graph_rules[OP_COUNT] = {
-#define OP(name, least, most, outputs, shape, cost, backward)                                      \
-    [OP_##name] = {#name, least, most, outputs, shape, cost, backward},
-#include "graph/ops.def"
-#undef OP
-};
+#include "graph/rule.h"
 
 soda_status graph_create(soda_dtype compute, soda_graph **graph)
 {
@@ -168,14 +161,14 @@ static bool only_weights_and_params(const soda_graph *graph, const soda_id *in, 
     return true;
 }
 
-static soda_status check_inputs(const soda_graph *graph, const op_rules *rules, const soda_id *in,
+static soda_status check_inputs(const soda_graph *graph, const op_row *row, const soda_id *in,
                                 int inputs, const soda_value **value)
 {
-    if (inputs < rules->least_inputs || inputs > rules->most_inputs)
-        return FAIL(SODA_ERR_INTERNAL, "%s: %d inputs", rules->name, inputs);
+    if (inputs < row->least_inputs || inputs > row->most_inputs)
+        return FAIL(SODA_ERR_INTERNAL, "%s: %d inputs", row->name, inputs);
     for (int i = 0; i < inputs; i++) {
-        if (in[i] == NO_VALUE && i < rules->least_inputs)
-            return FAIL(SODA_ERR_INTERNAL, "%s: input %d is missing", rules->name, i);
+        if (in[i] == NO_VALUE && i < row->least_inputs)
+            return FAIL(SODA_ERR_INTERNAL, "%s: input %d is missing", row->name, i);
         if (in[i] != NO_VALUE) value[i] = &graph->values[in[i]];
     }
     return SODA_OK;
@@ -184,14 +177,14 @@ static soda_status check_inputs(const soda_graph *graph, const op_rules *rules, 
 soda_status graph_append(soda_graph *graph, soda_op op, const soda_attr *attr, const soda_id *in,
                          int inputs, soda_id *out)
 {
-    const op_rules *rules = &graph_rules[op];
-    for (int i = 0; i < rules->outputs; i++) out[i] = NO_VALUE;
+    const op_row *row = &op_rows[op];
+    for (int i = 0; i < row->outputs; i++) out[i] = NO_VALUE;
     if (graph->status != SODA_OK) return graph->status;
 
     const soda_value *value[SODA_MAX_INPUTS] = {NULL};
     soda_tensor result[SODA_MAX_OUTPUTS] = {{0}};
-    soda_status s = check_inputs(graph, rules, in, inputs, value);
-    if (s == SODA_OK) s = rules->shape(attr, value, result);
+    soda_status s = check_inputs(graph, row, in, inputs, value);
+    if (s == SODA_OK) s = rule_of[op]->shape(attr, value, result);
     soda_node *nodes = grown(graph->nodes, graph->node_count, &graph->node_room, sizeof *nodes);
     if (nodes)
         graph->nodes = nodes;
@@ -209,7 +202,7 @@ soda_status graph_append(soda_graph *graph, soda_op op, const soda_attr *attr, c
     for (int i = 0; i < SODA_MAX_INPUTS; i++) node.in[i] = i < inputs ? in[i] : NO_VALUE;
     for (int i = 0; i < SODA_MAX_OUTPUTS; i++) {
         node.out[i] = NO_VALUE;
-        if (i >= rules->outputs) continue;
+        if (i >= row->outputs) continue;
         node.out[i] = out[i] = add_value(graph,
                                          (soda_value){.kind = VALUE_NODE,
                                                       .dtype = result[i].dtype,

@@ -10,12 +10,8 @@
 
 #include "core/status.h"
 #include "core/tensor.h"
-#include "graph/attr.h"
 #include "graph/op.h"
 #include "graph/weight.h"
-
-typedef int32_t soda_id; /* index of a value */
-enum { NO_VALUE = -1 };
 
 typedef enum {
     VALUE_INPUT,  /* written by the caller before a run, kept until overwritten */
@@ -44,8 +40,6 @@ typedef struct {
     bool backward; /* appended by graph_differentiate */
     bool prologue; /* depends on weights and params only: runs when params change, not every time */
 } soda_node;
-
-typedef struct soda_graph soda_graph;
 
 /* An empty graph whose activations have type `compute` (F32 or BF16; F64 on the reference). */
 soda_status graph_create(soda_dtype compute, soda_graph **graph);
@@ -78,7 +72,7 @@ void graph_output(soda_graph *graph, soda_id value, const char *name);
 /* Nodes appended from now on belong to a new segment (a block of the network). */
 void graph_next_segment(soda_graph *graph);
 
-/* The general form behind the functions below: checks and infers shapes; out[] gets every output.
+/* The general form behind the functions of op.h: checks and infers shapes; out[] gets every output.
  */
 soda_status graph_append(soda_graph *graph, soda_op op, const soda_attr *attr, const soda_id *in,
                          int inputs, soda_id *out);
@@ -86,31 +80,7 @@ soda_status graph_append(soda_graph *graph, soda_op op, const soda_attr *attr, c
 /* The same memory with another shape of equal count. */
 soda_id graph_view(soda_graph *graph, soda_id x, soda_shape shape);
 
-/* One function per operator; formulas and shapes are in ops.def. b may be NO_VALUE. */
-soda_id graph_linear(soda_graph *graph, soda_id x, soda_id w, soda_id b);
-soda_id graph_linear_transposed(soda_graph *graph, soda_id x, soda_id w, soda_id b);
-soda_id graph_conv2d(soda_graph *graph, soda_id x, soda_id w, soda_id b, conv2d_attr attr);
-soda_id graph_group_norm(soda_graph *graph, soda_id x, soda_id gamma, soda_id beta,
-                         group_norm_attr attr);
-soda_id graph_layer_norm(soda_graph *graph, soda_id x, soda_id gamma, soda_id beta, float eps);
-soda_id graph_activation(soda_graph *graph, soda_id x, soda_activation kind);
-soda_id graph_geglu(soda_graph *graph, soda_id x);
-soda_id graph_attention(soda_graph *graph, soda_id q, soda_id k, soda_id v, int64_t heads,
-                        bool causal);
-soda_id graph_add(soda_graph *graph, soda_id a, soda_id b);
-soda_id graph_concat(soda_graph *graph, soda_id a, soda_id b);
-soda_id graph_slice(soda_graph *graph, soda_id x, int64_t start, int64_t length);
-soda_id graph_upsample(soda_graph *graph, soda_id x, int64_t h, int64_t w);
-soda_id graph_embedding(soda_graph *graph, soda_id ids, soda_id table);
-soda_id graph_timestep_embedding(soda_graph *graph, soda_id t, timestep_embedding_attr attr);
-soda_id graph_scale(soda_graph *graph, soda_id x, float factor);
-soda_id graph_cast(soda_graph *graph, soda_id x, soda_dtype dtype);
-soda_id graph_kron_rotate(soda_graph *graph, soda_id x, const soda_id factor[3], bool transposed);
-soda_id graph_spectral_scale(soda_graph *graph, soda_id x, soda_id s, soda_id delta);
-soda_id graph_row_scale_add(soda_graph *graph, soda_id w, soda_id q, soda_id delta);
-soda_id graph_mse_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight);
-soda_id graph_dco_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight,
-                       soda_id reference, float beta);
+/* The function that appends each operator is in op.h. */
 
 /* Appends gradient nodes of the scalar fp32 `loss` on the paths that lead to params, and marks the
  * gradient of param P as output "grad.P". A param that the loss does not depend on is an error.

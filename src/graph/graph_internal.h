@@ -15,37 +15,6 @@ struct soda_graph {
     char *message;
 };
 
-/* One rule per operator: checks the inputs and gives type and shape of every output. in[i] is NULL
- * for an absent optional input. */
-typedef soda_status shape_rule(const soda_attr *attr, const soda_value *const *in,
-                               soda_tensor *out);
-/* Flops of a node, from shapes alone. */
-typedef double cost_rule(const soda_attr *attr, const soda_value *const *in,
-                         const soda_value *const *out);
-
-/* Appends the gradient nodes of one node: din[i] for every input i with need[i], from dout
- * (NO_VALUE where an output has no gradient). in and out are the ids to read forward values from.
- */
-typedef void backward_rule(soda_graph *graph, const soda_node *node, const soda_id *in,
-                           const soda_id *out, const soda_id *dout, const bool *need, soda_id *din);
-
-typedef struct {
-    const char *name;
-    int least_inputs, most_inputs, outputs;
-    shape_rule *shape;
-    cost_rule *cost;
-    backward_rule *backward;
-} op_rules;
-
-extern const op_rules graph_rules[OP_COUNT];
-
-#define OP(name, least, most, outputs, shape, cost, backward)                                      \
-    shape_rule shape;                                                                              \
-    cost_rule cost;                                                                                \
-    backward_rule backward;
-#include "graph/ops.def"
-#undef OP
-
 /* The value whose memory `id` uses: follows views. */
 soda_id graph_root(const soda_graph *graph, soda_id id);
 

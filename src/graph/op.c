@@ -1,11 +1,7 @@
 #include "graph/op.h"
 
-const char *op_name(soda_op op)
-{
-    static const char *const names[] = {
-#define OP(name, ...) [OP_##name] = #name,
+const op_row op_rows[OP_COUNT] = {
+#define OP(name, least, most, outputs, flags) [OP_##name] = {#name, least, most, outputs, flags},
 #include "graph/ops.def"
 #undef OP
-    };
-    return names[op];
-}
+};

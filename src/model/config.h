@@ -8,7 +8,7 @@
 
 #include "core/json.h"
 #include "core/status.h"
-#include "graph/attr.h"
+#include "graph/op.h"
 
 enum {
     MODEL_MAX_BLOCKS = 8,

@@ -11,7 +11,7 @@ static void every_operator_has_a_kernel_on_every_backend(void **state)
         for (int op = 0; op < OP_COUNT; op++) {
             const soda_kernel *kernel = backends[b]->kernel[op];
             if (!kernel || !kernel->run)
-                fail_msg("backend %s has no kernel %s", backends[b]->name, op_name((soda_op)op));
+                fail_msg("backend %s has no kernel %s", backends[b]->name, op_rows[op].name);
         }
     }
 }

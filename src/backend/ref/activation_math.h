@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "graph/attr.h"
+#include "graph/op.h"
 
 static inline double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
