@@ -1,15 +1,20 @@
 #include "adapter/factorize.h"
 
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "adapter/lapack.h"
 
+static soda_status failed(const char *what, int64_t m, int64_t n, int info)
+{
+    return FAIL(info == LAPACK_NO_MEMORY ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
+                "the %s of a %lld x %lld weight failed: LAPACK's info is %d", what, (long long)m,
+                (long long)n, info);
+}
+
 /* A copy of w in fp64. Row-major [m,n] is column-major [n,m]: LAPACK sees w'. */
 static soda_status widen(const float *w, int64_t m, int64_t n, double *wide)
 {
-    lapack_use_one_thread();
     for (int64_t i = 0; i < m * n; i++) {
         wide[i] = (double)w[i];
         if (!isfinite(w[i]))
@@ -31,6 +36,17 @@ static void round_pair(const double *u, const double *vh, int64_t i, int64_t m, 
     for (int64_t c = 0; c < n; c++) Vh[i * n + c] = (float)(sign * vh[i * n + c]);
 }
 
+/* wide [n,m] column-major = vh diag(sigma) u */
+static soda_status decompose(double *wide, int64_t m, int64_t n, double *vh, double *sigma,
+                             double *u)
+{
+    const lapack_routines *lapack;
+    TRY(lapack_enter(&lapack));
+    const int info = lapack->svd('S', (int)n, (int)m, wide, sigma, vh, u);
+    lapack_leave();
+    return info ? failed("SVD", m, n, info) : SODA_OK;
+}
+
 /* With w' = A S B column-major, w = B' S A': what LAPACK calls U of w' is our Vh, row-major. */
 soda_status factorize_svd(const float *w, int64_t m, int64_t n, float *U, float *s, float *Vh)
 {
@@ -46,16 +62,8 @@ soda_status factorize_svd(const float *w, int64_t m, int64_t n, float *U, float 
         goto done;
     }
     status = widen(w, m, n, wide);
+    if (status == SODA_OK) status = decompose(wide, m, n, vh, sigma, u);
     if (status != SODA_OK) goto done;
-    const lapack_int info =
-        LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', (lapack_int)n, (lapack_int)m, wide, (lapack_int)n,
-                       sigma, vh, (lapack_int)n, u, (lapack_int)k);
-    if (info) {
-        status = FAIL(info == LAPACK_WORK_MEMORY_ERROR ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
-                      "the SVD of a %lld x %lld weight failed: dgesdd says %d", (long long)m,
-                      (long long)n, (int)info);
-        goto done;
-    }
     for (int64_t i = 0; i < k; i++) {
         s[i] = (float)sigma[i];
         round_pair(u, vh, i, m, n, k, U, Vh);
@@ -66,6 +74,19 @@ done:
     free(vh);
     free(sigma);
     return status;
+}
+
+/* wide [n,m] column-major = QR: diagonal [k] is that of R, the first k columns of wide become Q. */
+static soda_status orthogonalize(double *wide, int64_t m, int64_t n, double *tau, float *diagonal)
+{
+    const int64_t k = m < n ? m : n;
+    const lapack_routines *lapack;
+    TRY(lapack_enter(&lapack));
+    int info = lapack->qr((int)n, (int)m, wide, tau);
+    for (int64_t i = 0; i < k && !info; i++) diagonal[i] = (float)wide[i * n + i];
+    if (!info) info = lapack->qr_q((int)n, (int)k, (int)k, wide, tau);
+    lapack_leave();
+    return info ? failed("LQ", m, n, info) : SODA_OK;
 }
 
 /* w' = Q R column-major, so w = R' Q': the columns of Q are our rows, and diag(L) = diag(R). */
@@ -81,19 +102,8 @@ soda_status factorize_lq(const float *w, int64_t m, int64_t n, float *Q, float *
         goto done;
     }
     status = widen(w, m, n, wide);
+    if (status == SODA_OK) status = orthogonalize(wide, m, n, tau, diagonal);
     if (status != SODA_OK) goto done;
-    lapack_int info =
-        LAPACKE_dgeqrf(LAPACK_COL_MAJOR, (lapack_int)n, (lapack_int)m, wide, (lapack_int)n, tau);
-    for (int64_t i = 0; i < k && !info; i++) diagonal[i] = (float)wide[i * n + i];
-    if (!info)
-        info = LAPACKE_dorgqr(LAPACK_COL_MAJOR, (lapack_int)n, (lapack_int)k, (lapack_int)k, wide,
-                              (lapack_int)n, tau);
-    if (info) {
-        status = FAIL(info == LAPACK_WORK_MEMORY_ERROR ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
-                      "the LQ of a %lld x %lld weight failed: LAPACK says %d", (long long)m,
-                      (long long)n, (int)info);
-        goto done;
-    }
     for (int64_t i = 0; i < k; i++) {
         const double sign = diagonal[i] < 0 ? -1 : 1;
         diagonal[i] = fabsf(diagonal[i]);

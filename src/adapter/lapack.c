@@ -1,17 +1,58 @@
 #include "adapter/lapack.h"
 
+#include <omp.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
-/* In OpenBLAS only: other LAPACKs go without. */
-void openblas_set_num_threads(int threads) __attribute__((weak));
+#include "core/module.h"
 
-static void use_one_thread(void)
+/* OpenBLAS 0.3.21 and the Fortran library map 47 MiB; a loader that finds less says so, but what it
+ * loads may not. */
+enum { MODULE_BYTES = 64 << 20 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t left = PTHREAD_COND_INITIALIZER;
+static const lapack_routines *loaded;
+static int room; /* for so many more callers */
+
+static soda_status load(void)
 {
-    if (openblas_set_num_threads) openblas_set_num_threads(1);
+    void *test =
+        mmap(NULL, MODULE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (test == MAP_FAILED)
+        return FAIL(SODA_ERR_MEMORY, "out of memory: no %d MiB of address space for LAPACK",
+                    MODULE_BYTES >> 20);
+    munmap(test, MODULE_BYTES);
+    /* OpenBLAS starts as many threads as this says as soon as it is loaded. */
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    const void *found;
+    TRY(module_load("libsoda_lapack.so", "soda_lapack_routines", &found));
+    const lapack_routines *routines = found;
+    room = routines->start(omp_get_max_threads());
+    if (room < 1)
+        return FAIL(SODA_ERR_MEMORY, "out of memory: no address space for LAPACK's buffer");
+    loaded = routines;
+    return SODA_OK;
 }
 
-void lapack_use_one_thread(void)
+soda_status lapack_enter(const lapack_routines **routines)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, use_one_thread);
+    pthread_mutex_lock(&lock);
+    soda_status s = loaded ? SODA_OK : load();
+    if (s == SODA_OK) {
+        while (room == 0) pthread_cond_wait(&left, &lock);
+        room--;
+        *routines = loaded;
+    }
+    pthread_mutex_unlock(&lock);
+    return s;
+}
+
+void lapack_leave(void)
+{
+    pthread_mutex_lock(&lock);
+    room++;
+    pthread_cond_signal(&left);
+    pthread_mutex_unlock(&lock);
 }

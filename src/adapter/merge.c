@@ -1,8 +1,9 @@
 #include "adapter/merge.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "adapter/lapack.h"
 
 soda_status merge_read_weight(const soda_weight *weight, float *values)
 {
@@ -61,6 +62,18 @@ static soda_status rotate_rows(const soda_layer *layer, const merge_params *para
     return SODA_OK;
 }
 
+/* W [m,n] <- alpha u [m,k] vh [k,n] + beta W, row-major: for LAPACK W' <- alpha vh' u' + beta W' */
+static soda_status add_product(const soda_layer *layer, double alpha, const double *u,
+                               const double *vh, double beta, double *W)
+{
+    const int64_t m = layer->m, n = layer->n;
+    const lapack_routines *lapack;
+    TRY(lapack_enter(&lapack));
+    lapack->product((int[]){(int)n, (int)m, (int)(m < n ? m : n)}, alpha, vh, u, beta, W);
+    lapack_leave();
+    return SODA_OK;
+}
+
 /* W <- beta W + U diag(d) Vh with d = relu(s + delta), less s if `shift` */
 static soda_status add_spectrum(const soda_layer *layer, const float *delta, bool shift,
                                 double beta, double *W)
@@ -81,11 +94,10 @@ static soda_status add_spectrum(const soda_layer *layer, const float *delta, boo
     }
     for (int64_t i = 0; i < k * n; i++)
         vh[i] = (double)((const float *)layer->basis[2].source.data)[i];
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k,
-                shift ? -1.0 : 1.0, u, (int)k, vh, (int)n, beta, W, (int)n);
+    const soda_status status = add_product(layer, shift ? -1.0 : 1.0, u, vh, beta, W);
     free(u);
     free(vh);
-    return SODA_OK;
+    return status;
 }
 
 /* W <- W + sign diag(delta) Q on the first k rows */

@@ -1,6 +1,5 @@
 #include "adapter/spectrum.h"
 
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -17,11 +16,33 @@ static soda_status no_memory(const soda_layer *layer)
     return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its spectrum", layer->name);
 }
 
-static soda_status lapack_failed(const soda_layer *layer, const char *function, lapack_int info)
+static soda_status lapack_failed(const soda_layer *layer, const char *function, int info)
 {
-    return FAIL(info == LAPACK_WORK_MEMORY_ERROR ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
-                "%s: its spectrum cannot be computed: %s says %d", layer->name, function,
-                (int)info);
+    return FAIL(info == LAPACK_NO_MEMORY ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
+                "%s: its spectrum cannot be computed: LAPACK's %s returned %d", layer->name,
+                function, info);
+}
+
+/* values [k]: the singular values of W [m,n], which is overwritten. */
+static soda_status singular_values(const soda_layer *layer, double *W, double *values)
+{
+    const lapack_routines *lapack;
+    TRY(lapack_enter(&lapack));
+    /* Row-major [m,n] is column-major [n,m]: LAPACK sees W', which has the same values. */
+    const int info = lapack->svd('N', (int)layer->n, (int)layer->m, W, values, NULL, NULL);
+    lapack_leave();
+    return info ? lapack_failed(layer, "dgesdd", info) : SODA_OK;
+}
+
+/* The eigenvalues of R [n,n], which is overwritten: real and imaginary parts [n]. */
+static soda_status eigenvalues(const soda_layer *layer, double *R, int64_t n, double *real,
+                               double *imaginary)
+{
+    const lapack_routines *lapack;
+    TRY(lapack_enter(&lapack));
+    const int info = lapack->eigenvalues((int)n, R, real, imaginary);
+    lapack_leave();
+    return info ? lapack_failed(layer, "dgeev", info) : SODA_OK;
 }
 
 static soda_status check_finite(const soda_layer *layer, const char *what, const float *values,
@@ -50,11 +71,8 @@ static soda_status dense_values(const soda_layer *layer, const float *delta, flo
     TRY_TO(done, check_finite(layer, "the weight", w0, m * n));
     for (int64_t i = 0; i < m * n; i++) W[i] = (double)w0[i];
     for (int64_t i = 0; delta && i < k * n; i++) W[i] += (double)delta[i / n] * (double)Q[i];
-    /* Row-major [m,n] is column-major [n,m]: LAPACK sees W', which has the same values. */
-    const lapack_int info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', (lapack_int)n, (lapack_int)m, W,
-                                           (lapack_int)n, values, NULL, 1, NULL, 1);
-    if (info) s = lapack_failed(layer, "dgesdd", info);
-    for (int64_t i = 0; !info && i < k; i++) sigma[i] = (float)values[i];
+    TRY_TO(done, singular_values(layer, W, values));
+    for (int64_t i = 0; i < k; i++) sigma[i] = (float)values[i];
 done:
     free(w0);
     free(W);
@@ -76,7 +94,6 @@ static void shifted_values(const soda_layer *layer, const float *delta, float *s
 
 static soda_status values_of(const soda_layer *layer, const float *delta, float *sigma)
 {
-    lapack_use_one_thread();
     if (layer->method == SODA_METHOD_LQ) return dense_values(layer, delta, sigma);
     shifted_values(layer, delta, sigma);
     return SODA_OK;
@@ -126,10 +143,8 @@ static soda_status factor_angles(const soda_layer *layer, int factor, const floa
     }
     for (int64_t i = 0; i < n * n; i++) R[i] = (double)values[i];
     *distance = orthogonality(R, n);
-    const lapack_int info = LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'N', (lapack_int)n, R,
-                                          (lapack_int)n, parts, parts + n, NULL, 1, NULL, 1);
-    if (info) s = lapack_failed(layer, "dgeev", info);
-    for (int64_t i = 0; !info && i < n; i++) angles[i] = atan2(parts[n + i], parts[i]);
+    TRY_TO(done, eigenvalues(layer, R, n, parts, parts + n));
+    for (int64_t i = 0; i < n; i++) angles[i] = atan2(parts[n + i], parts[i]);
 done:
     free(R);
     free(parts);

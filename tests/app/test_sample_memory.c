@@ -83,8 +83,6 @@ static int draw_within(const char *scratch, rlim_t bytes, const char *log)
         const int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
-        /* OpenBLAS starts its threads before main, and one that finds no memory spins for ever */
-        setenv("OPENBLAS_NUM_THREADS", "1", 1);
         setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes});
         execl(SODA_PROGRAM, "soda", "sample", "--model", SODA_TEST_DIR "/golden/tiny-sd1", "--out",
               out, "--prompt", "a cat", "--steps=2", "--width=16", "--height=8", "--threads=2",
