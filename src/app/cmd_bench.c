@@ -15,21 +15,17 @@
 enum { PROMPT_TOKENS = 77 };
 
 typedef struct {
-    const char *arch, *dtype, *backend, *method;
-    int64_t batch, latent, repeat, threads;
+    const char *arch, *dtype, *method;
+    int64_t batch, latent, repeat;
+    machine_options machine;
     bool json;
     const char *dump_text, *dump_dot;
 } bench_options;
 
 static soda_status read_options(int argc, char **argv, bench_options *o, bool *help)
 {
-    *o = (bench_options){.arch = "sd15",
-                         .dtype = "fp32",
-                         .backend = "cpu",
-                         .method = "none",
-                         .batch = 1,
-                         .latent = 64,
-                         .repeat = 3};
+    *o = (bench_options){
+        .arch = "sd15", .dtype = "fp32", .method = "none", .batch = 1, .latent = 64, .repeat = 3};
     option_row rows[] = {
         {"arch", OPTION_TEXT, &o->arch, "NAME", "sd15", "sd15, sd21, sdxl or a model folder", 0, 0},
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
@@ -41,8 +37,9 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
         {"json", OPTION_FLAG, &o->json, NULL, NULL, "one JSON object on stdout", 0, 0},
         {"dump-text", OPTION_TEXT, &o->dump_text, "FILE", NULL, "write the graph as text", 0, 0},
         {"dump-dot", OPTION_TEXT, &o->dump_dot, "FILE", NULL, "write the graph for Graphviz", 0, 0},
-        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
-        {"threads", OPTION_INT, &o->threads, "N", "all cores", "threads of this process", 1, 1024},
+        common_backend_row(&o->machine),
+        common_threads_row(&o->machine),
+        common_isa_row(&o->machine),
     };
     const option_table table = {
         .verb = "bench",
@@ -171,7 +168,7 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
     soda_dtype dtype;
     TRY(common_dtype(o->dtype, &dtype));
     TRY(common_method(o->method, &b->trains, &method));
-    TRY(common_backend(o->backend, o->threads, &b->backend));
+    TRY(common_backend(&o->machine, &b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
     TRY(random_weights_create(0.02f, &b->source));
     b->model.backend = b->backend;

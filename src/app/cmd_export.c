@@ -11,14 +11,14 @@
 #include "interop/export.h"
 
 typedef struct {
-    const char *to, *out, *model, *backend;
-    int64_t threads;
+    const char *to, *out, *model;
+    machine_options machine;
 } export_options;
 
 static soda_status read_options(int argc, char **argv, export_options *o, const char **path,
                                 bool *help)
 {
-    *o = (export_options){.backend = "cpu"};
+    *o = (export_options){.to = NULL};
     option_row rows[] = {
         {"to", OPTION_TEXT, &o->to, "FORM", NULL,
          "adapter (one file for soda), diffusers (a merged model folder) or diff (full differences "
@@ -26,8 +26,9 @@ static soda_status read_options(int argc, char **argv, export_options *o, const 
          0, 0},
         {"out", OPTION_TEXT, &o->out, "PATH", NULL, "the file or folder to write", 0, 0},
         {"model", OPTION_TEXT, &o->model, "DIR", "the run's", "the model folder", 0, 0},
-        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
-        {"threads", OPTION_INT, &o->threads, "N", "all cores", "threads of this process", 1, 1024},
+        common_backend_row(&o->machine),
+        common_threads_row(&o->machine),
+        common_isa_row(&o->machine),
     };
     const option_table table = {
         .verb = "export",
@@ -121,7 +122,7 @@ soda_status cmd_export(int argc, char **argv)
     soda_status s = SODA_OK;
     TRY(read_options(argc, argv, &o, &path, &help));
     if (help) return SODA_OK;
-    TRY(common_backend(o.backend, o.threads, &backend));
+    TRY(common_backend(&o.machine, &backend));
     TRY_TO(done, open_adapter(path, &adapter, &own_model));
     if (strcmp(o.to, "adapter") == 0) {
         TRY_TO(done, export_adapter(&o, adapter));

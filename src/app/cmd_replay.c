@@ -5,14 +5,15 @@
 #include "train/replay.h"
 
 typedef struct {
-    const char *yaml, *batch, *out, *backend;
+    const char *yaml, *batch, *out;
     option_list sets;
-    int64_t steps, threads;
+    int64_t steps;
+    machine_options machine;
 } replay_options;
 
 static soda_status read_options(int argc, char **argv, replay_options *o, bool *help)
 {
-    *o = (replay_options){.backend = "cpu", .steps = 1};
+    *o = (replay_options){.steps = 1};
     option_row rows[] = {
         {"batch", OPTION_TEXT, &o->batch, "FILE", NULL,
          "safetensors: sample, timestep, encoder_hidden_states, target, ...", 0, 0},
@@ -20,8 +21,9 @@ static soda_status read_options(int argc, char **argv, replay_options *o, bool *
          "safetensors: prediction, loss, grad.NAME, updated.NAME", 0, 0},
         {"steps", OPTION_INT, &o->steps, "K", "1", "training steps on the same batch", 1, 1000000},
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL, "override a key of RUN.yaml", 0, 0},
-        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
-        {"threads", OPTION_INT, &o->threads, "N", "all cores", "threads of this process", 1, 1024},
+        common_backend_row(&o->machine),
+        common_threads_row(&o->machine),
+        common_isa_row(&o->machine),
     };
     const option_table table = {
         .verb = "replay",
@@ -49,7 +51,7 @@ soda_status cmd_replay(int argc, char **argv)
     bool help;
     TRY(read_options(argc, argv, &o, &help));
     if (help) return SODA_OK;
-    TRY(common_backend(o.backend, o.threads, &backend));
+    TRY(common_backend(&o.machine, &backend));
     TRY(run_config_read(o.yaml, o.sets.value, o.sets.count, &config));
     const soda_status s = replay_run(config, backend, o.batch, o.steps, o.out);
     run_config_destroy(config);

@@ -16,9 +16,10 @@
 
 typedef struct {
     const char *model, *prompt_file, *out, *scheduler, *negative, *latents, *save_latents;
-    const char *dtype, *backend;
+    const char *dtype;
     option_list prompts, adapters;
-    int64_t steps, width, height, seed, n, threads;
+    int64_t steps, width, height, seed, n;
+    machine_options machine;
     double guidance;
 } sample_options;
 
@@ -31,7 +32,7 @@ typedef struct {
 
 static soda_status read_options(int argc, char **argv, sample_options *o, bool *help)
 {
-    *o = (sample_options){.dtype = "fp32", .backend = "cpu", .steps = 25, .guidance = 7.5, .n = 1};
+    *o = (sample_options){.dtype = "fp32", .steps = 25, .guidance = 7.5, .n = 1};
     option_row rows[] = {
         {"model", OPTION_TEXT, &o->model, "DIR", NULL, "a diffusers model folder", 0, 0},
         {"adapter", OPTION_LIST, &o->adapters, "FILE[:W]", NULL,
@@ -56,8 +57,9 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
         {"save-latents", OPTION_TEXT, &o->save_latents, "FILE", NULL,
          "keep the final latents, before the VAE", 0, 0},
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
-        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
-        {"threads", OPTION_INT, &o->threads, "N", "all cores", "threads of this process", 1, 1024},
+        common_backend_row(&o->machine),
+        common_threads_row(&o->machine),
+        common_isa_row(&o->machine),
     };
     const option_table table = {
         .verb = "sample",
@@ -237,7 +239,7 @@ soda_status cmd_sample(int argc, char **argv)
                           .guidance = o.guidance,
                           .seed = (uint64_t)o.seed};
     TRY(common_dtype(o.dtype, &r.dtype));
-    TRY(common_backend(o.backend, o.threads, &r.backend));
+    TRY(common_backend(&o.machine, &r.backend));
     TRY_TO(done, read_prompts(&o, &prompts));
     TRY_TO(done, folder_open(o.model, &folder));
     TRY_TO(done, adapters_open(&o.adapters, folder, &adapters));

@@ -52,12 +52,12 @@ static soda_status check_sha256(void)
 
 soda_status cmd_selftest(int argc, char **argv)
 {
-    const char *name = "cpu";
-    int64_t threads = 0;
+    machine_options machine = {0};
     bool help;
     option_row rows[] = {
-        {"backend", OPTION_TEXT, &name, "NAME", "cpu", "cpu", 0, 0},
-        {"threads", OPTION_INT, &threads, "N", "all cores", "threads of this process", 1, 1024},
+        common_backend_row(&machine),
+        common_threads_row(&machine),
+        common_isa_row(&machine),
     };
     const option_table table = {.verb = "selftest",
                                 .summary = "Checks this installation against built-in vectors.",
@@ -71,7 +71,7 @@ soda_status cmd_selftest(int argc, char **argv)
         options_print_help(&table);
         return SODA_OK;
     }
-    TRY(common_backend(name, threads, &backend));
+    TRY(common_backend(&machine, &backend));
     TRY(check_philox());
     TRY(check_sha256());
     /* fp32: the bound of one U-Net call; bf16: 2^-8 a rounding, some hundred of them in a row */

@@ -4,19 +4,20 @@
 #include "run/trainer.h"
 
 typedef struct {
-    const char *yaml, *backend;
+    const char *yaml;
     option_list sets;
-    int64_t threads;
+    machine_options machine;
 } train_options;
 
 static soda_status read_options(int argc, char **argv, train_options *o, bool *help)
 {
-    *o = (train_options){.backend = "cpu"};
+    *o = (train_options){.yaml = NULL};
     option_row rows[] = {
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL,
          "override a key, e.g. train.steps=200; may be repeated", 0, 0},
-        {"backend", OPTION_TEXT, &o->backend, "NAME", "cpu", "cpu", 0, 0},
-        {"threads", OPTION_INT, &o->threads, "N", "its cores", "threads of each rank", 1, 1024},
+        common_backend_row(&o->machine),
+        common_threads_row(&o->machine),
+        common_isa_row(&o->machine),
     };
     const option_table table = {
         .verb = "train",
@@ -45,7 +46,7 @@ soda_status cmd_train(int argc, char **argv)
     soda_comm *comm = common_comm();
     TRY(comm_agree(comm, read_options(argc, argv, &o, &help)));
     if (help) return SODA_OK;
-    TRY(comm_agree(comm, common_backend(o.backend, o.threads, &backend)));
+    TRY(comm_agree(comm, common_backend(&o.machine, &backend)));
     soda_status s = run_config_read(o.yaml, o.sets.value, o.sets.count, &config);
     if (s == SODA_OK) s = run_config_make_absolute(config);
     s = comm_agree(comm, s);

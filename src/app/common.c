@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/isa.h"
+
 static soda_comm *ranks;
 static int threads_each;
 
@@ -24,11 +26,45 @@ soda_status common_dtype(const char *text, soda_dtype *dtype)
     return SODA_OK;
 }
 
-soda_status common_backend(const char *name, int64_t threads, const soda_backend **backend)
+option_row common_backend_row(machine_options *machine)
 {
-    if (strcmp(name, "cpu") != 0)
-        return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", name);
-    *backend = backend_cpu(threads ? (int)threads : threads_each);
+    return (option_row){.name = "backend",
+                        .kind = OPTION_TEXT,
+                        .target = &machine->backend,
+                        .argument = "NAME",
+                        .fallback = "cpu",
+                        .help = "cpu"};
+}
+
+option_row common_threads_row(machine_options *machine)
+{
+    return (option_row){.name = "threads",
+                        .kind = OPTION_INT,
+                        .target = &machine->threads,
+                        .argument = "N",
+                        .fallback = "all cores",
+                        .help = "threads per process",
+                        .least = 1,
+                        .most = 1024};
+}
+
+option_row common_isa_row(machine_options *machine)
+{
+    return (option_row){.name = "isa",
+                        .kind = OPTION_TEXT,
+                        .target = &machine->isa,
+                        .argument = "LEVEL",
+                        .fallback = "SODA_ISA, or the highest of this CPU",
+                        .help = "highest instruction set to use: base, avx2, avx512, avx512bf16 "
+                                "or amx"};
+}
+
+soda_status common_backend(const machine_options *machine, const soda_backend **backend)
+{
+    if (machine->backend && strcmp(machine->backend, "cpu") != 0)
+        return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", machine->backend);
+    TRY(isa_choose(machine->isa));
+    *backend = backend_cpu(machine->threads ? (int)machine->threads : threads_each);
     return SODA_OK;
 }
 

@@ -2,14 +2,27 @@
 #pragma once
 
 #include "adapter/route.h"
+#include "app/options.h"
 #include "backend/backend.h"
 #include "comm/comm.h"
 
 /* "fp32" or "bf16". */
 soda_status common_dtype(const char *text, soda_dtype *dtype);
 
-/* The backend called `name`, with `threads` threads (0: all cores this process may use). */
-soda_status common_backend(const char *name, int64_t threads, const soda_backend **backend);
+/* What a verb that computes lets its user say about the machine; all zero is the default. */
+typedef struct {
+    const char *backend; /* NULL: cpu */
+    int64_t threads;     /* 0: all cores this process may use */
+    const char *isa;     /* NULL: SODA_ISA, or the highest level of this CPU */
+} machine_options;
+
+/* Their rows in the verb's table of options. */
+option_row common_backend_row(machine_options *machine);
+option_row common_threads_row(machine_options *machine);
+option_row common_isa_row(machine_options *machine);
+
+/* The backend as chosen. Before any other call to a backend: it fixes the instruction set. */
+soda_status common_backend(const machine_options *machine, const soda_backend **backend);
 
 /* "none", "soda_svd" or "soda_lq"; *adapts is false for none. */
 soda_status common_method(const char *text, bool *adapts, soda_method *method);

@@ -7,11 +7,17 @@
 #include <utf8proc.h>
 
 #include "backend/backend.h"
+#include "core/isa.h"
 
 soda_status version_print(void)
 {
     printf("soda %s\n", SODA_VERSION);
+    TRY(isa_choose(NULL));
     printf("backend cpu: %s\n", backend_cpu(0)->description);
+    printf("instruction sets of this CPU:");
+    for (int level = 0; level <= (int)isa_best(); level++)
+        printf(" %s", isa_name((isa_level)level));
+    printf(" (--isa or SODA_ISA sets the highest to use)\n");
     printf("libraries: jansson %s, libpng %s, utf8proc %s, %s\n", jansson_version_str(),
            png_get_libpng_ver(NULL), utf8proc_version(), OpenSSL_version(OPENSSL_VERSION));
     return SODA_OK;

@@ -65,11 +65,11 @@ static void NAME(product)(REAL *C, const REAL *A, int64_t rs, int64_t cs, const 
                           int rows, int depth)
 {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f")) {
+    if (isa_allows(ISA_AVX512)) {
         NAME(multiply_avx512)(C, A, rs, cs, B, ld, rows, depth);
         return;
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (isa_allows(ISA_AVX2)) {
         NAME(multiply_avx2)(C, A, rs, cs, B, ld, rows, depth);
         return;
     }

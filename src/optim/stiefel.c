@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/isa.h"
+
 enum {
     SPACE_MATRICES = 12, /* of one thread: see NAME(cut) */
     WIDE_MATRICES = 3,   /* in fp64, for the cross products of fp32 */

@@ -85,6 +85,28 @@ static void usage_errors_exit_with_2(void **state)
            "1000");
 }
 
+/* Each verb that computes refuses a level that no CPU has, on the command line or from SODA_ISA,
+ * before it opens anything; the least one computes what it should. */
+static void instruction_sets_are_chosen_by_option_and_environment(void **state)
+{
+    (void)state;
+    static const char *const calls[] = {"train r.yaml",
+                                        "sample --model m --prompt x --out o",
+                                        "replay r.yaml --batch b --out o",
+                                        "export c --to adapter --out o",
+                                        "bench",
+                                        "selftest"};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        expect(shell(SODA_PROGRAM " %s --isa mmx", calls[i]), 2,
+               "--isa: expected an instruction set of this CPU (base");
+        expect(shell("SODA_ISA=mmx " SODA_PROGRAM " %s", calls[i]), 2, "SODA_ISA: expected");
+    }
+    expect(shell("SODA_ISA=mmx " SODA_PROGRAM " --version"), 2, "found 'mmx'");
+    expect(shell("SODA_ISA=base " SODA_PROGRAM " --version"), 0, ", instruction set base");
+    expect(shell("SODA_ISA=mmx " SODA_PROGRAM " selftest --isa base"), 0,
+           "computes what it should");
+}
+
 static void pictures_and_latents_come_out(void **state)
 {
     (void)state;
@@ -184,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_work),
         cmocka_unit_test(usage_errors_exit_with_2),
+        cmocka_unit_test(instruction_sets_are_chosen_by_option_and_environment),
         cmocka_unit_test(pictures_and_latents_come_out),
         cmocka_unit_test(prompt_files_are_lines),
         cmocka_unit_test(damaged_models_are_named),

@@ -63,7 +63,7 @@ static void on_every_path(void (*check)(const attention_path *, soda_dtype, cons
     for (const attention_path *const *path = attention_paths(); *path; path++) {
         for (int bf16 = 0; bf16 < 2; bf16++) {
             const soda_dtype dtype = bf16 ? SODA_BF16 : SODA_F32;
-            if (!(*path)->usable(dtype)) continue;
+            if (!attention_usable(*path, dtype)) continue;
             attention_force(*path);
             for (int i = 0; i < SHAPES; i++) {
                 char label[64];

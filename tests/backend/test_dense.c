@@ -6,6 +6,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
+#include "core/isa.h"
 #include "support/op_case.h"
 
 typedef struct {
@@ -160,7 +161,7 @@ static void prepare_matrix(soda_weights *store, const soda_weight *weight, bool 
 static void fp32_directions_of_a_matrix_share_one_copy(void **state)
 {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bw")) skip();
+    if (!isa_allows(ISA_AVX512)) skip();
     static float w[192 * 64];
     const soda_weight weight = {.name = "w", .source = {SODA_F32, SHAPE(192, 64), w}};
     soda_weights *store;

@@ -26,12 +26,13 @@ static float *pack_all(soda_dtype from, soda_weights *store)
 
 static void check_all(soda_dtype from, float (*value)(uint16_t))
 {
-    for (int level = SIMD_BASE; level < SIMD_LEVELS; level++) {
+    const int top = (int)isa_now();
+    for (int level = ISA_BASE; level <= top && level < SIMD_VARIANTS; level++) {
         soda_weights *store;
         CHECK_OK(weights_create(&store));
-        simd_limit((simd_level)level);
+        isa_limit((isa_level)level);
         const float *x = pack_all(from, store);
-        simd_limit(SIMD_AVX512);
+        isa_limit((isa_level)top);
         for (int i = 0; i < COUNT; i++) {
             const float want = value((uint16_t)i);
             if (isnan(want))

@@ -13,9 +13,9 @@
 static void every_instruction_set_equals_the_reference(void **state)
 {
     (void)state;
-    for (int level = SIMD_BASE; level < SIMD_LEVELS; level++) {
-        simd_limit((simd_level)level);
-        if ((int)simd_best() != level) continue; /* this CPU has less */
+    const int top = (int)isa_now();
+    for (int level = ISA_BASE; level <= top && level < SIMD_VARIANTS; level++) {
+        isa_limit((isa_level)level);
         for (int s = 0; s < 2 * SUBJECTS; s++) {
             const subject *u = &subjects[s / 2];
             const soda_dtype type = s % 2 ? SODA_BF16 : SODA_F32;
@@ -23,14 +23,14 @@ static void every_instruction_set_equals_the_reference(void **state)
             for (int i = 0; u->build(&c, i, type); i++) {
                 char label[100];
                 snprintf(label, sizeof label, "%s, case %d, %s, %s", u->name, i, dtype_name(type),
-                         simd_text());
+                         isa_name(isa_now()));
                 const op_bound bound = {.terms = u->terms};
                 case_compare(&c, u->cpu, u->ref, (op_bound[]){bound, bound, bound, bound}, label);
                 case_free(&c);
             }
         }
     }
-    simd_limit(SIMD_AVX512);
+    isa_limit((isa_level)top);
 }
 
 static void bits_do_not_depend_on_threads_or_runs(void **state)

@@ -65,36 +65,35 @@ static void check_promise(const promise *p, math_loop loop)
             const double allowed = p->absolute + p->ulps * ulp(want);
             if (!(error <= allowed))
                 fail_msg("%s(%.9g) on %s: %.9g, wanted %.9g, off by %.3g > %.3g", p->name,
-                         (double)x[k], simd_text(), (double)y[k], want, error, allowed);
+                         (double)x[k], isa_name(isa_now()), (double)y[k], want, error, allowed);
             worst = fmax(worst, error / allowed);
         }
     }
-    print_message("%s on %s: %.2f of what is promised\n", p->name, simd_text(), worst);
-}
-
-static bool use_level(int level)
-{
-    simd_limit((simd_level)level);
-    return (int)simd_best() == level;
+    print_message("%s on %s: %.2f of what is promised\n", p->name, isa_name(isa_now()), worst);
 }
 
 static void functions_keep_their_promises(void **state)
 {
     (void)state;
-    for (int level = SIMD_BASE; level < SIMD_LEVELS; level++)
-        for (int f = 0; use_level(level) && f < FUNCTIONS; f++)
+    const int top = (int)isa_now();
+    for (int level = ISA_BASE; level <= top && level < SIMD_VARIANTS; level++) {
+        isa_limit((isa_level)level);
+        for (int f = 0; f < FUNCTIONS; f++)
             check_promise(&promises[f], math_loops_now()->function[f]);
-    simd_limit(SIMD_AVX512);
+    }
+    isa_limit((isa_level)top);
 }
 
 static void nan_stays_nan_and_limits_are_reached(void **state)
 {
     (void)state;
+    const int top = (int)isa_now();
     /* f(-inf), f(inf); 88.3 is where exp stops growing */
     const double limits[FUNCTIONS][2] = {
         {0, exp(88.3)}, {-1, 1}, {0, 1}, {(double)NAN, (double)NAN}, {0, 1}, {1, 0}};
-    for (int level = SIMD_BASE; level < SIMD_LEVELS; level++)
-        for (int f = 0; use_level(level) && f < FUNCTIONS; f++) {
+    for (int level = ISA_BASE; level <= top && level < SIMD_VARIANTS; level++) {
+        isa_limit((isa_level)level);
+        for (int f = 0; f < FUNCTIONS; f++) {
             float x[37], y[37];
             for (int i = 0; i < 37; i++)
                 x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? -INFINITY : INFINITY;
@@ -108,14 +107,17 @@ static void nan_stays_nan_and_limits_are_reached(void **state)
                 }
             }
         }
-    simd_limit(SIMD_AVX512);
+    }
+    isa_limit((isa_level)top);
 }
 
 static void bf16_rounds_like_the_scalar_function(void **state)
 {
     (void)state;
-    for (int level = SIMD_BASE; level < SIMD_LEVELS; level++)
-        for (uint32_t high = 0; use_level(level) && high < 0x10000; high += 3) {
+    const int top = (int)isa_now();
+    for (int level = ISA_BASE; level <= top && level < SIMD_VARIANTS; level++) {
+        isa_limit((isa_level)level);
+        for (uint32_t high = 0; high < 0x10000; high += 3) {
             /* below, at and above the middle between two neighbours */
             static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
             float x[6], y[6];
@@ -129,7 +131,8 @@ static void bf16_rounds_like_the_scalar_function(void **state)
                 assert_memory_equal(&y[i], &want, sizeof want);
             }
         }
-    simd_limit(SIMD_AVX512);
+    }
+    isa_limit((isa_level)top);
 }
 
 int main(void)

@@ -8,6 +8,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
+#include "core/isa.h"
 #include "support/op.h"
 
 /* The sizes of one convolution; the picture and kernel are standard normal plus `mean`. */
@@ -87,7 +88,7 @@ static void prepare_named(const soda_kernel *kernel, soda_weights *store, const 
 static void both_directions_share_one_packed_copy(void **state)
 {
     (void)state;
-    if (!__builtin_cpu_supports("avx512f")) skip();
+    if (!isa_allows(ISA_AVX512)) skip();
     soda_weights *store;
     const soda_weight weight = {.name = "w", .source = tensor(SHAPE(48, 48, 3, 3), 1, 0)};
     CHECK_OK(weights_create(&store));

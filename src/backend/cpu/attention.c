@@ -36,11 +36,16 @@ const attention_path *const *attention_paths(void)
     return paths;
 }
 
+bool attention_usable(const attention_path *path, soda_dtype dtype)
+{
+    return isa_allows(path->level) && (dtype == SODA_BF16 || !path->bf16_only);
+}
+
 static const attention_path *choose(soda_dtype dtype)
 {
-    if (forced && forced->usable(dtype)) return forced;
+    if (forced && attention_usable(forced, dtype)) return forced;
     const attention_path *const *p = attention_paths();
-    while (!(*p)->usable(dtype)) p++;
+    while (!attention_usable(*p, dtype)) p++;
     return *p;
 }
 

@@ -1,35 +1,7 @@
-/* attention in bf16 on AMX tiles: what CPU, system and process must allow, and the path. */
+/* attention in bf16 on AMX tiles: products, and the path. */
 #if defined(__x86_64__)
-#include <cpuid.h>
-#include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "backend/cpu/attention_amx.h"
 #include "backend/cpu/attention_f32.h"
-
-static bool allowed;
-
-static void ask(void)
-{
-    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };      /* CPUID 7.0 EDX */
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* asm/prctl.h, newer than some */
-    unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
-    if (!(d & AMX_BF16) || !(d & AMX_TILE)) return;
-    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
-        !__builtin_cpu_supports("avx512vl"))
-        return;
-    /* Linux hands out tile registers only to processes that ask, and may refuse. */
-    allowed = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
-}
-
-bool amx_usable(soda_dtype dtype)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, ask);
-    return allowed && dtype == SODA_BF16;
-}
 
 void amx_begin(void)
 {
@@ -84,7 +56,8 @@ void amx_end(void) { __asm__ volatile("tilerelease" ::: "memory"); }
 
 const attention_path attention_amx = {
     .name = "amx",
-    .usable = amx_usable,
+    .level = ISA_AMX,
+    .bf16_only = true,
     .steps = &attention_f32_avx512,
     .forward = {amx_forward_shared, amx_forward_own, amx_forward_tasks, amx_forward_run},
     .gradient = {amx_gradient_shared, amx_gradient_own, amx_gradient_tasks, amx_gradient_run}};

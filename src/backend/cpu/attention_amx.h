@@ -42,9 +42,6 @@ size_t amx_gradient_own(const attention_job *job);
 int64_t amx_gradient_tasks(const attention_job *job, int phase);
 void amx_gradient_run(const attention_job *job, int phase, int64_t task);
 
-/* Whether CPU, system and process allow tiles of bf16. */
-bool amx_usable(soda_dtype dtype);
-
 /* factor 2^x to 7.5e-5: 2^floor(x) times the cubic minimax fit of 2^f on [0,1). */
 AMX_INLINE __m512 amx_scaled_exp2(__m512 x, const double factor)
 {

@@ -46,14 +46,8 @@ TARGET static inline void vec_transpose(const float *src, int64_t src_row, float
 
 #include "backend/cpu/attention_simd.h"
 
-static bool usable(soda_dtype dtype)
-{
-    return (dtype == SODA_F32 || dtype == SODA_BF16) && __builtin_cpu_supports("avx2") &&
-           __builtin_cpu_supports("fma");
-}
-
 const attention_path attention_avx2 = {.name = "avx2",
-                                       .usable = usable,
+                                       .level = ISA_AVX2,
                                        .steps = &attention_f32_avx2,
                                        .forward = ATTENTION_F32_FORWARD,
                                        .gradient = ATTENTION_F32_GRADIENT};

@@ -47,14 +47,8 @@ TARGET static inline void vec_transpose(const float *src, int64_t src_row, float
 
 #include "backend/cpu/attention_simd.h"
 
-static bool usable(soda_dtype dtype)
-{
-    return (dtype == SODA_F32 || dtype == SODA_BF16) && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-}
-
 const attention_path attention_avx512 = {.name = "avx512",
-                                         .usable = usable,
+                                         .level = ISA_AVX512,
                                          .steps = &attention_f32_avx512,
                                          .forward = ATTENTION_F32_FORWARD,
                                          .gradient = ATTENTION_F32_GRADIENT};

@@ -92,16 +92,10 @@ BF16_TARGET void bf16_pack_pairs(const uint16_t *src, int64_t src_row, int64_t r
             _mm512_storeu_si512(dst + c, amx_load_pair(src, src_row, rows, i, i + 1, c, d));
 }
 
-static bool usable(soda_dtype dtype)
-{
-    return dtype == SODA_BF16 && __builtin_cpu_supports("avx512bf16") &&
-           __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
-
 const attention_path attention_bf16 = {
     .name = "avx512-bf16",
-    .usable = usable,
+    .level = ISA_AVX512BF16,
+    .bf16_only = true,
     .steps = &attention_f32_avx512,
     .forward = {bf16_forward_shared, bf16_forward_own, bf16_forward_tasks, bf16_forward_run},
     .gradient = {bf16_gradient_shared, bf16_gradient_own, bf16_gradient_tasks, bf16_gradient_run}};

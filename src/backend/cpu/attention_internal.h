@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "core/isa.h"
 
 /* One call, its pointers included; prepare fills all but the pointers. */
 typedef struct attention_job {
@@ -35,13 +36,17 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    bool (*usable)(soda_dtype dtype); /* this CPU can run it, for tensors of this type */
-    const void *steps;                /* instruction set's part, for job->steps */
+    isa_level level;   /* that it needs */
+    bool bf16_only;    /* else it takes fp32 as well */
+    const void *steps; /* instruction set's part, for job->steps */
     attention_pass forward, gradient;
 } attention_path;
 
 /* All paths, the fastest first, NULL at the end; the last one is always usable. */
 const attention_path *const *attention_paths(void);
+
+/* Whether `path` may run here on tensors of this type: fp32 or bf16. */
+bool attention_usable(const attention_path *path, soda_dtype dtype);
 
 /* The path that prepare takes from now on, if it is usable; NULL: the fastest. For tests. */
 void attention_force(const attention_path *path);

@@ -53,10 +53,8 @@ static inline void vec_transpose(const float *src, int64_t src_row, float *dst, 
 
 #include "backend/cpu/attention_simd.h"
 
-static bool usable(soda_dtype dtype) { return dtype == SODA_F32 || dtype == SODA_BF16; }
-
 const attention_path attention_portable = {.name = "portable",
-                                           .usable = usable,
+                                           .level = ISA_BASE,
                                            .steps = &attention_f32_portable,
                                            .forward = ATTENTION_F32_FORWARD,
                                            .gradient = ATTENTION_F32_GRADIENT};

@@ -5,7 +5,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
-#include "backend/cpu/simd.h"
+#include "core/isa.h"
 
 const soda_backend *backend_cpu(int threads)
 {
@@ -24,6 +24,7 @@ const soda_backend *backend_cpu(int threads)
     parallel_set_threads(threads);
     backend.threads = parallel_threads();
     onednn_text(onednn, sizeof onednn);
-    snprintf(description, sizeof description, "%s, %s", onednn, simd_text());
+    snprintf(description, sizeof description, "%s, instruction set %s", onednn,
+             isa_name(isa_now()));
     return &backend;
 }

@@ -5,13 +5,14 @@
 
 #include "backend/cpu/pack.h"
 #include "backend/cpu/turn.h"
+#include "core/isa.h"
 
 soda_status dense_dtype(soda_dtype dtype, soda_dtype *compute)
 {
     if (dtype != SODA_F32 && dtype != SODA_BF16)
         return FAIL(SODA_ERR_UNSUPPORTED, "the CPU backend computes in f32 or bf16, not in %s",
                     dtype_name(dtype));
-    *compute = dtype == SODA_BF16 && onednn_allows(ONEDNN_AVX512) ? SODA_BF16 : SODA_F32;
+    *compute = dtype == SODA_BF16 && isa_allows(ISA_AVX512) ? SODA_BF16 : SODA_F32;
     return SODA_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "backend/cpu/onednn_versions.h"
+#include "core/isa.h"
 
 static const int name_of[ONEDNN_ARGS] = {
     [ONEDNN_SRC] = DNNL_ARG_SRC,
@@ -21,9 +22,24 @@ static dnnl_status_t start_status;
 static dnnl_engine_t engine;
 static dnnl_stream_t stream;
 
+/* Holds oneDNN to the level of core/isa.h; it refuses once it has generated code. Its least is
+ * SSE4.1. */
+static dnnl_status_t limit(void)
+{
+#if defined(__x86_64__)
+    static const dnnl_cpu_isa_t most[ISA_LEVELS] = {
+        dnnl_cpu_isa_sse41, dnnl_cpu_isa_avx2, dnnl_cpu_isa_avx512_core,
+        dnnl_cpu_isa_avx512_core_bf16, dnnl_cpu_isa_avx512_core_amx};
+    return dnnl_set_max_cpu_isa(most[isa_now()]);
+#else
+    return dnnl_success;
+#endif
+}
+
 static void start(void)
 {
-    start_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    start_status = limit();
+    if (start_status == dnnl_success) start_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
     if (start_status == dnnl_success)
         start_status = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
 }
@@ -38,12 +54,6 @@ static soda_status status_of(dnnl_status_t status, const char *what)
         return FAIL(SODA_ERR_UNSUPPORTED, "oneDNN has no %s for these shapes on this CPU", what);
     default: return FAIL(SODA_ERR_INTERNAL, "oneDNN %s: status %d", what, (int)status);
     }
-}
-
-bool onednn_allows(onednn_isa isa)
-{
-    const int want = isa == ONEDNN_AMX ? dnnl_cpu_isa_avx512_core_amx : dnnl_cpu_isa_avx512_core;
-    return ((int)dnnl_get_effective_cpu_isa() & want) == want;
 }
 
 /* oneDNN 2.6 generates code through a null pointer when there is no memory for it (256 KiB for each

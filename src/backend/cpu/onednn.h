@@ -53,12 +53,6 @@ typedef struct {
     onednn_bias bias;
 } onednn_matmul;
 
-/* Whether the CPU has what oneDNN calls AVX512_CORE or AVX512_CORE_AMX, and oneDNN may use it:
- * ONEDNN_MAX_CPU_ISA in the environment sets a limit, which our own matrix kernels keep as well, so
- * that tests can see every path. */
-typedef enum { ONEDNN_AVX512, ONEDNN_AMX } onednn_isa;
-bool onednn_allows(onednn_isa isa);
-
 /* Creates a primitive; its scratch comes from the caller. Creating one of the same shape again is
  * cheap: oneDNN keeps what it generated. Whatever fails, op can be destroyed. */
 soda_status onednn_create_matmul(onednn_op *op, const onednn_matmul *matmul);

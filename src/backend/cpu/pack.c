@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "backend/cpu/simd.h"
+#include "core/isa.h"
 
 enum { TILE = 64 }; /* a tile of rows and columns stays in the first-level cache on both sides */
 
@@ -30,7 +30,7 @@ static void widen_f16_fast(const uint16_t *half, int64_t n, float *x)
 
 static void widen_f16(const uint16_t *half, int64_t n, float *x)
 {
-    const int64_t fast = simd_best() >= SIMD_AVX2 ? n / 8 * 8 : 0;
+    const int64_t fast = isa_allows(ISA_AVX2) ? n / 8 * 8 : 0;
     widen_f16_fast(half, fast, x);
     for (int64_t i = fast; i < n; i++) x[i] = f16_to_float(half[i]);
 }

@@ -1,4 +1,4 @@
-/* simd.h: which instructions this CPU has, and how a kernel picks its loops.
+/* simd.h: how a kernel picks its loops by the level of core/isa.h.
  *
  * The library is built for the plain CPU of its architecture. Inner loops live in NAME_loops.h,
  * which simd_variants.h compiles once for every instruction set and element type; each copy ends
@@ -13,35 +13,33 @@
  * an OpenMP parallel region into a function of its own. */
 #pragma once
 
+#include "core/isa.h"
 #include "core/tensor.h"
 
-typedef enum { SIMD_BASE, SIMD_AVX2, SIMD_AVX512, SIMD_LEVELS } simd_level;
+enum { SIMD_VARIANTS = ISA_AVX512 + 1 }; /* copies of each set of loops: none is above AVX-512 */
 
-/* The best level of this CPU that simd_limit allows. */
-simd_level simd_best(void);
-
-/* Uses no level above `level` from now on: for tests, which compare the levels. */
-void simd_limit(simd_level level);
-
-/* "AVX-512", "AVX2" or "no SIMD extensions", of simd_best. */
-const char *simd_text(void);
+static inline int simd_variant(void)
+{
+    const isa_level level = isa_now();
+    return level < ISA_AVX512 ? (int)level : (int)ISA_AVX512;
+}
 
 #if defined(__x86_64__)
 #define SIMD_SELECT(name)                                                                          \
     static const struct name *name##_for(soda_dtype dtype)                                         \
     {                                                                                              \
-        static const struct name *const variants[2][SIMD_LEVELS] = {                               \
+        static const struct name *const variants[2][SIMD_VARIANTS] = {                             \
             {&name##_f32_base, &name##_f32_avx2, &name##_f32_avx512},                              \
             {&name##_bf16_base, &name##_bf16_avx2, &name##_bf16_avx512},                           \
         };                                                                                         \
-        return variants[dtype == SODA_BF16][simd_best()];                                          \
+        return variants[dtype == SODA_BF16][simd_variant()];                                       \
     }
 #define SIMD_SELECT_F32(name)                                                                      \
     static const struct name *name##_now(void)                                                     \
     {                                                                                              \
-        static const struct name *const variants[SIMD_LEVELS] = {                                  \
+        static const struct name *const variants[SIMD_VARIANTS] = {                                \
             &name##_f32_base, &name##_f32_avx2, &name##_f32_avx512};                               \
-        return variants[simd_best()];                                                              \
+        return variants[simd_variant()];                                                           \
     }
 #else
 #define SIMD_SELECT_F32(name)                                                                      \

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "backend/cpu/attention_amx.h"
-#include "backend/cpu/onednn.h"
 #include "backend/cpu/pack.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/tiles_cut.h"
 #include "backend/cpu/tiles_kernels.h"
+#include "core/isa.h"
 
 /* An item is a group of tiles times a few blocks of 32 channels out, for which the left operands of
  * one chunk of cells and all sums fit into the second-level cache. */
@@ -42,11 +42,7 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-bool tiles_can(const conv2d_form *f)
-{
-    return f->dtype == SODA_BF16 && amx_usable(f->dtype) && onednn_allows(ONEDNN_AMX) &&
-           __builtin_cpu_supports("avx512bf16");
-}
+bool tiles_can(const conv2d_form *f) { return f->dtype == SODA_BF16 && isa_allows(ISA_AMX); }
 
 /* Where w[o][i][t] goes: cell (o / 32, i / 32, t), there half, pair and place as a right tile. */
 static soda_status pack_cells(soda_weights *weights, const soda_weight *weight, int64_t taps,

@@ -2,14 +2,14 @@
 
 #if defined(__x86_64__)
 
-#include "backend/cpu/onednn.h"
 #include "backend/cpu/transpose16.h"
+#include "core/isa.h"
 
 #define AVX512 __attribute__((target("avx512f,avx512bw")))
 
 enum { WIDTH = 64, LANES = 16, CACHED = 8 << 20 };
 
-bool turn_can(void) { return onednn_allows(ONEDNN_AVX512); }
+bool turn_can(void) { return isa_allows(ISA_AVX512); }
 
 /* What no cache keeps until it is read is written past the caches, which then need not read it
  * first: three times as fast, measured on 50 MB. */

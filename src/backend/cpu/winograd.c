@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/onednn.h"
 #include "backend/cpu/pack.h"
 #include "backend/cpu/winograd_kernels.h"
+#include "core/isa.h"
 
 enum { EDGE = 4 }; /* a tile is EDGE x EDGE results */
 
@@ -50,7 +50,7 @@ static cut cut_of(const conv2d_form *f)
 bool winograd_wins(const conv2d_form *f)
 {
     if (f->dtype != SODA_F32 || f->kh != 3 || f->kw != 3 || f->stride != 1) return false;
-    if (f->in < 16 || f->out < 16 || !onednn_allows(ONEDNN_AVX512)) return false;
+    if (f->in < 16 || f->out < 16 || !isa_allows(ISA_AVX512)) return false;
     /* Cycles per input channel and 16 output channels: products at two per cycle, the transformed
      * weights (measured: about 100), against a direct convolution at four fifths of the peak. */
     const cut k = cut_of(f);
