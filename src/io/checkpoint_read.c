@@ -40,6 +40,15 @@ static soda_status get_hash(const h5_file *file, const char *name, char hash[SHA
     return s;
 }
 
+/* Files of soda 0.1 do not tell. */
+static soda_status get_isa(const h5_file *file, const char **isa)
+{
+    if (h5_attr_has(file, "isa")) return get_text(file, "isa", isa);
+    char *nothing = strdup("");
+    *isa = nothing;
+    return nothing ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", file->path);
+}
+
 static soda_status get_attributes(const h5_file *file, soda_checkpoint *c)
 {
     TRY(h5_attr_get_i64(file, "step", &c->step));
@@ -49,6 +58,7 @@ static soda_status get_attributes(const h5_file *file, soda_checkpoint *c)
     TRY(h5_attr_get_u64(file, "seed", &c->seed));
     TRY(get_text(file, "method", &c->method));
     TRY(get_text(file, "config", &c->config));
+    TRY(get_isa(file, &c->isa));
     TRY(get_hash(file, "model_sha256", c->model_sha256));
     return get_hash(file, "data_sha256", c->data_sha256);
 }
@@ -202,6 +212,7 @@ void checkpoint_free(soda_checkpoint *checkpoint)
     free(checkpoint->tensors);
     free(checkpoint->history);
     free((void *)checkpoint->method);
+    free((void *)checkpoint->isa);
     free((void *)checkpoint->config);
     *checkpoint = (soda_checkpoint){0};
 }

@@ -42,12 +42,14 @@ soda_status h5_attr_set_u64(const h5_file *file, const char *name, uint64_t valu
     return set_attribute(file, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &value);
 }
 
+bool h5_attr_has(const h5_file *file, const char *name) { return H5Aexists(file->file, name) > 0; }
+
 /* Reads one value of class `expected` as `memory`. */
 static soda_status get_attribute(const h5_file *file, const char *name, H5T_class_t expected,
                                  hid_t memory, void *value)
 {
     soda_status s = SODA_OK;
-    if (H5Aexists(file->file, name) <= 0)
+    if (!h5_attr_has(file, name))
         return FAIL(SODA_ERR_INPUT, "%s: /%s: expected such an attribute, found none", file->path,
                     name);
     const hid_t attribute = H5Aopen(file->file, name, H5P_DEFAULT);

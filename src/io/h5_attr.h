@@ -5,6 +5,7 @@
  * SODA_ERR_INTERNAL. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "io/h5_file.h"
@@ -15,6 +16,9 @@ soda_status h5_attr_set_u64(const h5_file *file, const char *name, uint64_t valu
 
 /* *value is for free(). */
 soda_status h5_attr_get_text(const h5_file *file, const char *name, char **value);
+
+/* Whether there is such an attribute. */
+bool h5_attr_has(const h5_file *file, const char *name);
 
 /* Any integer type that holds the value. */
 soda_status h5_attr_get_i64(const h5_file *file, const char *name, int64_t *value);

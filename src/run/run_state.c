@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/isa.h"
 #include "core/log.h"
 #include "io/checkpoint.h"
 
@@ -62,6 +63,7 @@ soda_status run_state_save(const run_state *state, const soda_params *params, co
                                   .seed = state->seed,
                                   .method = state->method,
                                   .config = state->config,
+                                  .isa = isa_name(isa_now()),
                                   .tensors = tensors,
                                   .count = params->count,
                                   .history = columns,
@@ -176,6 +178,16 @@ static void warn_about_changes(const char *path, const char *mine, const char *t
     if (used) log_warning("%s was written under another configuration; now: %s", path, changes);
 }
 
+static void warn_about_isa(const char *path, const char *isa)
+{
+    const char *now = isa_name(isa_now());
+    if (*isa && strcmp(isa, now) != 0)
+        log_warning(
+            "%s was written with instruction set %s, this run uses %s: its bits will differ "
+            "from those of an uninterrupted run (--isa %s keeps them)",
+            path, isa, now, isa);
+}
+
 static soda_status read_newest(run_state *state, soda_params *params, const char *folder,
                                char *path, size_t size)
 {
@@ -189,6 +201,7 @@ static soda_status read_newest(run_state *state, soda_params *params, const char
     TRY_TO(done, copy_tensors(params, &c, path));
     TRY_TO(done, copy_history(state, &c, path));
     warn_about_changes(path, state->config, c.config);
+    warn_about_isa(path, c.isa);
 done:
     checkpoint_free(&c);
     return s;

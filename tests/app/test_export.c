@@ -356,6 +356,7 @@ static void write_checkpoint(const char *at, const test_adapter *t)
     soda_checkpoint c = {.step = 7,
                          .seed = 3,
                          .method = adapter_method_name(t->method),
+                         .isa = "base",
                          .config = "model: " MODEL("sd1") "\nadapter: {method: soda_svd}\n",
                          .tensors = tensors,
                          .count = values->count,

@@ -51,6 +51,7 @@ static inline void case_create(checkpoint_case *c, int64_t step)
     c->checkpoint = (soda_checkpoint){.step = step,
                                       .seed = UINT64_MAX - 1,
                                       .method = "soda_svd",
+                                      .isa = "avx2",
                                       .config = "model: \xc3\xa9\ntrain: {steps: 3}\n",
                                       .tensors = c->tensor,
                                       .count = CASE_TENSORS,
@@ -75,6 +76,7 @@ static inline void case_check_equal(const soda_checkpoint *a, const soda_checkpo
     assert_true(a->seed == b->seed);
     assert_string_equal(a->method, b->method);
     assert_string_equal(a->config, b->config);
+    assert_string_equal(a->isa, b->isa);
     assert_string_equal(a->model_sha256, b->model_sha256);
     assert_string_equal(a->data_sha256, b->data_sha256);
     assert_int_equal(a->count, b->count);

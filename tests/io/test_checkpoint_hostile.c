@@ -127,6 +127,7 @@ static void real_step(hid_t f) { attribute(f, "step", H5T_NATIVE_DOUBLE, &(doubl
 static void step_below_0(hid_t f) { attribute(f, "step", H5T_NATIVE_INT, &(int){-1}); }
 static void text_seed(hid_t f) { text(f, "seed", "1"); }
 static void number_method(hid_t f) { attribute(f, "method", H5T_NATIVE_INT, &(int){1}); }
+static void number_isa(hid_t f) { attribute(f, "isa", H5T_NATIVE_INT, &(int){1}); }
 static void short_hash(hid_t f) { text(f, "model_sha256", "0123"); }
 static void upper_hash(hid_t f)
 {
@@ -173,6 +174,7 @@ static const struct {
     {step_below_0, "/step: expected 0 or more, found -1"},
     {text_seed, "/seed: expected one integer"},
     {number_method, "/method: expected one text"},
+    {number_isa, "/isa: expected one text"},
     {short_hash, "/model_sha256: expected 64 lower-case hexadecimal digits, found \"0123\""},
     {upper_hash, "/data_sha256: expected 64 lower-case"},
     {format_inside, "/format: expected \"soda-checkpoint\", found \"soda-spectra\""},
@@ -188,6 +190,18 @@ static void forged_files_are_refused(void **state)
         check_message_has(path);
         check_message_has(forged[i].message);
     }
+}
+
+static void no_isa(hid_t f) { assert_true(H5Adelete(f, "isa") >= 0); }
+
+static void files_of_older_programs_tell_no_instruction_set(void **state)
+{
+    const char *path = case_write(*state, 1, 1);
+    soda_checkpoint read;
+    forge(path, no_isa);
+    CHECK_OK(checkpoint_read(path, &read));
+    assert_string_equal(read.isa, "");
+    checkpoint_free(&read);
 }
 
 static void nothing(hid_t file) { (void)file; }
@@ -226,6 +240,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(forging_alone_is_harmless, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(files_of_older_programs_tell_no_instruction_set,
+                                        files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(forged_files_are_refused, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(checksums_of_data_sets_are_checked, files_setup,
                                         files_teardown),

@@ -9,6 +9,7 @@
 
 #include "adapter/targets.h"
 #include "config/run_config.h"
+#include "core/isa.h"
 #include "core/log.h"
 #include "io/checkpoint.h"
 #include "io/hdf5_leaks.h"
@@ -199,6 +200,7 @@ static void a_history_without_a_column_is_refused(void **state)
                          .seed = r.state.seed,
                          .method = r.state.method,
                          .config = r.state.config,
+                         .isa = "base",
                          .history = &column,
                          .columns = 1,
                          .rows = 1};
@@ -264,6 +266,31 @@ static void a_changed_configuration_is_a_warning_that_lists_it(void **state)
     run_close(&r);
     free(before);
     free(after);
+}
+
+static void another_instruction_set_is_a_warning(void **state)
+{
+    char text[2048], expected[200];
+    const char *folder = files_path(*state, "isa");
+    const isa_level before = isa_now();
+    run saved, r;
+    CHECK_OK(newfile_make_folder(folder));
+    run_start(&saved);
+    isa_limit(ISA_BASE);
+    CHECK_OK(run_state_save(&saved.state, &saved.params, folder, 1));
+    run_start(&r);
+    listen(&r, folder, text, sizeof text);
+    assert_string_equal(text, "");
+    isa_limit(before);
+    listen(&r, folder, text, sizeof text);
+    snprintf(expected, sizeof expected, "was written with instruction set base, this run uses %s",
+             isa_name(before));
+    if (before == ISA_BASE)
+        assert_string_equal(text, "");
+    else
+        assert_non_null(strstr(text, expected));
+    run_close(&saved);
+    run_close(&r);
 }
 
 typedef struct {
@@ -339,6 +366,7 @@ int main(void)
         cmocka_unit_test(checkpoints_of_another_run_are_refused),
         cmocka_unit_test(a_history_without_a_column_is_refused),
         cmocka_unit_test(a_changed_configuration_is_a_warning_that_lists_it),
+        cmocka_unit_test(another_instruction_set_is_a_warning),
         cmocka_unit_test(all_ranks_get_the_state),
         cmocka_unit_test(all_ranks_start_at_zero),
         cmocka_unit_test(all_ranks_refuse),
