@@ -44,7 +44,8 @@ soda_status h5_attr_set_u64(const h5_file *file, const char *name, uint64_t valu
 
 bool h5_attr_has(const h5_file *file, const char *name) { return H5Aexists(file->file, name) > 0; }
 
-/* Reads one value of class `expected` as `memory`. */
+/* Reads one value of class `expected` as `memory`; a text as it is stored, in ASCII or UTF-8, since
+ * HDF5 1.14 does not convert one to the other. */
 static soda_status get_attribute(const h5_file *file, const char *name, H5T_class_t expected,
                                  hid_t memory, void *value)
 {
@@ -63,7 +64,7 @@ static soda_status get_attribute(const h5_file *file, const char *name, H5T_clas
     if (!fits)
         s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected %s, found something else", file->path, name,
                  what);
-    else if (H5Aread(attribute, memory, value) < 0)
+    else if (H5Aread(attribute, expected == H5T_STRING ? type : memory, value) < 0)
         s = h5_file_refusal(file, true, name);
     if (type >= 0) H5Tclose(type);
     if (space >= 0) H5Sclose(space);
@@ -74,10 +75,7 @@ static soda_status get_attribute(const h5_file *file, const char *name, H5T_clas
 soda_status h5_attr_get_text(const h5_file *file, const char *name, char **value)
 {
     char *text = NULL;
-    const hid_t type = text_type();
-    const soda_status s = get_attribute(file, name, H5T_STRING, type, &text);
-    H5Tclose(type);
-    if (s != SODA_OK) return s;
+    TRY(get_attribute(file, name, H5T_STRING, H5I_INVALID_HID, &text));
     *value = strdup(text ? text : "");
     H5free_memory(text);
     return *value ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", file->path);

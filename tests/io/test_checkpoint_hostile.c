@@ -233,7 +233,8 @@ static void checksums_of_data_sets_are_checked(void **state)
     h5_file_close(file);
     CHECK_FAILS(checkpoint_read(path, &read), SODA_ERR_INPUT);
     check_message_has("/optimizer/" R1 "/first: HDF5 cannot read it: ");
-    check_message_has("Fletcher32");
+    /* From 1.14 on HDF5 does not say which filter failed. */
+    check_message_has(H5_VERSION_GE(1, 14, 0) ? "filter returned failure" : "Fletcher32");
 }
 
 int main(void)
