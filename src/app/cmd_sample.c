@@ -8,6 +8,7 @@
 #include "app/options.h"
 #include "app/verbs.h"
 #include "core/log.h"
+#include "diffusion/sampler.h"
 #include "io/newfile.h"
 #include "io/png.h"
 #include "io/safetensors.h"
@@ -40,8 +41,7 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
         {"prompt", OPTION_LIST, &o->prompts, "TEXT", NULL, "what to draw; may be repeated", 0, 0},
         {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL, "one prompt a line", 0, 0},
         {"out", OPTION_TEXT, &o->out, "DIR", NULL, "where 0000.png, 0001.png, ... go", 0, 0},
-        {"scheduler", OPTION_TEXT, &o->scheduler, "NAME", "the model's",
-         "ddim, euler, dpmpp_2m or pndm", 0, 0},
+        {"scheduler", OPTION_TEXT, &o->scheduler, "NAME", "the model's", sampler_names(), 0, 0},
         {"steps", OPTION_INT, &o->steps, "N", "25", "sampling steps", 1, 100000},
         {"guidance", OPTION_FLOAT, &o->guidance, "G", "7.5", "classifier-free guidance scale", 0,
          1000},

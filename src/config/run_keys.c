@@ -3,6 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What sample.scheduler allows: "null | ddim | ...". */
+static const char run_keys_samplers[] = "null"
+#define SAMPLER(name, class_name) " | " #name
+#include "diffusion/samplers.def"
+#undef SAMPLER
+    ;
+
 const run_key run_keys[RUN_KEYS] = {
 #define KEY(name, field, type, fallback, allowed, help)                                            \
     {#name, offsetof(run_config, field), RUN_##type, allowed, help},

@@ -1,60 +1,77 @@
 #include "diffusion/sampler.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "diffusion/sampler_internal.h"
 
-static const sampler_class *const classes[] = {&sampler_ddim, &sampler_euler, &sampler_dpmpp_2m,
-                                               &sampler_pndm};
-enum { CLASSES = sizeof classes / sizeof *classes };
+typedef struct {
+    const char *name, *class_name;
+    const sampler_class *kind;
+} row;
 
-const char *sampler_name(int index) { return index < CLASSES ? classes[index]->name : NULL; }
+static const row rows[] = {
+#define SAMPLER(name, class_name) {#name, class_name, &sampler_##name},
+#include "diffusion/samplers.def"
+#undef SAMPLER
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+/* ", NAME" for every row, and so for the classes; whoever reads them skips the first comma. */
+static const char names[] =
+#define SAMPLER(name, class_name) ", " #name
+#include "diffusion/samplers.def"
+#undef SAMPLER
+    ;
+static const char class_names[] =
+#define SAMPLER(name, class_name) ", " class_name
+#include "diffusion/samplers.def"
+#undef SAMPLER
+    ;
+
+const char *sampler_name(int index) { return rows[index].name; }
+const char *sampler_names(void) { return names + 2; }
 
 bool sampler_knows_class(const char *class_name)
 {
-    for (int i = 0; i < CLASSES; i++)
-        if (!strcmp(classes[i]->class_name, class_name)) return true;
+    for (int i = 0; i < ROWS; i++)
+        if (!strcmp(rows[i].class_name, class_name)) return true;
     return false;
 }
 
-/* The class called `name`, or the one of the file if there is no name. */
-static soda_status choose_class(const soda_json *config, const char *name,
-                                const sampler_class **kind)
+/* The row called `name`, or the one of the file if there is no name. */
+static soda_status choose_row(const soda_json *config, const char *name, const row **chosen)
 {
     const char *class_name;
-    char list[160] = "";
     if (!name) {
         TRY(soda_json_require(config, "_class_name"));
         TRY(soda_json_string(config, "_class_name", "", &class_name));
     }
-    for (int i = 0; i < CLASSES; i++) {
-        const char *own = name ? classes[i]->name : classes[i]->class_name;
-        if (strcmp(own, name ? name : class_name) == 0) {
-            *kind = classes[i];
-            return SODA_OK;
-        }
-        const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", own);
+    for (int i = 0; i < ROWS; i++) {
+        if (strcmp(name ? rows[i].name : rows[i].class_name, name ? name : class_name) != 0)
+            continue;
+        *chosen = &rows[i];
+        return SODA_OK;
     }
-    if (name) return FAIL(SODA_ERR_USAGE, "scheduler: expected one of %s, found %s", list, name);
+    if (name)
+        return FAIL(SODA_ERR_USAGE, "scheduler: expected one of %s, found %s", sampler_names(),
+                    name);
     return FAIL(SODA_ERR_UNSUPPORTED, "%s: _class_name: expected one of %s, found %s", config->file,
-                list, class_name);
+                class_names + 2, class_name);
 }
 
 soda_status sampler_pipeline_config(const soda_json *config, const char *name)
 {
-    const sampler_class *kind;
+    const row *chosen;
     const char *own;
     int64_t offset;
     bool clip;
-    TRY(choose_class(config, name, &kind));
+    TRY(choose_row(config, name, &chosen));
     TRY(soda_json_string(config, "_class_name", "", &own));
     TRY(soda_json_int(config, "steps_offset", 0, &offset));
     TRY(soda_json_bool(config, "clip_sample", false, &clip));
-    const bool is_own = strcmp(kind->class_name, own) == 0;
+    const bool is_own = strcmp(chosen->class_name, own) == 0;
     if (is_own || soda_json_has(config, "steps_offset"))
         TRY(soda_json_put(config, "steps_offset", json_integer(1)));
     if (is_own || soda_json_has(config, "clip_sample"))
@@ -86,13 +103,22 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
 soda_status sampler_create(const soda_json *config, const char *name, int steps, int64_t n,
                            soda_sampler **sampler)
 {
+    const row *chosen;
     soda_status s = SODA_OK;
     soda_sampler *new = calloc(1, sizeof *new);
     if (!new) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", config->file);
     new->steps = steps;
     new->n = n;
     new->init_sigma = 1;
-    TRY_TO(fail, choose_class(config, name, &new->kind));
+    TRY_TO(fail, choose_row(config, name, &chosen));
+    new->kind = chosen->kind;
+    if (new->kind->state_bytes > 0) {
+        new->state = calloc(1, new->kind->state_bytes);
+        if (!new->state) {
+            s = FAIL(SODA_ERR_MEMORY, "out of memory for the state of a sampler");
+            goto fail;
+        }
+    }
     TRY_TO(fail, plan(new, config));
     if (new->kind->history > 0) {
         new->history = calloc((size_t) new->kind->history *(size_t)n, sizeof *new->history);
@@ -115,6 +141,7 @@ void sampler_destroy(soda_sampler *sampler)
     free(sampler->timestep);
     free(sampler->sigma);
     free(sampler->history);
+    free(sampler->state);
     free(sampler);
 }
 
@@ -122,9 +149,7 @@ int sampler_calls(const soda_sampler *sampler) { return sampler->calls; }
 
 float sampler_input_scale(const soda_sampler *sampler, int i)
 {
-    if (sampler->kind != &sampler_euler) return 1;
-    const double sigma = (double)sampler->sigma[i];
-    return (float)(1 / sqrt(sigma * sigma + 1));
+    return sampler->kind->input_scale ? (float)sampler->kind->input_scale(sampler, i) : 1;
 }
 
 float sampler_timestep(const soda_sampler *sampler, int i) { return (float)sampler->timestep[i]; }

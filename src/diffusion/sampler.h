@@ -6,10 +6,7 @@
  *     }
  * The first sample is unit normal noise times sampler_init_sigma(s).
  *
- *     ddim      DDIMScheduler, eta 0             Song, Meng & Ermon, arXiv:2010.02502
- *     euler     EulerDiscreteScheduler           Karras et al., arXiv:2206.00364, algorithm 1
- *     dpmpp_2m  DPMSolverMultistepScheduler      Lu et al., arXiv:2211.01095
- *     pndm      PNDMScheduler                    Liu et al., arXiv:2202.09778
+ * The samplers are the rows of samplers.def.
  *
  * Coefficients and each element are computed in fp64 from the fp32 schedule and rounded to fp32
  * once a step; diffusers rounds after every operation. */
@@ -24,7 +21,7 @@
 typedef struct soda_sampler soda_sampler;
 
 /* config  scheduler_config.json; absent keys take the defaults of the class that is used
- * name    one of the four above, or NULL: the class that the configuration names in _class_name
+ * name    a row of samplers.def, or NULL: the class that the configuration names in _class_name
  * steps   1 to num_train_timesteps (PNDM without skip_prk_steps: 4 or more)
  * n       elements of a sample
  *
@@ -33,9 +30,10 @@ typedef struct soda_sampler soda_sampler;
 soda_status sampler_create(const soda_json *config, const char *name, int steps, int64_t n,
                            soda_sampler **sampler);
 
-/* The names of all samplers in the order of the table, NULL behind the last; and whether one of
- * them is the diffusers class `class_name`. */
+/* Row `index` of the table; all names, "ddim, euler, ..."; whether a row is the diffusers class
+ * `class_name`. */
 const char *sampler_name(int index);
+const char *sampler_names(void);
 bool sampler_knows_class(const char *class_name);
 
 /* Changes `config` as diffusers' StableDiffusionPipeline (not XL) changes what its scheduler was

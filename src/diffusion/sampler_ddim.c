@@ -5,17 +5,24 @@
 
 #include "diffusion/sampler_internal.h"
 
+typedef struct {
+    bool clip;
+    double clip_range;
+    double final_alpha; /* a before timestep 0 */
+} ddim_state;
+
 static soda_status plan(soda_sampler *sampler, const soda_json *config)
 {
     const int train_steps = sampler->schedule.train_steps, steps = sampler->steps;
+    ddim_state *ddim = sampler->state;
     bool to_one;
     TRY(sampler_refuse_true(config, "thresholding"));
-    TRY(soda_json_bool(config, "clip_sample", true, &sampler->ddim.clip));
-    TRY(soda_json_double(config, "clip_sample_range", 1, &sampler->ddim.clip_range));
-    if (!(sampler->ddim.clip_range > 0))
+    TRY(soda_json_bool(config, "clip_sample", true, &ddim->clip));
+    TRY(soda_json_double(config, "clip_sample_range", 1, &ddim->clip_range));
+    if (!(ddim->clip_range > 0))
         return soda_json_refuse(config, "clip_sample_range", "more than 0");
     TRY(soda_json_bool(config, "set_alpha_to_one", true, &to_one));
-    sampler->ddim.final_alpha = to_one ? 1 : (double)sampler->schedule.alphas_cumprod[0];
+    ddim->final_alpha = to_one ? 1 : (double)sampler->schedule.alphas_cumprod[0];
     TRY(sampler_allocate(sampler, steps, false));
     sampler->calls = sampler_space(sampler, steps, train_steps, (double)train_steps / steps, true,
                                    sampler->timestep);
@@ -32,13 +39,14 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
 
 static void step(soda_sampler *sampler, int i, const float *output, float *sample)
 {
+    const ddim_state *ddim = sampler->state;
     const double t = sampler->timestep[i];
     const double before = t - sampler_stride(sampler);
     const double a = sampler_alpha(sampler, t, 0);
-    const double a_prev = sampler_alpha(sampler, before, sampler->ddim.final_alpha);
+    const double a_prev = sampler_alpha(sampler, before, ddim->final_alpha);
     const double signal = sqrt(a), spread = sqrt(1 - a);
     const double signal_prev = sqrt(a_prev), spread_prev = sqrt(1 - a_prev);
-    const double range = sampler->ddim.clip ? sampler->ddim.clip_range : HUGE_VAL;
+    const double range = ddim->clip ? ddim->clip_range : HUGE_VAL;
     for (int64_t k = 0; k < sampler->n; k++) {
         const double x = (double)sample[k], m = (double)output[k];
         double x0 = m, eps = m;
@@ -55,4 +63,5 @@ static void step(soda_sampler *sampler, int i, const float *output, float *sampl
     }
 }
 
-const sampler_class sampler_ddim = {"ddim", "DDIMScheduler", SPACE_LEADING, plan, step, 0};
+const sampler_class sampler_ddim = {
+    .spacing = SPACE_LEADING, .plan = plan, .step = step, .state_bytes = sizeof(ddim_state)};

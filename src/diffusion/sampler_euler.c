@@ -42,5 +42,12 @@ static void step(soda_sampler *sampler, int i, const float *output, float *sampl
     }
 }
 
-const sampler_class sampler_euler = {"euler", "EulerDiscreteScheduler", SPACE_LINSPACE, plan, step,
-                                     0};
+/* The network was trained on samples of unit variance. */
+static double input_scale(const soda_sampler *sampler, int i)
+{
+    const double sigma = (double)sampler->sigma[i];
+    return 1 / sqrt(sigma * sigma + 1);
+}
+
+const sampler_class sampler_euler = {
+    .spacing = SPACE_LINSPACE, .plan = plan, .step = step, .input_scale = input_scale};

@@ -1,4 +1,5 @@
-/* sampler_internal.h: what the four samplers share. */
+/* sampler_internal.h: what a sampler defines, sampler_NAME for every row of samplers.def, and what
+ * several of them need. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,16 +10,19 @@
 typedef enum { SPACE_LEADING, SPACE_LINSPACE, SPACE_TRAILING } sampler_spacing;
 
 typedef struct {
-    const char *name;       /* as on the command line */
-    const char *class_name; /* as in _class_name */
-    sampler_spacing spacing;
+    sampler_spacing spacing; /* where timestep_spacing is not given */
     /* Reads the keys of the class, then sets calls, timestep and what the step needs. */
     soda_status (*plan)(soda_sampler *sampler, const soda_json *config);
     void (*step)(soda_sampler *sampler, int i, const float *output, float *sample);
-    int history; /* samples kept between calls */
+    /* What sampler_input_scale gives; NULL: 1. */
+    double (*input_scale)(const soda_sampler *sampler, int i);
+    int history;        /* samples kept between calls */
+    size_t state_bytes; /* of what the sampler keeps besides */
 } sampler_class;
 
-extern const sampler_class sampler_ddim, sampler_euler, sampler_dpmpp_2m, sampler_pndm;
+#define SAMPLER(name, class_name) extern const sampler_class sampler_##name;
+#include "diffusion/samplers.def"
+#undef SAMPLER
 
 struct soda_sampler {
     const sampler_class *kind;
@@ -32,23 +36,7 @@ struct soda_sampler {
     float *sigma;     /* [calls + 1] Euler and DPM++: sqrt((1 - a) / a), the last one is the goal */
     float init_sigma;
     float *history; /* [kind->history, n] */
-    union {
-        struct {
-            bool clip;
-            double clip_range;
-            double final_alpha; /* a before timestep 0 */
-        } ddim;
-        struct {
-            int order;
-            bool heun, lower_order_final, euler_at_final, ends_at_zero;
-        } dpmpp;
-        struct {
-            bool skip_prk;
-            int prk_calls; /* 12, or 0 */
-            double final_alpha;
-            int kept; /* model outputs in the history */
-        } pndm;
-    };
+    void *state;    /* [kind->state_bytes], zeros before plan */
 };
 
 /* ---- sampler_plan.c ---- */

@@ -9,6 +9,13 @@
 
 #include "diffusion/sampler_internal.h"
 
+typedef struct {
+    bool skip_prk;
+    int prk_calls; /* 12, or 0 */
+    double final_alpha;
+    int kept; /* model outputs in the history */
+} pndm_state;
+
 /* The history: the four last outputs, the sample a step started from, a running sum. */
 enum { OUTPUTS = 4, START = OUTPUTS, SUM, HISTORY };
 enum { PRK_STEPS = 3, PRK_CALLS = 12 };
@@ -21,20 +28,23 @@ static float *kept(soda_sampler *sampler, int place)
 /* Output `age` calls ago; 0 is the newest. */
 static const float *output_of(soda_sampler *sampler, int age)
 {
-    return kept(sampler, (sampler->pndm.kept - 1 - age) % OUTPUTS);
+    const pndm_state *pndm = sampler->state;
+    return kept(sampler, (pndm->kept - 1 - age) % OUTPUTS);
 }
 
 static void keep_output(soda_sampler *sampler, const float *output)
 {
-    float *place = kept(sampler, sampler->pndm.kept++ % OUTPUTS);
+    pndm_state *pndm = sampler->state;
+    float *place = kept(sampler, pndm->kept++ % OUTPUTS);
     memcpy(place, output, (size_t)sampler->n * sizeof *place);
 }
 
 /* Calls of the model from the `steps` spaced timesteps, falling. */
 static void plan_calls(soda_sampler *sampler, const double *spaced, int steps)
 {
+    const pndm_state *pndm = sampler->state;
     double *t = sampler->timestep;
-    if (sampler->pndm.skip_prk) { /* the second timestep twice: an Euler step, then a better one */
+    if (pndm->skip_prk) { /* the second timestep twice: an Euler step, then a better one */
         t[0] = spaced[0];
         for (int i = 1; i < sampler->calls; i++) t[i] = spaced[i == 1 ? i : i - 1];
         return;
@@ -50,20 +60,21 @@ static void plan_calls(soda_sampler *sampler, const double *spaced, int steps)
 
 static soda_status plan(soda_sampler *sampler, const soda_json *config)
 {
+    pndm_state *pndm = sampler->state;
     const int train_steps = sampler->schedule.train_steps, steps = sampler->steps;
     bool to_one;
     if (sampler->schedule.prediction == PREDICT_SAMPLE)
         return FAIL(SODA_ERR_UNSUPPORTED, "%s: prediction_type: PNDM has no \"sample\"",
                     config->file);
     TRY(sampler_refuse_true(config, "rescale_betas_zero_snr")); /* PNDM divides by a */
-    TRY(soda_json_bool(config, "skip_prk_steps", false, &sampler->pndm.skip_prk));
+    TRY(soda_json_bool(config, "skip_prk_steps", false, &pndm->skip_prk));
     TRY(soda_json_bool(config, "set_alpha_to_one", false, &to_one));
-    sampler->pndm.final_alpha = to_one ? 1 : (double)sampler->schedule.alphas_cumprod[0];
-    sampler->pndm.prk_calls = sampler->pndm.skip_prk ? 0 : PRK_CALLS;
-    if (!sampler->pndm.skip_prk && steps <= PRK_STEPS)
+    pndm->final_alpha = to_one ? 1 : (double)sampler->schedule.alphas_cumprod[0];
+    pndm->prk_calls = pndm->skip_prk ? 0 : PRK_CALLS;
+    if (!pndm->skip_prk && steps <= PRK_STEPS)
         return FAIL(SODA_ERR_USAGE, "steps: PNDM without skip_prk_steps takes 4 or more, found %d",
                     steps);
-    const int calls = sampler->pndm.skip_prk ? steps + (steps > 1) : steps + PRK_CALLS - PRK_STEPS;
+    const int calls = pndm->skip_prk ? steps + (steps > 1) : steps + PRK_CALLS - PRK_STEPS;
     TRY(sampler_allocate(sampler, calls, false));
     double *spaced = malloc((size_t)steps * sizeof *spaced);
     if (!spaced) return FAIL(SODA_ERR_MEMORY, "out of memory for %d timesteps", steps);
@@ -71,7 +82,7 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
     plan_calls(sampler, spaced, steps);
     free(spaced);
     TRY(sampler_check_timesteps(sampler));
-    if (!sampler->pndm.skip_prk || calls == 1) return SODA_OK;
+    if (!pndm->skip_prk || calls == 1) return SODA_OK;
     const double above = sampler->timestep[1] + sampler_stride(sampler); /* see step_again */
     if (above >= train_steps)
         return FAIL(SODA_ERR_USAGE, "steps: %d steps from offset %d visit timestep %.0f of %d",
@@ -88,8 +99,9 @@ typedef struct {
 
 static transfer transfer_between(const soda_sampler *sampler, double t, double before)
 {
+    const pndm_state *pndm = sampler->state;
     const double a = sampler_alpha(sampler, t, 0);
-    const double a_prev = sampler_alpha(sampler, before, sampler->pndm.final_alpha);
+    const double a_prev = sampler_alpha(sampler, before, pndm->final_alpha);
     return (transfer){
         .signal = sqrt(a),
         .spread = sqrt(1 - a),
@@ -139,6 +151,7 @@ static void step_again(soda_sampler *sampler, const float *output, float *sample
 /* Adams and Bashforth's weights, of as many outputs as there are. */
 static void step_plms(soda_sampler *sampler, int i, const float *output, float *sample)
 {
+    const pndm_state *pndm = sampler->state;
     static const double weights[OUTPUTS][OUTPUTS] = {
         {1},
         {3.0 / 2, -1.0 / 2},
@@ -150,7 +163,7 @@ static void step_plms(soda_sampler *sampler, int i, const float *output, float *
     const transfer c = transfer_between(sampler, t, before);
     keep_output(sampler, output);
     if (i == 0) memcpy(kept(sampler, START), sample, (size_t)sampler->n * sizeof *sample);
-    const int order = sampler->pndm.kept < OUTPUTS ? sampler->pndm.kept : OUTPUTS;
+    const int order = pndm->kept < OUTPUTS ? pndm->kept : OUTPUTS;
     for (int64_t k = 0; k < sampler->n; k++) {
         double m = 0;
         for (int age = 0; age < order; age++)
@@ -161,8 +174,9 @@ static void step_plms(soda_sampler *sampler, int i, const float *output, float *
 
 static void step(soda_sampler *sampler, int i, const float *output, float *sample)
 {
-    if (i == 0) sampler->pndm.kept = 0;
-    if (i < sampler->pndm.prk_calls)
+    pndm_state *pndm = sampler->state;
+    if (i == 0) pndm->kept = 0;
+    if (i < pndm->prk_calls)
         step_prk(sampler, i, output, sample);
     else if (i == 1)
         step_again(sampler, output, sample);
@@ -170,4 +184,10 @@ static void step(soda_sampler *sampler, int i, const float *output, float *sampl
         step_plms(sampler, i, output, sample);
 }
 
-const sampler_class sampler_pndm = {"pndm", "PNDMScheduler", SPACE_LEADING, plan, step, HISTORY};
+const sampler_class sampler_pndm = {
+    .spacing = SPACE_LEADING,
+    .plan = plan,
+    .step = step,
+    .history = HISTORY,
+    .state_bytes = sizeof(pndm_state),
+};

@@ -38,8 +38,8 @@ static soda_status open_sampler(const sampling_request *r, soda_sampler **sample
     if (!r->scheduler && !sampler_knows_class(r->folder->scheduler))
         return FAIL(SODA_ERR_UNSUPPORTED,
                     "%s/model_index.json: scheduler: soda does not draw with %s: choose a sampler "
-                    "with --scheduler (ddim, euler, dpmpp_2m or pndm; in a run: sample.scheduler)",
-                    r->folder->root, r->folder->scheduler);
+                    "with --scheduler (one of %s; in a run: sample.scheduler)",
+                    r->folder->root, r->folder->scheduler, sampler_names());
     TRY(folder_path(r->folder, "scheduler", "scheduler_config.json", path, sizeof path));
     TRY(soda_json_load(path, &config));
     TRY_TO(done, soda_json_put(&config, "_class_name", json_string(r->folder->scheduler)));

@@ -283,6 +283,28 @@ static void the_class_of_the_file_is_the_default(void **state)
     soda_json_free(&config);
 }
 
+static void every_row_of_the_table_has_trajectories(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+#define SAMPLER(name, class_name) #name,
+#include "diffusion/samplers.def"
+#undef SAMPLER
+    };
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        size_t i;
+        json_t *row;
+        int found = 0;
+        json_array_foreach(part("trajectories"), i, row)
+        {
+            const char *name = json_string_value(json_object_get(row, "sampler"));
+            found += name && strcmp(name, names[k]) == 0;
+        }
+        if (!found) fail_msg("sampler %s: no trajectory of diffusers checks it", names[k]);
+        assert_non_null(strstr(sampler_names(), names[k]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +315,7 @@ int main(void)
         cmocka_unit_test(guidance_and_latents_are_what_they_say),
         cmocka_unit_test(what_is_not_possible_is_refused_by_key),
         cmocka_unit_test(the_class_of_the_file_is_the_default),
+        cmocka_unit_test(every_row_of_the_table_has_trajectories),
     };
     return cmocka_run_group_tests(tests, load_golden, free_golden);
 }

@@ -11,10 +11,16 @@
 
 #include "diffusion/sampler_internal.h"
 
+typedef struct {
+    int order;
+    bool heun, lower_order_final, euler_at_final, ends_at_zero;
+} dpmpp_state;
+
 static soda_status read_keys(soda_sampler *sampler, const soda_json *config)
 {
     static const char *const algorithms[] = {"dpmsolver++"};
     static const char *const solvers[] = {"midpoint", "heun", "logrho", "bh1", "bh2"};
+    dpmpp_state *dpmpp = sampler->state;
     int algorithm, solver;
     int64_t order;
     TRY(sampler_refuse_true(config, "thresholding"));
@@ -25,10 +31,10 @@ static soda_status read_keys(soda_sampler *sampler, const soda_json *config)
     if (order < 1 || order > 2)
         return FAIL(SODA_ERR_UNSUPPORTED, "%s: solver_order: expected 1 or 2, found %lld",
                     config->file, (long long)order);
-    TRY(soda_json_bool(config, "lower_order_final", true, &sampler->dpmpp.lower_order_final));
-    TRY(soda_json_bool(config, "euler_at_final", false, &sampler->dpmpp.euler_at_final));
-    sampler->dpmpp.order = (int)order;
-    sampler->dpmpp.heun = solver == 1;
+    TRY(soda_json_bool(config, "lower_order_final", true, &dpmpp->lower_order_final));
+    TRY(soda_json_bool(config, "euler_at_final", false, &dpmpp->euler_at_final));
+    dpmpp->order = (int)order;
+    dpmpp->heun = solver == 1;
     return SODA_OK;
 }
 
@@ -50,6 +56,7 @@ static soda_status count_unclipped(const soda_sampler *sampler, const soda_json 
 static soda_status plan(soda_sampler *sampler, const soda_json *config)
 {
     const int train_steps = sampler->schedule.train_steps, steps = sampler->steps;
+    dpmpp_state *dpmpp = sampler->state;
     int last;
     if (sampler->schedule.zero_snr) /* diffusers: so that the first sigma is finite */
         sampler->schedule.alphas_cumprod[train_steps - 1] = 0x1p-24f;
@@ -60,7 +67,7 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
     const int count =
         sampler_space(sampler, points, last, (double)train_steps / steps, true, sampler->timestep);
     sampler->calls = sampler->spacing == SPACE_TRAILING ? count : steps;
-    return sampler_plan_sigmas(sampler, config, true, &sampler->dpmpp.ends_at_zero);
+    return sampler_plan_sigmas(sampler, config, true, &dpmpp->ends_at_zero);
 }
 
 static double to_data(soda_prediction prediction, double sigma, double x, double m)
@@ -76,18 +83,18 @@ static double to_data(soda_prediction prediction, double sigma, double x, double
 
 static void step(soda_sampler *sampler, int i, const float *output, float *sample)
 {
+    const dpmpp_state *dpmpp = sampler->state;
     const double to = (double)sampler->sigma[i + 1], from = (double)sampler->sigma[i];
     const double alpha_to = 1 / sqrt(to * to + 1), alpha_from = 1 / sqrt(from * from + 1);
     const double h = log(from) - log(to); /* infinite at the end, where to is 0 */
     const double keep = to * alpha_to / (from * alpha_from), data = -alpha_to * expm1(-h);
     const bool is_last = i == sampler->calls - 1;
-    const bool is_first_order =
-        sampler->dpmpp.order == 1 || i == 0 ||
-        (is_last && (sampler->dpmpp.euler_at_final || sampler->dpmpp.ends_at_zero ||
-                     (sampler->dpmpp.lower_order_final && sampler->calls < 15)));
+    const bool is_first_order = dpmpp->order == 1 || i == 0 ||
+                                (is_last && (dpmpp->euler_at_final || dpmpp->ends_at_zero ||
+                                             (dpmpp->lower_order_final && sampler->calls < 15)));
     double slope = 0; /* of x0 from its last value to this one */
     if (!is_first_order) {
-        const double weight = sampler->dpmpp.heun ? alpha_to * (expm1(-h) / h + 1) : data / 2;
+        const double weight = dpmpp->heun ? alpha_to * (expm1(-h) / h + 1) : data / 2;
         slope = weight * h / (log((double)sampler->sigma[i - 1]) - log(from));
     }
     float *last = sampler->history;
@@ -102,4 +109,9 @@ static void step(soda_sampler *sampler, int i, const float *output, float *sampl
 }
 
 const sampler_class sampler_dpmpp_2m = {
-    "dpmpp_2m", "DPMSolverMultistepScheduler", SPACE_LINSPACE, plan, step, 1};
+    .spacing = SPACE_LINSPACE,
+    .plan = plan,
+    .step = step,
+    .history = 1,
+    .state_bytes = sizeof(dpmpp_state),
+};
