@@ -5,7 +5,6 @@
 #include "app/archs.h"
 #include "app/bench.h"
 #include "app/common.h"
-#include "app/options.h"
 #include "app/random_weights.h"
 #include "app/verbs.h"
 #include "core/log.h"
@@ -17,7 +16,6 @@ enum { PROMPT_TOKENS = 77 };
 typedef struct {
     const char *arch, *dtype, *method;
     int64_t batch, latent, repeat;
-    machine_options machine;
     bool json;
     const char *dump_text, *dump_dot;
 } bench_options;
@@ -26,7 +24,7 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
 {
     *o = (bench_options){
         .arch = "sd15", .dtype = "fp32", .method = "none", .batch = 1, .latent = 64, .repeat = 3};
-    option_row rows[] = {
+    const option_row rows[] = {
         {"arch", OPTION_TEXT, &o->arch, "NAME", "sd15", "sd15, sd21, sdxl or a model folder", 0, 0},
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
         {"method", OPTION_TEXT, &o->method, "NAME", "none",
@@ -37,20 +35,15 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
         {"json", OPTION_FLAG, &o->json, NULL, NULL, "one JSON object on stdout", 0, 0},
         {"dump-text", OPTION_TEXT, &o->dump_text, "FILE", NULL, "write the graph as text", 0, 0},
         {"dump-dot", OPTION_TEXT, &o->dump_dot, "FILE", NULL, "write the graph for Graphviz", 0, 0},
-        common_backend_row(&o->machine),
-        common_threads_row(&o->machine),
-        common_isa_row(&o->machine),
     };
-    const option_table table = {
+    option_table table = {
         .verb = "bench",
         .summary = "Times a U-Net with random weights, by operator: forward pass or training step.",
         .synopsis = "bench [--arch NAME] [--dtype TYPE] [--method NAME] [OPTION]...",
         .example = "soda bench --arch sd15 --dtype bf16 --method soda_svd",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows};
-    TRY(options_read(&table, argc, argv, NULL, help));
-    if (*help && common_comm()->rank == 0) options_print_help(&table);
-    return SODA_OK;
+    return common_options(&table, argc, argv, NULL, help);
 }
 
 static soda_status fill_inputs(soda_exec *exec, const soda_graph *graph)
@@ -168,7 +161,7 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
     soda_dtype dtype;
     TRY(common_dtype(o->dtype, &dtype));
     TRY(common_method(o->method, &b->trains, &method));
-    TRY(common_backend(&o->machine, &b->backend));
+    TRY(common_backend(&b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
     TRY(random_weights_create(0.02f, &b->source));
     b->model.backend = b->backend;

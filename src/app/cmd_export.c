@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "app/common.h"
-#include "app/options.h"
 #include "app/verbs.h"
 #include "config/run_config.h"
 #include "core/log.h"
@@ -12,25 +11,22 @@
 
 typedef struct {
     const char *to, *out, *model;
-    machine_options machine;
 } export_options;
 
 static soda_status read_options(int argc, char **argv, export_options *o, const char **path,
                                 bool *help)
 {
-    *o = (export_options){.to = NULL};
-    option_row rows[] = {
+    *o = (export_options){0};
+    const option_row rows[] = {
         {"to", OPTION_TEXT, &o->to, "FORM", NULL,
          "adapter (one file for soda), diffusers (a merged model folder) or diff (full differences "
          "for LyCORIS, A1111, ComfyUI)",
          0, 0},
-        {"out", OPTION_TEXT, &o->out, "PATH", NULL, "the file or folder to write", 0, 0},
+        {"out", OPTION_TEXT, &o->out, "PATH", options_required, "the file or folder to write", 0,
+         0},
         {"model", OPTION_TEXT, &o->model, "DIR", "the run's", "the model folder", 0, 0},
-        common_backend_row(&o->machine),
-        common_threads_row(&o->machine),
-        common_isa_row(&o->machine),
     };
-    const option_table table = {
+    option_table table = {
         .verb = "export",
         .summary = "Writes what a run learned, from a checkpoint, a run's folder or an adapter "
                    "file, for soda or for other programs.",
@@ -39,16 +35,12 @@ static soda_status read_options(int argc, char **argv, export_options *o, const 
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .operands = 1};
-    TRY(options_read(&table, argc, argv, path, help));
-    if (*help) {
-        options_print_help(&table);
-        return SODA_OK;
-    }
+    TRY(common_options(&table, argc, argv, path, help));
+    if (*help) return SODA_OK;
     if (!o->to || (strcmp(o->to, "adapter") != 0 && strcmp(o->to, "diffusers") != 0 &&
                    strcmp(o->to, "diff") != 0))
         return FAIL(SODA_ERR_USAGE, "--to: expected adapter, diffusers or diff, found %s%s%s",
                     o->to ? "'" : "", o->to ? o->to : "none", o->to ? "'" : "");
-    if (!o->out) return FAIL(SODA_ERR_USAGE, "export: --out PATH is missing");
     return SODA_OK;
 }
 
@@ -122,7 +114,7 @@ soda_status cmd_export(int argc, char **argv)
     soda_status s = SODA_OK;
     TRY(read_options(argc, argv, &o, &path, &help));
     if (help) return SODA_OK;
-    TRY(common_backend(&o.machine, &backend));
+    TRY(common_backend(&backend));
     TRY_TO(done, open_adapter(path, &adapter, &own_model));
     if (strcmp(o.to, "adapter") == 0) {
         TRY_TO(done, export_adapter(&o, adapter));

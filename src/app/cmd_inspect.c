@@ -2,8 +2,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/common.h"
 #include "app/inspect_adapter.h"
-#include "app/options.h"
 #include "app/verbs.h"
 #include "io/safetensors.h"
 #include "model/folder.h"
@@ -134,11 +134,11 @@ soda_status cmd_inspect(int argc, char **argv)
 {
     const char *path, *model = NULL;
     bool help;
-    option_row rows[] = {
+    const option_row rows[] = {
         {"model", OPTION_TEXT, &model, "DIR", NULL,
          "say which layers of this model an adapter fits, and how they would be computed", 0, 0},
     };
-    const option_table table = {
+    option_table table = {
         .verb = "inspect",
         .summary = "Shows what a model folder, an adapter, a checkpoint, a run's folder or a "
                    "safetensors file holds.",
@@ -147,10 +147,7 @@ soda_status cmd_inspect(int argc, char **argv)
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .operands = 1};
-    TRY(options_read(&table, argc, argv, &path, &help));
-    if (help) {
-        options_print_help(&table);
-        return SODA_OK;
-    }
+    TRY(common_options(&table, argc, argv, &path, &help));
+    if (help) return SODA_OK;
     return inspect_any(path, model);
 }

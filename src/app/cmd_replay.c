@@ -1,5 +1,4 @@
 #include "app/common.h"
-#include "app/options.h"
 #include "app/verbs.h"
 #include "core/log.h"
 #include "train/replay.h"
@@ -8,24 +7,20 @@ typedef struct {
     const char *yaml, *batch, *out;
     option_list sets;
     int64_t steps;
-    machine_options machine;
 } replay_options;
 
 static soda_status read_options(int argc, char **argv, replay_options *o, bool *help)
 {
     *o = (replay_options){.steps = 1};
-    option_row rows[] = {
-        {"batch", OPTION_TEXT, &o->batch, "FILE", NULL,
+    const option_row rows[] = {
+        {"batch", OPTION_TEXT, &o->batch, "FILE", options_required,
          "safetensors: sample, timestep, encoder_hidden_states, target, ...", 0, 0},
-        {"out", OPTION_TEXT, &o->out, "FILE", NULL,
+        {"out", OPTION_TEXT, &o->out, "FILE", options_required,
          "safetensors: prediction, loss, grad.NAME, updated.NAME", 0, 0},
         {"steps", OPTION_INT, &o->steps, "K", "1", "training steps on the same batch", 1, 1000000},
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL, "override a key of RUN.yaml", 0, 0},
-        common_backend_row(&o->machine),
-        common_threads_row(&o->machine),
-        common_isa_row(&o->machine),
     };
-    const option_table table = {
+    option_table table = {
         .verb = "replay",
         .summary = "Runs training steps on a batch from outside, to compare with other programs.",
         .synopsis = "replay RUN.yaml --batch FILE --out FILE [--steps K] [OPTION]...",
@@ -33,14 +28,7 @@ static soda_status read_options(int argc, char **argv, replay_options *o, bool *
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .operands = 1};
-    TRY(options_read(&table, argc, argv, &o->yaml, help));
-    if (*help) {
-        options_print_help(&table);
-        return SODA_OK;
-    }
-    if (!o->batch) return FAIL(SODA_ERR_USAGE, "replay: --batch FILE is missing");
-    if (!o->out) return FAIL(SODA_ERR_USAGE, "replay: --out FILE is missing");
-    return SODA_OK;
+    return common_options(&table, argc, argv, &o->yaml, help);
 }
 
 soda_status cmd_replay(int argc, char **argv)
@@ -51,9 +39,11 @@ soda_status cmd_replay(int argc, char **argv)
     bool help;
     TRY(read_options(argc, argv, &o, &help));
     if (help) return SODA_OK;
-    TRY(common_backend(&o.machine, &backend));
+    TRY(common_backend(&backend));
     TRY(run_config_read(o.yaml, o.sets.value, o.sets.count, &config));
-    const soda_status s = replay_run(config, backend, o.batch, o.steps, o.out);
+    soda_status s = SODA_OK;
+    TRY_TO(done, replay_run(config, backend, o.batch, o.steps, o.out));
+done:
     run_config_destroy(config);
-    return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
+    return s;
 }

@@ -5,7 +5,6 @@
 
 #include "app/adapters.h"
 #include "app/common.h"
-#include "app/options.h"
 #include "app/verbs.h"
 #include "core/log.h"
 #include "diffusion/sampler.h"
@@ -20,7 +19,6 @@ typedef struct {
     const char *dtype;
     option_list prompts, adapters;
     int64_t steps, width, height, seed, n;
-    machine_options machine;
     double guidance;
 } sample_options;
 
@@ -34,13 +32,15 @@ typedef struct {
 static soda_status read_options(int argc, char **argv, sample_options *o, bool *help)
 {
     *o = (sample_options){.dtype = "fp32", .steps = 25, .guidance = 7.5, .n = 1};
-    option_row rows[] = {
-        {"model", OPTION_TEXT, &o->model, "DIR", NULL, "a diffusers model folder", 0, 0},
+    const option_row rows[] = {
+        {"model", OPTION_TEXT, &o->model, "DIR", options_required, "a diffusers model folder", 0,
+         0},
         {"adapter", OPTION_LIST, &o->adapters, "FILE[:W]", NULL,
          "an adapter with its weight, 1 if not given; may be repeated", 0, 0},
         {"prompt", OPTION_LIST, &o->prompts, "TEXT", NULL, "what to draw; may be repeated", 0, 0},
         {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL, "one prompt a line", 0, 0},
-        {"out", OPTION_TEXT, &o->out, "DIR", NULL, "where 0000.png, 0001.png, ... go", 0, 0},
+        {"out", OPTION_TEXT, &o->out, "DIR", options_required, "where 0000.png, 0001.png, ... go",
+         0, 0},
         {"scheduler", OPTION_TEXT, &o->scheduler, "NAME", "the model's", sampler_names(), 0, 0},
         {"steps", OPTION_INT, &o->steps, "N", "25", "sampling steps", 1, 100000},
         {"guidance", OPTION_FLOAT, &o->guidance, "G", "7.5", "classifier-free guidance scale", 0,
@@ -57,11 +57,8 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
         {"save-latents", OPTION_TEXT, &o->save_latents, "FILE", NULL,
          "keep the final latents, before the VAE", 0, 0},
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
-        common_backend_row(&o->machine),
-        common_threads_row(&o->machine),
-        common_isa_row(&o->machine),
     };
-    const option_table table = {
+    option_table table = {
         .verb = "sample",
         .summary = "Draws pictures from prompts with a diffusers model.",
         .synopsis = "sample --model DIR [--adapter FILE[:W]]... --prompt TEXT|--prompts FILE "
@@ -70,13 +67,8 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
                    "--out pictures",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows};
-    TRY(options_read(&table, argc, argv, NULL, help));
-    if (*help) {
-        options_print_help(&table);
-        return SODA_OK;
-    }
-    if (!o->model) return FAIL(SODA_ERR_USAGE, "sample: --model DIR is missing");
-    if (!o->out) return FAIL(SODA_ERR_USAGE, "sample: --out DIR is missing");
+    TRY(common_options(&table, argc, argv, NULL, help));
+    if (*help) return SODA_OK;
     if (!o->prompts.count == !o->prompt_file)
         return FAIL(SODA_ERR_USAGE, "sample: give --prompt TEXT or --prompts FILE, one of the two");
     return SODA_OK;
@@ -239,7 +231,7 @@ soda_status cmd_sample(int argc, char **argv)
                           .guidance = o.guidance,
                           .seed = (uint64_t)o.seed};
     TRY(common_dtype(o.dtype, &r.dtype));
-    TRY(common_backend(&o.machine, &r.backend));
+    TRY(common_backend(&r.backend));
     TRY_TO(done, read_prompts(&o, &prompts));
     TRY_TO(done, folder_open(o.model, &folder));
     TRY_TO(done, adapters_open(&o.adapters, folder, &adapters));

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "app/common.h"
-#include "app/options.h"
 #include "app/selftest.h"
 #include "app/verbs.h"
 #include "core/philox.h"
@@ -52,26 +51,15 @@ static soda_status check_sha256(void)
 
 soda_status cmd_selftest(int argc, char **argv)
 {
-    machine_options machine = {0};
     bool help;
-    option_row rows[] = {
-        common_backend_row(&machine),
-        common_threads_row(&machine),
-        common_isa_row(&machine),
-    };
-    const option_table table = {.verb = "selftest",
-                                .summary = "Checks this installation against built-in vectors.",
-                                .synopsis = "selftest [OPTION]...",
-                                .example = "soda selftest",
-                                .rows = rows,
-                                .row_count = sizeof rows / sizeof *rows};
+    option_table table = {.verb = "selftest",
+                          .summary = "Checks this installation against built-in vectors.",
+                          .synopsis = "selftest [OPTION]...",
+                          .example = "soda selftest"};
     const soda_backend *backend;
-    TRY(options_read(&table, argc, argv, NULL, &help));
-    if (help) {
-        options_print_help(&table);
-        return SODA_OK;
-    }
-    TRY(common_backend(&machine, &backend));
+    TRY(common_options(&table, argc, argv, NULL, &help));
+    if (help) return SODA_OK;
+    TRY(common_backend(&backend));
     TRY(check_philox());
     TRY(check_sha256());
     /* fp32: the bound of one U-Net call; bf16: 2^-8 a rounding, some hundred of them in a row */

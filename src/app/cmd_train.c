@@ -1,25 +1,20 @@
 #include "app/common.h"
-#include "app/options.h"
 #include "app/verbs.h"
 #include "run/trainer.h"
 
 typedef struct {
     const char *yaml;
     option_list sets;
-    machine_options machine;
 } train_options;
 
 static soda_status read_options(int argc, char **argv, train_options *o, bool *help)
 {
-    *o = (train_options){.yaml = NULL};
-    option_row rows[] = {
+    *o = (train_options){0};
+    const option_row rows[] = {
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL,
          "override a key, e.g. train.steps=200; may be repeated", 0, 0},
-        common_backend_row(&o->machine),
-        common_threads_row(&o->machine),
-        common_isa_row(&o->machine),
     };
-    const option_table table = {
+    option_table table = {
         .verb = "train",
         .summary =
             "Fine-tunes a model with a SODA adapter, or goes on from the newest checkpoint of the "
@@ -32,9 +27,13 @@ static soda_status read_options(int argc, char **argv, train_options *o, bool *h
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .operands = 1};
-    TRY(options_read(&table, argc, argv, &o->yaml, help));
-    if (*help && common_comm()->rank == 0) options_print_help(&table);
-    return SODA_OK;
+    return common_options(&table, argc, argv, &o->yaml, help);
+}
+
+static soda_status read_config(const train_options *o, run_config **config)
+{
+    TRY(run_config_read(o->yaml, o->sets.value, o->sets.count, config));
+    return run_config_make_absolute(*config);
 }
 
 soda_status cmd_train(int argc, char **argv)
@@ -46,11 +45,11 @@ soda_status cmd_train(int argc, char **argv)
     soda_comm *comm = common_comm();
     TRY(comm_agree(comm, read_options(argc, argv, &o, &help)));
     if (help) return SODA_OK;
-    TRY(comm_agree(comm, common_backend(&o.machine, &backend)));
-    soda_status s = run_config_read(o.yaml, o.sets.value, o.sets.count, &config);
-    if (s == SODA_OK) s = run_config_make_absolute(config);
-    s = comm_agree(comm, s);
-    if (s == SODA_OK) s = trainer_run(config, backend, comm);
+    TRY(comm_agree(comm, common_backend(&backend)));
+    soda_status s = SODA_OK;
+    TRY_TO(done, comm_agree(comm, read_config(&o, &config)));
+    TRY_TO(done, trainer_run(config, backend, comm));
+done:
     run_config_destroy(config);
-    return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
+    return s;
 }

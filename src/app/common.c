@@ -2,10 +2,18 @@
 
 #include <string.h>
 
+#include "app/verbs.h"
 #include "core/isa.h"
 
 static soda_comm *ranks;
 static int threads_each;
+
+/* What the options that all computing verbs share were set to. */
+static struct {
+    const char *backend;
+    int64_t threads; /* 0: threads_each */
+    const char *isa; /* NULL: SODA_ISA, or the highest level of this CPU */
+} chosen;
 
 void common_set_comm(soda_comm *comm, int threads)
 {
@@ -26,45 +34,33 @@ soda_status common_dtype(const char *text, soda_dtype *dtype)
     return SODA_OK;
 }
 
-option_row common_backend_row(machine_options *machine)
+soda_status common_options(option_table *table, int argc, char **argv, const char **operand,
+                           bool *help)
 {
-    return (option_row){.name = "backend",
-                        .kind = OPTION_TEXT,
-                        .target = &machine->backend,
-                        .argument = "NAME",
-                        .fallback = "cpu",
-                        .help = "cpu"};
+    static const option_row rows[] = {
+        {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", "cpu", 0, 0},
+        {"threads", OPTION_INT, &chosen.threads, "N", "its cores", "threads per rank", 1, 1024},
+        {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, or the highest of this CPU",
+         "highest instruction set to use: base, avx2, avx512, avx512bf16 or amx", 0, 0},
+    };
+    chosen.backend = "cpu";
+    chosen.threads = 0;
+    chosen.isa = NULL;
+    if (verbs_find(table->verb)->flags & VERB_COMPUTES) {
+        table->more = rows;
+        table->more_count = sizeof rows / sizeof *rows;
+    }
+    TRY(options_read(table, argc, argv, operand, help));
+    if (*help && ranks->rank == 0) options_print_help(table);
+    return SODA_OK;
 }
 
-option_row common_threads_row(machine_options *machine)
+soda_status common_backend(const soda_backend **backend)
 {
-    return (option_row){.name = "threads",
-                        .kind = OPTION_INT,
-                        .target = &machine->threads,
-                        .argument = "N",
-                        .fallback = "all cores",
-                        .help = "threads per process",
-                        .least = 1,
-                        .most = 1024};
-}
-
-option_row common_isa_row(machine_options *machine)
-{
-    return (option_row){.name = "isa",
-                        .kind = OPTION_TEXT,
-                        .target = &machine->isa,
-                        .argument = "LEVEL",
-                        .fallback = "SODA_ISA, or the highest of this CPU",
-                        .help = "highest instruction set to use: base, avx2, avx512, avx512bf16 "
-                                "or amx"};
-}
-
-soda_status common_backend(const machine_options *machine, const soda_backend **backend)
-{
-    if (machine->backend && strcmp(machine->backend, "cpu") != 0)
-        return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", machine->backend);
-    TRY(isa_choose(machine->isa));
-    *backend = backend_cpu(machine->threads ? (int)machine->threads : threads_each);
+    if (strcmp(chosen.backend, "cpu") != 0)
+        return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", chosen.backend);
+    TRY(isa_choose(chosen.isa));
+    *backend = backend_cpu(chosen.threads ? (int)chosen.threads : threads_each);
     return SODA_OK;
 }
 

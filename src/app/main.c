@@ -1,8 +1,6 @@
 /* main.c: finds the verb, runs it, reports its failure once, and turns it into an exit code.
  *
- * Under a launcher (mpirun, srun) every rank runs the verb. Only `train` and `bench` share their
- * work; of the others rank 0 alone does all, since ranks that draw the same picture would fight
- * over its file.
+ * Under a launcher (mpirun, srun) every rank runs a collective verb, and rank 0 alone any other.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -16,28 +14,19 @@
 #include "core/arena.h"
 #include "core/log.h"
 
-static const app_verb verbs[] = {
-    {"train", "fine-tune a model, or go on from the newest checkpoint of the run", cmd_train},
-    {"sample", "draw pictures from prompts", cmd_sample},
-    {"replay", "run training steps on tensors from outside", cmd_replay},
-    {"export", "write what a run learned, for soda or other programs", cmd_export},
-    {"inspect", "show what a model folder, an adapter or a checkpoint holds", cmd_inspect},
-    {"bench", "time a network: seconds, flops and share of the roof by operator", cmd_bench},
-    {"selftest", "check this installation against built-in vectors", cmd_selftest},
-};
-enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
-
 static void print_help(void)
 {
     printf("soda: fine-tunes and samples Stable Diffusion models (diffusers folders)\n\n"
            "usage: soda VERB [OPTION]...\n\n");
-    for (int i = 0; i < VERB_COUNT; i++) printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
+    for (int i = 0; i < VERBS; i++) printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
     printf("\n  soda VERB --help   options of a verb, with defaults and an example\n"
            "  soda --version     version, libraries and backends\n");
 }
 
-static soda_status run(int argc, char **argv)
+/* verb: the row called argv[1], NULL if there is none. */
+static soda_status run(const app_verb *verb, int argc, char **argv)
 {
+    if (verb) return verb->run(argc - 1, argv + 1);
     if (argc < 2) {
         print_help();
         return FAIL(SODA_ERR_USAGE, "a verb is missing");
@@ -48,8 +37,6 @@ static soda_status run(int argc, char **argv)
         return SODA_OK;
     }
     if (strcmp(argv[1], "--version") == 0) return version_print();
-    for (int i = 0; i < VERB_COUNT; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
     return FAIL(SODA_ERR_USAGE, "unknown verb '%s'; see soda --help", argv[1]);
 }
 
@@ -74,9 +61,9 @@ int main(int argc, char **argv)
     if (comm_mpi_launched()) s = comm_mpi_open(&comm);
     log_set_quiet(comm->rank != 0);
     common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
-    const bool shares =
-        argc > 1 && (strcmp(argv[1], "train") == 0 || strcmp(argv[1], "bench") == 0);
-    if (s == SODA_OK && (shares || comm->rank == 0)) s = run(argc, argv);
+    const app_verb *verb = argc > 1 ? verbs_find(argv[1]) : NULL;
+    const bool collective = verb && (verb->flags & VERB_COLLECTIVE);
+    if (s == SODA_OK && (collective || comm->rank == 0)) s = run(verb, argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
     if (s != SODA_STOPPED) s = comm_agree(comm, s);
     if (s != SODA_OK && s != SODA_STOPPED && comm->failed_rank == comm->rank) report(s, comm);

@@ -9,6 +9,8 @@
 
 enum { MAX_ROWS = 48 };
 
+const char options_required[] = "required";
+
 static soda_status read_int(const option_row *row, const char *text)
 {
     char *end;
@@ -48,16 +50,47 @@ static soda_status read_row(const option_row *row, const char *text)
     return SODA_OK;
 }
 
+static int row_total(const option_table *table) { return table->row_count + table->more_count; }
+
+static const option_row *row_at(const option_table *table, int i)
+{
+    return i < table->row_count ? &table->rows[i] : &table->more[i - table->row_count];
+}
+
+/* What getopt_long knows: row i as value i, and --help as MAX_ROWS. */
+static void list_known(const option_table *table, struct option known[MAX_ROWS + 2])
+{
+    const int total = row_total(table);
+    for (int i = 0; i < total; i++) {
+        const option_row *row = row_at(table, i);
+        const int argument = row->kind == OPTION_FLAG ? no_argument : required_argument;
+        known[i] = (struct option){row->name, argument, NULL, i};
+    }
+    known[total] = (struct option){"help", no_argument, NULL, MAX_ROWS};
+}
+
+static bool is_given(const option_row *row)
+{
+    return row->kind == OPTION_LIST ? ((option_list *)row->target)->count > 0
+                                    : *(const char **)row->target != NULL;
+}
+
+static soda_status check_given(const option_table *table)
+{
+    for (int i = 0; i < row_total(table); i++) {
+        const option_row *row = row_at(table, i);
+        if (row->fallback == options_required && !is_given(row))
+            return FAIL(SODA_ERR_USAGE, "%s: --%s %s is missing", table->verb, row->name,
+                        row->argument);
+    }
+    return SODA_OK;
+}
+
 soda_status options_read(const option_table *table, int argc, char **argv, const char **operand,
                          bool *help)
 {
     struct option known[MAX_ROWS + 2] = {{0}};
-    for (int i = 0; i < table->row_count; i++) {
-        const option_row *row = &table->rows[i];
-        known[i] = (struct option){
-            row->name, row->kind == OPTION_FLAG ? no_argument : required_argument, NULL, i};
-    }
-    known[table->row_count] = (struct option){"help", no_argument, NULL, MAX_ROWS};
+    list_known(table, known);
     *help = false;
     opterr = 0;
     optind = 1;
@@ -71,21 +104,21 @@ soda_status options_read(const option_table *table, int argc, char **argv, const
         if (found == '?')
             return FAIL(SODA_ERR_USAGE, "%s: unknown option %s; see soda %s --help", table->verb,
                         argv[optind - 1], table->verb);
-        TRY(read_row(&table->rows[found], optarg));
+        TRY(read_row(row_at(table, found), optarg));
     }
     if (argc - optind != table->operands)
         return FAIL(SODA_ERR_USAGE, "%s: expected %d operand%s, found %d\nusage: soda %s",
                     table->verb, table->operands, table->operands == 1 ? "" : "s", argc - optind,
                     table->synopsis);
     for (int i = 0; i < table->operands; i++) operand[i] = argv[optind + i];
-    return SODA_OK;
+    return check_given(table);
 }
 
 void options_print_help(const option_table *table)
 {
     printf("soda %s\n\n%s\n\nusage: soda %s\n\n", table->verb, table->summary, table->synopsis);
-    for (int i = 0; i < table->row_count; i++) {
-        const option_row *row = &table->rows[i];
+    for (int i = 0; i < row_total(table); i++) {
+        const option_row *row = row_at(table, i);
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument ? " " : "",
                  row->argument ? row->argument : "");

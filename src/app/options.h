@@ -16,6 +16,8 @@ typedef struct {
 
 typedef enum { OPTION_TEXT, OPTION_INT, OPTION_FLOAT, OPTION_FLAG, OPTION_LIST } option_kind;
 
+extern const char options_required[];
+
 /* One option. `target` has the kind's type (const char *, int64_t, double, bool, option_list) and
  * holds the default; the text of the default for --help is in `fallback`. */
 typedef struct {
@@ -23,15 +25,17 @@ typedef struct {
     option_kind kind;
     void *target;
     const char *argument; /* what the help calls the value; NULL for flags */
-    const char *fallback; /* NULL: none, the option is required or simply off */
+    const char *fallback; /* NULL: none; options_required: text or a list that must be given */
     const char *help;
     double least, most; /* range of numbers */
 } option_row;
 
 typedef struct {
     const char *verb, *summary, *synopsis, *example;
-    option_row *rows;
+    const option_row *rows;
     int row_count;
+    const option_row *more; /* read and listed behind them: what several verbs share */
+    int more_count;
     int operands; /* how many words besides options are expected */
 } option_table;
 

@@ -1,17 +1,30 @@
-/* verbs.h: the verbs of the program. argv[0] is the verb; failures come back as status. */
+/* verbs.h: the rows of verbs.def. argv[0] is the verb; failures come back as status. */
 #pragma once
 
 #include "core/status.h"
 
+enum { /* flags of a row */
+       VERB_COLLECTIVE = 1,
+       VERB_COMPUTES = 2,
+};
+
 typedef struct {
-    const char *name, *summary;
+    const char *name, *help;
+    unsigned flags;
     soda_status (*run)(int argc, char **argv);
 } app_verb;
 
-soda_status cmd_bench(int argc, char **argv);
-soda_status cmd_export(int argc, char **argv);
-soda_status cmd_inspect(int argc, char **argv);
-soda_status cmd_replay(int argc, char **argv);
-soda_status cmd_sample(int argc, char **argv);
-soda_status cmd_selftest(int argc, char **argv);
-soda_status cmd_train(int argc, char **argv);
+enum {
+#define VERB(...) +1
+    VERBS = 0
+#include "app/verbs.def"
+#undef VERB
+};
+extern const app_verb verbs[VERBS];
+
+#define VERB(name, flags, help) soda_status cmd_##name(int argc, char **argv);
+#include "app/verbs.def"
+#undef VERB
+
+/* The row called `name`; NULL if there is none. */
+const app_verb *verbs_find(const char *name);

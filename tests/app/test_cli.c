@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/verbs.h"
+
 #define MODEL SODA_SOURCE_DIR "/configs/quickstart/model"
 
 static char folder[200];
@@ -56,12 +58,24 @@ static int remove_folder(void **state)
 static void help_and_version_work(void **state)
 {
     (void)state;
-    static const char *const verbs[] = {"sample", "inspect", "bench", "selftest"};
     expect(shell(SODA_PROGRAM " --help"), 0, "usage: soda VERB");
     expect(shell(SODA_PROGRAM " --version"), 0, "backend cpu: ");
-    for (int i = 0; i < 4; i++) {
-        expect(shell(SODA_PROGRAM " %s --help", verbs[i]), 0, "example: soda ");
-        assert_non_null(strstr(output, verbs[i]));
+}
+
+static void every_verb_of_the_table_has_help(void **state)
+{
+    (void)state;
+    for (int i = 0; i < VERBS; i++) {
+        const char *name = verbs[i].name;
+        char text[100];
+        expect(shell(SODA_PROGRAM " --help"), 0, verbs[i].help);
+        snprintf(text, sizeof text, "soda %s\n", name);
+        expect(shell(SODA_PROGRAM " %s --help", name), 0, text);
+        assert_non_null(strstr(output, "example: "));
+        if (!strstr(output, "--threads N") != !(verbs[i].flags & VERB_COMPUTES))
+            fail_msg("%s: what its row says about computing is not what it takes:\n%s", name,
+                     output);
+        expect(shell(SODA_PROGRAM " %s --no-such-option", name), 2, "unknown option");
     }
 }
 
@@ -205,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_work),
+        cmocka_unit_test(every_verb_of_the_table_has_help),
         cmocka_unit_test(usage_errors_exit_with_2),
         cmocka_unit_test(instruction_sets_are_chosen_by_option_and_environment),
         cmocka_unit_test(pictures_and_latents_come_out),
