@@ -40,12 +40,11 @@ static soda_status finish_step(bench_subject *b, bench_profile *p)
     int64_t where;
     const double start_s = log_seconds();
     reducer_clear(b->reducer);
-    TRY(step_read_gradients(b->step, b->params, b->params->gradient));
-    TRY(reducer_add(b->reducer, b->params->gradient, &where));
-    TRY(reducer_finish(b->reducer, b->comm, 1, b->params->gradient));
+    TRY(reducer_add(b->reducer, b->params->at.gradient, &where));
+    TRY(reducer_finish(b->reducer, b->comm, 1, b->params->at.gradient));
     const double reduced_s = log_seconds();
     TRY(params_step(b->params, &b->options, ++b->done, 1, &report));
-    TRY(step_write_params(b->step, b->params));
+    exec_params_changed(b->step->net.exec);
     p->reduce_s = reduced_s - start_s;
     p->update_s = log_seconds() - reduced_s;
     return SODA_OK;
@@ -104,7 +103,7 @@ static soda_status time_product(const soda_backend *backend, soda_dtype dtype, i
     TRY_TO(done, source->find(source, "w", &SHAPE(n, n), &w));
     const soda_id x = graph_input(net.graph, "x", dtype, SHAPE(n, n));
     graph_output(net.graph, graph_linear(net.graph, x, graph_weight(net.graph, &w), NO_VALUE), "y");
-    TRY_TO(done, network_ready(&net, backend));
+    TRY_TO(done, network_ready(&net, backend, NULL));
     *seconds = 1e30;
     for (int i = 0; i < 10; i++) {
         const double start_s = log_seconds();

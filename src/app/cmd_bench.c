@@ -7,6 +7,7 @@
 #include "app/common.h"
 #include "app/random_weights.h"
 #include "app/verbs.h"
+#include "core/arena.h"
 #include "core/log.h"
 #include "model/unet.h"
 #include "pipeline/network.h"
@@ -151,8 +152,8 @@ static soda_status adapt(soda_method method, bench_state *b)
             layer->basis[k].mapped = w.mapped;
         }
     }
-    TRY(params_create(b->model.layers, 0, &b->params));
-    return reducer_create(REDUCE_EXACT, b->params.total, &b->reducer);
+    TRY(params_create(b->model.layers, 0, b->backend->device, &b->params));
+    return reducer_create(REDUCE_EXACT, b->params.length, &b->reducer);
 }
 
 static soda_status open_networks(const bench_options *o, bench_state *b)
@@ -180,8 +181,7 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
     TRY(step_open(&b->model, &b->params, &shape, &b->step));
     TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
     TRY(dump(b->step.net.graph, o->dump_dot, graph_dump_dot));
-    TRY(fill_inputs(b->step.net.exec, b->step.net.graph));
-    return step_write_params(&b->step, &b->params);
+    return fill_inputs(b->step.net.exec, b->step.net.graph);
 }
 
 /* Collective: under mpirun all ranks run the same step, and the reduction is between them. */

@@ -6,6 +6,7 @@
 #include "app/adapters.h"
 #include "app/common.h"
 #include "app/verbs.h"
+#include "core/arena.h"
 #include "core/log.h"
 #include "diffusion/sampler.h"
 #include "io/newfile.h"

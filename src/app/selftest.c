@@ -38,7 +38,7 @@ soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, floa
     soda_builder builder = {.graph = net.graph, .source = source};
     unet_build(&builder, &config,
                (unet_size){1, SELFTEST_SIDE, SELFTEST_SIDE, SELFTEST_TOKENS, NULL});
-    TRY_TO(done, network_ready(&net, backend));
+    TRY_TO(done, network_ready(&net, backend, NULL));
     TRY_TO(done, write_normals(net.exec, "sample", 11, SELFTEST_VALUES));
     TRY_TO(done, write_normals(net.exec, "encoder_hidden_states", 12, SELFTEST_TOKENS * 24));
     TRY_TO(done, exec_write_f32(net.exec, "timestep", &timestep, 1));

@@ -5,7 +5,7 @@
  * graph was built. run does not allocate, log or synchronise. */
 #pragma once
 
-#include "core/arena.h"
+#include "backend/device.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "graph/op.h"
@@ -52,6 +52,7 @@ typedef struct soda_backend {
     const char *name;
     int threads;             /* that its kernels use */
     const char *description; /* library versions and instruction sets found, for --version */
+    soda_device *device;     /* where its kernels find their tensors */
     const soda_kernel *kernel[OP_COUNT];
 } soda_backend;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "core/arena.h"
 
 typedef struct {
     char *name; /* NULL: the slot is empty */

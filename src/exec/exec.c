@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/arena.h"
 #include "core/log.h"
 #include "exec/plan.h"
 
@@ -12,6 +13,7 @@ struct soda_exec {
     const soda_backend *backend;
     soda_plan plan;
     soda_call *calls; /* by node */
+    void **bound;     /* by value: memory of the caller, or NULL */
     char *arena;
     bool params_changed;
     double *seconds; /* by node; NULL while no profile is wanted */
@@ -31,7 +33,7 @@ static void describe(const soda_exec *exec, int n, soda_call *call)
         call->in[i] = (soda_tensor){.dtype = v->dtype, .shape = v->shape};
         if (root->kind != VALUE_WEIGHT) continue;
         call->weight[i] = &root->weight;
-        call->in[i].data = root->weight.source.data;
+        if (exec->backend->device->host) call->in[i].data = root->weight.source.data;
     }
     for (int i = 0; i < call->outputs; i++) {
         const soda_value *v = &g->values[node->out[i]];
@@ -59,6 +61,8 @@ static soda_status prepare(soda_exec *exec, soda_weights *weights, size_t *scrat
 static void *address(const soda_exec *exec, soda_id value)
 {
     const size_t offset = exec->plan.offset[value];
+    void *const bound = exec->bound[graph_root(exec->graph, value)];
+    if (bound) return bound;
     return offset == SIZE_MAX ? NULL : exec->arena + offset;
 }
 
@@ -76,8 +80,26 @@ static void set_addresses(soda_exec *exec)
     }
 }
 
+static soda_status bind(soda_exec *exec, const exec_binding *binding)
+{
+    const soda_graph *g = exec->graph;
+    const soda_id root = graph_root(g, binding->value);
+    const soda_value *v = &g->values[binding->value];
+    const bool leaf = v->kind == VALUE_INPUT || v->kind == VALUE_PARAM;
+    if (!leaf && !v->output)
+        return FAIL(SODA_ERR_INTERNAL, "exec: only leaves and outputs can be bound to memory");
+    if (!binding->memory || (uintptr_t)binding->memory % exec->backend->device->alignment)
+        return FAIL(SODA_ERR_INTERNAL, "exec: %s: memory at %p cannot be used", v->name,
+                    binding->memory);
+    if (exec->bound[root] && exec->bound[root] != binding->memory)
+        return FAIL(SODA_ERR_INTERNAL, "exec: %s has other memory already", v->name);
+    exec->bound[root] = binding->memory;
+    exec->plan.elsewhere[root] = true;
+    return SODA_OK;
+}
+
 soda_status exec_create(const soda_graph *graph, const soda_backend *backend, soda_weights *weights,
-                        soda_arena *arena, soda_exec **exec)
+                        const exec_bindings *bound, soda_exec **exec)
 {
     *exec = NULL;
     TRY(graph_status(graph));
@@ -88,15 +110,17 @@ soda_status exec_create(const soda_graph *graph, const soda_backend *backend, so
     if (e) {
         *e = (soda_exec){.graph = graph, .backend = backend, .params_changed = true};
         e->calls = calloc(nodes, sizeof *e->calls);
+        e->bound = calloc((size_t)graph->value_count + 1, sizeof *e->bound);
     }
-    if (!e || !e->calls || !scratch_bytes) {
+    if (!e || !e->calls || !e->bound || !scratch_bytes) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
     TRY_TO(done, plan_create(graph, &e->plan));
+    for (int i = 0; bound && i < bound->count; i++) TRY_TO(done, bind(e, &bound->list[i]));
     TRY_TO(done, prepare(e, weights, scratch_bytes));
     TRY_TO(done, plan_memory(graph, scratch_bytes, &e->plan));
-    TRY_TO(done, arena_alloc(arena, e->plan.bytes, (void **)&e->arena));
+    TRY_TO(done, backend->device->alloc(backend->device, e->plan.bytes, (void **)&e->arena));
     set_addresses(e);
 done:
     free(scratch_bytes);
@@ -114,7 +138,9 @@ void exec_destroy(soda_exec *exec)
         const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
         if (exec->calls[n].state && kernel->release) kernel->release(&exec->calls[n]);
     }
+    exec->backend->device->release(exec->backend->device, exec->arena);
     plan_destroy(&exec->plan);
+    free(exec->bound);
     free(exec->calls);
     free(exec->seconds);
     free(exec);
@@ -143,7 +169,7 @@ soda_status exec_write(soda_exec *exec, soda_id value, const void *data, size_t 
     if (bytes != tensor_bytes(&tensor))
         return FAIL(SODA_ERR_INTERNAL, "exec: %zu bytes for a value of %zu", bytes,
                     tensor_bytes(&tensor));
-    memcpy(tensor.data, data, bytes);
+    TRY(exec->backend->device->upload(exec->backend->device, tensor.data, data, bytes));
     exec->params_changed |= exec->graph->values[value].kind == VALUE_PARAM;
     return SODA_OK;
 }
@@ -155,8 +181,7 @@ soda_status exec_read(const soda_exec *exec, soda_id value, void *data, size_t b
     if (bytes != tensor_bytes(&tensor))
         return FAIL(SODA_ERR_INTERNAL, "exec: %zu bytes for a value of %zu", bytes,
                     tensor_bytes(&tensor));
-    memcpy(data, tensor.data, bytes);
-    return SODA_OK;
+    return exec->backend->device->download(exec->backend->device, data, tensor.data, bytes);
 }
 
 static soda_status find_named(const soda_exec *exec, const char *name, bool write, int64_t count,
@@ -171,18 +196,53 @@ static soda_status find_named(const soda_exec *exec, const char *name, bool writ
     return SODA_OK;
 }
 
+enum { CHUNK = 2048 }; /* elements that are converted at a time, on the stack */
+
+/* Elements in the value's type; `count` is at most CHUNK. */
+static soda_status from_f32(const float *x, int64_t count, soda_dtype dtype, void *elements)
+{
+    double *wide = elements;
+    uint16_t *half = elements;
+    switch (dtype) {
+    case SODA_F32: memcpy(elements, x, (size_t)count * sizeof *x); return SODA_OK;
+    case SODA_F64:
+        for (int64_t i = 0; i < count; i++) wide[i] = (double)x[i];
+        return SODA_OK;
+    case SODA_BF16:
+        for (int64_t i = 0; i < count; i++) half[i] = bf16_from_float(x[i]);
+        return SODA_OK;
+    default: return FAIL(SODA_ERR_INTERNAL, "exec: %s as fp32", dtype_name(dtype));
+    }
+}
+
+static soda_status to_f32(const void *elements, int64_t count, soda_dtype dtype, float *x)
+{
+    const double *wide = elements;
+    const uint16_t *half = elements;
+    switch (dtype) {
+    case SODA_F32: memcpy(x, elements, (size_t)count * sizeof *x); return SODA_OK;
+    case SODA_F64:
+        for (int64_t i = 0; i < count; i++) x[i] = (float)wide[i];
+        return SODA_OK;
+    case SODA_BF16:
+        for (int64_t i = 0; i < count; i++) x[i] = bf16_to_float(half[i]);
+        return SODA_OK;
+    default: return FAIL(SODA_ERR_INTERNAL, "exec: %s as fp32", dtype_name(dtype));
+    }
+}
+
 soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data, int64_t count)
 {
+    soda_device *d = exec->backend->device;
+    double elements[CHUNK];
     soda_id id;
     soda_tensor t;
     TRY(find_named(exec, name, true, count, &id, &t));
-    for (int64_t i = 0; i < count; i++) {
-        switch (t.dtype) {
-        case SODA_F32: ((float *)t.data)[i] = data[i]; break;
-        case SODA_F64: ((double *)t.data)[i] = (double)data[i]; break;
-        case SODA_BF16: ((uint16_t *)t.data)[i] = bf16_from_float(data[i]); break;
-        default: return FAIL(SODA_ERR_INTERNAL, "exec: %s is %s", name, dtype_name(t.dtype));
-        }
+    for (int64_t i = 0; i < count; i += CHUNK) {
+        const int64_t n = count - i < CHUNK ? count - i : CHUNK;
+        const size_t width = dtype_bytes(t.dtype);
+        TRY(from_f32(data + i, n, t.dtype, elements));
+        TRY(d->upload(d, (char *)t.data + (size_t)i * width, elements, (size_t)n * width));
     }
     exec->params_changed |= exec->graph->values[id].kind == VALUE_PARAM;
     return SODA_OK;
@@ -190,19 +250,21 @@ soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data,
 
 soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, int64_t count)
 {
+    soda_device *d = exec->backend->device;
+    double elements[CHUNK];
     soda_id id;
     soda_tensor t;
     TRY(find_named(exec, name, false, count, &id, &t));
-    for (int64_t i = 0; i < count; i++) {
-        switch (t.dtype) {
-        case SODA_F32: data[i] = ((const float *)t.data)[i]; break;
-        case SODA_F64: data[i] = (float)((const double *)t.data)[i]; break;
-        case SODA_BF16: data[i] = bf16_to_float(((const uint16_t *)t.data)[i]); break;
-        default: return FAIL(SODA_ERR_INTERNAL, "exec: %s is %s", name, dtype_name(t.dtype));
-        }
+    for (int64_t i = 0; i < count; i += CHUNK) {
+        const int64_t n = count - i < CHUNK ? count - i : CHUNK;
+        const size_t width = dtype_bytes(t.dtype);
+        TRY(d->download(d, elements, (char *)t.data + (size_t)i * width, (size_t)n * width));
+        TRY(to_f32(elements, n, t.dtype, data + i));
     }
     return SODA_OK;
 }
+
+void exec_params_changed(soda_exec *exec) { exec->params_changed = true; }
 
 soda_status exec_run(soda_exec *exec)
 {
@@ -212,6 +274,7 @@ soda_status exec_run(soda_exec *exec)
         if (!exec->plan.alive[n] || (node->prologue && !exec->params_changed)) continue;
         const double start_s = exec->seconds ? log_seconds() : 0;
         TRY(exec->backend->kernel[node->op]->run(&exec->calls[n]));
+        if (exec->seconds) TRY(exec->backend->device->wait(exec->backend->device));
         if (exec->seconds) exec->seconds[n] += log_seconds() - start_s;
     }
     exec->params_changed = false;

@@ -2,20 +2,33 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "core/arena.h"
 #include "graph/graph.h"
 
 typedef struct soda_exec soda_exec;
 
-/* Plans and prepares `graph` (which must outlive the result, as must weights and arena). All memory
- * comes from `arena` now; a run allocates nothing. Weights are packed into `weights` once and are
- * shared by every exec that uses the same store. */
+/* A leaf or an output whose memory is the caller's: on the backend's device, aligned as the device
+ * wants it, as large as the value, and there as long as the exec. Values that share memory in the
+ * graph cannot be bound to different memory. */
+typedef struct {
+    soda_id value;
+    void *memory;
+} exec_binding;
+
+typedef struct {
+    const exec_binding *list; /* not needed after the call */
+    int count;
+} exec_bindings;
+
+/* Plans and prepares `graph` (which must outlive the result, as must weights). All memory is
+ * allocated now, on the backend's device, but for values that are `bound` (NULL: none); a run
+ * allocates nothing. Weights are packed into `weights` once and are shared by every exec that uses
+ * the same store. */
 soda_status exec_create(const soda_graph *graph, const soda_backend *backend, soda_weights *weights,
-                        soda_arena *arena, soda_exec **exec);
+                        const exec_bindings *bound, soda_exec **exec);
 void exec_destroy(soda_exec *exec);
 
-/* Copies an input or param from `data`, or an output to `data`: the type and the bytes of the
- * value. */
+/* Copies an input or param from `data`, or an output to `data`, both on the host: the type and the
+ * bytes of the value. */
 soda_status exec_write(soda_exec *exec, soda_id value, const void *data, size_t bytes);
 soda_status exec_read(const soda_exec *exec, soda_id value, void *data, size_t bytes);
 
@@ -23,11 +36,14 @@ soda_status exec_read(const soda_exec *exec, soda_id value, void *data, size_t b
 soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data, int64_t count);
 soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, int64_t count);
 
-/* Runs all nodes. Nodes that depend only on weights and params run again only after a param was
- * written. */
+/* Says that params were written to memory they are bound to. */
+void exec_params_changed(soda_exec *exec);
+
+/* Queues all nodes on the device. Nodes that depend only on weights and params run again only after
+ * a param was written. */
 soda_status exec_run(soda_exec *exec);
 
-/* Bytes of activations and scratch that the plan needs. */
+/* Bytes of activations and scratch that the plan needs, without those of bound values. */
 size_t exec_arena_bytes(const soda_exec *exec);
 
 /* Seconds spent in each node since the last call of exec_profile; timing is on once called. */

@@ -34,9 +34,10 @@ soda_status plan_create(const soda_graph *graph, soda_plan *plan)
 {
     const size_t nodes = (size_t)graph->node_count + 1, values = (size_t)graph->value_count + 1;
     *plan = (soda_plan){.alive = calloc(nodes, sizeof(bool)),
+                        .elsewhere = calloc(values, sizeof(bool)),
                         .offset = malloc(values * sizeof(size_t)),
                         .scratch_offset = calloc(nodes, sizeof(size_t))};
-    if (!plan->alive || !plan->offset || !plan->scratch_offset) {
+    if (!plan->alive || !plan->elsewhere || !plan->offset || !plan->scratch_offset) {
         plan_destroy(plan);
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
@@ -48,6 +49,7 @@ soda_status plan_create(const soda_graph *graph, soda_plan *plan)
 void plan_destroy(soda_plan *plan)
 {
     free(plan->alive);
+    free(plan->elsewhere);
     free(plan->offset);
     free(plan->scratch_offset);
     *plan = (soda_plan){0};
@@ -98,6 +100,7 @@ static void find_owners(const soda_graph *g, const soda_plan *plan, int *last, s
         const soda_node *node = &g->nodes[n];
         if (!plan->alive[n] || node->prologue || !(op_rows[node->op].flags & OP_IN_PLACE)) continue;
         const soda_id in = owner[graph_root(g, node->in[0])], out = node->out[0];
+        if (plan->elsewhere[out]) continue;
         if (g->values[in].kind != VALUE_NODE || last[in] != n) continue;
         const soda_id other = node->in[1] == NO_VALUE ? NO_VALUE : graph_root(g, node->in[1]);
         if (other != NO_VALUE && owner[other] == in) continue; /* a + a reads what it overwrites */
@@ -149,7 +152,7 @@ static int collect(const soda_graph *g, const soda_plan *plan, const size_t *scr
     for (soda_id v = 0; v < g->value_count; v++) {
         const soda_value *value = &g->values[v];
         if (value->kind == VALUE_WEIGHT || value->view_of != NO_VALUE || owner[v] != v) continue;
-        if (first[v] > last[v]) continue;
+        if (first[v] > last[v] || plan->elsewhere[v]) continue;
         list[count++] = (interval){v, first[v], last[v], value_bytes(value), 0};
     }
     for (int n = 0; n < g->node_count; n++) {

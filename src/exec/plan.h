@@ -4,8 +4,9 @@
 #include "graph/graph_internal.h"
 
 typedef struct {
-    bool *alive;    /* by node: an output depends on it */
-    size_t *offset; /* by value: byte offset in the arena; SIZE_MAX for weights and dead values */
+    bool *alive;     /* by node: an output depends on it */
+    bool *elsewhere; /* by value: set by the caller before plan_memory for roots that have memory */
+    size_t *offset;  /* by value: byte offset in the arena; SIZE_MAX: weights, dead, elsewhere */
     size_t *scratch_offset; /* by node */
     size_t bytes;           /* of the arena */
 } soda_plan;

@@ -39,7 +39,7 @@ soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend
     TRY_TO(failed, network_open(folder, FOLDER_UNET, dtype, adapters, &d->net));
     soda_builder builder = network_builder(&d->net);
     unet_build(&builder, &folder->unet, size_of(d));
-    TRY_TO(failed, network_ready(&d->net, backend));
+    TRY_TO(failed, network_ready(&d->net, backend, NULL));
     return SODA_OK;
 failed:
     denoiser_close(d);
@@ -49,15 +49,18 @@ failed:
 soda_status denoiser_open_shared(const denoiser_unet *unet, int64_t h, int64_t w,
                                  const soda_text *text, bool guided, soda_denoiser *d)
 {
+    exec_binding *list = NULL;
+    int count = 0;
     soda_status s = SODA_OK;
-    TRY_TO(failed, start(unet->folder, h, w, text, guided, d));
-    TRY_TO(failed, network_share(unet->dtype, unet->weights, &d->net));
+    TRY_TO(done, start(unet->folder, h, w, text, guided, d));
+    TRY_TO(done, network_share(unet->dtype, unet->weights, &d->net));
     unet->append(unet->context, d->net.graph, size_of(d));
-    TRY_TO(failed, network_ready(&d->net, unet->backend));
-    TRY_TO(failed, unet->write(unet->context, &d->net));
-    return SODA_OK;
-failed:
-    denoiser_close(d);
+    TRY_TO(done, graph_status(d->net.graph));
+    TRY_TO(done, unet->bind(unet->context, d->net.graph, &list, &count));
+    s = network_ready(&d->net, unet->backend, &(exec_bindings){list, count});
+done:
+    free(list);
+    if (s != SODA_OK) denoiser_close(d);
     return s;
 }
 

@@ -28,8 +28,9 @@ typedef struct {
     soda_weights *weights;
     /* Appends it to the graph, with inputs and output as unet_build names them. */
     void (*append)(const void *context, soda_graph *graph, unet_size size);
-    /* Writes the values that are inputs of the graph besides those of unet_build. */
-    soda_status (*write)(const void *context, soda_network *net);
+    /* Memory of the leaves that append added besides the inputs of unet_build; *list is freed. */
+    soda_status (*bind)(const void *context, const soda_graph *graph, exec_binding **list,
+                        int *count);
     const void *context;
 } denoiser_unet;
 

@@ -8,7 +8,6 @@ soda_status network_create(soda_dtype dtype, soda_network *network)
     memset(network, 0, sizeof *network);
     TRY_TO(failed, graph_create(dtype, &network->graph));
     TRY_TO(failed, weights_create(&network->weights));
-    TRY_TO(failed, arena_create(&network->arena));
     return SODA_OK;
 failed:
     network_close(network);
@@ -17,14 +16,8 @@ failed:
 
 soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network)
 {
-    soda_status s = SODA_OK;
     *network = (soda_network){.weights = weights, .borrowed = true};
-    TRY_TO(failed, graph_create(dtype, &network->graph));
-    TRY_TO(failed, arena_create(&network->arena));
-    return SODA_OK;
-failed:
-    network_close(network);
-    return s;
+    return graph_create(dtype, &network->graph);
 }
 
 static bool touches(const adapter_uses *adapters, folder_component component)
@@ -50,16 +43,16 @@ failed:
     return s;
 }
 
-soda_status network_ready(soda_network *network, const soda_backend *backend)
+soda_status network_ready(soda_network *network, const soda_backend *backend,
+                          const exec_bindings *bound)
 {
     TRY(graph_status(network->graph));
-    return exec_create(network->graph, backend, network->weights, network->arena, &network->exec);
+    return exec_create(network->graph, backend, network->weights, bound, &network->exec);
 }
 
 void network_close(soda_network *network)
 {
     exec_destroy(network->exec);
-    arena_destroy(network->arena);
     if (!network->borrowed) weights_destroy(network->weights);
     graph_destroy(network->graph);
     merged_destroy(network->merged);

@@ -12,7 +12,6 @@ typedef struct {
     soda_graph *graph;
     soda_weights *weights;
     bool borrowed; /* weights belong to somebody else */
-    soda_arena *arena;
     soda_exec *exec;
 } soda_network;
 
@@ -29,8 +28,9 @@ soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network 
 soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
                          const adapter_uses *adapters, soda_network *network);
 
-/* Plans memory and packs the weights. */
-soda_status network_ready(soda_network *network, const soda_backend *backend);
+/* Plans memory and packs the weights. `bound`: values that have memory; NULL: none. */
+soda_status network_ready(soda_network *network, const soda_backend *backend,
+                          const exec_bindings *bound);
 
 void network_close(soda_network *network);
 

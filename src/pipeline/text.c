@@ -126,7 +126,7 @@ static soda_status encode_with(const encoder_place *at, const soda_tokens *token
                             : at->index == 0 ? CLIP_PENULTIMATE
                                              : CLIP_PENULTIMATE | CLIP_TEXT_EMBEDS;
     TRY_TO(done, clip_build(&builder, config, 1, text->tokens, wanted));
-    TRY_TO(done, network_ready(&net, at->backend));
+    TRY_TO(done, network_ready(&net, at->backend, NULL));
     for (int64_t i = 0; i < tokens->count; i++)
         if (!tokens->absent[i])
             TRY_TO(done, encode_one(at, &net, tokens->ids[at->index] + i * tokens->tokens, i,

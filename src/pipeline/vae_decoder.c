@@ -19,7 +19,7 @@ soda_status vae_decoder_open(const soda_folder *folder, const soda_backend *back
     TRY(network_open(folder, FOLDER_VAE, type, NULL, &decoder->net));
     soda_builder builder = network_builder(&decoder->net);
     TRY_TO(failed, vae_build_decoder(&builder, config, 1, h, w));
-    TRY_TO(failed, network_ready(&decoder->net, backend));
+    TRY_TO(failed, network_ready(&decoder->net, backend, NULL));
     return SODA_OK;
 failed:
     vae_decoder_close(decoder);

@@ -26,7 +26,7 @@ soda_status vae_encoder_open(const soda_folder *folder, const soda_backend *back
     TRY(network_open(folder, FOLDER_VAE, vae_encoder_dtype(folder, dtype), NULL, &encoder->net));
     soda_builder builder = network_builder(&encoder->net);
     TRY_TO(failed, vae_build_encoder(&builder, config, 1, height, width));
-    TRY_TO(failed, network_ready(&encoder->net, backend));
+    TRY_TO(failed, network_ready(&encoder->net, backend, NULL));
     return SODA_OK;
 failed:
     vae_encoder_close(encoder);

@@ -44,7 +44,7 @@ static soda_status measure(run_spectra *spectra, const soda_layer *layer, int i,
     soda_spectrum now = {.sigma = memory + record->k, .angles = memory + 2 * record->k};
     merge_params values;
     for (int p = 0; p < SODA_PARAMS; p++) /* params_create lists four a layer */
-        values.value[p] = params->value + params->tensors[i * SODA_PARAMS + p].offset;
+        values.value[p] = params->host.value + params->tensors[i * SODA_PARAMS + p].offset;
     if (!spectra->started) TRY(spectrum_start(layer, memory));
     TRY(spectrum_compute(layer, &values, &now));
     record->effective_rank = now.effective_rank;

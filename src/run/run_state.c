@@ -53,9 +53,9 @@ soda_status run_state_save(const run_state *state, const soda_params *params, co
         tensors[i] = (checkpoint_tensor){.name = t->name,
                                          .rank = t->shape.rank,
                                          .dim = {t->shape.dim[0], t->shape.dim[1]},
-                                         .value = params->value + t->offset,
-                                         .first = params->first + t->offset,
-                                         .second = params->second + t->offset};
+                                         .value = params->host.value + t->offset,
+                                         .first = params->host.first + t->offset,
+                                         .second = params->host.second + t->offset};
     }
     for (int c = 0; c < HISTORY_COLUMNS; c++)
         columns[c] = (checkpoint_column){column_names[c], state->history[c]};
@@ -115,9 +115,9 @@ static soda_status copy_tensors(soda_params *params, const soda_checkpoint *c, c
             return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: expected %lld rows, found %lld", path,
                         from->name, (long long)to->shape.dim[0], (long long)from->dim[0]);
         const size_t bytes = (size_t)to->count * sizeof(float);
-        memcpy(params->value + to->offset, from->value, bytes);
-        memcpy(params->first + to->offset, from->first, bytes);
-        memcpy(params->second + to->offset, from->second, bytes);
+        memcpy(params->host.value + to->offset, from->value, bytes);
+        memcpy(params->host.first + to->offset, from->first, bytes);
+        memcpy(params->host.second + to->offset, from->second, bytes);
     }
     return SODA_OK;
 }
@@ -220,8 +220,9 @@ soda_status run_state_restore(run_state *state, soda_params *params, soda_comm *
     state->rows = counts[1];
     for (int c = 0; c < HISTORY_COLUMNS; c++)
         TRY(comm->broadcast(comm, state->history[c], (size_t)state->rows * sizeof(double), 0));
-    const size_t bytes = (size_t)params->total * sizeof(float);
-    TRY(comm->broadcast(comm, params->value, bytes, 0));
-    TRY(comm->broadcast(comm, params->first, bytes, 0));
-    return comm->broadcast(comm, params->second, bytes, 0);
+    const size_t bytes = (size_t)params->length * sizeof(float);
+    TRY(comm->broadcast(comm, params->host.value, bytes, 0));
+    TRY(comm->broadcast(comm, params->host.first, bytes, 0));
+    TRY(comm->broadcast(comm, params->host.second, bytes, 0));
+    return params_push(params);
 }

@@ -23,7 +23,7 @@ void run_state_free(run_state *state); /* the history; a zeroed struct is fine *
 /* Adds a row to the history. */
 soda_status run_state_note(run_state *state, double loss, double grad_norm);
 
-/* Writes FOLDER/step-*.h5 and keeps the newest `keep`. Rank 0 only. */
+/* Writes FOLDER/step-*.h5 from what params_fetch got, and keeps the newest `keep`. Rank 0 only. */
 soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
                            int64_t keep);
 

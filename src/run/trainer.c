@@ -30,11 +30,12 @@ static int64_t stop_flags(const soda_trainer *t)
 /* Gradient and loss of the global batch, on every rank. */
 static soda_status reduce(soda_trainer *t, double *loss)
 {
-    const int64_t n = t->params.total;
     const int64_t count = t->config->train.global_batch / t->config->train.batch;
-    TRY(reducer_finish(&t->reducer, t->comm, 1.0f / (float)count, t->gradient));
-    memcpy(t->params.gradient, t->gradient, (size_t)n * sizeof(float));
-    *loss = (double)t->gradient[n];
+    float *gradient = t->params.at.gradient, sum;
+    TRY(reducer_finish(&t->reducer, t->comm, 1.0f / (float)count, gradient));
+    TRY(t->params.device->download(t->params.device, &sum, gradient + t->params.length,
+                                   sizeof sum));
+    *loss = (double)sum;
     return SODA_OK;
 }
 
@@ -44,7 +45,7 @@ static soda_status update(soda_trainer *t, params_report *report)
     const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
     TRY(params_step(&t->params, &options, t->state.step + 1,
                     lr_schedule_factor(&c->train.schedule, t->state.step), report));
-    for (int i = 0; i < t->step_count; i++) TRY(step_write_params(&t->steps[i], &t->params));
+    for (int i = 0; i < t->step_count; i++) exec_params_changed(t->steps[i].net.exec);
     return SODA_OK;
 }
 
@@ -92,12 +93,13 @@ static soda_status check_replicas(soda_trainer *t)
 {
     soda_sha256 *hash = NULL;
     uint8_t digest[SHA256_BYTES] = {0};
-    const size_t bytes = (size_t)t->params.total * sizeof(float);
+    const size_t bytes = (size_t)t->params.length * sizeof(float);
     if (t->comm->size == 1) return SODA_OK;
-    soda_status s = sha256_create(&hash);
-    if (s == SODA_OK) s = sha256_update(hash, t->params.value, bytes);
-    if (s == SODA_OK) s = sha256_update(hash, t->params.first, bytes);
-    if (s == SODA_OK) s = sha256_update(hash, t->params.second, bytes);
+    soda_status s = params_fetch(&t->params);
+    if (s == SODA_OK) s = sha256_create(&hash);
+    if (s == SODA_OK) s = sha256_update(hash, t->params.host.value, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->params.host.first, bytes);
+    if (s == SODA_OK) s = sha256_update(hash, t->params.host.second, bytes);
     if (s == SODA_OK) s = sha256_finish(hash, digest);
     sha256_destroy(hash);
     TRY(comm_agree(t->comm, s));

@@ -12,7 +12,7 @@ enum { HELD_OUT_TIMESTEPS = 8 }; /* of each picture, spread evenly over the sche
 typedef struct {
     int64_t batch, h, w;
     float *sample, *target; /* [batch,h,w,C] */
-    float *timestep, *weight, *image;
+    float *timestep, *weight;
     float *hidden, *pooled, *time_ids;
     int32_t *ids;
     float *memory;
@@ -22,7 +22,7 @@ static soda_status inputs_create(const dataset_about *about, int64_t batch, int6
                                  inputs *in)
 {
     const int64_t pixels = h * w * about->channels, text = about->tokens * about->width;
-    const int64_t each = 2 * pixels + 3 + text + about->pooled_width + UNET_TIME_IDS;
+    const int64_t each = 2 * pixels + 2 + text + about->pooled_width + UNET_TIME_IDS;
     *in = (inputs){.batch = batch, .h = h, .w = w};
     in->memory = malloc((size_t)(batch * each) * sizeof(float));
     in->ids = malloc((size_t)(batch * about->tokens) * sizeof(int32_t));
@@ -33,9 +33,9 @@ static soda_status inputs_create(const dataset_about *about, int64_t batch, int6
     }
     float *at = in->memory;
     float **const arrays[] = {&in->sample, &in->target, &in->timestep, &in->weight,
-                              &in->image,  &in->hidden, &in->pooled,   &in->time_ids};
-    const int64_t counts[] = {pixels, pixels, 1, 1, 1, text, about->pooled_width, UNET_TIME_IDS};
-    for (int i = 0; i < 8; i++) {
+                              &in->hidden, &in->pooled, &in->time_ids};
+    const int64_t counts[] = {pixels, pixels, 1, 1, text, about->pooled_width, UNET_TIME_IDS};
+    for (int i = 0; i < 7; i++) {
         *arrays[i] = at;
         at += batch * counts[i];
     }
@@ -101,9 +101,8 @@ static soda_step *step_for(soda_step *steps, int count, int64_t h, int64_t w)
     return steps;
 }
 
-/* The frozen network's error of each image, whose caption is the class alone. */
-static soda_status run_reference(soda_trainer *t, const dataset_sample *samples, inputs *in,
-                                 const soda_step *step)
+/* Leaves in t->image the frozen network's error of each image, whose caption is the class alone. */
+static soda_status run_reference(soda_trainer *t, const dataset_sample *samples, inputs *in)
 {
     soda_step *frozen = step_for(t->frozen, t->frozen_count, in->h, in->w);
     int64_t *text = malloc((size_t)in->batch * sizeof *text);
@@ -117,9 +116,7 @@ static soda_status run_reference(soda_trainer *t, const dataset_sample *samples,
     free(text);
     TRY(s);
     TRY(write_pictures(t, in, frozen));
-    TRY(exec_run(frozen->net.exec));
-    TRY(exec_read_f32(frozen->net.exec, "image", in->image, in->batch));
-    return exec_write_f32(step->net.exec, "reference", in->image, in->batch);
+    return exec_run(frozen->net.exec);
 }
 
 static soda_status fill(soda_trainer *t, soda_dataset *set, const dataset_sample *samples,
@@ -150,23 +147,23 @@ static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
                                  const dataset_sample *first, const soda_step *step)
 {
     int64_t where = 0;
-    float *loss = &t->gradient[t->params.total];
-    TRY(exec_read_f32(step->net.exec, "loss", loss, 1));
-    TRY(step_read_gradients(step, &t->params, t->gradient));
+    float loss;
+    TRY(exec_read_f32(step->net.exec, "loss", &loss, 1));
     const char *picture = dataset_image_at(set, first->image)->file;
-    if (!isfinite(*loss))
+    if (!isfinite(loss))
         return FAIL(
             SODA_ERR_NUMERIC,
             "step %lld: the loss is %g (micro-batch that starts with %s); nothing of this step "
             "is kept",
-            (long long)t->state.step, (double)*loss, picture);
-    if (reducer_add(&t->reducer, t->gradient, &where) == SODA_OK) return SODA_OK;
+            (long long)t->state.step, (double)loss, picture);
+    if (reducer_add(&t->reducer, t->params.at.gradient, &where) == SODA_OK) return SODA_OK;
+    TRY(params_fetch(&t->params));
     return FAIL(
         SODA_ERR_NUMERIC,
         "step %lld: the gradient of %s is %g (micro-batch that starts with %s); nothing of this "
         "step is kept",
-        (long long)t->state.step, params_at(&t->params, where)->name, (double)t->gradient[where],
-        picture);
+        (long long)t->state.step, params_at(&t->params, where)->name,
+        (double)t->params.host.gradient[where], picture);
 }
 
 static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset_sample *samples)
@@ -181,7 +178,7 @@ static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset
     TRY_TO(done, fill(t, set, samples, &in, step));
     t->data_s += log_seconds() - start_s;
     const double filled_s = log_seconds();
-    if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, samples, &in, step));
+    if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, samples, &in));
     TRY_TO(done, exec_run(step->net.exec));
     TRY_TO(done, add_gradients(t, set, &samples[0], step));
     t->network_s += log_seconds() - filled_s;
@@ -247,7 +244,7 @@ done:
 static soda_status own_pictures(soda_trainer *t, soda_reducer *sum)
 {
     int64_t where;
-    for (int i = 0; i < t->held_count; i++) TRY(step_write_params(&t->held_steps[i], &t->params));
+    for (int i = 0; i < t->held_count; i++) exec_params_changed(t->held_steps[i].net.exec);
     for (int64_t i = t->comm->rank; i < dataset_describe(t->held_out)->count; i += t->comm->size) {
         float mean;
         TRY(held_out_picture(t, i, &mean));

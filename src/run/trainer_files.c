@@ -1,6 +1,7 @@
 /* trainer_files.c: what a run leaves on the disk besides its metrics. */
 #include <math.h>
 
+#include "core/arena.h"
 #include "run/trainer_internal.h"
 #include "train/params_adapter.h"
 
@@ -9,7 +10,10 @@ soda_status trainer_save(soda_trainer *t)
     soda_status s = SODA_OK;
     const double start_s = log_seconds();
     if (t->comm->rank == 0) {
-        s = run_state_save(&t->state, &t->params, t->path_checkpoints, t->config->checkpoint.keep);
+        s = params_fetch(&t->params);
+        if (s == SODA_OK)
+            s = run_state_save(&t->state, &t->params, t->path_checkpoints,
+                               t->config->checkpoint.keep);
         if (s == SODA_OK && run_spectra_record(&t->spectra, t->model.layers, &t->params,
                                                t->path_spectra, t->state.step) != SODA_OK) {
             log_warning("the run goes on without this record of its spectra: %s", status_message());
@@ -21,10 +25,11 @@ soda_status trainer_save(soda_trainer *t)
     return s;
 }
 
-static soda_status write_adapter(const soda_trainer *t, const char *path)
+static soda_status write_adapter(soda_trainer *t, const char *path)
 {
     soda_adapter *adapter;
     if (t->comm->rank != 0) return SODA_OK;
+    TRY(params_fetch(&t->params));
     TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method,
                        t->state.model_sha256, &adapter));
     const soda_status s = adapter_write(path, adapter);

@@ -30,7 +30,7 @@ typedef struct {
     training_model model;
     soda_params params;
     soda_reducer reducer;
-    float *gradient; /* [trainable.total + 1]: of one micro-batch, then its loss */
+    float *image; /* DCO: errors of the frozen network for the images of a micro-batch */
 
     soda_step *steps;      /* one for each shape of latents in data and prior */
     soda_step *frozen;     /* DCO: the same without adapters */

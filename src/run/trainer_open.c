@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "core/arena.h"
 #include "io/newfile.h"
 #include "model/hash.h"
 #include "run/trainer_internal.h"
@@ -188,7 +189,6 @@ static soda_status add_shapes(soda_trainer *t, const soda_dataset *set, step_sha
         shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
         TRY(step_open(&t->model, &t->params, &shape, &grown[*count]));
         (*count)++;
-        TRY(step_write_params(&grown[*count - 1], &t->params));
     }
     return SODA_OK;
 }
@@ -203,6 +203,7 @@ static soda_status open_networks(soda_trainer *t)
                         .gradients = true,
                         .loss = c->train.loss,
                         .dco_beta = c->train.dco_beta,
+                        .image = t->image,
                         .recompute = c->train.recompute};
     t->limit_bytes = network_limit(t);
     t->shapes = shapes_of(t->data) * (c->train.loss == LOSS_DCO ? 2 : 1) + shapes_of(t->prior) +
@@ -210,7 +211,7 @@ static soda_status open_networks(soda_trainer *t)
     TRY(add_shapes(t, t->data, shape, &t->steps, &t->step_count));
     TRY(add_shapes(t, t->prior, shape, &t->steps, &t->step_count));
     if (c->train.loss == LOSS_DCO) {
-        const step_shape plain = {.batch = c->train.batch, .tokens = tokens};
+        const step_shape plain = {.batch = c->train.batch, .tokens = tokens, .image = t->image};
         TRY(add_shapes(t, t->data, plain, &t->frozen, &t->frozen_count));
     }
     const step_shape held = {.batch = 1, .tokens = tokens, .adapted = true};
@@ -292,9 +293,12 @@ static soda_status restore(soda_trainer *t)
 
 static soda_status open_buffers(soda_trainer *t)
 {
-    TRY(reducer_create(t->config->parallel.reduction, t->params.total + 1, &t->reducer));
-    t->gradient = malloc(((size_t)t->params.total + 1) * sizeof *t->gradient);
-    return t->gradient ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    TRY(reducer_create(t->config->parallel.reduction, t->params.length + 1, &t->reducer));
+    return t->config->train.loss == LOSS_DCO
+               ? t->backend->device->alloc(t->backend->device,
+                                           (size_t)t->config->train.batch * sizeof(float),
+                                           (void **)&t->image)
+               : SODA_OK;
 }
 
 static soda_status open_metrics(soda_trainer *t)
@@ -319,11 +323,11 @@ soda_status trainer_open(soda_trainer *t)
     TRY(open_sets(t));
     TRY(identify(t));
     TRY(training_model_open(t->folder, c, t->backend, t->comm, &t->model));
-    TRY(comm_agree(t->comm,
-                   params_create(t->model.layers, (float)c->adapter.delta_init, &t->params)));
+    TRY(comm_agree(t->comm, params_create(t->model.layers, (float)c->adapter.delta_init,
+                                          t->backend->device, &t->params)));
     TRY(restore(t));
-    TRY(comm_agree(t->comm, open_networks(t)));
     TRY(comm_agree(t->comm, open_buffers(t)));
+    TRY(comm_agree(t->comm, open_networks(t)));
     TRY(comm_agree(t->comm, open_metrics(t)));
     print_footprint(t);
     return SODA_OK;
@@ -342,7 +346,7 @@ void trainer_close(soda_trainer *t)
     close_steps(t->steps, t->step_count);
     close_steps(t->frozen, t->frozen_count);
     close_steps(t->held_steps, t->held_count);
-    free(t->gradient);
+    t->backend->device->release(t->backend->device, t->image);
     reducer_destroy(&t->reducer);
     params_destroy(&t->params);
     training_model_close(&t->model);

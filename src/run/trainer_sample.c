@@ -91,12 +91,13 @@ done:
 }
 
 /* The same with the run's adapters; text encoders that are adapted get theirs folded in. */
-static soda_status draw_adapted(const soda_trainer *t, sampling_request r, picture_sink sink,
+static soda_status draw_adapted(soda_trainer *t, sampling_request r, picture_sink sink,
                                 void *context)
 {
     soda_adapter *adapter = NULL;
     adapter_use use = {.weight = 1};
     if (t->model.text_encoder) {
+        TRY(params_fetch(&t->params));
         TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method, "", &adapter));
         use.adapter = adapter;
         r.adapters = (adapter_uses){&use, 1};

@@ -6,6 +6,12 @@
 
 #include "optim/grad_clip.h"
 
+/* Floats from the start of a tensor of `count` to that of the next. */
+static int64_t gap(const soda_params *t, int64_t count)
+{
+    return (int64_t)(device_align(t->device, (size_t)count * sizeof(float)) / sizeof(float));
+}
+
 static soda_status add_tensors(soda_params *t, const soda_layer *layer)
 {
     for (int p = 0; p < SODA_PARAMS; p++) {
@@ -16,8 +22,9 @@ static soda_status add_tensors(soda_params *t, const soda_layer *layer)
         tensor->shape = soda_param_shape(layer, p);
         tensor->count = shape_count(&tensor->shape);
         tensor->rotation = p != SODA_DELTA;
-        tensor->offset = t->total;
+        tensor->offset = t->length;
         t->total += tensor->count;
+        t->length += gap(t, tensor->count);
         t->matrix_count += tensor->rotation;
         t->count++;
     }
@@ -40,39 +47,65 @@ static void list_matrices(soda_params *t)
         const int n = (int)tensor->shape.dim[0];
         t->matrices[at++] = (stiefel_f32){.n = n,
                                           .m = n,
-                                          .X = t->value + tensor->offset,
-                                          .G = t->gradient + tensor->offset,
-                                          .Y = t->first + tensor->offset,
-                                          .p = t->second + tensor->offset};
+                                          .X = t->at.value + tensor->offset,
+                                          .G = t->at.gradient + tensor->offset,
+                                          .Y = t->at.first + tensor->offset,
+                                          .p = t->at.second + tensor->offset};
     }
     qsort(t->matrices, (size_t)at, sizeof *t->matrices, larger_first);
 }
 
-soda_status params_create(soda_layers *layers, float delta_init, soda_params *t)
+enum { ARRAYS = 4 };
+
+static float **array_of(params_arrays *arrays, int i)
+{
+    float **const all[ARRAYS] = {&arrays->value, &arrays->gradient, &arrays->first,
+                                 &arrays->second};
+    return all[i];
+}
+
+static size_t array_bytes(const soda_params *t)
+{
+    return (size_t)(t->length + gap(t, 1)) * sizeof(float); /* the loss behind the gradients */
+}
+
+/* Zeros everywhere. */
+static soda_status allocate(soda_params *t)
+{
+    const size_t bytes = array_bytes(t);
+    for (int i = 0; i < ARRAYS; i++) {
+        float **at = array_of(&t->at, i), **host = array_of(&t->host, i);
+        TRY(t->device->alloc(t->device, bytes, (void **)at));
+        TRY(t->device->clear(t->device, *at, bytes));
+        *host = t->device->host ? *at : calloc(1, bytes);
+        if (!*host) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    }
+    return SODA_OK;
+}
+
+soda_status params_create(soda_layers *layers, float delta_init, soda_device *device,
+                          soda_params *t)
 {
     soda_status s = SODA_OK;
     const int count = layers_count(layers);
-    *t = (soda_params){0};
+    *t = (soda_params){.device = device};
     t->tensors = calloc((size_t)count * SODA_PARAMS + 1, sizeof *t->tensors);
     if (!t->tensors) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto failed;
     }
     for (int i = 0; i < count; i++) TRY_TO(failed, add_tensors(t, layers_at(layers, i)));
-    const size_t total = (size_t)t->total + 1;
-    t->value = calloc(total, sizeof(float));
-    t->gradient = calloc(total, sizeof(float));
-    t->first = calloc(total, sizeof(float));
-    t->second = calloc(total, sizeof(float));
+    TRY_TO(failed, allocate(t));
     t->matrices = calloc((size_t)t->matrix_count + 1, sizeof *t->matrices);
     t->drift = calloc((size_t)t->matrix_count + 1, sizeof *t->drift);
-    if (!t->value || !t->gradient || !t->first || !t->second || !t->matrices || !t->drift) {
+    if (!t->matrices || !t->drift) {
         s = FAIL(SODA_ERR_MEMORY, "no memory for %lld trainable numbers", (long long)t->total);
         goto failed;
     }
     for (int i = 0; i < t->count; i++)
         soda_param_init(layers_at(layers, i / SODA_PARAMS), i % SODA_PARAMS, delta_init,
-                        t->value + t->tensors[i].offset);
+                        t->host.value + t->tensors[i].offset);
+    TRY_TO(failed, params_push(t));
     list_matrices(t);
     const int largest = t->matrix_count ? t->matrices[0].n : 1;
     TRY_TO(failed, stiefel_work_create(largest, largest, &t->work));
@@ -86,14 +119,78 @@ void params_destroy(soda_params *t)
 {
     for (int i = 0; t->tensors && i < t->count; i++) free(t->tensors[i].name);
     free(t->tensors);
-    free(t->value);
-    free(t->gradient);
-    free(t->first);
-    free(t->second);
+    for (int i = 0; i < ARRAYS; i++) {
+        if (!t->device) break;
+        float *at = *array_of(&t->at, i), *host = *array_of(&t->host, i);
+        if (host != at) free(host);
+        t->device->release(t->device, at);
+    }
     free(t->matrices);
     free(t->drift);
     stiefel_work_destroy(t->work);
     *t = (soda_params){0};
+}
+
+soda_status params_fetch(soda_params *t)
+{
+    for (int i = 0; i < ARRAYS && !t->device->host; i++)
+        TRY(t->device->download(t->device, *array_of(&t->host, i), *array_of(&t->at, i),
+                                array_bytes(t)));
+    return SODA_OK;
+}
+
+soda_status params_push(soda_params *t)
+{
+    for (int i = 0; i < ARRAYS && !t->device->host; i++)
+        TRY(t->device->upload(t->device, *array_of(&t->at, i), *array_of(&t->host, i),
+                              array_bytes(t)));
+    return SODA_OK;
+}
+
+/* Params appear in a graph nearly in the order of the list: the search starts at *near. */
+static const params_tensor *find_near(const soda_params *t, const char *name, int *near)
+{
+    for (int tried = 0; tried < t->count; tried++, *near = (*near + 1) % t->count)
+        if (strcmp(t->tensors[*near].name, name) == 0) return &t->tensors[*near];
+    return NULL;
+}
+
+/* The place of a value in the arrays; *memory is NULL if it is none of theirs. */
+static soda_status place_of(const soda_params *t, const soda_value *v, bool gradients, int *near,
+                            float **memory)
+{
+    static const char prefix[] = "grad.";
+    const bool param = v->kind == VALUE_PARAM && v->view_of == NO_VALUE;
+    *memory = NULL;
+    if (!v->name || v->dtype != SODA_F32 || !(param || (v->output && gradients))) return SODA_OK;
+    if (!param && strcmp(v->name, "loss") == 0) *memory = t->at.gradient + t->length;
+    const bool gradient = !param && strncmp(v->name, prefix, sizeof prefix - 1) == 0;
+    if (!param && !gradient) return SODA_OK;
+    const char *name = v->name + (gradient ? sizeof prefix - 1 : 0);
+    const params_tensor *tensor = find_near(t, name, near);
+    if (!tensor) return FAIL(SODA_ERR_INTERNAL, "%s is not in the list of trainable tensors", name);
+    *memory = (gradient ? t->at.gradient : t->at.value) + tensor->offset;
+    return SODA_OK;
+}
+
+soda_status params_bind(const soda_params *t, const soda_graph *graph, bool gradients,
+                        exec_binding **list, int *count)
+{
+    int near = 0;
+    soda_status s = SODA_OK;
+    *count = 0;
+    *list = malloc((size_t)(2 * t->count + 1) * sizeof **list);
+    if (!*list) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (soda_id v = 0; v < graph_value_count(graph); v++) {
+        float *memory;
+        TRY_TO(failed, place_of(t, graph_value(graph, v), gradients, &near, &memory));
+        if (memory) (*list)[(*count)++] = (exec_binding){v, memory};
+    }
+    return SODA_OK;
+failed:
+    free(*list);
+    *list = NULL;
+    return s;
 }
 
 const params_tensor *params_find(const soda_params *t, const char *name)
@@ -112,8 +209,8 @@ const params_tensor *params_at(const soda_params *t, int64_t index)
 
 static soda_status check_finite(const soda_params *t)
 {
-    for (int64_t i = 0; i < t->total; i++)
-        if (!isfinite(t->gradient[i]))
+    for (int64_t i = 0; i < t->length; i++)
+        if (!isfinite(t->at.gradient[i]))
             return FAIL(SODA_ERR_NUMERIC, "the gradient of %s is not finite",
                         params_at(t, i)->name);
     return SODA_OK;
@@ -122,7 +219,7 @@ static soda_status check_finite(const soda_params *t)
 soda_status params_step(soda_params *t, const params_options *options, int64_t step,
                         double lr_factor, params_report *report)
 {
-    const grad_clip_tensor all = {t->gradient, t->total};
+    const grad_clip_tensor all = {t->at.gradient, t->length};
     stiefel_options rotation = options->rotation;
     adamw_options spectrum = options->spectrum;
     rotation.lr *= lr_factor;
@@ -135,8 +232,8 @@ soda_status params_step(soda_params *t, const params_options *options, int64_t s
     for (int i = 0; i < t->count; i++) {
         const params_tensor *x = &t->tensors[i];
         if (x->rotation) continue;
-        adamw_step(&spectrum, step, x->count, t->value + x->offset, t->gradient + x->offset,
-                   t->first + x->offset, t->second + x->offset);
+        adamw_step(&spectrum, step, x->count, t->at.value + x->offset, t->at.gradient + x->offset,
+                   t->at.first + x->offset, t->at.second + x->offset);
     }
     report->orthogonality = 0;
     for (int i = 0; i < t->matrix_count; i++)

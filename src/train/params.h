@@ -1,10 +1,14 @@
 /* params.h: the trainable tensors of a run, with gradients and optimizer state, and one step.
  *
- * Flat fp32 arrays, tensor after tensor in the order of the layers (R1, R2, R3, delta of each):
- * what is reduced over ranks, clipped, stepped and stored is one range. */
+ * Flat fp32 arrays in the memory of the backend's device, tensor after tensor in the order of the
+ * layers (R1, R2, R3, delta of each), zeros between them where the device wants tensors aligned:
+ * what is reduced over ranks, clipped, stepped and stored is one range. Networks read and write
+ * these arrays where they lie. */
 #pragma once
 
 #include "adapter/layers.h"
+#include "backend/device.h"
+#include "exec/exec.h"
 #include "optim/adamw.h"
 #include "optim/stiefel.h"
 
@@ -16,13 +20,20 @@ typedef struct {
 } params_tensor;
 
 typedef struct {
+    float *value;    /* [length] */
+    float *gradient; /* [length + 1] of the loss, and behind it the loss itself */
+    float *first;    /* [length] rotation: the skew momentum Y; spectrum: AdamW's m */
+    float *second;   /* [length] second moments; stays zero under rotation SGD */
+} params_arrays;
+
+typedef struct {
     params_tensor *tensors;
     int count;
-    int64_t total;
-    float *value;    /* [total] */
-    float *gradient; /* [total] of the loss, summed over the global batch */
-    float *first;    /* [total] rotation: the skew momentum Y; spectrum: AdamW's m */
-    float *second;   /* [total] second moments; stays zero under rotation SGD */
+    int64_t total;  /* trainable numbers */
+    int64_t length; /* of the arrays */
+    soda_device *device;
+    params_arrays at;   /* on the device */
+    params_arrays host; /* the same memory if it is the host's, else a copy: see params_fetch */
     stiefel_work *work;
     stiefel_f32 *matrices; /* scratch of a step: rotations, largest first */
     double *drift;         /* by matrix */
@@ -30,8 +41,21 @@ typedef struct {
 } soda_params;
 
 /* The tensors of `layers` (kept only during the call), at the identity and delta_init. */
-soda_status params_create(soda_layers *layers, float delta_init, soda_params *params);
+soda_status params_create(soda_layers *layers, float delta_init, soda_device *device,
+                          soda_params *params);
 void params_destroy(soda_params *params); /* a zeroed struct is fine */
+
+/* Copies all arrays from the device to `host`, after a step or a run; and back, after the caller
+ * wrote to `host`. */
+soda_status params_fetch(soda_params *params);
+soda_status params_push(soda_params *params);
+
+/* What of `graph` lies in the arrays: its params, and with `gradients` also their gradients and its
+ * output "loss". *list is malloc'ed. fp64 values have no place in them and are left out.
+ * SODA_ERR_INTERNAL if the graph has a param that is not one of these tensors. The networks want
+ * exec_params_changed after each change of values. */
+soda_status params_bind(const soda_params *params, const soda_graph *graph, bool gradients,
+                        exec_binding **list, int *count);
 
 /* The tensor called `name`, NULL if there is none. */
 const params_tensor *params_find(const soda_params *params, const char *name);

@@ -14,7 +14,7 @@ soda_status params_adapter(const soda_params *params, soda_layers *layers, soda_
                                           .dtype = SAFETENSORS_F32,
                                           .rank = t->shape.rank,
                                           .dim = {t->shape.dim[0], t->shape.dim[1]},
-                                          .data = params->value + t->offset};
+                                          .data = params->host.value + t->offset};
     }
     const soda_status s = adapter_from_tensors("this run", adapter_method_name(method), base_sha256,
                                                tensors, params->count, adapter);

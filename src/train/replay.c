@@ -15,6 +15,7 @@ typedef struct {
     training_model model;
     soda_params params;
     soda_step step, frozen; /* frozen: DCO only */
+    float *image;           /* [B] on the device: DCO's image errors */
     int64_t steps, B, C, h, w, tokens;
     float *prediction, *loss, *gradient; /* gradient: of the first step */
 } replay;
@@ -136,9 +137,9 @@ static soda_status read_adapter(replay *r)
         int64_t dim[2] = {t->shape.dim[0], t->shape.dim[1]};
         if (!safetensors_find(r->batch, t->name)) continue;
         TRY(find(r, t->name, t->shape.rank, dim, &given));
-        TRY(safetensors_read_f32(given, r->params.value + t->offset));
+        TRY(safetensors_read_f32(given, r->params.host.value + t->offset));
         for (int64_t k = 0; k < t->count; k++)
-            if (!isfinite(r->params.value[t->offset + k]))
+            if (!isfinite(r->params.host.value[t->offset + k]))
                 return FAIL(SODA_ERR_INPUT, "%s: %s: element %lld is not finite",
                             safetensors_path(r->batch), t->name, (long long)k);
     }
@@ -147,7 +148,7 @@ static soda_status read_adapter(replay *r)
                     "%s: tensors that mean nothing to replay with this "
                     "configuration: %s",
                     safetensors_path(r->batch), unused);
-    return SODA_OK;
+    return params_push(&r->params);
 }
 
 static soda_status open_networks(replay *r, const soda_backend *backend)
@@ -156,7 +157,10 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
     TRY(folder_open_unet(c->model, &r->folder));
     TRY(find_sizes(r));
     TRY(training_model_open(r->folder, c, backend, comm_self(), &r->model));
-    TRY(params_create(r->model.layers, (float)c->adapter.delta_init, &r->params));
+    TRY(params_create(r->model.layers, (float)c->adapter.delta_init, backend->device, &r->params));
+    if (c->train.loss == LOSS_DCO)
+        TRY(backend->device->alloc(backend->device, (size_t)r->B * sizeof(float),
+                                   (void **)&r->image));
     const step_shape shape = {.batch = r->B,
                               .h = r->h,
                               .w = r->w,
@@ -165,21 +169,17 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
                               .gradients = true,
                               .loss = c->train.loss,
                               .dco_beta = c->train.dco_beta,
+                              .image = r->image,
                               .recompute = c->train.recompute == RECOMPUTE_FULL ? RECOMPUTE_FULL
                                                                                 : RECOMPUTE_NONE};
     TRY(step_open(&r->model, &r->params, &shape, &r->step));
     TRY(write_inputs(r, &r->step));
     if (c->train.loss == LOSS_DCO) {
-        const step_shape plain = {.batch = r->B, .h = r->h, .w = r->w, .tokens = r->tokens};
-        float *reference = malloc((size_t)r->B * sizeof *reference);
-        if (!reference) return FAIL(SODA_ERR_MEMORY, "out of memory");
-        soda_status s = step_open(&r->model, &r->params, &plain, &r->frozen);
-        if (s == SODA_OK) s = write_inputs(r, &r->frozen);
-        if (s == SODA_OK) s = exec_run(r->frozen.net.exec);
-        if (s == SODA_OK) s = exec_read_f32(r->frozen.net.exec, "image", reference, r->B);
-        if (s == SODA_OK) s = exec_write_f32(r->step.net.exec, "reference", reference, r->B);
-        free(reference);
-        TRY(s);
+        const step_shape plain = {
+            .batch = r->B, .h = r->h, .w = r->w, .tokens = r->tokens, .image = r->image};
+        TRY(step_open(&r->model, &r->params, &plain, &r->frozen));
+        TRY(write_inputs(r, &r->frozen));
+        TRY(exec_run(r->frozen.net.exec));
     }
     return read_adapter(r);
 }
@@ -191,21 +191,21 @@ static soda_status run_steps(replay *r)
     const int64_t n = r->B * r->C * r->h * r->w;
     params_report report;
     for (int64_t i = 0; i < r->steps; i++) {
-        TRY(step_write_params(&r->step, &r->params));
         TRY(exec_run(r->step.net.exec));
         TRY(exec_read_f32(r->step.net.exec, "loss", &r->loss[i], 1));
         if (!isfinite(r->loss[i]))
             return FAIL(SODA_ERR_NUMERIC, "step %lld: the loss is not finite", (long long)i);
-        TRY(step_read_gradients(&r->step, &r->params, r->params.gradient));
         if (i == 0) {
+            TRY(params_fetch(&r->params));
             TRY(exec_read_f32(r->step.net.exec, "prediction", r->prediction + n, n));
             network_to_nchw(r->prediction + n, r->B, r->C, r->h * r->w, r->prediction);
-            memcpy(r->gradient, r->params.gradient, (size_t)r->params.total * sizeof(float));
+            memcpy(r->gradient, r->params.host.gradient, (size_t)r->params.length * sizeof(float));
         }
         TRY(params_step(&r->params, &options, i + 1, lr_schedule_factor(&c->train.schedule, i),
                         &report));
+        exec_params_changed(r->step.net.exec);
     }
-    return SODA_OK;
+    return params_fetch(&r->params);
 }
 
 static soda_status write_out(const replay *r, const char *path)
@@ -233,7 +233,7 @@ static soda_status write_out(const replay *r, const char *path)
                                  .dtype = SAFETENSORS_F32,
                                  .rank = t->shape.rank,
                                  .dim = {t->shape.dim[0], t->shape.dim[1]},
-                                 .data = (i % 2 ? r->params.value : r->gradient) + t->offset};
+                                 .data = (i % 2 ? r->params.host.value : r->gradient) + t->offset};
     }
     s = safetensors_write(path, tensors, count, NULL, 0);
 done:
@@ -258,7 +258,7 @@ soda_status replay_run(const run_config *config, const soda_backend *backend,
     TRY_TO(done, open_networks(&r, backend));
     r.prediction = malloc(2 * (size_t)(r.B * r.C * r.h * r.w) * sizeof *r.prediction);
     r.loss = malloc((size_t)steps * sizeof *r.loss);
-    r.gradient = malloc((size_t)r.params.total * sizeof *r.gradient);
+    r.gradient = malloc((size_t)r.params.length * sizeof *r.gradient);
     if (!r.prediction || !r.loss || !r.gradient) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
@@ -271,6 +271,7 @@ done:
     free(r.gradient);
     step_close(&r.frozen);
     step_close(&r.step);
+    backend->device->release(backend->device, r.image);
     params_destroy(&r.params);
     training_model_close(&r.model);
     folder_close(r.folder);

@@ -25,10 +25,52 @@ static void append_loss(const training_model *model, const step_shape *shape, so
         graph_output(g, graph_node(g, graph_value(g, loss)->node)->out[1], "image");
 }
 
+typedef struct {
+    const training_model *model;
+    const soda_params *params;
+    soda_step *step;
+} builder;
+
+static soda_status bind_params(const builder *b, exec_binding **list, int *count)
+{
+    const bool gradients = b->step->shape.gradients;
+    const int wanted = b->params->count * (gradients ? 2 : 1) + (gradients ? 1 : 0);
+    TRY(params_bind(b->params, b->step->net.graph, gradients, list, count));
+    if (*count == wanted || b->model->dtype == SODA_F64) return SODA_OK;
+    return FAIL(SODA_ERR_INTERNAL, "%d of %d trainable tensors and gradients are in the graph",
+                *count, wanted);
+}
+
+/* The frozen network of DCO writes its image errors to where the other one reads them. */
+static soda_status bind_image(const builder *b, exec_binding **list, int *count)
+{
+    exec_binding *grown = realloc(*list, (size_t)(*count + 1) * sizeof *grown);
+    if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    *list = grown;
+    const char *name = b->step->shape.gradients ? "reference" : "image";
+    grown[(*count)++] = (exec_binding){graph_find(b->step->net.graph, name), b->step->shape.image};
+    return SODA_OK;
+}
+
+static soda_status ready(const builder *b)
+{
+    exec_binding *list = NULL;
+    int count = 0;
+    soda_status s = SODA_OK;
+    if (b->step->shape.adapted) TRY_TO(done, bind_params(b, &list, &count));
+    if (b->step->shape.image) TRY_TO(done, bind_image(b, &list, &count));
+    s = network_ready(&b->step->net, b->model->backend, &(exec_bindings){list, count});
+done:
+    free(list);
+    return s;
+}
+
 /* The network with its first `recomputed` segments run twice: they are the ones whose activations
  * would wait longest. */
-static soda_status build(const training_model *model, int recomputed, soda_step *step)
+static soda_status build(const builder *b, int recomputed)
 {
+    const training_model *model = b->model;
+    soda_step *step = b->step;
     soda_network *net = &step->net;
     TRY(network_share(model->dtype, model->weights, net));
     append_loss(model, &step->shape, net->graph);
@@ -44,13 +86,13 @@ static soda_status build(const training_model *model, int recomputed, soda_step 
         free(recompute);
         TRY(s);
     }
-    return network_ready(net, model->backend);
+    return ready(b);
 }
 
-static soda_status rebuild(const training_model *model, int recomputed, soda_step *step)
+static soda_status rebuild(const builder *b, int recomputed)
 {
-    network_close(&step->net);
-    return build(model, recomputed, step);
+    network_close(&b->step->net);
+    return build(b, recomputed);
 }
 
 static size_t bytes_of(const soda_step *step)
@@ -61,13 +103,14 @@ static size_t bytes_of(const soda_step *step)
 
 /* The least recomputation that meets the limit, by halving: more of it never needs more memory
  * along the way down, and the last network built is the one that is kept. */
-static soda_status fit(const training_model *model, soda_step *step)
+static soda_status fit(const builder *b)
 {
+    soda_step *step = b->step;
     const size_t limit = step->shape.limit_bytes;
-    TRY(build(model, 0, step));
+    TRY(build(b, 0));
     if (!limit || bytes_of(step) <= limit || !step->shape.gradients) return SODA_OK;
     int low = 0, high = step->segments; /* low does not fit */
-    TRY(rebuild(model, high, step));
+    TRY(rebuild(b, high));
     if (bytes_of(step) > limit)
         return FAIL(SODA_ERR_MEMORY,
                     "train.memory_limit: %.2f GiB for weights and activations, but a micro-batch "
@@ -76,38 +119,13 @@ static soda_status fit(const training_model *model, soda_step *step)
                     (long long)step->shape.w, (double)bytes_of(step) / 0x1p30);
     while (high - low > 1) {
         const int middle = (low + high) / 2;
-        TRY(rebuild(model, middle, step));
+        TRY(rebuild(b, middle));
         if (bytes_of(step) <= limit)
             high = middle;
         else
             low = middle;
     }
-    return step->recomputed == high ? SODA_OK : rebuild(model, high, step);
-}
-
-/* Params appear in the graph nearly in the order of the list: the search goes on from the last. */
-static soda_status find_params(soda_step *step, const soda_params *params)
-{
-    const soda_graph *g = step->net.graph;
-    int at = 0, found = 0;
-    for (soda_id v = 0; v < graph_value_count(g); v++) {
-        const soda_value *value = graph_value(g, v);
-        if (!value->name) continue;
-        const bool gradient = strncmp(value->name, "grad.", 5) == 0;
-        if (!gradient && (value->kind != VALUE_PARAM || value->view_of != NO_VALUE)) continue;
-        const char *name = value->name + (gradient ? 5 : 0);
-        int tried = 0;
-        for (; tried < params->count; tried++, at = (at + 1) % params->count)
-            if (strcmp(params->tensors[at].name, name) == 0) break;
-        if (tried == params->count)
-            return FAIL(SODA_ERR_INTERNAL, "%s is not in the list of trainable tensors", name);
-        (gradient ? step->gradient : step->param)[at] = v;
-        found++;
-    }
-    if (found != params->count * (step->shape.gradients ? 2 : 1))
-        return FAIL(SODA_ERR_INTERNAL, "%d of %d trainable tensors are in the graph", found,
-                    params->count);
-    return SODA_OK;
+    return step->recomputed == high ? SODA_OK : rebuild(b, high);
 }
 
 soda_status step_open(const training_model *model, const soda_params *params,
@@ -115,18 +133,11 @@ soda_status step_open(const training_model *model, const soda_params *params,
 {
     soda_status s = SODA_OK;
     *step = (soda_step){.shape = *shape};
+    const builder b = {model, params, step};
     if (shape->recompute == RECOMPUTE_AUTO)
-        TRY_TO(failed, fit(model, step));
+        TRY_TO(failed, fit(&b));
     else
-        TRY_TO(failed, build(model, shape->recompute == RECOMPUTE_FULL ? INT32_MAX : 0, step));
-    if (!shape->adapted) return SODA_OK;
-    step->param = malloc((size_t)params->count * sizeof *step->param);
-    step->gradient = malloc((size_t)params->count * sizeof *step->gradient);
-    if (!step->param || !step->gradient) {
-        s = FAIL(SODA_ERR_MEMORY, "out of memory");
-        goto failed;
-    }
-    TRY_TO(failed, find_params(step, params));
+        TRY_TO(failed, build(&b, shape->recompute == RECOMPUTE_FULL ? INT32_MAX : 0));
     return SODA_OK;
 failed:
     step_close(step);
@@ -136,27 +147,5 @@ failed:
 void step_close(soda_step *step)
 {
     network_close(&step->net);
-    free(step->param);
-    free(step->gradient);
     *step = (soda_step){0};
-}
-
-soda_status step_write_params(soda_step *step, const soda_params *params)
-{
-    for (int i = 0; step->shape.adapted && i < params->count; i++) {
-        const params_tensor *t = &params->tensors[i];
-        TRY(exec_write(step->net.exec, step->param[i], params->value + t->offset,
-                       (size_t)t->count * sizeof(float)));
-    }
-    return SODA_OK;
-}
-
-soda_status step_read_gradients(const soda_step *step, const soda_params *params, float *gradient)
-{
-    for (int i = 0; i < params->count; i++) {
-        const params_tensor *t = &params->tensors[i];
-        TRY(exec_read(step->net.exec, step->gradient[i], gradient + t->offset,
-                      (size_t)t->count * sizeof(float)));
-    }
-    return SODA_OK;
 }

@@ -4,7 +4,10 @@
  *           encoder_hidden_states [N,T,width], or input_ids of the encoders: see trainee.h;
  *           SDXL: time_ids [N,6], and text_embeds [N,D] unless the encoders are in the graph;
  *           DCO with gradients: reference [N], the frozen network's image errors
- * outputs   prediction [N,h,w,C], loss [1], and without gradients image [N]: each image's error */
+ * outputs   prediction [N,h,w,C], loss [1], and without gradients image [N]: each image's error
+ *
+ * Params, gradients and the loss of an adapted step with gradients lie in the arrays of params.h:
+ * call exec_params_changed after each change of values. */
 #pragma once
 
 #include "pipeline/network.h"
@@ -17,6 +20,8 @@ typedef struct {
     bool gradients; /* of every trainable tensor; needs adapted */
     run_loss loss;
     double dco_beta;
+    float *image; /* DCO: memory on the device, [batch], for image errors: the frozen network
+                     writes it, the other one reads it; NULL: memory of its own */
     run_recompute recompute; /* of activations in the backward pass; changes no bit */
     size_t limit_bytes;      /* RECOMPUTE_AUTO: for packed weights, and the activations of this */
     int networks;            /* and so many networks of its size in all; 0 counts as 1 */
@@ -25,8 +30,7 @@ typedef struct {
 typedef struct {
     soda_network net;
     step_shape shape;
-    soda_id *param, *gradient; /* by trainable tensor */
-    int recomputed, segments;  /* how many of the network's segments are run twice */
+    int recomputed, segments; /* how many of the network's segments are run twice */
 } soda_step;
 
 /* Builds, plans and packs. `trainable` lists the trainee's tensors. A limit that cannot be met is
@@ -34,9 +38,3 @@ typedef struct {
 soda_status step_open(const training_model *model, const soda_params *params,
                       const step_shape *shape, soda_step *step);
 void step_close(soda_step *step); /* a zeroed struct is fine */
-
-/* Copies the trainable values into the network; needed after every change of them. */
-soda_status step_write_params(soda_step *step, const soda_params *params);
-
-/* gradient [total] = the gradients of the last run, in the order of the trainable's arrays. */
-soda_status step_read_gradients(const soda_step *step, const soda_params *params, float *gradient);

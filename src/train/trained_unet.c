@@ -6,15 +6,11 @@ static void append(const void *context, soda_graph *graph, unet_size size)
     training_model_build_sampler(u->model, graph, u->params ? layers_append : NULL, size);
 }
 
-static soda_status write(const void *context, soda_network *net)
+static soda_status bind(const void *context, const soda_graph *graph, exec_binding **list,
+                        int *count)
 {
     const soda_params *params = ((const trained_unet *)context)->params;
-    for (int i = 0; params && i < params->count; i++) {
-        const params_tensor *t = &params->tensors[i];
-        if (graph_find(net->graph, t->name) == NO_VALUE) continue; /* a text encoder's */
-        TRY(exec_write_f32(net->exec, t->name, params->value + t->offset, t->count));
-    }
-    return SODA_OK;
+    return params ? params_bind(params, graph, false, list, count) : SODA_OK;
 }
 
 denoiser_unet trained_unet_denoiser(const trained_unet *unet)
@@ -25,6 +21,6 @@ denoiser_unet trained_unet_denoiser(const trained_unet *unet)
                            .dtype = model->dtype,
                            .weights = model->weights,
                            .append = append,
-                           .write = write,
+                           .bind = bind,
                            .context = unet};
 }

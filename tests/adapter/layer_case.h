@@ -76,7 +76,6 @@ static inline void case_create(layer_case *c, soda_method method, int64_t m, con
 typedef struct {
     soda_graph *graph;
     soda_exec *exec;
-    soda_arena *arena;
     soda_weights *weights;
 } layer_run;
 
@@ -99,9 +98,8 @@ static inline void run_create(layer_run *r, const layer_case *c, int route, soda
     const soda_id loss = graph_mse_loss(r->graph, y, target, weight);
     graph_output(r->graph, loss, "loss");
     CHECK_OK(graph_differentiate(r->graph, loss, NULL));
-    CHECK_OK(arena_create(&r->arena));
     CHECK_OK(weights_create(&r->weights));
-    CHECK_OK(exec_create(r->graph, backend, r->weights, r->arena, &r->exec));
+    CHECK_OK(exec_create(r->graph, backend, r->weights, NULL, &r->exec));
     char name[64];
     const float one = 1;
     CHECK_OK(exec_write_f32(r->exec, "x", c->x, CASE_ROWS * l->n));
@@ -119,7 +117,6 @@ static inline void run_destroy(layer_run *r)
 {
     exec_destroy(r->exec);
     weights_destroy(r->weights);
-    arena_destroy(r->arena);
     graph_destroy(r->graph);
 }
 

@@ -371,9 +371,9 @@ static void write_checkpoint(const char *at, const test_adapter *t)
         tensors[i] = (checkpoint_tensor){.name = from->name,
                                          .rank = from->shape.rank,
                                          .dim = {from->shape.dim[0], from->shape.dim[1]},
-                                         .value = values->value + from->offset,
-                                         .first = values->first + from->offset,
-                                         .second = values->second + from->offset};
+                                         .value = values->host.value + from->offset,
+                                         .first = values->host.first + from->offset,
+                                         .second = values->host.second + from->offset};
     }
     CHECK_OK(newfile_make_folder(files_path(at, "run/checkpoints")));
     CHECK_OK(checkpoint_write(files_path(at, "run/checkpoints"), &c, 1));

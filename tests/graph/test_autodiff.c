@@ -12,7 +12,6 @@ enum { N = 2, H = 3, W = 4, C = 6, K = 6 };
 typedef struct {
     soda_graph *graph;
     soda_exec *exec;
-    soda_arena *arena;
     soda_weights *weights;
 } bench;
 
@@ -88,9 +87,8 @@ static void open_bench(bench *b, const bool *recompute)
     CHECK_OK(graph_create(SODA_F64, &b->graph));
     const soda_id loss = build(b->graph);
     CHECK_OK(graph_differentiate(b->graph, loss, recompute));
-    CHECK_OK(arena_create(&b->arena));
     CHECK_OK(weights_create(&b->weights));
-    CHECK_OK(exec_create(b->graph, backend_ref(), b->weights, b->arena, &b->exec));
+    CHECK_OK(exec_create(b->graph, backend_ref(), b->weights, NULL, &b->exec));
     float data[N * H * W * C];
     for (soda_id v = 0; v < graph_value_count(b->graph); v++) {
         const soda_value *value = graph_value(b->graph, v);
@@ -105,7 +103,6 @@ static void close_bench(bench *b)
 {
     exec_destroy(b->exec);
     weights_destroy(b->weights);
-    arena_destroy(b->arena);
     graph_destroy(b->graph);
 }
 

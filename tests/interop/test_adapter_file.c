@@ -41,7 +41,7 @@ static void round_trip(const char *file, const char *model, soda_method method, 
             char name[256];
             const params_tensor *tensor =
                 params_find(&t.params, soda_param_name(layer, p, name, sizeof name));
-            assert_memory_equal(l->value[p], t.params.value + tensor->offset,
+            assert_memory_equal(l->value[p], t.params.host.value + tensor->offset,
                                 (size_t)tensor->count * sizeof(float));
         }
     }

@@ -208,7 +208,7 @@ static float *predict(component_run *run, const test_adapter *t, int64_t *count)
     for (int i = 0; i < (m->folder->xl ? 5 : 3); i++) component_write(run, "unet.0", inputs[i]);
     for (int i = 0; t && i < t->params.count; i++) {
         const params_tensor *tensor = &t->params.tensors[i];
-        CHECK_OK(exec_write_f32(run->exec, tensor->name, t->params.value + tensor->offset,
+        CHECK_OK(exec_write_f32(run->exec, tensor->name, t->params.host.value + tensor->offset,
                                 tensor->count));
     }
     CHECK_OK(exec_run(run->exec));

@@ -8,7 +8,7 @@
 #include "model/folder.h"
 
 static soda_status build(const soda_folder *folder, const folder_weights *weights,
-                         soda_weights *store, soda_arena *arena)
+                         soda_weights *store)
 {
     soda_status s = SODA_OK;
     soda_graph *graph = NULL;
@@ -17,7 +17,7 @@ static soda_status build(const soda_folder *folder, const folder_weights *weight
     TRY_TO(done, graph_create(SODA_F32, &graph));
     soda_builder b = {.graph = graph, .source = weights->source};
     TRY_TO(done, clip_build(&b, &folder->text[0], 1, 3, CLIP_LAST | CLIP_POOLED));
-    TRY_TO(done, exec_create(graph, backend_ref(), store, arena, &exec));
+    TRY_TO(done, exec_create(graph, backend_ref(), store, NULL, &exec));
     TRY_TO(done, clip_write(exec, graph, NULL, &folder->text[0], ids, 1, 3));
 done:
     exec_destroy(exec);
@@ -31,14 +31,11 @@ static soda_status load(void)
     soda_folder *folder = NULL;
     folder_weights weights = {0};
     soda_weights *store = NULL;
-    soda_arena *arena = NULL;
     TRY_TO(done, folder_open(SODA_TEST_DIR "/golden/tiny-sd1", &folder));
     TRY_TO(done, folder_weights_open(folder, FOLDER_TEXT_ENCODER, &weights));
     TRY_TO(done, weights_create(&store));
-    TRY_TO(done, arena_create(&arena));
-    TRY_TO(done, build(folder, &weights, store, arena));
+    TRY_TO(done, build(folder, &weights, store));
 done:
-    arena_destroy(arena);
     weights_destroy(store);
     folder_weights_close(&weights);
     folder_close(folder);

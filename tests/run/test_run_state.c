@@ -49,7 +49,7 @@ static void run_open(run *r, const char *const *paths, int count, int64_t m)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(params_create(r->layers, 0, &r->params));
+    CHECK_OK(params_create(r->layers, 0, device_host(), &r->params));
 }
 
 static const char *const two_paths[] = {"b.to_q", "a.to_q"}; /* files sort them the other way */
@@ -71,20 +71,24 @@ static void run_on(run *r, int64_t steps)
     for (int64_t end = r->state.step + steps; r->state.step < end; r->state.step++)
         CHECK_OK(run_state_note(&r->state, 1.0 / (double)(3 + r->state.step),
                                 1e-3 * (double)r->state.step));
-    check_fill_normal(t->value, t->total, (uint32_t)r->state.step, 1);
-    check_fill_normal(t->first, t->total, (uint32_t)r->state.step + 1, 1e-3f);
-    check_fill_normal(t->second, t->total, (uint32_t)r->state.step + 2, 1e-6f);
-    t->value[0] = -0.0f;
-    t->second[1] = 0x1p-149f;
+    for (int i = 0; i < t->count; i++) {
+        const uint32_t seed = (uint32_t)(r->state.step + 3 * i);
+        const int64_t at = t->tensors[i].offset, count = t->tensors[i].count;
+        check_fill_normal(t->host.value + at, count, seed, 1);
+        check_fill_normal(t->host.first + at, count, seed + 1, 1e-3f);
+        check_fill_normal(t->host.second + at, count, seed + 2, 1e-6f);
+    }
+    t->host.value[0] = -0.0f;
+    t->host.second[1] = 0x1p-149f;
 }
 
 static bool equal(const run *a, const run *b)
 {
-    const size_t bytes = (size_t)a->params.total * sizeof(float);
+    const size_t bytes = (size_t)a->params.length * sizeof(float);
     bool same = a->state.step == b->state.step && a->state.rows == b->state.rows &&
-                memcmp(a->params.value, b->params.value, bytes) == 0 &&
-                memcmp(a->params.first, b->params.first, bytes) == 0 &&
-                memcmp(a->params.second, b->params.second, bytes) == 0;
+                memcmp(a->params.host.value, b->params.host.value, bytes) == 0 &&
+                memcmp(a->params.host.first, b->params.host.first, bytes) == 0 &&
+                memcmp(a->params.host.second, b->params.host.second, bytes) == 0;
     for (int c = 0; same && c < HISTORY_COLUMNS && a->state.rows; c++)
         same = memcmp(a->state.history[c], b->state.history[c],
                       (size_t)a->state.rows * sizeof(double)) == 0;

@@ -25,7 +25,7 @@ void test_adapter_open(test_adapter *t, const soda_folder *folder, soda_method m
         CHECK_OK(folder_build(folder, parts[i], &b, 8, 8, 7));
         graph_destroy(b.graph);
     }
-    CHECK_OK(params_create(t->layers, 0, &t->params));
+    CHECK_OK(params_create(t->layers, 0, device_host(), &t->params));
 }
 
 void test_adapter_close(test_adapter *t)
@@ -64,7 +64,7 @@ void test_adapter_randomize(test_adapter *t, uint32_t seed, double angle, double
 {
     for (int i = 0; i < t->params.count; i++) {
         const params_tensor *tensor = &t->params.tensors[i];
-        float *value = t->params.value + tensor->offset;
+        float *value = t->params.host.value + tensor->offset;
         if (tensor->rotation)
             rotate(value, (int)tensor->shape.dim[0], seed + (uint32_t)i, angle);
         else

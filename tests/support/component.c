@@ -31,7 +31,6 @@ void component_start(component_run *run, const component_model *model, folder_co
     *run = (component_run){.model = model};
     CHECK_OK(folder_weights_open(model->folder, component, &run->file));
     CHECK_OK(weights_create(&run->weights));
-    CHECK_OK(arena_create(&run->arena));
     CHECK_OK(graph_create(model->dtype, &run->graph));
     run->builder = (soda_builder){.graph = run->graph, .source = run->file.source};
 }
@@ -39,14 +38,13 @@ void component_start(component_run *run, const component_model *model, folder_co
 void component_ready(component_run *run)
 {
     CHECK_OK(graph_status(run->graph));
-    CHECK_OK(exec_create(run->graph, run->model->backend, run->weights, run->arena, &run->exec));
+    CHECK_OK(exec_create(run->graph, run->model->backend, run->weights, NULL, &run->exec));
 }
 
 void component_end(component_run *run)
 {
     exec_destroy(run->exec);
     graph_destroy(run->graph);
-    arena_destroy(run->arena);
     weights_destroy(run->weights);
     folder_weights_close(&run->file);
 }

@@ -25,7 +25,6 @@ typedef struct {
     const component_model *model;
     folder_weights file;
     soda_weights *weights;
-    soda_arena *arena;
     soda_graph *graph;
     soda_exec *exec;
     soda_builder builder;

@@ -40,7 +40,7 @@ static void fixture_create(fixture *f, float delta_init)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(params_create(f->layers, delta_init, &f->t));
+    CHECK_OK(params_create(f->layers, delta_init, device_host(), &f->t));
 }
 
 static void fixture_destroy(fixture *f)
@@ -60,10 +60,10 @@ static void tensors_are_flat_and_start_at_the_identity(void **state)
     assert_int_equal(f.t.total, LAYERS * (4 + 4 + 9 + 6));
     assert_string_equal(f.t.tensors[4].name, "unet.a.to_q.soda.R1");
     const params_tensor *R3 = params_find(&f.t, "unet.c.to_q.soda.R3");
-    assert_int_equal(R3->offset, 2 * 23 + 8);
+    assert_int_equal(R3->offset, 2 * 64 + 32); /* each of the four tensors has 64 bytes */
     for (int i = 0; i < 9; i++)
-        assert_true(f.t.value[R3->offset + i] == (i % 4 == 0 ? 1.0f : 0.0f));
-    for (int i = 0; i < 6; i++) assert_true(f.t.value[2 * 23 + 17 + i] == 0.25f);
+        assert_true(f.t.host.value[R3->offset + i] == (i % 4 == 0 ? 1.0f : 0.0f));
+    for (int i = 0; i < 6; i++) assert_true(f.t.host.value[2 * 64 + 48 + i] == 0.25f);
     assert_null(params_find(&f.t, "unet.c.to_q.soda.R4"));
     assert_ptr_equal(params_at(&f.t, R3->offset + 8), R3);
     fixture_destroy(&f);
@@ -76,17 +76,17 @@ static void a_step_is_clip_then_each_optimizer(void **state)
     fixture f;
     params_report report;
     fixture_create(&f, 0);
-    const size_t bytes = (size_t)f.t.total * sizeof(float);
+    const size_t bytes = (size_t)f.t.length * sizeof(float);
     float *value = malloc(bytes), *gradient = malloc(bytes), *first = calloc(1, bytes),
           *second = calloc(1, bytes);
     stiefel_work *work;
     CHECK_OK(stiefel_work_create(3, 3, &work));
-    memcpy(value, f.t.value, bytes);
+    memcpy(value, f.t.host.value, bytes);
     for (int64_t step = 1; step <= 3; step++) {
         const double lr_factor = 1.0 / (double)step;
-        check_fill_normal(f.t.gradient, f.t.total, (uint32_t)step, 3);
-        memcpy(gradient, f.t.gradient, bytes);
-        const grad_clip_tensor all = {gradient, f.t.total};
+        check_fill_normal(f.t.host.gradient, f.t.length, (uint32_t)step, 3);
+        memcpy(gradient, f.t.host.gradient, bytes);
+        const grad_clip_tensor all = {gradient, f.t.length};
         const double norm = grad_clip_norm(&all, 1);
         grad_clip_apply(&all, 1, grad_clip_factor(norm, 1));
         CHECK_OK(params_step(&f.t, &options, step, lr_factor, &report));
@@ -113,9 +113,9 @@ static void a_step_is_clip_then_each_optimizer(void **state)
                            second + o);
             worst = fmax(worst, drift);
         }
-        assert_memory_equal(f.t.value, value, bytes);
-        assert_memory_equal(f.t.first, first, bytes);
-        assert_memory_equal(f.t.second, second, bytes);
+        assert_memory_equal(f.t.host.value, value, bytes);
+        assert_memory_equal(f.t.host.first, first, bytes);
+        assert_memory_equal(f.t.host.second, second, bytes);
         assert_true(report.orthogonality == worst);
     }
     stiefel_work_destroy(work);
@@ -132,13 +132,13 @@ static void a_gradient_that_is_not_finite_is_named_and_changes_nothing(void **st
     fixture f;
     params_report report;
     fixture_create(&f, 0);
-    float before[128];
-    memcpy(before, f.t.value, (size_t)f.t.total * sizeof(float));
+    float before[256];
+    memcpy(before, f.t.host.value, (size_t)f.t.length * sizeof(float));
     const params_tensor *delta = params_find(&f.t, "unet.a.to_q.soda.delta");
-    f.t.gradient[delta->offset + 2] = (float)INFINITY;
+    f.t.host.gradient[delta->offset + 2] = (float)INFINITY;
     CHECK_FAILS(params_step(&f.t, &options, 1, 1, &report), SODA_ERR_NUMERIC);
     check_message_has("unet.a.to_q.soda.delta");
-    assert_memory_equal(before, f.t.value, (size_t)f.t.total * sizeof(float));
+    assert_memory_equal(before, f.t.host.value, (size_t)f.t.length * sizeof(float));
     fixture_destroy(&f);
 }
 

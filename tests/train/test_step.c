@@ -38,16 +38,16 @@ static void subject_open(subject *s, const char *family, const char *method,
     CHECK_OK(run_config_parse(text, (size_t)n, "test.yaml", NULL, 0, &s->config));
     s->config->train.dtype = dtype;
     CHECK_OK(training_model_open(s->folder, s->config, backend, comm_self(), &s->model));
-    CHECK_OK(params_create(s->model.layers, 0, &s->params));
+    CHECK_OK(params_create(s->model.layers, 0, backend->device, &s->params));
     const soda_params *t = &s->params;
-    s->value = calloc((size_t)t->total, sizeof *s->value);
-    s->gradient = calloc((size_t)t->total, sizeof *s->gradient);
-    float *noise = malloc((size_t)t->total * sizeof *noise);
+    s->value = calloc((size_t)t->length, sizeof *s->value);
+    s->gradient = calloc((size_t)t->length, sizeof *s->gradient);
+    float *noise = malloc((size_t)t->length * sizeof *noise);
     assert_true(s->value && s->gradient && noise);
-    check_fill_normal(noise, t->total, 5, 0.1f);
-    for (int64_t i = 0; i < t->total; i++) {
-        t->value[i] += noise[i];
-        s->value[i] = (double)t->value[i];
+    check_fill_normal(noise, t->length, 5, 0.1f);
+    for (int64_t i = 0; i < t->length; i++) {
+        t->host.value[i] += noise[i];
+        s->value[i] = (double)t->host.value[i];
     }
     free(noise);
 }
@@ -114,8 +114,8 @@ static double loss_at(const subject *s, soda_step *step)
     double loss;
     for (int i = 0; i < s->params.count; i++) {
         const params_tensor *t = &s->params.tensors[i];
-        CHECK_OK(exec_write(step->net.exec, step->param[i], s->value + t->offset,
-                            (size_t)t->count * sizeof *s->value));
+        CHECK_OK(exec_write(step->net.exec, graph_find(step->net.graph, t->name),
+                            s->value + t->offset, (size_t)t->count * sizeof *s->value));
     }
     CHECK_OK(exec_run(step->net.exec));
     CHECK_OK(exec_read(step->net.exec, graph_find(step->net.graph, "loss"), &loss, sizeof loss));
@@ -128,8 +128,9 @@ static double gradients_at(subject *s, soda_step *step)
     const double loss = loss_at(s, step);
     for (int i = 0; i < s->params.count; i++) {
         const params_tensor *t = &s->params.tensors[i];
-        CHECK_OK(exec_read(step->net.exec, step->gradient[i], s->gradient + t->offset,
-                           (size_t)t->count * sizeof *s->gradient));
+        CHECK_OK(exec_read(step->net.exec,
+                           graph_find(step->net.graph, path_join("grad.%s", t->name).text),
+                           s->gradient + t->offset, (size_t)t->count * sizeof *s->gradient));
     }
     return loss;
 }
@@ -201,19 +202,20 @@ static void gradients_match_central_differences(void **state)
  * names say. */
 static float *run_f32(const subject *s, soda_step *step)
 {
-    float *out = malloc((size_t)(1 + s->params.total) * sizeof *out);
+    float *out = malloc((size_t)(1 + s->params.length) * sizeof *out);
     assert_non_null(out);
-    CHECK_OK(step_write_params(step, &s->params));
+    exec_params_changed(step->net.exec);
     CHECK_OK(exec_run(step->net.exec));
     CHECK_OK(exec_read_f32(step->net.exec, "loss", out, 1));
-    CHECK_OK(step_read_gradients(step, &s->params, out + 1));
+    assert_true(out[0] == s->params.host.gradient[s->params.length]);
+    memcpy(out + 1, s->params.host.gradient, (size_t)s->params.length * sizeof *out);
     for (int i = 0; i < s->params.count; i++) {
         const params_tensor *t = &s->params.tensors[i];
         const size_t bytes = (size_t)t->count * sizeof(float);
         float value[1024];
         assert_in_range(t->count, 1, 1024);
         CHECK_OK(exec_read_f32(step->net.exec, t->name, value, t->count));
-        assert_memory_equal(value, s->params.value + t->offset, bytes);
+        assert_memory_equal(value, s->params.host.value + t->offset, bytes);
         CHECK_OK(
             exec_read_f32(step->net.exec, path_join("grad.%s", t->name).text, value, t->count));
         assert_memory_equal(value, out + 1 + t->offset, bytes);
@@ -242,7 +244,7 @@ static void backends_agree(void **state)
         for (int from = 0, end; from < t->count; from = end) {
             end = component_end(t, from);
             const int64_t at = t->tensors[from].offset;
-            const int64_t to = end < t->count ? t->tensors[end].offset : t->total;
+            const int64_t to = end < t->count ? t->tensors[end].offset : t->length;
             const double error = check_relative_l2(out[1] + 1 + at, out[0] + 1 + at, to - at);
             if (!(error <= 1e-4)) fail_msg("from %s: %g", t->tensors[from].name, error);
         }
@@ -256,7 +258,7 @@ static void backends_agree(void **state)
 static void check_same_bits(const subject *s, soda_step *a, soda_step *b)
 {
     float *got = run_f32(s, a), *want = run_f32(s, b);
-    assert_memory_equal(got, want, (size_t)(1 + s->params.total) * sizeof *want);
+    assert_memory_equal(got, want, (size_t)(1 + s->params.length) * sizeof *want);
     free(got);
     free(want);
 }
@@ -342,11 +344,11 @@ static void dco_is_the_squared_error_with_other_weights(void **state)
     CHECK_OK(exec_write_f32(mse.net.exec, "weight", other, BATCH));
     gradients_at(&s, &mse);
     double *want = s.gradient, difference = 0, size = 0;
-    s.gradient = malloc((size_t)s.params.total * sizeof *want);
+    s.gradient = calloc((size_t)s.params.length, sizeof *want);
     assert_non_null(s.gradient);
     const double loss = gradients_at(&s, &dco);
     assert_true(fabs(loss - expected) <= 1e-12 * expected);
-    for (int64_t i = 0; i < s.params.total; i++) {
+    for (int64_t i = 0; i < s.params.length; i++) {
         difference += pow(s.gradient[i] - want[i], 2);
         size += pow(want[i], 2);
     }
@@ -374,8 +376,8 @@ static void the_frozen_network_is_the_start(void **state)
         open_step(&s, shape_of(false, 0), &adapted);
         const double moved = loss_at(&s, &adapted);
         soda_params start;
-        CHECK_OK(params_create(s.model.layers, 0, &start));
-        for (int64_t i = 0; i < start.total; i++) s.value[i] = (double)start.value[i];
+        CHECK_OK(params_create(s.model.layers, 0, device_host(), &start));
+        for (int64_t i = 0; i < start.length; i++) s.value[i] = (double)start.host.value[i];
         params_destroy(&start);
         const double loss = loss_at(&s, &adapted);
         CHECK_OK(exec_run(frozen.net.exec));

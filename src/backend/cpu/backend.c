@@ -21,6 +21,7 @@ const soda_backend *backend_cpu(int threads)
 #undef OP
             },
     };
+    backend.device = device_host();
     parallel_set_threads(threads);
     backend.threads = parallel_threads();
     onednn_text(onednn, sizeof onednn);

@@ -3,7 +3,7 @@
 
 const soda_backend *backend_ref(void)
 {
-    static const soda_backend backend = {
+    static soda_backend backend = {
         .name = "ref",
         .threads = 1,
         .description = "plain C in double precision",
@@ -14,5 +14,6 @@ const soda_backend *backend_ref(void)
 #undef OP
             },
     };
+    backend.device = device_host();
     return &backend;
 }

@@ -1,0 +1,86 @@
+#include "backend/device.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+
+enum { ALIGNMENT = 64 };
+static const size_t HUGE = (size_t)2 << 20; /* from here on huge pages are worth their size */
+
+/* Stands before every allocation. */
+typedef union {
+    soda_arena *arena; /* NULL: from malloc */
+    char room[ALIGNMENT];
+} header;
+
+static soda_status alloc_host(soda_device *device, size_t bytes, void **memory)
+{
+    (void)device;
+    *memory = NULL;
+    void *start = NULL;
+    soda_arena *arena = NULL;
+    if (bytes > SIZE_MAX / 2)
+        return FAIL(SODA_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
+    const size_t whole = sizeof(header) + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (whole < HUGE) {
+        start = aligned_alloc(ALIGNMENT, whole);
+        if (!start) return FAIL(SODA_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
+    } else {
+        TRY(arena_create(&arena));
+        const soda_status s = arena_alloc(arena, whole, &start);
+        if (s != SODA_OK) {
+            arena_destroy(arena);
+            return s;
+        }
+    }
+    ((header *)start)->arena = arena;
+    *memory = (header *)start + 1;
+    return SODA_OK;
+}
+
+static void release_host(soda_device *device, void *memory)
+{
+    (void)device;
+    if (!memory) return;
+    header *start = (header *)memory - 1;
+    if (start->arena)
+        arena_destroy(start->arena);
+    else
+        free(start);
+}
+
+static soda_status copy_host(soda_device *device, void *to, const void *from, size_t bytes)
+{
+    (void)device;
+    memcpy(to, from, bytes);
+    return SODA_OK;
+}
+
+static soda_status clear_host(soda_device *device, void *to, size_t bytes)
+{
+    (void)device;
+    memset(to, 0, bytes);
+    return SODA_OK;
+}
+
+static soda_status wait_host(soda_device *device)
+{
+    (void)device;
+    return SODA_OK;
+}
+
+soda_device *device_host(void)
+{
+    static soda_device host = {.name = "cpu",
+                               .host = true,
+                               .alignment = ALIGNMENT,
+                               .alloc = alloc_host,
+                               .release = release_host,
+                               .upload = copy_host,
+                               .download = copy_host,
+                               .clear = clear_host,
+                               .wait = wait_host};
+    return &host;
+}

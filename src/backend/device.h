@@ -1,0 +1,40 @@
+/* device.h: where a backend's tensors live, and the order in which work on them is done.
+ *
+ * Functions return when the work is queued, unless said otherwise; work is done in the order of the
+ * calls, kernels included. Memory is addressed by plain pointers, which host code may follow only
+ * where `host` is true. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/status.h"
+
+typedef struct soda_device soda_device;
+
+struct soda_device {
+    const char *name;
+    bool host;        /* its memory is the host's */
+    size_t alignment; /* of every tensor, in bytes: a power of two, at least 64 */
+
+    /* `bytes` of undefined contents. SODA_ERR_MEMORY says how much was wanted. */
+    soda_status (*alloc)(soda_device *device, size_t bytes, void **memory);
+    void (*release)(soda_device *device, void *memory); /* NULL is fine */
+
+    /* upload has read `host` when it returns; download waits until `host` is written. */
+    soda_status (*upload)(soda_device *device, void *to, const void *host, size_t bytes);
+    soda_status (*download)(soda_device *device, void *host, const void *from, size_t bytes);
+    soda_status (*clear)(soda_device *device, void *to, size_t bytes); /* to zero bytes */
+
+    /* Until everything is done; the first failure of any of it. */
+    soda_status (*wait)(soda_device *device);
+};
+
+/* `bytes`, rounded up to where the next tensor may start. */
+static inline size_t device_align(const soda_device *device, size_t bytes)
+{
+    return (bytes + device->alignment - 1) / device->alignment * device->alignment;
+}
+
+/* The memory of this process, all work done at once. */
+soda_device *device_host(void);
