@@ -8,6 +8,7 @@
 #include "app/verbs.h"
 #include "core/arena.h"
 #include "core/log.h"
+#include "core/text_file.h"
 #include "diffusion/sampler.h"
 #include "io/newfile.h"
 #include "io/png.h"
@@ -75,19 +76,31 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
     return SODA_OK;
 }
 
-static soda_status read_text_file(const char *path, char **text)
+/* A pipe is fine: `--prompts /dev/stdin`. */
+static soda_status read_prompt_file(const char *path, char **text)
 {
+    enum { MOST_BYTES = 64 << 20 };
     FILE *file = fopen(path, "rb");
-    size_t bytes = 0;
-    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot be read", path);
-    errno = 0;
-    const ssize_t got = getdelim(text, &bytes, '\0', file);
-    const bool no_memory = got < 0 && errno == ENOMEM; /* the end of an empty file sets nothing */
-    const bool failed = ferror(file) || (got >= 0 && (size_t)got != strlen(*text));
+    size_t room = 0, bytes = 0;
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    do {
+        room = room ? 2 * room : 4096;
+        char *larger = room <= MOST_BYTES ? realloc(*text, room) : NULL;
+        if (!larger) break;
+        *text = larger;
+        bytes += fread(*text + bytes, 1, room - 1 - bytes, file);
+    } while (bytes == room - 1);
+    const bool failed = ferror(file);
     fclose(file);
-    if (no_memory) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while reading", path);
-    if (failed) return FAIL(SODA_ERR_INPUT, "%s: expected text without NUL bytes", path);
-    if (got <= 0) return FAIL(SODA_ERR_INPUT, "%s: expected one prompt a line, found none", path);
+    if (failed) return FAIL(SODA_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+    if (room > MOST_BYTES)
+        return FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes", path, MOST_BYTES);
+    if (bytes == room - 1 || !*text)
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory while reading", path);
+    (*text)[bytes] = '\0';
+    TRY(text_file_clean(*text, &bytes, path));
+    if (bytes == 0)
+        return FAIL(SODA_ERR_INPUT, "%s: expected one prompt per line, found none", path);
     return SODA_OK;
 }
 
@@ -102,7 +115,6 @@ static soda_status split_lines(char *text, prompt_list *prompts)
         char *end = line + strcspn(line, "\n");
         const bool last = *end == '\0';
         *end = '\0';
-        if (end > line && end[-1] == '\r') end[-1] = '\0';
         prompts->list[prompts->count++] = line;
         if (last) break;
         line = end + 1;
@@ -113,7 +125,7 @@ static soda_status split_lines(char *text, prompt_list *prompts)
 static soda_status read_prompts(const sample_options *o, prompt_list *prompts)
 {
     if (o->prompt_file) {
-        TRY(read_text_file(o->prompt_file, &prompts->text));
+        TRY(read_prompt_file(o->prompt_file, &prompts->text));
         return split_lines(prompts->text, prompts);
     }
     prompts->count = o->prompts.count;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "config/run_value.h"
-#include "core/file.h"
+#include "core/text_file.h"
 
 enum { MOST_BYTES = 1 << 20, EXPECTED_BYTES = 160, PLACE_BYTES = 1024 };
 
@@ -98,13 +98,13 @@ soda_status run_config_read(const char *path, const char *const *sets, int set_c
                             run_config **config)
 {
     soda_status s = SODA_OK;
-    void *text = NULL;
+    char *text = NULL;
     size_t bytes = 0;
     *config = NULL;
     const char *slash = strrchr(path, '/');
     char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
     if (!folder) return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its folder", path);
-    TRY_TO(done, file_read(path, MOST_BYTES, &text, &bytes));
+    TRY_TO(done, text_file_read(path, MOST_BYTES, &text, &bytes));
     TRY_TO(done, parse(text, bytes, path, folder, sets, set_count, config));
 done:
     free(text);

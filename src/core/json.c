@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
+#include "core/file_kind.h"
+#include "core/loose_json.h"
+#include "core/text_file.h"
 
-/* vocab.json of CLIP has 1 MiB, the index of a large model less than 10. */
-enum { MAX_FILE_BYTES = 64 << 20 };
+enum {
+    MAX_FILE_BYTES = 64 << 20, /* vocab.json of CLIP has 1 MiB, the index of a large model 10 */
+    PLACE_SIZE = 4160,         /* a path, a colon, a line number */
+};
 
 /* ---- memory ----
  *
@@ -76,60 +80,71 @@ static bool load(const char *text, size_t bytes, json_t **root, json_error_t *er
         return false;
     }
     way_out = &out;
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
+    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
     end_parse(false);
     return true;
 }
 
 /* ---- files ---- */
 
-/* Python's json writes infinities, and diffusers does (lambda_min_clipped): *copy of the text has a
- * number as long as the word in its place, or is NULL if the word does not occur. */
-static soda_status replace_infinity(const char *text, size_t bytes, const char *file, char **copy)
+/* "FILE" or "FILE:LINE". */
+static const char *place(const soda_json *json, char *text, size_t size)
 {
-    static const char word[] = "Infinity", number[] = "1.7e308 ";
-    enum { LENGTH = sizeof word - 1 };
-    _Static_assert(sizeof word == sizeof number, "the text keeps its length");
-    bool in_string = false;
-    *copy = NULL;
-    if (!memmem(text, bytes, word, LENGTH)) return SODA_OK;
-    *copy = malloc(bytes);
-    if (!*copy) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
-    memcpy(*copy, text, bytes);
-    for (size_t i = 0; i < bytes; i++) {
-        if (text[i] == '"') in_string = !in_string;
-        if (text[i] == '\\' && in_string) i++;
-        if (!in_string && bytes - i >= LENGTH && memcmp(text + i, word, LENGTH) == 0)
-            memcpy(*copy + i, number, LENGTH);
+    if (json->line == 0) return json->file;
+    snprintf(text, size, "%s:%lld", json->file, (long long)json->line);
+    return text;
+}
+
+/* Records where and why jansson stopped. */
+static soda_status refuse_text(const soda_json *json, const char *text, size_t bytes,
+                               const json_error_t *error)
+{
+    char at[PLACE_SIZE];
+    const char *name = place(json, at, sizeof at);
+    size_t blank = 0;
+    while (blank < bytes && text[blank] && strchr(" \t\r\n", text[blank])) blank++;
+    if (blank == bytes || file_kind(text, bytes))
+        return FAIL(SODA_ERR_INPUT, "%s: expected JSON, found %s", name,
+                    blank == bytes ? "an empty file" : file_kind(text, bytes));
+    if (json->line)
+        return FAIL(SODA_ERR_INPUT, "%s: not valid JSON at column %d: %s", name, error->column,
+                    error->text);
+    return FAIL(SODA_ERR_INPUT, "%s:%d: not valid JSON at column %d: %s", name, error->line,
+                error->column, error->text);
+}
+
+soda_status soda_json_parse_line(const char *text, size_t bytes, const char *file, int64_t line,
+                                 soda_json *json)
+{
+    const soda_json parsed = {.file = file, .line = line, .within = ""};
+    json_error_t error = {.text = ""};
+    json_t *root = NULL;
+    char *loose, at[PLACE_SIZE];
+    TRY(loose_json(text, bytes, file, &loose));
+    const bool enough = load(loose ? loose : text, bytes, &root, &error);
+    free(loose);
+    if (!enough) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
+    if (!root) return refuse_text(&parsed, text, bytes, &error);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return FAIL(SODA_ERR_INPUT, "%s: expected a JSON object, found an array",
+                    place(&parsed, at, sizeof at));
     }
+    *json = parsed;
+    json->object = root;
     return SODA_OK;
 }
 
 soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json)
 {
-    json_error_t error = {.text = ""};
-    json_t *root = NULL;
-    char *finite;
-    TRY(replace_infinity(text, bytes, file, &finite));
-    const bool enough = load(finite ? finite : text, bytes, &root, &error);
-    free(finite);
-    if (!enough) return FAIL(SODA_ERR_MEMORY, "%s: out of memory while parsing JSON", file);
-    if (!root)
-        return FAIL(SODA_ERR_INPUT, "%s:%d:%d: not valid JSON: %s", file, error.line, error.column,
-                    error.text);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return FAIL(SODA_ERR_INPUT, "%s: expected a JSON object, found an array", file);
-    }
-    *json = (soda_json){.file = file, .within = "", .object = root};
-    return SODA_OK;
+    return soda_json_parse_line(text, bytes, file, 0, json);
 }
 
 soda_status soda_json_load(const char *path, soda_json *json)
 {
-    void *text;
+    char *text;
     size_t bytes;
-    TRY(file_read(path, MAX_FILE_BYTES, &text, &bytes));
+    TRY(text_file_read(path, MAX_FILE_BYTES, &text, &bytes));
     const soda_status s = soda_json_parse(text, bytes, path, json);
     free(text);
     return s;
@@ -154,6 +169,18 @@ soda_status soda_json_dump(const json_t *value, const char *file, char **text)
     return FAIL(SODA_ERR_MEMORY, "%s: out of memory while writing JSON", file);
 }
 
+static bool is_nan(const json_t *value)
+{
+    return json_is_string(value) && !strcmp(json_string_value(value), LOOSE_JSON_NAN);
+}
+
+/* Whether it is a string that C can hold. */
+static bool is_text(const json_t *value)
+{
+    return json_is_string(value) && !is_nan(value) &&
+           strlen(json_string_value(value)) == json_string_length(value);
+}
+
 /* "FILE: KEY: expected E, found VALUE", for entry `index` of a list unless it is negative. */
 static soda_status refuse(const soda_json *json, const char *key, int index, const json_t *found,
                           const char *expected)
@@ -163,17 +190,19 @@ static soda_status refuse(const soda_json *json, const char *key, int index, con
         [JSON_INTEGER] = "an integer", [JSON_REAL] = "a number", [JSON_TRUE] = "a bool",
         [JSON_FALSE] = "a bool",       [JSON_NULL] = "null",
     };
-    char place[32] = "", value[96] = "nothing";
-    if (index >= 0) snprintf(place, sizeof place, "[%d]", index);
-    if (found) {
+    char entry[32] = "", value[96] = "nothing", at[PLACE_SIZE];
+    if (index >= 0) snprintf(entry, sizeof entry, "[%d]", index);
+    if (is_nan(found)) {
+        snprintf(value, sizeof value, "NaN");
+    } else if (found) {
         const size_t used = json_dumpb(found, value, sizeof value - 1, JSON_ENCODE_ANY);
         if (used && used < sizeof value)
             value[used] = '\0';
         else /* too long to show */
             snprintf(value, sizeof value, "%s", names[json_typeof(found)]);
     }
-    return FAIL(SODA_ERR_INPUT, "%s: %s%s%s%s: expected %s, found %s", json->file, json->within,
-                json->within[0] ? "." : "", key, place, expected, value);
+    return FAIL(SODA_ERR_INPUT, "%s: %s%s%s%s: expected %s, found %s", place(json, at, sizeof at),
+                json->within, json->within[0] ? "." : "", key, entry, expected, value);
 }
 
 /* The value under `key`, NULL when it is absent or null. */
@@ -211,7 +240,7 @@ soda_status soda_json_string(const soda_json *json, const char *key, const char 
                              const char **value)
 {
     const json_t *found = value_of(json, key);
-    if (found && !json_is_string(found)) return refuse(json, key, -1, found, "a string");
+    if (found && !is_text(found)) return refuse(json, key, -1, found, "a string");
     *value = found ? json_string_value(found) : missing;
     return SODA_OK;
 }
@@ -272,7 +301,7 @@ soda_status soda_json_strings(const soda_json *json, const char *key, const char
     TRY(count_entries(json, key, max, &list, count));
     for (int i = 0; i < *count; i++) {
         const json_t *found = entry(list, i);
-        if (!json_is_string(found))
+        if (!is_text(found))
             return refuse(json, key, json_is_array(list) ? i : -1, found, "a string");
         values[i] = json_string_value(found);
     }
@@ -283,7 +312,7 @@ soda_status soda_json_child(const soda_json *json, const char *key, soda_json *c
 {
     const json_t *found = value_of(json, key);
     if (found && !json_is_object(found)) return refuse(json, key, -1, found, "an object");
-    *child = (soda_json){.file = json->file, .within = key, .object = found};
+    *child = (soda_json){.file = json->file, .line = json->line, .within = key, .object = found};
     return SODA_OK;
 }
 

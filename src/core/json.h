@@ -12,18 +12,26 @@
 /* An object as messages speak of it. Copied freely: it owns nothing. */
 typedef struct {
     const char *file;     /* the name of the file, for messages */
+    int64_t line;         /* of a file with one object per line; else 0, and not in messages */
     const char *within;   /* the key this object stands under, "" for the root of the file */
     const json_t *object; /* borrowed from the root */
 } soda_json;
 
-/* Parses `path`, of at most 64 MiB, whose root must be an object; keys must not repeat. json->file
- * is `path` itself (not copied). Free with soda_json_free. SODA_ERR_INPUT names file, line and
- * column; SODA_ERR_IO says why the file cannot be read. */
+/* Parses the text file `path` (core/text_file.h) of at most 64 MiB, whose root must be an object;
+ * keys must not repeat. json->file is `path` itself (not copied). Free with soda_json_free.
+ * SODA_ERR_INPUT names file, line and column; SODA_ERR_IO says why the file cannot be read. */
 soda_status soda_json_load(const char *path, soda_json *json);
 
-/* The same from `bytes` of memory that messages call `file`. Infinity and -Infinity, which Python
- * writes, are read as 1.7e308 and -1.7e308. */
+/* The same from `bytes` of memory that messages call `file`.
+ *
+ * What Python writes is read, so that a key that nobody asks for cannot stop a program: Infinity
+ * and numbers beyond double are 1.7e308, an integer beyond 64 bits is a number that is no integer,
+ * NaN and a string with \u0000 are values that every getter refuses. */
 soda_status soda_json_parse(const char *text, size_t bytes, const char *file, soda_json *json);
+
+/* The same for line `line` of a file with one object per line; messages call it FILE:LINE. */
+soda_status soda_json_parse_line(const char *text, size_t bytes, const char *file, int64_t line,
+                                 soda_json *json);
 
 /* Frees what load or parse returned; every object and string taken from it ends. */
 void soda_json_free(soda_json *json);

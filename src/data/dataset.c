@@ -23,7 +23,8 @@ static soda_status open_local(dataset_opening *o)
     soda_dataset *d = o->dataset;
     TRY(check_options(o));
     TRY(image_folder_open(o->options->path, &d->folder));
-    const int64_t count = d->folder->count;
+    image_folder_warn(d->folder);
+    const int64_t count = d->folder->list.count;
     d->transform = (transform_options){.resolution = o->options->resolution,
                                        .buckets = o->options->buckets,
                                        .factor = config_vae_factor(&o->model->vae),
@@ -40,7 +41,7 @@ static soda_status open_local(dataset_opening *o)
     if (!d->images || !d->files)
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory for a list of %lld pictures",
                     o->options->path, (long long)count);
-    for (int64_t i = 0; i < count; i++) d->images[i].file = d->folder->items[i].file;
+    for (int64_t i = 0; i < count; i++) d->images[i].file = d->folder->list.items[i].file;
     TRY(dataset_list_texts(o));
     TRY(shared_arrays_create("latents", count * d->about.variants, &d->latents));
     if (d->has_states) TRY(shared_arrays_create("text", d->about.texts, &d->states));

@@ -75,7 +75,7 @@ static soda_status find_key(const dataset_opening *o, int64_t image, int variant
 /* Captions end in a zero, and an absent class_text is no empty one. */
 static soda_status add_identity(const soda_dataset *d, int64_t image, soda_sha256 *hash)
 {
-    const image_item *item = &d->folder->items[image];
+    const image_item *item = &d->folder->list.items[image];
     char view[320];
     for (int v = 0; v < d->about.variants; v++) {
         view_text(d, image, v, view, sizeof view);

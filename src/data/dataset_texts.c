@@ -27,7 +27,7 @@ static int64_t find_text(const soda_dataset *d, const char *text)
 soda_status dataset_list_texts(dataset_opening *o)
 {
     soda_dataset *d = o->dataset;
-    const image_item *items = d->folder->items;
+    const image_item *items = d->folder->list.items;
     size_t n = 0;
     d->texts = malloc((2 * (size_t)d->about.count + 1) * sizeof *d->texts);
     if (!d->texts) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of captions");

@@ -1,48 +1,54 @@
-/* image_folder.h: a folder of captioned pictures, as Hugging Face's ImageFolder has them.
+/* image_folder.h: a folder of captioned pictures and its subfolders, as Hugging Face's ImageFolder
+ * and kohya's tools have them.
  *
- * With metadata.jsonl, the pictures are the ones it lists, one JSON object a line: file_name (a
- * path below the folder), text, and optionally class_text, a caption that names the class and not
- * the subject. Other keys are ignored, as are empty lines. Without it they are the files *.png,
- * *.jpg, *.jpeg and *.webp of the folder itself, each with its caption in a file of the same stem
- * that ends in .txt, without white space at its ends.
+ * metadata.jsonl or metadata.csv lists the pictures of its folder and of the folders below
+ * (image_items.h). Elsewhere the pictures are the files with the endings of image_is_picture, each
+ * with its caption in a file of the same stem that ends in .txt, without white space at its ends.
+ * Names that begin with a dot, folders that begin with "__" (as macOS makes them) and all other
+ * files are passed over.
  *
  * Items are sorted by the bytes of their file names: the order is the same on every machine. */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
 
-#include "core/status.h"
+#include "data/image_items.h"
+
+/* Why a file is no item; the first of each kind is kept for messages. */
+typedef enum {
+    LEFT_OUT_UNLISTED, /* a picture that the metadata above it does not list */
+    LEFT_OUT_FORMAT,   /* a picture or film in a format that is not read */
+    LEFT_OUT_ARCHIVE,  /* a .zip, .tar or .parquet file */
+    LEFT_OUT_CAPTION,  /* a .txt file without a picture */
+    SHARED_CAPTION,    /* not left out: a picture with the stem, hence the caption, of another */
+    LEFT_OUT_KINDS
+} left_out_kind;
 
 typedef struct {
-    char *file;       /* below the folder */
-    char *text;       /* UTF-8 */
-    char *class_text; /* NULL if there is none */
-    int64_t line;     /* of metadata.jsonl; 0 without it */
-} image_item;
+    int64_t count;
+    char *first; /* below the folder; NULL if there is none */
+} left_out;
 
 typedef struct {
     char *root;
-    image_item *items;
-    int64_t count, room;
+    image_items list;
+    left_out left[LEFT_OUT_KINDS];
 } image_folder;
 
-/* Lists `path` and looks whether the files are there; pictures are not opened. A warning counts the
- * pictures of the folder that metadata.jsonl does not list.
+/* Lists `path` and looks whether the files are there; pictures are not opened.
  *
- * SODA_ERR_INPUT names file and line or picture: a folder without pictures, a picture without
- * caption or listed twice, a listed file that is not there, a name that leads out of the folder
- * (absolute, or with a part that is empty, "." or ".."; a symbolic link may lead anywhere), text
- * that is not UTF-8 or not JSON. */
+ * SODA_ERR_INPUT names file and line or picture: a folder without pictures (and what is there
+ * instead), pictures without caption, one listed twice, a listed file that is not there, a name
+ * that leads out of the folder (absolute, or with a part that is empty, "." or ".."; a symbolic
+ * link may lead anywhere), a text that core/text_file.h refuses or that is not JSON. */
 soda_status image_folder_open(const char *path, image_folder **folder);
-void image_folder_close(image_folder *folder); /* NULL is fine */
+void image_folder_close(image_folder *folder); /* accepts NULL */
 
-/* The list of a metadata.jsonl from memory, sorted, added to the empty list *folder; messages call
- * it `file`. Nothing is looked up on the disk. Free the items with image_folder_clear, also after a
- * failure. */
-soda_status image_folder_parse(const char *text, size_t bytes, const char *file,
-                               image_folder *folder);
-void image_folder_clear(image_folder *folder);
+/* One warning for each kind of what was left out: how many, why, and the first. */
+void image_folder_warn(const image_folder *folder);
+
+/* The line of image_folder_warn about one kind; false if nothing is to be said. */
+bool image_folder_left_out(const image_folder *folder, left_out_kind kind, char *line, size_t size);
 
 /* "ROOT/FILE" of item `index` to path[size]. */
 soda_status image_folder_path(const image_folder *folder, int64_t index, char *path, size_t size);

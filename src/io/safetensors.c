@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file_kind.h"
 #include "core/json.h"
 #include "io/safetensors_header.h"
 
@@ -41,7 +42,7 @@ static soda_status map_open_file(int fd, shard *file)
         return FAIL(SODA_ERR_IO, "%s: cannot read: %s", file->path, strerror(errno));
     if (!S_ISREG(about.st_mode))
         return FAIL(SODA_ERR_INPUT, "%s: expected a regular file", file->path);
-    if (about.st_size == 0) return FAIL(SODA_ERR_INPUT, "%s: the file is empty", file->path);
+    if (about.st_size == 0) return file_kind_refuse("", 0, file->path, "a safetensors file");
     file->bytes = (size_t)about.st_size;
     void *map = mmap(NULL, file->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file_kind.h"
 #include "core/json.h"
 
 enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = SAFETENSORS_MAX_HEADER_BYTES };
@@ -109,7 +110,9 @@ static soda_status check_metadata(const soda_json *root)
     TRY(soda_json_child(root, "__metadata__", &metadata));
     json_object_foreach((json_t *)metadata.object, key, value)
     {
+        const char *text;
         if (!json_is_string(value)) return soda_json_refuse(&metadata, key, "a string");
+        TRY(soda_json_string(&metadata, key, NULL, &text)); /* without a zero in it */
     }
     return SODA_OK;
 }
@@ -152,7 +155,10 @@ static soda_status check_cover(const safetensors_header *header, const uint8_t *
 /* Checks the length that a file begins with against the file's own. */
 static soda_status read_length(const uint8_t *bytes, size_t size, const char *file, size_t *length)
 {
+    static const char expected[] = "a safetensors file";
     uint64_t n = 0;
+    const char *kind = file_kind(bytes, size);
+    if (kind && strcmp(kind, expected) != 0) return file_kind_refuse(bytes, size, file, expected);
     if (size < LENGTH_BYTES)
         return FAIL(SODA_ERR_INPUT,
                     "%s: not a safetensors file: expected at least 8 bytes, found %zu", file, size);

@@ -1,11 +1,11 @@
 #include "tokenizer/tokenizer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/text_file.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/special_tokens.h"
@@ -67,40 +67,7 @@ fail:
     return s;
 }
 
-/* The text of merges.txt: half a megabyte for CLIP. */
-static soda_status read_text(const char *path, char **text, size_t *bytes)
-{
-    enum { MAX_BYTES = 64 << 20 };
-    soda_status s = SODA_OK;
-    size_t room = 1 << 20, filled = 0;
-    char *buffer = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    for (;;) {
-        char *larger = realloc(buffer, room);
-        if (!larger) {
-            s = FAIL(SODA_ERR_MEMORY, "%s: out of memory for %zu bytes", path, room);
-            break;
-        }
-        buffer = larger;
-        filled += fread(buffer + filled, 1, room - filled, file);
-        if (filled < room) break;
-        room *= 2;
-        if (room > MAX_BYTES) {
-            s = FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes", path, MAX_BYTES);
-            break;
-        }
-    }
-    if (s == SODA_OK && ferror(file)) s = FAIL(SODA_ERR_IO, "%s: %s", path, strerror(errno));
-    fclose(file);
-    if (s != SODA_OK) {
-        free(buffer);
-        return s;
-    }
-    *text = buffer;
-    *bytes = filled;
-    return SODA_OK;
-}
+enum { MAX_MERGES = 64 << 20 }; /* bytes: half a megabyte for CLIP */
 
 enum { VOCAB, MERGES, CONFIG, SPECIAL, ADDED, FILES };
 static const char *const file_names[FILES] = {"vocab.json", "merges.txt", "tokenizer_config.json",
@@ -114,7 +81,7 @@ static soda_status load(char *const path[FILES], tokenizer_files *files, char **
     TRY(soda_json_load(path[VOCAB], &files->vocab));
     TRY(soda_json_load(path[CONFIG], &files->config));
     if (access(path[SPECIAL], F_OK) == 0) TRY(soda_json_load(path[SPECIAL], &files->special));
-    TRY(read_text(path[MERGES], merges, &files->merges_bytes));
+    TRY(text_file_read(path[MERGES], MAX_MERGES, merges, &files->merges_bytes));
     files->merges = *merges;
     files->merges_file = path[MERGES];
     return SODA_OK;

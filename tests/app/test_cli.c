@@ -146,7 +146,7 @@ static void prompt_files_are_lines(void **state)
            0, "2 pictures");
     expect(shell(": > empty.txt; " SODA_PROGRAM " sample --model " MODEL
                  " --prompts empty.txt --steps 1 --out o"),
-           1, "empty.txt: expected one prompt a line");
+           1, "empty.txt: expected one prompt per line");
     expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompts none.txt --out o"), 1,
            "none.txt");
     expect(shell(SODA_PROGRAM " sample --model " MODEL

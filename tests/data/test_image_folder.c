@@ -31,15 +31,15 @@ static void metadata_lists_pictures(void **state)
         "{\"file_name\": \"sub/a..b.webp\", \"text\": \"\", \"class_text\": \"a thing\"}\n"
         "{\"file_name\": \"B.jpg\", \"text\": \"x\", \"class_text\": null}");
     CHECK_OK(image_folder_open(folder, &f));
-    assert_int_equal(f->count, 3);
-    assert_string_equal(f->items[0].file, "B.jpg");
-    assert_null(f->items[0].class_text);
-    assert_int_equal(f->items[0].line, 5);
-    assert_string_equal(f->items[1].file, "b.png");
-    assert_string_equal(f->items[1].text, "a \xc3\xbc \"b\"");
-    assert_string_equal(f->items[2].file, "sub/a..b.webp");
-    assert_string_equal(f->items[2].text, "");
-    assert_string_equal(f->items[2].class_text, "a thing");
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[0].file, "B.jpg");
+    assert_null(f->list.items[0].class_text);
+    assert_int_equal(f->list.items[0].line, 5);
+    assert_string_equal(f->list.items[1].file, "b.png");
+    assert_string_equal(f->list.items[1].text, "a \xc3\xbc \"b\"");
+    assert_string_equal(f->list.items[2].file, "sub/a..b.webp");
+    assert_string_equal(f->list.items[2].text, "");
+    assert_string_equal(f->list.items[2].class_text, "a thing");
     CHECK_OK(image_folder_path(f, 2, path, sizeof path));
     assert_string_equal(path, files_path(folder, "sub/a..b.webp"));
     CHECK_FAILS(image_folder_path(f, 2, path, 10), SODA_ERR_INPUT);
@@ -58,13 +58,58 @@ static void captions_lie_beside_pictures(void **state)
     put(folder, "notes.md", "not a picture");
     put(folder, ".png", "a hidden file, not a picture");
     CHECK_OK(image_folder_open(folder, &f));
-    assert_int_equal(f->count, 3);
-    assert_string_equal(f->items[0].file, "a.b.jpeg");
-    assert_string_equal(f->items[0].text, "");
-    assert_string_equal(f->items[1].file, "a.b.jpg");
-    assert_string_equal(f->items[2].file, "x.PNG");
-    assert_string_equal(f->items[2].text, "one\ntwo");
-    assert_null(f->items[2].class_text);
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[0].file, "a.b.jpeg");
+    assert_string_equal(f->list.items[0].text, "");
+    assert_string_equal(f->list.items[1].file, "a.b.jpg");
+    assert_string_equal(f->list.items[2].file, "x.PNG");
+    assert_string_equal(f->list.items[2].text, "one\ntwo");
+    assert_null(f->list.items[2].class_text);
+    image_folder_close(f);
+}
+
+static void check_left_out(const image_folder *f, left_out_kind kind, const char *want)
+{
+    char line[1024] = "";
+    assert_int_equal(image_folder_left_out(f, kind, line, sizeof line), want != NULL);
+    assert_string_equal(line, want ? want : "");
+}
+
+static void what_is_left_out_is_counted(void **state)
+{
+    const char *folder = *state;
+    image_folder *f;
+    CHECK_OK(newfile_make_folder(files_path(folder, "10_dog")));
+    CHECK_OK(newfile_make_folder(files_path(folder, ".ipynb_checkpoints")));
+    CHECK_OK(newfile_make_folder(files_path(folder, "__MACOSX")));
+    put(folder, ".ipynb_checkpoints/a.png", "");
+    put(folder, "__MACOSX/a.png", "");
+    put(folder, "b.png", "");
+    put(folder, "b.JFIF", "");
+    put(folder, "b.txt", "b");
+    put(folder, "10_dog/c.tiff", "");
+    put(folder, "10_dog/c.TXT", "c");
+    put(folder, "10_dog/d.heic", "");
+    put(folder, "10_dog/d.txt", "d");
+    put(folder, "10_dog/e.AVIF", "");
+    put(folder, "readme.txt", "e");
+    put(folder, "set.zip", "");
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[0].file, "10_dog/c.tiff");
+    assert_string_equal(f->list.items[0].text, "c");
+    assert_string_equal(f->list.items[0].caption_file, "10_dog/c.TXT");
+    assert_string_equal(f->list.items[1].text, "b");
+    check_left_out(f, LEFT_OUT_UNLISTED, NULL);
+    check_left_out(f, LEFT_OUT_FORMAT,
+                   "2 pictures are left out: their formats are not ones that "
+                   "soda reads; the first is 10_dog/d.heic");
+    check_left_out(f, LEFT_OUT_ARCHIVE, "1 archive is left out: unpack it: set.zip");
+    check_left_out(f, LEFT_OUT_CAPTION,
+                   "1 caption file has no picture and is left out: readme.txt");
+    check_left_out(f, SHARED_CAPTION,
+                   "1 picture has the name, and so the caption, of another but "
+                   "for the ending: b.png");
     image_folder_close(f);
 }
 
@@ -77,22 +122,103 @@ static void pictures_without_a_line_are_counted(void **state)
     put(folder, "b.png", "");
     put(folder, "c.jpg", "");
     put(folder, "metadata.jsonl", "{\"file_name\": \"b.png\", \"text\": \"b\"}\n");
+    CHECK_OK(image_folder_open(folder, &f));
     fflush(stderr);
     const int kept = dup(2);
     assert_non_null(freopen(log, "w", stderr));
-    const soda_status s = image_folder_open(folder, &f);
+    image_folder_warn(f);
     fflush(stderr);
     dup2(kept, 2);
     close(kept);
-    CHECK_OK(s);
-    assert_int_equal(f->count, 1);
+    assert_int_equal(f->list.count, 1);
     image_folder_close(f);
     char line[512] = "";
     FILE *file = fopen(log, "r");
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
     fclose(file);
-    assert_non_null(strstr(line, "2 pictures are not listed in metadata.jsonl"));
+    assert_non_null(strstr(line, "2 pictures are not listed in the metadata file"));
+    assert_non_null(strstr(line, "the first is a.png"));
+}
+
+/* What pandas.read_csv makes of it, but for an absent field, which is an empty text. */
+static void csv_is_read_as_pandas_does(void **state)
+{
+    const char *folder = *state;
+    image_folder *f;
+    CHECK_OK(newfile_make_folder(files_path(folder, "sub")));
+    static const char *const names[] = {"a.png", "b.png", "sub/c.png", "d.png"};
+    for (int i = 0; i < 4; i++) put(folder, names[i], "");
+    put(folder, "metadata.csv",
+        "\xef\xbb\xbfhash,file_name,text,class_text\r\n"
+        "18446744073709551615,a.png,\"one, \"\"two\"\"\r\nthree\",\r\n"
+        "\r\n"
+        ",b.png,NA,a thing\r\n"
+        "1,sub\\c.png\r\n"
+        "2,./d.png,x\"y\"z");
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 4);
+    assert_string_equal(f->list.items[0].text, "one, \"two\"\nthree");
+    assert_null(f->list.items[0].class_text);
+    assert_int_equal(f->list.items[0].line, 2);
+    assert_string_equal(f->list.items[1].text, "NA");
+    assert_string_equal(f->list.items[1].class_text, "a thing");
+    assert_int_equal(f->list.items[1].line, 5);
+    assert_string_equal(f->list.items[2].file, "d.png");
+    assert_string_equal(f->list.items[2].text, "x\"y\"z");
+    assert_string_equal(f->list.items[3].file, "sub/c.png");
+    assert_string_equal(f->list.items[3].text, "");
+    image_folder_close(f);
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"file_name;text\na.png;b", "metadata.csv:1: expected the columns file_name and text, "
+                                    "separated by commas, found file_name;text"},
+        {"file_name,text\na.png,one, two\n", "metadata.csv:2: expected 2 fields, found more"},
+        {"file_name,text\na.png,\"one\ntwo", "metadata.csv:2: the quotation mark of a field"},
+        {"file_name,text\n,x\n", "metadata.csv:2: file_name: expected a path below the folder"},
+        {"file_name,text\n../a.png,x\n", ":2: file_name: expected a path below the folder"},
+        {"file_name,text\na.png,x\n\na.png,y", ":4: a.png is already listed in line 2"},
+        {"file_name,text\nnone.png,x\n", ":2: file_name: "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put(folder, "metadata.csv", cases[i].text);
+        CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+        check_message_has(cases[i].message);
+    }
+    put(folder, "metadata.jsonl", "");
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("expected one metadata file, found metadata.csv as well");
+}
+
+static void metadata_counts_for_the_folders_below(void **state)
+{
+    const char *folder = *state;
+    image_folder *f;
+    CHECK_OK(newfile_make_folder(files_path(folder, "one")));
+    CHECK_OK(newfile_make_folder(files_path(folder, "one/two")));
+    put(folder, "z.png", "");
+    put(folder, "z.txt", "z");
+    put(folder, "one/a.png", "");
+    put(folder, "one/two/b.png", "");
+    put(folder, "one/two/c.png", "");
+    put(folder, "one/metadata.jsonl",
+        "{\"file_name\": \"a.png\", \"text\": \"a\"}\n"
+        "{\"file_name\": \"two/b.png\", \"text\": \"b\"}\n");
+    assert_int_equal(symlink("..", files_path(folder, "one/back")), 0);
+    assert_int_equal(symlink("../../z.png", files_path(folder, "one/two/link.png")), 0);
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[1].file, "one/two/b.png");
+    assert_string_equal(f->list.items[1].caption_file, "one/metadata.jsonl");
+    assert_string_equal(f->list.items[2].file, "z.png");
+    check_left_out(f, LEFT_OUT_UNLISTED,
+                   "2 pictures are not listed in the metadata file and are "
+                   "left out; the first is one/two/c.png");
+    image_folder_close(f);
+    put(folder, "metadata.csv", "file_name,text\none/a.png,x\n");
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("one/a.png is already listed in metadata.csv, line 2");
 }
 
 static void bad_metadata_is_refused_by_line(void **state)
@@ -100,7 +226,7 @@ static void bad_metadata_is_refused_by_line(void **state)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "expected pictures (metadata.jsonl, or *.png, *.jpg, *.jpeg, *.webp), found none"},
+        {"", "found none: 1 picture is not listed in the metadata file and is left out: a.png"},
         {"{}", "metadata.jsonl:1: file_name: expected a value, found nothing"},
         {"\n{\"file_name\": \"a.png\"}", "metadata.jsonl:2: text: expected a value, found nothing"},
         {"{\"file_name\": 5, \"text\": \"\"}", ":1: file_name: expected a string, found 5"},
@@ -108,10 +234,12 @@ static void bad_metadata_is_refused_by_line(void **state)
         {"{\"file_name\": \"a.png\", \"text\": \"\", \"class_text\": 1}",
          "class_text: expected a s"},
         {"{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\"",
-         "jsonl:2:1:12: not valid JSON"},
+         "jsonl:2: not valid JSON at column 12"},
         {"[1]", "metadata.jsonl:1: expected a JSON object"},
-        {"{\"file_name\": \"a.png\", \"text\": \"\xff\"}", "metadata.jsonl:1:1:"},
-        {"{\"file_name\": \"a.png\", \"text\": \"a\\u0000b\"}", "metadata.jsonl:1:1:"},
+        {"{\"file_name\": \"a.png\", \"text\": \"\xff\"}",
+         "metadata.jsonl:1: expected text in UTF-8"},
+        {"{\"file_name\": \"a.png\", \"text\": \"a\\u0000b\"}",
+         "metadata.jsonl:1: text: expected a string"},
         {"{\"file_name\": \"a.png\", \"text\": \"a\"}\n\n{\"file_name\": \"a.png\", \"text\": "
          "\"b\"}",
          "metadata.jsonl:3: a.png is already listed in line 1"},
@@ -123,7 +251,7 @@ static void bad_metadata_is_refused_by_line(void **state)
         {"{\"file_name\": \"/etc/passwd\", \"text\": \"a\"}", "expected a path below the folder"},
         {"{\"file_name\": \"sub/../a.png\", \"text\": \"a\"}", "expected a path below the folder"},
         {"{\"file_name\": \"sub/..\", \"text\": \"a\"}", "expected a path below the folder"},
-        {"{\"file_name\": \"./a.png\", \"text\": \"a\"}", "expected a path below the folder"},
+        {"{\"file_name\": \"./../a.png\", \"text\": \"a\"}", "expected a path below the folder"},
         {"{\"file_name\": \"sub//a.png\", \"text\": \"a\"}", "expected a path below the folder"},
         {"{\"file_name\": \"sub/\", \"text\": \"a\"}", "expected a path below the folder"},
         {"{\"file_name\": \"\", \"text\": \"a\"}", "expected a path below the folder"},
@@ -148,23 +276,33 @@ static void folders_without_captions_are_refused(void **state)
     const char *folder = *state;
     image_folder *f;
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
-    check_message_has("found none");
+    check_message_has("found none, nor in its subfolders");
+    put(folder, "a.heic", "");
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("found none: 1 picture is left out: its format is not one that soda reads");
+    CHECK_FAILS(image_folder_open(files_path(folder, "a.heic"), &f), SODA_ERR_INPUT);
+    check_message_has("expected a folder of pictures, found a file");
     CHECK_FAILS(image_folder_open(files_path(folder, "none"), &f), SODA_ERR_IO);
     check_message_has("/none: cannot open: No such file");
+    assert_int_equal(symlink("../.git/annex/objects/x", files_path(folder, "b.png")), 0);
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("/b.png: a symbolic link to ../.git/annex/objects/x, where no file is: run");
+    unlink(files_path(folder, "b.png"));
     put(folder, "a.png", "");
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
-    check_message_has("/a.png: expected its caption in a.txt or metadata.jsonl, found neither");
+    check_message_has(
+        "/a.png: expected its caption in a.txt or in metadata.jsonl, found neither (1 ");
     static const char *const bad[] = {"ab\xff",       "a\xc3",           "\xe2\x82",
                                       "\xed\xa0\x80", "\xc0\x80",        "\xf4\x90\x80\x80",
                                       "\xe0\x80\x80", "\xf0\x80\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put(folder, "a.txt", bad[i]);
         CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
-        check_message_has("a.txt: byte ");
+        check_message_has("a.txt:1: expected text in UTF-8, found the byte 0x");
     }
     files_write(folder, "a.txt", "a\0b", 3);
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
-    check_message_has("a.txt: byte 1: expected text in UTF-8");
+    check_message_has("a.txt: expected text in UTF-8, found UTF-16");
     put(folder, "a.txt", "\xf4\x8f\xbf\xbf \xed\x9f\xbf \xe0\xa0\x80 \xf0\x90\x80\x80");
     CHECK_OK(image_folder_open(folder, &f));
     image_folder_close(f);
@@ -179,6 +317,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(metadata_lists_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(captions_lie_beside_pictures, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(what_is_left_out_is_counted, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(csv_is_read_as_pandas_does, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(metadata_counts_for_the_folders_below, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(pictures_without_a_line_are_counted, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(bad_metadata_is_refused_by_line, files_setup,

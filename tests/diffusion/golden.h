@@ -39,5 +39,6 @@ static int fill(const json_t *list, float *x, int room)
 
 static soda_json config_of(const json_t *row)
 {
-    return (soda_json){"scheduler_config.json", "", json_object_get(row, "config")};
+    return (soda_json){
+        .file = "scheduler_config.json", .within = "", .object = json_object_get(row, "config")};
 }

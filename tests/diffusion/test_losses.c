@@ -72,7 +72,8 @@ static void noise_targets_and_weights_are_diffusers(void **state)
     json_t *group;
     json_object_foreach((json_t *)(uintptr_t)at(file.object, "noise"), name, group)
     {
-        const soda_json config = {"losses.json", "", at(group, "config")};
+        const soda_json config = {
+            .file = "losses.json", .within = "", .object = at(group, "config")};
         soda_schedule schedule;
         CHECK_OK(schedule_create(&config, &schedule));
         check_noise(group, &schedule);

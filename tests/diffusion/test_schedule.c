@@ -50,7 +50,7 @@ static void alphas_cumprod_has_the_bits_of_torch(void **state)
 static void noise_targets_and_snr_equal_diffusers(void **state)
 {
     (void)state;
-    const soda_json config = {"sd", "", json_array_get(part("sd"), 0)};
+    const soda_json config = {.file = "sd", .within = "", .object = json_array_get(part("sd"), 0)};
     soda_schedule schedule;
     CHECK_OK(schedule_create(&config, &schedule));
     size_t i;

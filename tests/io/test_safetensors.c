@@ -150,7 +150,7 @@ static const lie lies[] = {
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967297],\"data_offsets\":[0,4]}}",
      "below 2^63 bits"},
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,4]}}",
-     "too big integer"},
+     "a.shape[0]: expected an integer, found 1e20"},
     {1, "{\"a\":{\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,1]}}", "whole bytes"},
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", "a.data_offsets: expected a list"},
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4]}}", "[begin, end]"},

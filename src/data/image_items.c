@@ -1,0 +1,63 @@
+#include "data/image_items.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+soda_status image_items_add(image_items *list, const image_item *item)
+{
+    if (list->count == list->room) {
+        const int64_t room = list->room ? 2 * list->room : 64;
+        image_item *items = realloc(list->items, (size_t)room * sizeof *items);
+        if (!items) goto no_memory;
+        list->items = items;
+        list->room = room;
+    }
+    image_item *added = &list->items[list->count++];
+    *added = (image_item){.file = strdup(item->file),
+                          .text = strdup(item->text),
+                          .caption_file = strdup(item->caption_file),
+                          .line = item->line};
+    if (item->class_text) added->class_text = strdup(item->class_text);
+    if (added->file && added->text && added->caption_file &&
+        (added->class_text || !item->class_text))
+        return SODA_OK;
+no_memory:
+    return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the list of pictures", item->file);
+}
+
+static int compare_items(const void *a, const void *b)
+{
+    const image_item *x = a, *y = b;
+    int order = strcmp(x->file, y->file);
+    if (order == 0) order = strcmp(x->caption_file, y->caption_file);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+void image_items_sort(image_items *list)
+{
+    if (list->count > 1)
+        qsort(list->items, (size_t)list->count, sizeof *list->items, compare_items);
+}
+
+static int compare_name(const void *name, const void *item)
+{
+    return strcmp(name, ((const image_item *)item)->file);
+}
+
+const image_item *image_items_find(const image_items *list, const char *file)
+{
+    if (list->count == 0) return NULL;
+    return bsearch(file, list->items, (size_t)list->count, sizeof *list->items, compare_name);
+}
+
+void image_items_clear(image_items *list)
+{
+    for (int64_t i = 0; i < list->count; i++) {
+        free(list->items[i].file);
+        free(list->items[i].text);
+        free(list->items[i].class_text);
+        free(list->items[i].caption_file);
+    }
+    free(list->items);
+    *list = (image_items){0};
+}

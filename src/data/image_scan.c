@@ -1,0 +1,359 @@
+#include "data/image_scan.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/text_file.h"
+
+enum { PATH_SIZE = 4096, MAX_METADATA = 1 << 30, MAX_CAPTION = 1 << 20, MAX_DEPTH = 32 };
+
+static const char *const picture_endings[] = {".png",  ".jpg",  ".jpeg", ".jfif", ".jpe",
+                                              ".webp", ".gif",  ".bmp",  ".dib",  ".tif",
+                                              ".tiff", ".apng", NULL};
+static const char *const other_endings[] = {
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".tga",  ".ppm",
+    ".pgm",  ".pbm",  ".pnm",  ".ico", ".exr", ".hdr", ".dds", ".pcx", ".raw",  ".dng",
+    ".cr2",  ".cr3",  ".nef",  ".arw", ".mp4", ".mov", ".avi", ".mkv", ".webm", NULL};
+static const char *const archive_endings[] = {".zip", ".tar",     ".gz",    ".tgz", ".7z",
+                                              ".rar", ".parquet", ".arrow", NULL};
+
+/* One folder on the way down. */
+typedef struct scanned_folder {
+    const struct scanned_folder *above;
+    char path[PATH_SIZE]; /* below the root: "" or ending in a slash */
+    dev_t device;         /* with the next: a link back is seen */
+    ino_t inode;
+    const image_items *listed; /* what the nearest metadata file lists, NULL without one */
+    char **names;              /* [count], sorted */
+    bool *used;                /* [count] captions that belong to a picture */
+    size_t count;
+} scanned_folder;
+
+typedef struct {
+    image_folder *folder;
+    int64_t no_caption; /* pictures without one */
+    char first[PATH_SIZE], hint[3 * PATH_SIZE];
+} scan;
+
+static bool has_ending(const char *name, const char *const *endings)
+{
+    const char *dot = strrchr(name, '.');
+    for (int i = 0; dot && dot != name && endings[i]; i++)
+        if (!strcasecmp(dot, endings[i])) return true;
+    return false;
+}
+
+static soda_status leave_out(image_folder *f, left_out_kind kind, const char *file)
+{
+    left_out *left = &f->left[kind];
+    if (left->count++ > 0) return SODA_OK;
+    left->first = strdup(file);
+    if (left->first) return SODA_OK;
+    left->count = 0;
+    return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the list of pictures", file);
+}
+
+/* "ROOT/FOLDER/NAME" to path[PATH_SIZE]. */
+static soda_status full_path(const scan *walk, const scanned_folder *at, const char *name,
+                             char *path)
+{
+    if (snprintf(path, PATH_SIZE, "%s/%s%s", walk->folder->root, at->path, name) < PATH_SIZE)
+        return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, at->path);
+}
+
+/* ---- names ---- */
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char **find_name(const scanned_folder *at, const char *name)
+{
+    return bsearch(&name, at->names, at->count, sizeof *at->names, by_bytes);
+}
+
+static soda_status read_names(scanned_folder *at, DIR *list)
+{
+    size_t room = 0;
+    for (const struct dirent *e; (e = readdir(list)) != NULL;) {
+        if (e->d_name[0] == '.') continue;
+        if (at->count == room) {
+            char **larger = realloc(at->names, (room = room ? 2 * room : 64) * sizeof *larger);
+            if (!larger) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
+            at->names = larger;
+        }
+        at->names[at->count] = strdup(e->d_name);
+        if (!at->names[at->count++])
+            return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
+    }
+    qsort(at->names, at->count, sizeof *at->names, by_bytes);
+    at->used = calloc(at->count + 1, sizeof *at->used);
+    return at->used ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
+}
+
+/* ---- captions ---- */
+
+/* The entry with the caption of picture `name`, NULL if there is none. */
+static char **find_caption(const scanned_folder *at, const char *name)
+{
+    static const char *const endings[] = {".txt", ".TXT", ".Txt"};
+    char caption[PATH_SIZE];
+    char **found = NULL;
+    const int stem = (int)(strrchr(name, '.') - name);
+    for (int i = 0; i < 3 && !found; i++) {
+        snprintf(caption, sizeof caption, "%.*s%s", stem, name, endings[i]);
+        found = find_name(at, caption);
+    }
+    return found;
+}
+
+static soda_status note_no_caption(scan *walk, const scanned_folder *at, const char *name)
+{
+    char other[PATH_SIZE];
+    const int stem = (int)(strrchr(name, '.') - name);
+    if (walk->no_caption++ > 0) return SODA_OK;
+    TRY(full_path(walk, at, name, walk->first));
+    snprintf(walk->hint, sizeof walk->hint, "%.*s.txt or in metadata.jsonl, found neither", stem,
+             name);
+    snprintf(other, sizeof other, "%.*s.caption", stem, name);
+    if (find_name(at, other))
+        snprintf(walk->hint, sizeof walk->hint, "%.*s.txt, found it in %s: rename such files", stem,
+                 name, other);
+    return SODA_OK;
+}
+
+static soda_status add_captioned(scan *walk, scanned_folder *at, const char *name)
+{
+    char path[PATH_SIZE], file[PATH_SIZE], caption[PATH_SIZE], *text;
+    size_t bytes, first = 0;
+    char **entry = find_caption(at, name);
+    if (!entry) return note_no_caption(walk, at, name);
+    TRY(full_path(walk, at, *entry, path));
+    TRY(text_file_read(path, MAX_CAPTION, &text, &bytes));
+    while (bytes > 0 && isspace((unsigned char)text[bytes - 1])) bytes--;
+    while (first < bytes && isspace((unsigned char)text[first])) first++;
+    text[bytes] = '\0';
+    snprintf(file, sizeof file, "%s%s", at->path, name);
+    snprintf(caption, sizeof caption, "%s%s", at->path, *entry);
+    soda_status s = SODA_OK;
+    if (at->used[entry - at->names]) s = leave_out(walk->folder, SHARED_CAPTION, file);
+    at->used[entry - at->names] = true;
+    const image_item item = {.file = file, .text = text + first, .caption_file = caption};
+    if (s == SODA_OK) s = image_items_add(&walk->folder->list, &item);
+    free(text);
+    return s;
+}
+
+static soda_status count_lone_captions(scan *walk, const scanned_folder *at)
+{
+    static const char *const ending[] = {".txt", NULL};
+    char file[PATH_SIZE];
+    for (size_t i = 0; i < at->count && !at->listed; i++) {
+        if (at->used[i] || !has_ending(at->names[i], ending)) continue;
+        snprintf(file, sizeof file, "%s%s", at->path, at->names[i]);
+        TRY(leave_out(walk->folder, LEFT_OUT_CAPTION, file));
+    }
+    return SODA_OK;
+}
+
+/* ---- metadata ---- */
+
+/* Every listed picture must be a file. */
+static soda_status look_up(const scan *walk, const image_items *list, const char *metadata)
+{
+    char path[PATH_SIZE];
+    struct stat about;
+    for (int64_t i = 0; i < list->count; i++) {
+        const image_item *item = &list->items[i];
+        const long long line = item->line;
+        if (i > 0 && !strcmp(item[-1].file, item->file))
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: %s is already listed in line %lld", metadata,
+                        line, item->file, (long long)item[-1].line);
+        if (snprintf(path, sizeof path, "%s/%s", walk->folder->root, item->file) >= PATH_SIZE)
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: the path is too long", metadata, line);
+        if (stat(path, &about) != 0)
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: %s", metadata, line, path,
+                        strerror(errno));
+        if (!S_ISREG(about.st_mode))
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: not a regular file", metadata,
+                        line, path);
+    }
+    return SODA_OK;
+}
+
+/* Reads the folder's metadata file, if there is one, into `list`. */
+static soda_status read_metadata(const scan *walk, const scanned_folder *at, image_items *list,
+                                 bool *found)
+{
+    const bool json = find_name(at, "metadata.jsonl"), csv = find_name(at, "metadata.csv");
+    char path[PATH_SIZE], *text;
+    size_t bytes;
+    *found = json || csv;
+    TRY(full_path(walk, at,
+                  json  ? "metadata.jsonl"
+                  : csv ? "metadata.csv"
+                        : "metadata.parquet",
+                  path));
+    if (json && csv)
+        return FAIL(SODA_ERR_INPUT, "%s: expected one metadata file, found metadata.csv as well",
+                    path);
+    if (!*found && find_name(at, "metadata.parquet"))
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "%s: expected metadata.jsonl or metadata.csv: convert it (pandas.read_parquet, "
+                    "then to_json with orient=\"records\", lines=True)",
+                    path);
+    if (!*found) return SODA_OK;
+    TRY(text_file_read(path, MAX_METADATA, &text, &bytes));
+    const soda_status s = json ? image_items_add_jsonl(list, text, bytes, at->path, path)
+                               : image_items_add_csv(list, text, bytes, at->path, path);
+    free(text);
+    TRY(s);
+    image_items_sort(list);
+    return look_up(walk, list, path);
+}
+
+/* Moves the items of a metadata file to the data set's list. */
+static soda_status take_listed(image_folder *f, const image_items *list)
+{
+    for (int64_t i = 0; i < list->count; i++) TRY(image_items_add(&f->list, &list->items[i]));
+    return SODA_OK;
+}
+
+/* ---- the walk ---- */
+
+static soda_status scan_folder(scan *walk, scanned_folder *at, int depth);
+
+static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const char *name,
+                                  const struct stat *about, int depth)
+{
+    if (name[0] == '_' && name[1] == '_') return SODA_OK; /* __MACOSX */
+    for (const scanned_folder *f = above; f; f = f->above)
+        if (f->device == about->st_dev && f->inode == about->st_ino)
+            return SODA_OK; /* a link back */
+    if (depth == MAX_DEPTH)
+        return FAIL(SODA_ERR_INPUT, "%s/%s%s: expected folders at most %d deep", walk->folder->root,
+                    above->path, name, MAX_DEPTH);
+    scanned_folder *at = calloc(1, sizeof *at);
+    if (!at) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
+    *at = (scanned_folder){
+        .above = above, .device = about->st_dev, .inode = about->st_ino, .listed = above->listed};
+    soda_status s = SODA_OK;
+    if (snprintf(at->path, PATH_SIZE, "%s%s/", above->path, name) >= PATH_SIZE)
+        s = FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, above->path);
+    else
+        s = scan_folder(walk, at, depth);
+    free(at);
+    return s;
+}
+
+static soda_status scan_file(scan *walk, scanned_folder *at, const char *name)
+{
+    char file[PATH_SIZE];
+    snprintf(file, sizeof file, "%s%s", at->path, name);
+    if (at->listed && image_items_find(at->listed, file)) return SODA_OK;
+    if (has_ending(name, picture_endings))
+        return at->listed ? leave_out(walk->folder, LEFT_OUT_UNLISTED, file)
+                          : add_captioned(walk, at, name);
+    if (has_ending(name, other_endings)) {
+        char **caption = at->listed ? NULL : find_caption(at, name);
+        if (caption) at->used[caption - at->names] = true;
+        return leave_out(walk->folder, LEFT_OUT_FORMAT, file);
+    }
+    return has_ending(name, archive_endings) ? leave_out(walk->folder, LEFT_OUT_ARCHIVE, file)
+                                             : SODA_OK;
+}
+
+/* A name that is a picture's, behind which no file is. */
+static soda_status refuse_broken(const char *path)
+{
+    char target[PATH_SIZE];
+    const int why = errno;
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(why));
+    target[length] = '\0';
+    return FAIL(SODA_ERR_INPUT, "%s: a symbolic link to %s, where no file is%s", path, target,
+                strstr(target, "annex/objects") ? ": run \"git annex get\"" : "");
+}
+
+static soda_status scan_entry(scan *walk, scanned_folder *at, const char *name, int depth)
+{
+    char path[PATH_SIZE];
+    struct stat about;
+    TRY(full_path(walk, at, name, path));
+    if (stat(path, &about) != 0) {
+        if (!has_ending(name, picture_endings)) return SODA_OK;
+        return at->listed ? scan_file(walk, at, name) : refuse_broken(path);
+    }
+    if (S_ISDIR(about.st_mode)) return scan_subfolder(walk, at, name, &about, depth + 1);
+    if (S_ISREG(about.st_mode)) return scan_file(walk, at, name);
+    if (!has_ending(name, picture_endings)) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s: not a regular file", path);
+}
+
+static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
+{
+    char path[PATH_SIZE];
+    image_items own = {0};
+    bool has_metadata = false;
+    soda_status s = SODA_OK;
+    TRY(full_path(walk, at, "", path));
+    DIR *list = opendir(path);
+    if (!list) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    s = read_names(at, list);
+    closedir(list);
+    if (s != SODA_OK) goto done;
+    TRY_TO(done, read_metadata(walk, at, &own, &has_metadata));
+    if (has_metadata) at->listed = &own;
+    s = take_listed(walk->folder, &own);
+    for (size_t i = 0; i < at->count && s == SODA_OK; i++)
+        s = scan_entry(walk, at, at->names[i], depth);
+    if (s == SODA_OK) s = count_lone_captions(walk, at);
+done:
+    image_items_clear(&own);
+    for (size_t i = 0; i < at->count; i++) free(at->names[i]);
+    free(at->names);
+    free(at->used);
+    return s;
+}
+
+/* Two metadata files may list one picture. */
+static soda_status check_twice(image_folder *f)
+{
+    image_items_sort(&f->list);
+    for (int64_t i = 1; i < f->list.count; i++) {
+        const image_item *item = &f->list.items[i];
+        if (!strcmp(item[-1].file, item->file))
+            return FAIL(SODA_ERR_INPUT, "%s/%s:%lld: %s is already listed in %s, line %lld",
+                        f->root, item->caption_file, (long long)item->line, item->file,
+                        item[-1].caption_file, (long long)item[-1].line);
+    }
+    return SODA_OK;
+}
+
+soda_status image_scan(image_folder *folder)
+{
+    struct stat about;
+    scanned_folder top = {0};
+    scan walk = {.folder = folder};
+    if (stat(folder->root, &about) != 0)
+        return FAIL(SODA_ERR_IO, "%s: cannot open: %s", folder->root, strerror(errno));
+    if (!S_ISDIR(about.st_mode))
+        return FAIL(SODA_ERR_INPUT, "%s: expected a folder of pictures, found a file",
+                    folder->root);
+    top.device = about.st_dev;
+    top.inode = about.st_ino;
+    TRY(scan_folder(&walk, &top, 0));
+    TRY(check_twice(folder));
+    if (walk.no_caption == 0) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s: expected its caption in %s (%lld picture%s none)", walk.first,
+                walk.hint, (long long)walk.no_caption, walk.no_caption == 1 ? " has" : "s have");
+}
