@@ -36,6 +36,15 @@ soda_status sha256_finish(soda_sha256 *hash, uint8_t digest[SHA256_BYTES])
     return FAIL(SODA_ERR_INTERNAL, "libcrypto refused to finish a SHA-256 hash");
 }
 
+soda_status sha256_copy(const soda_sha256 *hash, soda_sha256 **copy)
+{
+    TRY(sha256_create(copy));
+    if (EVP_MD_CTX_copy_ex((*copy)->context, hash->context)) return SODA_OK;
+    sha256_destroy(*copy);
+    *copy = NULL;
+    return FAIL(SODA_ERR_MEMORY, "out of memory for a SHA-256 hash");
+}
+
 void sha256_destroy(soda_sha256 *hash)
 {
     if (!hash) return;

@@ -14,6 +14,8 @@ typedef struct soda_sha256 soda_sha256;
 soda_status sha256_create(soda_sha256 **hash);
 soda_status sha256_update(soda_sha256 *hash, const void *data, size_t bytes);
 soda_status sha256_finish(soda_sha256 *hash, uint8_t digest[SHA256_BYTES]);
+/* Another hash that has been fed the same. */
+soda_status sha256_copy(const soda_sha256 *hash, soda_sha256 **copy);
 void sha256_destroy(soda_sha256 *hash); /* NULL is fine */
 
 /* The hash of `bytes` of memory. */

@@ -165,32 +165,35 @@ done:
     return s;
 }
 
-soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders, char hex[SHA256_HEX])
+/* The SHA-256 of several hashes in hex, one behind the other. */
+static soda_status join_hashes(char parts[][SHA256_HEX], int count, char hex[SHA256_HEX])
 {
     uint8_t digest[SHA256_BYTES];
-    soda_sha256 *hash = NULL;
-    soda_status s = SODA_OK;
-    TRY(model_hash(folder, FOLDER_UNET, hex));
-    if (!text_encoders) return SODA_OK;
-    TRY(sha256_create(&hash));
-    TRY_TO(done, sha256_update(hash, hex, SHA256_HEX - 1));
-    for (int i = 0; i < folder->texts; i++) {
-        TRY_TO(done, model_hash(folder, FOLDER_TEXT_ENCODER + i, hex));
-        TRY_TO(done, sha256_update(hash, hex, SHA256_HEX - 1));
-    }
-    TRY_TO(done, sha256_finish(hash, digest));
+    char all[(ADAPTER_COMPONENTS) * (SHA256_HEX - 1)];
+    for (int i = 0; i < count; i++) memcpy(all + i * (SHA256_HEX - 1), parts[i], SHA256_HEX - 1);
+    TRY(sha256_memory(all, (size_t)count * (SHA256_HEX - 1), digest));
     sha256_hex(digest, hex);
-done:
-    sha256_destroy(hash);
-    return s;
+    return SODA_OK;
+}
+
+soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders, char hex[SHA256_HEX],
+                              char former[SHA256_HEX])
+{
+    char now[ADAPTER_COMPONENTS][SHA256_HEX], then[ADAPTER_COMPONENTS][SHA256_HEX];
+    if (!text_encoders) return model_hash(folder, FOLDER_UNET, hex, former);
+    TRY(model_hash(folder, FOLDER_UNET, now[0], then[0]));
+    for (int i = 0; i < folder->texts; i++)
+        TRY(model_hash(folder, FOLDER_TEXT_ENCODER + i, now[1 + i], then[1 + i]));
+    TRY(join_hashes(now, 1 + folder->texts, hex));
+    return former ? join_hashes(then, 1 + folder->texts, former) : SODA_OK;
 }
 
 soda_status adapter_check_base(const soda_adapter *a, const soda_folder *folder)
 {
-    char hex[SHA256_HEX];
+    char hex[SHA256_HEX], former[SHA256_HEX];
     if (!a->base_sha256[0]) return SODA_OK;
-    TRY(adapter_base_hash(folder, adapter_touches_text(a), hex));
-    if (!strcmp(hex, a->base_sha256)) return SODA_OK;
+    TRY(adapter_base_hash(folder, adapter_touches_text(a), hex, former));
+    if (!strcmp(hex, a->base_sha256) || !strcmp(former, a->base_sha256)) return SODA_OK;
     return FAIL(SODA_ERR_INPUT,
                 "%s: base_model_sha256: expected %s, found %s in %s: another model, or the same in "
                 "another precision (soda export %s --to adapter --model %s makes one for it)",

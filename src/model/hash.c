@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "model/config_text.h"
 
 enum { MAX_CONFIG = 64 << 20 }; /* as core/json.h reads */
 
@@ -24,8 +25,8 @@ static soda_status add_tensor(soda_sha256 *hash, const safetensors_tensor *t)
     return SODA_OK;
 }
 
-static soda_status add_config(soda_sha256 *hash, const soda_folder *folder,
-                              folder_component component)
+static soda_status add_file(soda_sha256 *hash, const soda_folder *folder,
+                            folder_component component)
 {
     char path[4096];
     void *text;
@@ -37,20 +38,47 @@ static soda_status add_config(soda_sha256 *hash, const soda_folder *folder,
     return s;
 }
 
-soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX])
+static soda_status add_values(soda_sha256 *hash, const soda_folder *folder,
+                              folder_component component)
+{
+    const int encoder = component == FOLDER_TEXT_ENCODER_2;
+    char text[CONFIG_TEXT_BYTES];
+    if (component == FOLDER_UNET)
+        config_text_unet(&folder->unet, text);
+    else if (component == FOLDER_VAE)
+        config_text_vae(&folder->vae, text);
+    else
+        config_text_clip(&folder->text[encoder], folder->text_projection[encoder], text);
+    return sha256_update(hash, text, strlen(text));
+}
+
+static soda_status finish(soda_sha256 *hash, char hex[SHA256_HEX])
+{
+    uint8_t digest[SHA256_BYTES];
+    TRY(sha256_finish(hash, digest));
+    sha256_hex(digest, hex);
+    return SODA_OK;
+}
+
+soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX],
+                       char former[SHA256_HEX])
 {
     soda_safetensors *set = NULL;
-    soda_sha256 *hash = NULL;
-    uint8_t digest[SHA256_BYTES];
+    soda_sha256 *hash = NULL, *second = NULL;
     soda_status s = SODA_OK;
     TRY_TO(done, folder_tensors_open(folder, component, &set));
     TRY_TO(done, sha256_create(&hash));
     for (int i = 0; i < safetensors_count(set); i++) /* sorted by name */
         TRY_TO(done, add_tensor(hash, safetensors_at(set, i)));
-    TRY_TO(done, add_config(hash, folder, component));
-    TRY_TO(done, sha256_finish(hash, digest));
-    sha256_hex(digest, hex);
+    if (former) {
+        TRY_TO(done, sha256_copy(hash, &second));
+        TRY_TO(done, add_file(second, folder, component));
+        TRY_TO(done, finish(second, former));
+    }
+    TRY_TO(done, add_values(hash, folder, component));
+    TRY_TO(done, finish(hash, hex));
 done:
+    sha256_destroy(second);
     sha256_destroy(hash);
     safetensors_close(set);
     return s;

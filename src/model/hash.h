@@ -1,10 +1,16 @@
-/* hash.h: the identity of a component: the same for the same weights, however files hold them. */
+/* hash.h: the identity of a component: the same for the same weights and values,
+ * however files hold them. */
 #pragma once
 
 #include "core/sha256.h"
 #include "model/folder.h"
 
 /* Lower-case hex of the SHA-256 of, for each tensor by rising name, a line "NAME DTYPE [SHAPE]\n"
- * and its bytes, and last the bytes of config.json. Shards and the order within files do not
- * matter; a cast to another type does. Reads all weights once. */
-soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX]);
+ * and its bytes, and last the text of the configuration's values (config_text.h). Shards, the order
+ * within files and the spelling of config.json do not matter; a cast to another type does. Reads
+ * all weights once.
+ *
+ * former: the identity that soda 0.1 wrote into adapters and checkpoints, with the bytes of
+ * config.json in the place of its values; NULL if not wanted. */
+soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX],
+                       char former[SHA256_HEX]);

@@ -89,9 +89,11 @@ static soda_status check_same(const run_state *state, const soda_checkpoint *c, 
     char mine[32], theirs[32];
     if (strcmp(state->method, c->method) != 0)
         return other(path, "method", state->method, c->method);
-    if (strcmp(state->model_sha256, c->model_sha256) != 0)
+    if (strcmp(state->model_sha256, c->model_sha256) != 0 &&
+        strcmp(state->former_model_sha256, c->model_sha256) != 0)
         return other(path, "model_sha256", state->model_sha256, c->model_sha256);
-    if (strcmp(state->data_sha256, c->data_sha256) != 0)
+    if (strcmp(state->data_sha256, c->data_sha256) != 0 &&
+        strcmp(state->former_data_sha256, c->data_sha256) != 0)
         return other(path, "data_sha256", state->data_sha256, c->data_sha256);
     if (state->seed == c->seed) return SODA_OK;
     snprintf(mine, sizeof mine, "%llu", (unsigned long long)state->seed);

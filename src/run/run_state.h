@@ -16,6 +16,9 @@ typedef struct {
     uint64_t seed;
     const char *method, *config; /* the resolved configuration as YAML */
     char model_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
+    /* The same as soda 0.1 computed them (model/hash.h): checkpoints of that version pass as well.
+     */
+    char former_model_sha256[SHA256_HEX], former_data_sha256[SHA256_HEX];
 } run_state;
 
 void run_state_free(run_state *state); /* the history; a zeroed struct is fine */

@@ -181,11 +181,13 @@ static soda_status train(soda_trainer *t)
     return comm_agree(t->comm, t->pending);
 }
 
-soda_status trainer_run(const run_config *config, const soda_backend *backend, soda_comm *comm)
+soda_status trainer_run(const run_config *config, bool overwrite, const soda_backend *backend,
+                        soda_comm *comm)
 {
     soda_trainer t = {.config = config,
                       .backend = backend,
                       .comm = comm,
+                      .overwrite = overwrite,
                       .held_before = (double)NAN,
                       .held_after = (double)NAN,
                       .lock = -1,

@@ -14,5 +14,9 @@
  * or at the end of the time limit, with a committed checkpoint. Everything that a run writes is in
  * config->output: the README lists it.
  *
+ * overwrite: results in that folder which belong to no checkpoint, or which no run wrote, may be
+ * written over; else they are an error.
+ *
  * Collective: all ranks call it with the same configuration, which is checked. */
-soda_status trainer_run(const run_config *config, const soda_backend *backend, soda_comm *comm);
+soda_status trainer_run(const run_config *config, bool overwrite, const soda_backend *backend,
+                        soda_comm *comm);

@@ -20,6 +20,7 @@ typedef struct {
     const run_config *config;
     const soda_backend *backend;
     soda_comm *comm;
+    bool overwrite; /* results in the run's folder that no checkpoint belongs to */
     soda_folder *folder;
     soda_schedule schedule;
     noising_rules rules;

@@ -1,13 +1,11 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/arena.h"
 #include "io/newfile.h"
 #include "model/hash.h"
+#include "run/run_folder.h"
 #include "run/trainer_internal.h"
 
 /* What a training run needs and the reader of configurations leaves to the verb. */
@@ -43,24 +41,7 @@ static soda_status make_paths(soda_trainer *t)
         snprintf(t->path_metrics, (size_t)most, "%s/metrics.jsonl", out) >= most ||
         snprintf(t->path_spectra, (size_t)most, "%s/spectra.h5", out) >= most)
         return FAIL(SODA_ERR_INPUT, "output: %s: the path is too long", out);
-    return t->comm->rank == 0 ? newfile_make_folder(t->path_checkpoints) : SODA_OK;
-}
-
-/* Two runs in one folder would undo each other's checkpoints: ranks that a launcher started without
- * telling them of each other, or one job submitted twice. Held until the process ends. */
-static soda_status lock_folder(soda_trainer *t)
-{
-    char path[4200];
-    if (t->comm->rank != 0) return SODA_OK;
-    snprintf(path, sizeof path, "%s/.lock", t->config->output);
-    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (t->lock < 0 || flock(t->lock, LOCK_EX | LOCK_NB) == 0)
-        return SODA_OK; /* or no locks here */
-    if (errno != EWOULDBLOCK) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT,
-                "output: %s: another run is writing there (if these are ranks of one run, the "
-                "launcher does not tell them: try mpirun, or srun --mpi=pmix)",
-                t->config->output);
+    return t->comm->rank == 0 ? run_folder_open(out, t->overwrite, &t->lock) : SODA_OK;
 }
 
 static soda_status open_schedule(soda_trainer *t)
@@ -81,7 +62,6 @@ static soda_status open_alone(soda_trainer *t)
     TRY(check_config(c));
     TRY(run_config_text(c, &t->config_text));
     TRY(make_paths(t));
-    TRY(lock_folder(t));
     TRY(folder_open(c->model, &t->folder));
     TRY(open_schedule(t));
     TRY(trainer_choose_sampler(t));
@@ -239,21 +219,24 @@ static void print_footprint(const soda_trainer *t)
 
 /* What the run learns from: its pictures and captions, and what makes latents and states of them.
  */
-static soda_status hash_data(soda_trainer *t, char hex[SHA256_HEX])
+static soda_status hash_data(soda_trainer *t, char hex[SHA256_HEX], char former[SHA256_HEX])
 {
     const soda_dataset *const sets[] = {t->data, t->prior};
-    char all[(2 + 3) * SHA256_HEX] = "", part[SHA256_HEX];
+    char now[(2 + 3) * SHA256_HEX] = "", then[sizeof now] = "", part[SHA256_HEX], old[SHA256_HEX];
     uint8_t digest[SHA256_BYTES];
     for (int i = 0; i < 2; i++)
-        if (sets[i]) strcat(all, dataset_describe(sets[i])->sha256);
-    TRY(model_hash(t->folder, FOLDER_VAE, part));
-    strcat(all, part);
-    for (int i = 0; i < t->folder->texts; i++) {
-        TRY(model_hash(t->folder, (folder_component)(FOLDER_TEXT_ENCODER + i), part));
-        strcat(all, part);
+        if (sets[i]) strcat(now, dataset_describe(sets[i])->sha256);
+    strcpy(then, now);
+    for (int i = -1; i < t->folder->texts; i++) {
+        TRY(model_hash(t->folder, i < 0 ? FOLDER_VAE : (folder_component)(FOLDER_TEXT_ENCODER + i),
+                       part, old));
+        strcat(now, part);
+        strcat(then, old);
     }
-    TRY(sha256_memory(all, strlen(all), digest));
+    TRY(sha256_memory(now, strlen(now), digest));
     sha256_hex(digest, hex);
+    TRY(sha256_memory(then, strlen(then), digest));
+    sha256_hex(digest, former);
     return SODA_OK;
 }
 
@@ -266,8 +249,9 @@ static soda_status identify(soda_trainer *t)
     t->state.method = adapter_method_name(c->adapter.method);
     t->state.config = t->config_text;
     if (t->comm->rank == 0) {
-        s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256);
-        if (s == SODA_OK) s = hash_data(t, t->state.data_sha256);
+        s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
+                              t->state.former_model_sha256);
+        if (s == SODA_OK) s = hash_data(t, t->state.data_sha256, t->state.former_data_sha256);
     }
     TRY(comm_agree(t->comm, s));
     TRY(t->comm->broadcast(t->comm, t->state.model_sha256, SHA256_HEX, 0));
@@ -283,8 +267,11 @@ static soda_status restore(soda_trainer *t)
                     "%s: train.steps: expected %lld or more, the steps already done, "
                     "found %lld",
                     t->config->file, (long long)t->state.step, (long long)t->config->train.steps);
-    if (t->state.step == 0 && t->comm->rank == 0)
-        unlink(t->path_spectra); /* of a run whose checkpoints are gone */
+    if (t->state.step == 0) {
+        const bool guard = t->comm->rank == 0 && !t->overwrite;
+        TRY(comm_agree(t->comm, guard ? run_folder_check_new(t->config->output) : SODA_OK));
+        if (t->comm->rank == 0) unlink(t->path_spectra); /* of a run whose checkpoints are gone */
+    }
     if (t->state.step > 0)
         log_info("going on from %s: %lld of %lld steps are done", path, (long long)t->state.step,
                  (long long)t->config->train.steps);
@@ -303,15 +290,8 @@ static soda_status open_buffers(soda_trainer *t)
 
 static soda_status open_metrics(soda_trainer *t)
 {
-    char path[4200];
     if (t->comm->rank != 0) return SODA_OK;
-    snprintf(path, sizeof path, "%s/config.yaml", t->config->output);
-    soda_newfile *file = NULL;
-    soda_status s = newfile_create(path, &file);
-    if (s == SODA_OK) s = newfile_write(file, t->config_text, strlen(t->config_text));
-    if (s == SODA_OK) s = newfile_commit(file);
-    newfile_close(file);
-    TRY(s);
+    TRY(run_folder_write_config(t->config->output, t->config_text));
     return metrics_open(t->path_metrics, t->state.step, &t->metrics);
 }
 

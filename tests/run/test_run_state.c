@@ -166,6 +166,20 @@ static void check_refused(run *r, const char *folder, const char *message)
     run_close(r);
 }
 
+static void checkpoints_that_name_the_model_as_soda_0_1_did_pass(void **state)
+{
+    run saved, r;
+    const char *folder = save(&saved, *state, "former");
+    run_start(&r);
+    memcpy(r.state.former_model_sha256, r.state.model_sha256, SHA256_HEX);
+    memcpy(r.state.former_data_sha256, r.state.data_sha256, SHA256_HEX);
+    r.state.model_sha256[63] = r.state.data_sha256[63] = '9';
+    CHECK_OK(restore(&r, comm_self(), folder));
+    assert_true(equal(&r, &saved));
+    run_close(&r);
+    run_close(&saved);
+}
+
 static void checkpoints_of_another_run_are_refused(void **state)
 {
     static const char *const other_paths[] = {"b.to_q", "c.to_q"};
@@ -367,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_is_restored),
         cmocka_unit_test(where_nothing_is_a_run_starts_at_zero),
+        cmocka_unit_test(checkpoints_that_name_the_model_as_soda_0_1_did_pass),
         cmocka_unit_test(checkpoints_of_another_run_are_refused),
         cmocka_unit_test(a_history_without_a_column_is_refused),
         cmocka_unit_test(a_changed_configuration_is_a_warning_that_lists_it),

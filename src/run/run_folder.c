@@ -1,0 +1,116 @@
+#include "run/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "io/newfile.h"
+
+enum { PATH_BYTES = 4200 };
+
+/* The first line of every configuration that a run writes: how it is told from a user's file. */
+static const char written_by_soda[] =
+    "# The resolved configuration of this run, written by soda.\n";
+
+static bool exists(const char *output, const char *name)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s", output, name);
+    return access(path, F_OK) == 0;
+}
+
+static bool has_checkpoint(const char *output)
+{
+    char path[PATH_BYTES];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/checkpoints", output);
+    DIR *list = opendir(path);
+    for (struct dirent *entry; list && (entry = readdir(list));)
+        found = found || strncmp(entry->d_name, "step-", 5) == 0;
+    if (list) closedir(list);
+    return found;
+}
+
+static soda_status check_foreign(const char *output)
+{
+    static const char *const results[] = {"adapter.safetensors", "metrics.jsonl", "spectra.h5",
+                                          "samples"};
+    if (exists(output, ".lock") || has_checkpoint(output)) return SODA_OK;
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (exists(output, results[i]))
+            return FAIL(SODA_ERR_INPUT,
+                        "output: %s/%s: expected a new folder or one of an earlier run, found this "
+                        "file, which no soda run wrote here (--overwrite takes the folder all the "
+                        "same)",
+                        output, results[i]);
+    return SODA_OK;
+}
+
+/* Two runs in one folder would undo each other's checkpoints: ranks that a launcher started without
+ * telling them of each other, or one job submitted twice. */
+static soda_status lock_folder(const char *output, int *lock)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/.lock", output);
+    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return SODA_OK; /* or no locks here */
+    if (errno != EWOULDBLOCK) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "output: %s: another run is writing there (if these are ranks of one run, the "
+                "launcher does not tell them: try mpirun, or srun --mpi=pmix)",
+                output);
+}
+
+soda_status run_folder_open(const char *output, bool overwrite, int *lock)
+{
+    char path[PATH_BYTES];
+    if (!overwrite) TRY(check_foreign(output));
+    snprintf(path, sizeof path, "%s/checkpoints", output);
+    TRY(newfile_make_folder(path));
+    return lock_folder(output, lock);
+}
+
+soda_status run_folder_check_new(const char *output)
+{
+    if (!exists(output, "adapter.safetensors")) return SODA_OK;
+    return FAIL(
+        SODA_ERR_INPUT,
+        "output: %s: expected a checkpoint to resume from, found none, but the finished "
+        "adapter.safetensors: choose another output folder, or --overwrite to train it anew "
+        "here",
+        output);
+}
+
+/* Whether a run wrote the file; one that cannot be read is not ours. */
+static bool is_ours(const char *path)
+{
+    char line[sizeof written_by_soda] = "";
+    FILE *file = fopen(path, "rb");
+    if (!file) return false;
+    const size_t bytes = fread(line, 1, sizeof written_by_soda - 1, file);
+    fclose(file);
+    return bytes == sizeof written_by_soda - 1 && memcmp(line, written_by_soda, bytes) == 0;
+}
+
+soda_status run_folder_write_config(const char *output, const char *text)
+{
+    char path[PATH_BYTES], resolved[PATH_BYTES];
+    soda_newfile *file = NULL;
+    soda_status s = SODA_OK;
+    snprintf(path, sizeof path, "%s/config.yaml", output);
+    snprintf(resolved, sizeof resolved, "%s/config.resolved.yaml", output);
+    const bool kept = access(path, F_OK) == 0 && !is_ours(path);
+    if (kept) log_info("%s is kept as it is; the resolved configuration is in %s", path, resolved);
+    TRY_TO(done, newfile_create(kept ? resolved : path, &file));
+    TRY_TO(done, newfile_write(file, written_by_soda, sizeof written_by_soda - 1));
+    TRY_TO(done, newfile_write(file, text, strlen(text)));
+    TRY_TO(done, newfile_commit(file));
+done:
+    newfile_close(file);
+    return s;
+}

@@ -1,0 +1,21 @@
+/* run_folder.h: whose files lie in a run's folder: nothing that no soda run wrote is overwritten,
+ * and no result is lost because its checkpoints are gone. Rank 0 only. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/status.h"
+
+/* Before the first write: makes OUTPUT/checkpoints, and *lock a descriptor that keeps other runs
+ * out until it is closed (-1 where the file system takes no locks). SODA_ERR_INPUT if another run
+ * holds the folder, or if it holds files with the names of results but neither a checkpoint nor the
+ * lock file of an earlier run; `overwrite` allows the latter. */
+soda_status run_folder_open(const char *output, bool overwrite, int *lock);
+
+/* Before a run starts at step 0: SODA_ERR_INPUT if OUTPUT/adapter.safetensors is there, the result
+ * of a run whose checkpoints are gone. */
+soda_status run_folder_check_new(const char *output);
+
+/* Writes the resolved configuration to OUTPUT/config.yaml; to OUTPUT/config.resolved.yaml, with a
+ * line in the log, if the former is a file that no run wrote, such as the one that was given. */
+soda_status run_folder_write_config(const char *output, const char *text);
