@@ -39,9 +39,9 @@ static soda_status finish_step(bench_subject *b, bench_profile *p)
     params_report report;
     int64_t where;
     const double start_s = log_seconds();
-    reducer_clear(b->reducer);
+    TRY(reducer_clear(b->reducer));
     TRY(reducer_add(b->reducer, b->params->at.gradient, &where));
-    TRY(reducer_finish(b->reducer, b->comm, 1, b->params->at.gradient));
+    TRY(reducer_finish(b->reducer, 1, b->params->at.gradient));
     const double reduced_s = log_seconds();
     TRY(params_step(b->params, &b->options, ++b->done, 1, &report));
     exec_params_changed(b->step->net.exec);

@@ -79,6 +79,7 @@ typedef struct {
     soda_weight_source *source;
     training_model model;
     soda_params params;
+    soda_exchange *exchange; /* NULL: nothing is trained */
     soda_reducer reducer;
     soda_step step;
     bench_profile profile;
@@ -152,8 +153,9 @@ static soda_status adapt(soda_method method, bench_state *b)
             layer->basis[k].mapped = w.mapped;
         }
     }
-    TRY(params_create(b->model.layers, 0, b->backend->device, &b->params));
-    return reducer_create(REDUCE_EXACT, b->params.length, &b->reducer);
+    TRY(params_create(b->model.layers, 0, b->backend, &b->params));
+    TRY(b->backend->connect(b->backend->device, common_comm(), &b->exchange));
+    return reducer_create(REDUCE_EXACT, b->params.length, b->backend, b->exchange, &b->reducer);
 }
 
 static soda_status open_networks(const bench_options *o, bench_state *b)
@@ -216,6 +218,7 @@ soda_status cmd_bench(int argc, char **argv)
     const soda_status s = bench(&options, &state);
     step_close(&state.step);
     reducer_destroy(&state.reducer);
+    if (state.exchange) state.exchange->close(state.exchange);
     params_destroy(&state.params);
     training_model_close(&state.model);
     random_weights_destroy(state.source);

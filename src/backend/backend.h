@@ -6,6 +6,8 @@
 #pragma once
 
 #include "backend/device.h"
+#include "backend/update.h"
+#include "comm/exchange.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "graph/op.h"
@@ -53,6 +55,9 @@ typedef struct soda_backend {
     int threads;             /* that its kernels use */
     const char *description; /* library versions and instruction sets found, for --version */
     soda_device *device;     /* where its kernels find their tensors */
+    const soda_update *update;
+    /* Collectives between the devices of `comm`'s ranks. Collective. */
+    soda_status (*connect)(soda_device *device, soda_comm *comm, soda_exchange **exchange);
     const soda_kernel *kernel[OP_COUNT];
 } soda_backend;
 

@@ -12,7 +12,7 @@ static soda_status run_micro_batches(soda_trainer *t)
 {
     const int64_t own = t->config->train.global_batch / t->config->train.batch;
     const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
-    reducer_clear(&t->reducer);
+    TRY(reducer_clear(&t->reducer));
     t->data_s = t->network_s = 0;
     for (int64_t micro = t->comm->rank; micro < count; micro += t->comm->size)
         TRY(trainer_micro_batch(t, micro));
@@ -32,9 +32,9 @@ static soda_status reduce(soda_trainer *t, double *loss)
 {
     const int64_t count = t->config->train.global_batch / t->config->train.batch;
     float *gradient = t->params.at.gradient, sum;
-    TRY(reducer_finish(&t->reducer, t->comm, 1.0f / (float)count, gradient));
-    TRY(t->params.device->download(t->params.device, &sum, gradient + t->params.length,
-                                   sizeof sum));
+    TRY(reducer_finish(&t->reducer, 1.0f / (float)count, gradient));
+    TRY(t->backend->device->download(t->backend->device, &sum, gradient + t->params.length,
+                                     sizeof sum));
     *loss = (double)sum;
     return SODA_OK;
 }

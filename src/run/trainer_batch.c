@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/exact.h"
 #include "model/clip.h"
 #include "run/trainer_internal.h"
 
@@ -150,13 +151,14 @@ static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
     float loss;
     TRY(exec_read_f32(step->net.exec, "loss", &loss, 1));
     const char *picture = dataset_image_at(set, first->image)->file;
-    if (!isfinite(loss))
+    if (isfinite(loss) && reducer_add(&t->reducer, t->params.at.gradient, &where) == SODA_OK)
+        return SODA_OK;
+    if (!isfinite(loss) || where >= t->params.length) /* the loss stands behind the gradients */
         return FAIL(
             SODA_ERR_NUMERIC,
             "step %lld: the loss is %g (micro-batch that starts with %s); nothing of this step "
             "is kept",
             (long long)t->state.step, (double)loss, picture);
-    if (reducer_add(&t->reducer, t->params.at.gradient, &where) == SODA_OK) return SODA_OK;
     TRY(params_fetch(&t->params));
     return FAIL(
         SODA_ERR_NUMERIC,
@@ -241,31 +243,28 @@ done:
     return s;
 }
 
-static soda_status own_pictures(soda_trainer *t, soda_reducer *sum)
+/* Adds the losses of this rank's pictures. */
+static soda_status own_pictures(soda_trainer *t, int64_t limbs[EXACT_LIMBS])
 {
     int64_t where;
     for (int i = 0; i < t->held_count; i++) exec_params_changed(t->held_steps[i].net.exec);
     for (int64_t i = t->comm->rank; i < dataset_describe(t->held_out)->count; i += t->comm->size) {
         float mean;
         TRY(held_out_picture(t, i, &mean));
-        TRY(reducer_add(sum, &mean, &where));
+        TRY(exact_add(limbs, &mean, 1, &where));
     }
     return SODA_OK;
 }
 
 soda_status trainer_validate(soda_trainer *t)
 {
-    soda_reducer sum = {0};
+    int64_t limbs[EXACT_LIMBS] = {0};
     float loss = 0;
     if (!t->held_out) return SODA_OK;
-    soda_status s = reducer_create(REDUCE_EXACT, 1, &sum);
-    if (s == SODA_OK) s = own_pictures(t, &sum);
-    s = comm_agree(t->comm, s);
-    if (s == SODA_OK)
-        s = reducer_finish(&sum, t->comm, 1.0f / (float)dataset_describe(t->held_out)->count,
-                           &loss);
-    reducer_destroy(&sum);
-    TRY(s);
+    TRY(comm_agree(t->comm, own_pictures(t, limbs)));
+    TRY(t->comm->sum_i64(t->comm, limbs, EXACT_LIMBS));
+    exact_round(limbs, &loss, 1);
+    loss *= 1.0f / (float)dataset_describe(t->held_out)->count;
     log_info("held-out loss after %lld steps: %.5f", (long long)t->state.step, (double)loss);
     if (t->state.step == 0) t->held_before = (double)loss;
     t->held_after = (double)loss;

@@ -30,6 +30,7 @@ typedef struct {
     soda_dataset *data, *prior, *held_out; /* the last two may be NULL */
     training_model model;
     soda_params params;
+    soda_exchange *exchange;
     soda_reducer reducer;
     float *image; /* DCO: errors of the frozen network for the images of a micro-batch */
 

@@ -280,7 +280,8 @@ static soda_status restore(soda_trainer *t)
 
 static soda_status open_buffers(soda_trainer *t)
 {
-    TRY(reducer_create(t->config->parallel.reduction, t->params.length + 1, &t->reducer));
+    TRY(reducer_create(t->config->parallel.reduction, t->params.length + 1, t->backend, t->exchange,
+                       &t->reducer));
     return t->config->train.loss == LOSS_DCO
                ? t->backend->device->alloc(t->backend->device,
                                            (size_t)t->config->train.batch * sizeof(float),
@@ -303,9 +304,10 @@ soda_status trainer_open(soda_trainer *t)
     TRY(open_sets(t));
     TRY(identify(t));
     TRY(training_model_open(t->folder, c, t->backend, t->comm, &t->model));
-    TRY(comm_agree(t->comm, params_create(t->model.layers, (float)c->adapter.delta_init,
-                                          t->backend->device, &t->params)));
+    TRY(comm_agree(t->comm, params_create(t->model.layers, (float)c->adapter.delta_init, t->backend,
+                                          &t->params)));
     TRY(restore(t));
+    TRY(comm_agree(t->comm, t->backend->connect(t->backend->device, t->comm, &t->exchange)));
     TRY(comm_agree(t->comm, open_buffers(t)));
     TRY(comm_agree(t->comm, open_networks(t)));
     TRY(comm_agree(t->comm, open_metrics(t)));
@@ -328,6 +330,7 @@ void trainer_close(soda_trainer *t)
     close_steps(t->held_steps, t->held_count);
     t->backend->device->release(t->backend->device, t->image);
     reducer_destroy(&t->reducer);
+    if (t->exchange) t->exchange->close(t->exchange);
     params_destroy(&t->params);
     training_model_close(&t->model);
     dataset_close(t->data);

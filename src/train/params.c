@@ -9,7 +9,8 @@
 /* Floats from the start of a tensor of `count` to that of the next. */
 static int64_t gap(const soda_params *t, int64_t count)
 {
-    return (int64_t)(device_align(t->device, (size_t)count * sizeof(float)) / sizeof(float));
+    return (int64_t)(device_align(t->backend->device, (size_t)count * sizeof(float)) /
+                     sizeof(float));
 }
 
 static soda_status add_tensors(soda_params *t, const soda_layer *layer)
@@ -25,7 +26,6 @@ static soda_status add_tensors(soda_params *t, const soda_layer *layer)
         tensor->offset = t->length;
         t->total += tensor->count;
         t->length += gap(t, tensor->count);
-        t->matrix_count += tensor->rotation;
         t->count++;
     }
     return SODA_OK;
@@ -38,21 +38,28 @@ static int larger_first(const void *a, const void *b)
     return x->X < y->X ? -1 : x->X > y->X;
 }
 
-static void list_matrices(soda_params *t)
+/* The rotations, largest first. */
+static soda_status open_rotations(soda_params *t)
 {
-    int at = 0;
+    int count = 0;
+    stiefel_f32 *matrices = calloc((size_t)t->count + 1, sizeof *matrices);
+    if (!matrices) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < t->count; i++) {
         const params_tensor *tensor = &t->tensors[i];
         if (!tensor->rotation) continue;
         const int n = (int)tensor->shape.dim[0];
-        t->matrices[at++] = (stiefel_f32){.n = n,
+        matrices[count++] = (stiefel_f32){.n = n,
                                           .m = n,
                                           .X = t->at.value + tensor->offset,
                                           .G = t->at.gradient + tensor->offset,
                                           .Y = t->at.first + tensor->offset,
                                           .p = t->at.second + tensor->offset};
     }
-    qsort(t->matrices, (size_t)at, sizeof *t->matrices, larger_first);
+    qsort(matrices, (size_t)count, sizeof *matrices, larger_first);
+    const soda_status s =
+        t->backend->update->rotations_open(t->backend->device, matrices, count, &t->rotations);
+    free(matrices);
+    return s;
 }
 
 enum { ARRAYS = 4 };
@@ -72,23 +79,24 @@ static size_t array_bytes(const soda_params *t)
 /* Zeros everywhere. */
 static soda_status allocate(soda_params *t)
 {
+    soda_device *d = t->backend->device;
     const size_t bytes = array_bytes(t);
     for (int i = 0; i < ARRAYS; i++) {
         float **at = array_of(&t->at, i), **host = array_of(&t->host, i);
-        TRY(t->device->alloc(t->device, bytes, (void **)at));
-        TRY(t->device->clear(t->device, *at, bytes));
-        *host = t->device->host ? *at : calloc(1, bytes);
+        TRY(d->alloc(d, bytes, (void **)at));
+        TRY(d->clear(d, *at, bytes));
+        *host = d->host ? *at : calloc(1, bytes);
         if (!*host) return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
     return SODA_OK;
 }
 
-soda_status params_create(soda_layers *layers, float delta_init, soda_device *device,
+soda_status params_create(soda_layers *layers, float delta_init, const soda_backend *backend,
                           soda_params *t)
 {
     soda_status s = SODA_OK;
     const int count = layers_count(layers);
-    *t = (soda_params){.device = device};
+    *t = (soda_params){.backend = backend};
     t->tensors = calloc((size_t)count * SODA_PARAMS + 1, sizeof *t->tensors);
     if (!t->tensors) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -96,19 +104,11 @@ soda_status params_create(soda_layers *layers, float delta_init, soda_device *de
     }
     for (int i = 0; i < count; i++) TRY_TO(failed, add_tensors(t, layers_at(layers, i)));
     TRY_TO(failed, allocate(t));
-    t->matrices = calloc((size_t)t->matrix_count + 1, sizeof *t->matrices);
-    t->drift = calloc((size_t)t->matrix_count + 1, sizeof *t->drift);
-    if (!t->matrices || !t->drift) {
-        s = FAIL(SODA_ERR_MEMORY, "no memory for %lld trainable numbers", (long long)t->total);
-        goto failed;
-    }
     for (int i = 0; i < t->count; i++)
         soda_param_init(layers_at(layers, i / SODA_PARAMS), i % SODA_PARAMS, delta_init,
                         t->host.value + t->tensors[i].offset);
     TRY_TO(failed, params_push(t));
-    list_matrices(t);
-    const int largest = t->matrix_count ? t->matrices[0].n : 1;
-    TRY_TO(failed, stiefel_work_create(largest, largest, &t->work));
+    TRY_TO(failed, open_rotations(t));
     return SODA_OK;
 failed:
     params_destroy(t);
@@ -120,30 +120,28 @@ void params_destroy(soda_params *t)
     for (int i = 0; t->tensors && i < t->count; i++) free(t->tensors[i].name);
     free(t->tensors);
     for (int i = 0; i < ARRAYS; i++) {
-        if (!t->device) break;
+        if (!t->backend) break;
         float *at = *array_of(&t->at, i), *host = *array_of(&t->host, i);
         if (host != at) free(host);
-        t->device->release(t->device, at);
+        t->backend->device->release(t->backend->device, at);
     }
-    free(t->matrices);
-    free(t->drift);
-    stiefel_work_destroy(t->work);
+    if (t->backend) t->backend->update->rotations_close(t->backend->device, t->rotations);
     *t = (soda_params){0};
 }
 
 soda_status params_fetch(soda_params *t)
 {
-    for (int i = 0; i < ARRAYS && !t->device->host; i++)
-        TRY(t->device->download(t->device, *array_of(&t->host, i), *array_of(&t->at, i),
-                                array_bytes(t)));
+    soda_device *d = t->backend->device;
+    for (int i = 0; i < ARRAYS && !d->host; i++)
+        TRY(d->download(d, *array_of(&t->host, i), *array_of(&t->at, i), array_bytes(t)));
     return SODA_OK;
 }
 
 soda_status params_push(soda_params *t)
 {
-    for (int i = 0; i < ARRAYS && !t->device->host; i++)
-        TRY(t->device->upload(t->device, *array_of(&t->at, i), *array_of(&t->host, i),
-                              array_bytes(t)));
+    soda_device *d = t->backend->device;
+    for (int i = 0; i < ARRAYS && !d->host; i++)
+        TRY(d->upload(d, *array_of(&t->at, i), *array_of(&t->host, i), array_bytes(t)));
     return SODA_OK;
 }
 
@@ -207,36 +205,34 @@ const params_tensor *params_at(const soda_params *t, int64_t index)
     return NULL;
 }
 
-static soda_status check_finite(const soda_params *t)
+static soda_status not_finite(soda_params *t)
 {
-    for (int64_t i = 0; i < t->length; i++)
-        if (!isfinite(t->at.gradient[i]))
-            return FAIL(SODA_ERR_NUMERIC, "the gradient of %s is not finite",
-                        params_at(t, i)->name);
-    return SODA_OK;
+    int64_t i = 0;
+    TRY(params_fetch(t));
+    while (isfinite(t->host.gradient[i])) i++;
+    return FAIL(SODA_ERR_NUMERIC, "the gradient of %s is not finite", params_at(t, i)->name);
 }
 
 soda_status params_step(soda_params *t, const params_options *options, int64_t step,
                         double lr_factor, params_report *report)
 {
-    const grad_clip_tensor all = {t->at.gradient, t->length};
+    soda_device *d = t->backend->device;
+    const soda_update *u = t->backend->update;
+    float *gradient = t->at.gradient;
     stiefel_options rotation = options->rotation;
     adamw_options spectrum = options->spectrum;
     rotation.lr *= lr_factor;
     spectrum.lr *= lr_factor;
-    TRY(check_finite(t));
-    report->gradient_norm = grad_clip_norm(&all, 1);
-    if (options->clip > 0)
-        grad_clip_apply(&all, 1, grad_clip_factor(report->gradient_norm, options->clip));
-    TRY(stiefel_step_f32(&rotation, step, t->matrices, t->matrix_count, t->work, t->drift));
+    TRY(u->norm(d, gradient, t->length, &report->gradient_norm));
+    if (!isfinite(report->gradient_norm)) return not_finite(t);
+    const float factor = (float)grad_clip_factor(report->gradient_norm, options->clip);
+    if (options->clip > 0 && factor != 1) TRY(u->scale(d, factor, gradient, gradient, t->length));
+    TRY(u->rotations_step(d, t->rotations, &rotation, step, &report->orthogonality));
     for (int i = 0; i < t->count; i++) {
         const params_tensor *x = &t->tensors[i];
         if (x->rotation) continue;
-        adamw_step(&spectrum, step, x->count, t->at.value + x->offset, t->at.gradient + x->offset,
-                   t->at.first + x->offset, t->at.second + x->offset);
+        TRY(u->adamw(d, &spectrum, step, x->count, t->at.value + x->offset, gradient + x->offset,
+                     t->at.first + x->offset, t->at.second + x->offset));
     }
-    report->orthogonality = 0;
-    for (int i = 0; i < t->matrix_count; i++)
-        report->orthogonality = fmax(report->orthogonality, t->drift[i]);
     return SODA_OK;
 }

@@ -7,7 +7,6 @@
 #pragma once
 
 #include "adapter/layers.h"
-#include "backend/device.h"
 #include "exec/exec.h"
 #include "optim/adamw.h"
 #include "optim/stiefel.h"
@@ -31,17 +30,14 @@ typedef struct {
     int count;
     int64_t total;  /* trainable numbers */
     int64_t length; /* of the arrays */
-    soda_device *device;
+    const soda_backend *backend;
     params_arrays at;   /* on the device */
     params_arrays host; /* the same memory if it is the host's, else a copy: see params_fetch */
-    stiefel_work *work;
-    stiefel_f32 *matrices; /* scratch of a step: rotations, largest first */
-    double *drift;         /* by matrix */
-    int matrix_count;
+    update_rotations *rotations;
 } soda_params;
 
 /* The tensors of `layers` (kept only during the call), at the identity and delta_init. */
-soda_status params_create(soda_layers *layers, float delta_init, soda_device *device,
+soda_status params_create(soda_layers *layers, float delta_init, const soda_backend *backend,
                           soda_params *params);
 void params_destroy(soda_params *params); /* a zeroed struct is fine */
 

@@ -1,63 +1,53 @@
 #include "train/reducer.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "comm/exact.h"
 
-static size_t limb_bytes(const soda_reducer *r)
+static size_t bytes_of(const soda_reducer *r)
 {
-    return (size_t)r->count * EXACT_LIMBS * sizeof *r->limbs;
+    return (size_t)r->count * (r->limbs ? EXACT_LIMBS * sizeof *r->limbs : sizeof *r->sum);
 }
 
-soda_status reducer_create(run_reduction kind, int64_t count, soda_reducer *r)
+soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend *backend,
+                           soda_exchange *exchange, soda_reducer *r)
 {
-    *r = (soda_reducer){.kind = kind, .count = count};
+    soda_device *d = backend->device;
+    *r = (soda_reducer){.kind = kind, .count = count, .backend = backend, .exchange = exchange};
     if (kind == REDUCE_EXACT)
-        r->limbs = malloc(limb_bytes(r));
+        TRY(d->alloc(d, (size_t)count * EXACT_LIMBS * sizeof *r->limbs, (void **)&r->limbs));
     else
-        r->sum = malloc((size_t)count * sizeof *r->sum);
-    if (!r->limbs && !r->sum)
-        return FAIL(SODA_ERR_MEMORY, "no memory to sum %lld gradients", (long long)count);
-    reducer_clear(r);
-    return SODA_OK;
+        TRY(d->alloc(d, (size_t)count * sizeof *r->sum, (void **)&r->sum));
+    return reducer_clear(r);
 }
 
 void reducer_destroy(soda_reducer *r)
 {
-    free(r->limbs);
-    free(r->sum);
+    if (r->backend) {
+        r->backend->device->release(r->backend->device, r->limbs);
+        r->backend->device->release(r->backend->device, r->sum);
+    }
     *r = (soda_reducer){0};
 }
 
-void reducer_clear(soda_reducer *r)
+soda_status reducer_clear(soda_reducer *r)
 {
-    if (r->limbs) memset(r->limbs, 0, limb_bytes(r));
-    if (r->sum) memset(r->sum, 0, (size_t)r->count * sizeof *r->sum);
+    soda_device *d = r->backend->device;
+    return d->clear(d, r->limbs ? (void *)r->limbs : (void *)r->sum, bytes_of(r));
 }
 
 soda_status reducer_add(soda_reducer *r, const float *x, int64_t *where)
 {
-    if (r->kind == REDUCE_EXACT) return exact_add(r->limbs, x, r->count, where);
-    for (int64_t i = 0; i < r->count; i++) {
-        if (isfinite(x[i])) continue;
-        *where = i;
-        return FAIL(SODA_ERR_NUMERIC, "element %lld is %g", (long long)i, (double)x[i]);
-    }
-    for (int64_t i = 0; i < r->count; i++) r->sum[i] += x[i];
-    return SODA_OK;
+    const soda_update *u = r->backend->update;
+    return r->limbs ? u->exact_add(r->backend->device, r->limbs, x, r->count, where)
+                    : u->plain_add(r->backend->device, r->sum, x, r->count, where);
 }
 
-soda_status reducer_finish(soda_reducer *r, soda_comm *comm, float factor, float *x)
+soda_status reducer_finish(soda_reducer *r, float factor, float *x)
 {
-    if (r->kind == REDUCE_EXACT) {
-        TRY(comm->sum_i64(comm, r->limbs, r->count * EXACT_LIMBS));
-        exact_round(r->limbs, x, r->count);
-    } else {
-        TRY(comm->sum_f32(comm, r->sum, r->count));
-        memcpy(x, r->sum, (size_t)r->count * sizeof *x);
+    const soda_update *u = r->backend->update;
+    if (r->limbs) {
+        TRY(r->exchange->sum_i64(r->exchange, r->limbs, r->count * EXACT_LIMBS));
+        return u->exact_round(r->backend->device, r->limbs, factor, x, r->count);
     }
-    for (int64_t i = 0; i < r->count; i++) x[i] *= factor;
-    return SODA_OK;
+    TRY(r->exchange->sum_f32(r->exchange, r->sum, r->count));
+    return u->scale(r->backend->device, factor, r->sum, x, r->count);
 }

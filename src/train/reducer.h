@@ -4,26 +4,30 @@
  * there are, nor on which of them had which micro-batch. REDUCE_FAST adds in fp32. */
 #pragma once
 
-#include "comm/comm.h"
+#include "backend/backend.h"
 #include "config/run_config.h"
 
 typedef struct {
     run_reduction kind;
     int64_t count;
-    int64_t *limbs; /* exact: [count, EXACT_LIMBS] */
-    float *sum;     /* fast: [count] */
+    const soda_backend *backend;
+    soda_exchange *exchange;
+    int64_t *limbs; /* exact: [count, EXACT_LIMBS], on the device */
+    float *sum;     /* fast: [count], on the device */
 } soda_reducer;
 
-soda_status reducer_create(run_reduction kind, int64_t count, soda_reducer *reducer);
+/* Starts with nothing added. `exchange` is backend->connect's, and outlives the reducer. */
+soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend *backend,
+                           soda_exchange *exchange, soda_reducer *reducer);
 void reducer_destroy(soda_reducer *reducer); /* a zeroed struct is fine */
 
 /* Forgets everything added. */
-void reducer_clear(soda_reducer *reducer);
+soda_status reducer_clear(soda_reducer *reducer);
 
-/* Adds x [count]. Local. SODA_ERR_NUMERIC if an element is not finite or beyond 2^49: *where is its
- * index, and nothing was added. */
+/* Adds x [count], on the device. Local. SODA_ERR_NUMERIC if an element is not finite or beyond
+ * 2^49: *where is its index, and nothing was added. */
 soda_status reducer_add(soda_reducer *reducer, const float *x, int64_t *where);
 
-/* x [count] = factor times the sum of everything that any rank added since the last clear.
- * Collective: call it only when all ranks are well. */
-soda_status reducer_finish(soda_reducer *reducer, soda_comm *comm, float factor, float *x);
+/* x [count], on the device, = factor times the sum of everything that any rank added since the last
+ * clear. Collective: call it only when all ranks are well. */
+soda_status reducer_finish(soda_reducer *reducer, float factor, float *x);

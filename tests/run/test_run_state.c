@@ -49,7 +49,7 @@ static void run_open(run *r, const char *const *paths, int count, int64_t m)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(params_create(r->layers, 0, device_host(), &r->params));
+    CHECK_OK(params_create(r->layers, 0, backend_ref(), &r->params));
 }
 
 static const char *const two_paths[] = {"b.to_q", "a.to_q"}; /* files sort them the other way */

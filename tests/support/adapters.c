@@ -25,7 +25,7 @@ void test_adapter_open(test_adapter *t, const soda_folder *folder, soda_method m
         CHECK_OK(folder_build(folder, parts[i], &b, 8, 8, 7));
         graph_destroy(b.graph);
     }
-    CHECK_OK(params_create(t->layers, 0, device_host(), &t->params));
+    CHECK_OK(params_create(t->layers, 0, backend_ref(), &t->params));
 }
 
 void test_adapter_close(test_adapter *t)

@@ -40,7 +40,7 @@ static void fixture_create(fixture *f, float delta_init)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(params_create(f->layers, delta_init, device_host(), &f->t));
+    CHECK_OK(params_create(f->layers, delta_init, backend_ref(), &f->t));
 }
 
 static void fixture_destroy(fixture *f)
@@ -86,9 +86,9 @@ static void a_step_is_clip_then_each_optimizer(void **state)
         const double lr_factor = 1.0 / (double)step;
         check_fill_normal(f.t.host.gradient, f.t.length, (uint32_t)step, 3);
         memcpy(gradient, f.t.host.gradient, bytes);
-        const grad_clip_tensor all = {gradient, f.t.length};
-        const double norm = grad_clip_norm(&all, 1);
-        grad_clip_apply(&all, 1, grad_clip_factor(norm, 1));
+        const double norm = grad_clip_norm(gradient, f.t.length);
+        const float factor = (float)grad_clip_factor(norm, 1);
+        for (int64_t i = 0; i < f.t.length; i++) gradient[i] *= factor;
         CHECK_OK(params_step(&f.t, &options, step, lr_factor, &report));
         assert_true(report.gradient_norm == norm && norm > 1);
         stiefel_options rotation = options.rotation;
@@ -150,17 +150,21 @@ static void exact_sums_do_not_depend_on_the_order(void **state)
     enum { COUNT = 60, LENGTH = 50 };
     float x[COUNT][LENGTH], sum[2][2][LENGTH];
     int64_t where;
+    soda_exchange *exchange;
+    CHECK_OK(backend_ref()->connect(device_host(), comm_self(), &exchange));
     for (uint32_t i = 0; i < COUNT; i++)
         check_fill_normal(x[i], LENGTH, i, (float)pow(10, (double)(i % 9) - 4));
     for (int kind = 0; kind < 2; kind++)
         for (int order = 0; order < 2; order++) {
             soda_reducer r;
-            CHECK_OK(reducer_create(kind ? REDUCE_FAST : REDUCE_EXACT, LENGTH, &r));
+            CHECK_OK(reducer_create(kind ? REDUCE_FAST : REDUCE_EXACT, LENGTH, backend_ref(),
+                                    exchange, &r));
             for (int i = 0; i < COUNT; i++)
                 CHECK_OK(reducer_add(&r, x[order ? COUNT - 1 - i : i], &where));
-            CHECK_OK(reducer_finish(&r, comm_self(), 0.25f, sum[kind][order]));
+            CHECK_OK(reducer_finish(&r, 0.25f, sum[kind][order]));
             reducer_destroy(&r);
         }
+    exchange->close(exchange);
     assert_memory_equal(sum[0][0], sum[0][1], sizeof sum[0][0]);
     assert_memory_not_equal(sum[1][0], sum[1][1], sizeof sum[1][0]);
     assert_true(check_relative_l2(sum[1][0], sum[0][0], LENGTH) < 1e-5);
@@ -174,13 +178,16 @@ static void sums_refuse_what_is_not_finite(void **state)
         float sum[3];
         int64_t where = -1;
         soda_reducer r;
-        CHECK_OK(reducer_create(kind ? REDUCE_FAST : REDUCE_EXACT, 3, &r));
+        soda_exchange *exchange;
+        CHECK_OK(backend_ref()->connect(device_host(), comm_self(), &exchange));
+        CHECK_OK(reducer_create(kind ? REDUCE_FAST : REDUCE_EXACT, 3, backend_ref(), exchange, &r));
         CHECK_FAILS(reducer_add(&r, bad, &where), SODA_ERR_NUMERIC);
         assert_int_equal(where, 2);
         CHECK_OK(reducer_add(&r, good, &where));
-        CHECK_OK(reducer_finish(&r, comm_self(), 1, sum));
+        CHECK_OK(reducer_finish(&r, 1, sum));
         assert_memory_equal(sum, good, sizeof sum); /* nothing of the bad vector was added */
         reducer_destroy(&r);
+        exchange->close(exchange);
     }
 }
 

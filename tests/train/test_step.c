@@ -38,7 +38,7 @@ static void subject_open(subject *s, const char *family, const char *method,
     CHECK_OK(run_config_parse(text, (size_t)n, "test.yaml", NULL, 0, &s->config));
     s->config->train.dtype = dtype;
     CHECK_OK(training_model_open(s->folder, s->config, backend, comm_self(), &s->model));
-    CHECK_OK(params_create(s->model.layers, 0, backend->device, &s->params));
+    CHECK_OK(params_create(s->model.layers, 0, backend, &s->params));
     const soda_params *t = &s->params;
     s->value = calloc((size_t)t->length, sizeof *s->value);
     s->gradient = calloc((size_t)t->length, sizeof *s->gradient);
@@ -376,7 +376,7 @@ static void the_frozen_network_is_the_start(void **state)
         open_step(&s, shape_of(false, 0), &adapted);
         const double moved = loss_at(&s, &adapted);
         soda_params start;
-        CHECK_OK(params_create(s.model.layers, 0, device_host(), &start));
+        CHECK_OK(params_create(s.model.layers, 0, backend_ref(), &start));
         for (int64_t i = 0; i < start.length; i++) s.value[i] = (double)start.host.value[i];
         params_destroy(&start);
         const double loss = loss_at(&s, &adapted);

@@ -14,6 +14,7 @@ const soda_backend *backend_cpu(int threads)
     static soda_backend backend = {
         .name = "cpu",
         .description = description,
+        .connect = exchange_host,
         .kernel =
             {
 #define OP(name, ...) [OP_##name] = &cpu_##name,
@@ -22,6 +23,7 @@ const soda_backend *backend_cpu(int threads)
             },
     };
     backend.device = device_host();
+    backend.update = update_host();
     parallel_set_threads(threads);
     backend.threads = parallel_threads();
     onednn_text(onednn, sizeof onednn);

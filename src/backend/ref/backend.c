@@ -7,6 +7,7 @@ const soda_backend *backend_ref(void)
         .name = "ref",
         .threads = 1,
         .description = "plain C in double precision",
+        .connect = exchange_host,
         .kernel =
             {
 #define OP(name, ...) [OP_##name] = &ref_##name,
@@ -15,5 +16,6 @@ const soda_backend *backend_ref(void)
             },
     };
     backend.device = device_host();
+    backend.update = update_host();
     return &backend;
 }
