@@ -43,15 +43,16 @@ static soda_status check_prior(const run_tree *tree)
                 run_tree_place(weight, "data.prior.weight", place, sizeof place));
 }
 
-static soda_status check_optimizer(const run_tree *tree, const run_config *c)
+static soda_status check_conditions(const run_tree *tree, const run_config *c)
 {
     for (int i = 0; i < RUN_KEYS; i++) {
-        const run_value *given = run_tree_given(tree, run_keys[i].name);
-        char expected[EXPECTED_BYTES];
-        if (!given || run_keys_applies(&run_keys[i], c)) continue;
-        snprintf(expected, sizeof expected, "no such key, as train.optimizer.rotation.type is %s",
-                 c->train.rotation.kind == STIEFEL_ADAM ? "adam" : "sgd");
-        return run_tree_refuse(given, run_keys[i].name, expected);
+        const run_key *key = &run_keys[i];
+        const run_value *given = run_tree_given(tree, key->name);
+        char expected[EXPECTED_BYTES], word[EXPECTED_BYTES / 2];
+        if (!given || run_keys_applies(key, c)) continue;
+        run_keys_choice(&run_keys[run_keys_find(key->condition)], c, word, sizeof word);
+        snprintf(expected, sizeof expected, "no such key, as %s is %s", key->condition, word);
+        return run_tree_refuse(given, key->name, expected);
     }
     return SODA_OK;
 }
@@ -63,7 +64,7 @@ static soda_status fill(const run_tree *tree, const char *folder, run_config *c)
     TRY(check_batches(tree, c));
     TRY(check_schedule(tree, c));
     TRY(check_prior(tree));
-    return check_optimizer(tree, c);
+    return check_conditions(tree, c);
 }
 
 static soda_status parse(const char *text, size_t bytes, const char *file, const char *folder,

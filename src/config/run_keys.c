@@ -12,8 +12,11 @@ static const char run_keys_samplers[] = "null"
 
 const run_key run_keys[RUN_KEYS] = {
 #define KEY(name, field, type, fallback, allowed, help)                                            \
-    {#name, offsetof(run_config, field), RUN_##type, allowed, help},
+    {#name, offsetof(run_config, field), RUN_##type, allowed, help, NULL, NULL},
+#define KEY_IF(condition, words, name, field, type, fallback, allowed, help)                       \
+    {#name, offsetof(run_config, field), RUN_##type, allowed, help, #condition, words},
 #include "config/run_config.def"
+#undef KEY_IF
 #undef KEY
 };
 
@@ -100,20 +103,22 @@ void run_keys_nearest(const char *name, char *nearest, size_t size)
     }
 }
 
+void run_keys_choice(const run_key *key, const run_config *config, char *word, size_t size)
+{
+    const char *list = key->allowed;
+    unsigned choice;
+    memcpy(&choice, (const char *)config + key->field, sizeof choice);
+    while (run_keys_word(&list, word, size) && choice-- > 0) continue;
+}
+
 bool run_keys_applies(const run_key *key, const run_config *config)
 {
-    static const struct {
-        stiefel_kind kind;
-        const char *name;
-    } only[] = {
-        {STIEFEL_ADAM, "train.optimizer.rotation.betas"},
-        {STIEFEL_ADAM, "train.optimizer.rotation.eps"},
-        {STIEFEL_SGD, "train.optimizer.rotation.momentum"},
-        {STIEFEL_SGD, "train.optimizer.rotation.dampening"},
-    };
-    for (size_t i = 0; i < sizeof only / sizeof *only; i++)
-        if (!strcmp(key->name, only[i].name)) return config->train.rotation.kind == only[i].kind;
-    return true;
+    if (!key->condition) return true;
+    char value[MOST_BYTES], word[MOST_BYTES];
+    run_keys_choice(&run_keys[run_keys_find(key->condition)], config, value, sizeof value);
+    for (const char *list = key->words; run_keys_word(&list, word, sizeof word);)
+        if (strcmp(word, value) == 0) return true;
+    return false;
 }
 
 bool run_keys_word(const char **list, char *word, size_t size)

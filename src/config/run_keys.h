@@ -23,6 +23,7 @@ typedef struct {
     size_t field; /* offset in run_config */
     run_type type;
     const char *allowed, *help;
+    const char *condition, *words; /* of KEY_IF; NULL: the key always applies */
 } run_key;
 
 enum {
@@ -48,8 +49,11 @@ const char *run_keys_renamed(const char *name);
 /* The key or section that is most like `name`, which is neither. */
 void run_keys_nearest(const char *name, char *nearest, size_t size);
 
-/* Whether the key means something here: each kind of rotation optimizer has keys of its own. */
+/* Whether the key means something here: see KEY_IF. */
 bool run_keys_applies(const run_key *key, const run_config *config);
+
+/* The value of a CHOICE. */
+void run_keys_choice(const run_key *key, const run_config *config, char *word, size_t size);
 
 /* Copies the word at *list, as "a | b | c", and moves on to the next one; false at the end. */
 bool run_keys_word(const char **list, char *word, size_t size);
