@@ -1,219 +1,130 @@
 #include "adapter/bases.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "adapter/factorize.h"
 #include "adapter/merge.h"
 #include "core/log.h"
 #include "io/array_cache.h"
+#include "io/shared_arrays.h"
 
-typedef struct {
-    char key[SHA256_HEX];
-    soda_safetensors *set; /* mapped, or */
-    float *memory[3];      /* computed; both empty at first */
-} slot;
+enum { BASES = 3 };
+_Static_assert((int)BASES <= (int)SHARED_ARRAYS, "a layer's bases are one item");
 
 struct soda_bases {
-    slot *slots; /* by layer */
-    int count;
+    shared_arrays list; /* an item per layer */
 };
-
-/* One call of bases_load, seen by all its threads. The first failure is kept: messages are per
- * thread and would be lost with it. */
-typedef struct {
-    soda_layers *layers;
-    soda_bases *bases;
-    const char *folder; /* NULL: there is no cache */
-    bool warned;
-    soda_status status;
-    char message[512];
-} job;
-
-static void keep_failure(job *j, soda_status s)
-{
-#pragma omp critical(bases)
-    if (j->status == SODA_OK) {
-        j->status = s;
-        snprintf(j->message, sizeof j->message, "%s", status_message());
-    }
-}
-
-static bool failed(const job *j)
-{
-    bool yes;
-#pragma omp critical(bases)
-    yes = j->status != SODA_OK;
-    return yes;
-}
 
 static const char *method_name(const soda_layer *layer)
 {
     return layer->method == SODA_METHOD_SVD ? "svd" : "lq";
 }
 
-/* The layer's bases as the cache names them. */
-static void arrays_of(const soda_layer *layer, const slot *s, safetensors_tensor arrays[3])
+static soda_status factorize(const soda_layer *layer, const float *w0, float *const basis[BASES])
 {
-    for (int i = 0; i < layer->bases; i++) {
-        const char *leaf;
-        const soda_shape shape = soda_basis_shape(layer, i, &leaf);
-        arrays[i] = (safetensors_tensor){
-            .name = leaf, .dtype = SAFETENSORS_F32, .rank = shape.rank, .data = s->memory[i]};
-        for (int d = 0; d < shape.rank; d++) arrays[i].dim[d] = shape.dim[d];
-    }
+    return layer->method == SODA_METHOD_SVD
+               ? factorize_svd(w0, layer->m, layer->n, basis[0], basis[1], basis[2])
+               : factorize_lq(w0, layer->m, layer->n, basis[0], basis[1]);
 }
 
-static soda_status load(const job *j, const soda_layer *layer, slot *s)
+/* Makes the bases of layer `index`, and with `store` puts them into the cache. */
+static soda_status make(soda_layers *layers, shared_arrays *list, int index, bool store)
 {
-    safetensors_tensor arrays[3];
-    if (!j->folder || s->set || s->memory[0]) return SODA_OK;
-    arrays_of(layer, s, arrays);
-    return array_cache_load(j->folder, "factors", s->key, arrays, layer->bases, &s->set);
-}
-
-static soda_status compute(const soda_layer *layer, slot *s)
-{
-    float *w0 = malloc((size_t)(layer->m * layer->n) * sizeof *w0);
+    const soda_layer *layer = layers_at(layers, index);
+    float *w0 = malloc((size_t)(layer->m * layer->n) * sizeof *w0), *basis[BASES] = {NULL};
     bool whole = w0 != NULL;
+    soda_status s = SODA_OK;
     for (int i = 0; i < layer->bases; i++) {
         const soda_shape shape = soda_basis_shape(layer, i, NULL);
-        s->memory[i] = malloc((size_t)shape_count(&shape) * sizeof(float));
-        whole = whole && s->memory[i];
+        basis[i] = malloc((size_t)shape_count(&shape) * sizeof(float));
+        whole = whole && basis[i];
     }
-    soda_status status =
-        whole ? merge_read_weight(&layer->w0, w0) : FAIL(SODA_ERR_MEMORY, "out of memory");
-    if (status == SODA_OK)
-        status =
-            layer->method == SODA_METHOD_SVD
-                ? factorize_svd(w0, layer->m, layer->n, s->memory[0], s->memory[1], s->memory[2])
-                : factorize_lq(w0, layer->m, layer->n, s->memory[0], s->memory[1]);
+    if (!whole) {
+        s = FAIL(SODA_ERR_MEMORY, "%s: out of memory for its factorisation", layer->w0.name);
+        goto done;
+    }
+    TRY_TO(done, status_prefix(merge_read_weight(&layer->w0, w0), "%s", layer->w0.name));
+    TRY_TO(done, status_prefix(factorize(layer, w0, basis), "%s", layer->w0.name));
+    TRY_TO(done, shared_arrays_put(list, index, (const float *const *)basis, store));
+done:
+    for (int i = 0; i < BASES; i++) free(basis[i]);
     free(w0);
-    if (status == SODA_OK) return SODA_OK;
-    char reason[400];
-    snprintf(reason, sizeof reason, "%s", status_message());
-    return FAIL(status, "%s: %s", layer->w0.name, reason);
+    return s;
 }
 
-/* Stores what was computed and goes on with the file; a cache that cannot be written costs only
- * memory. */
-static void store(job *j, const soda_layer *layer, slot *s)
+/* Layers first, first + step, ...: finds or makes what is not in memory. Local. */
+static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, int step,
+                           bool store)
 {
-    safetensors_tensor arrays[3];
-    arrays_of(layer, s, arrays);
-    if (array_cache_store(j->folder, "factors", s->key, arrays, layer->bases) != SODA_OK) {
-#pragma omp critical(bases)
-        if (!j->warned) {
-            log_warning("factorisations are not kept for the next run: %s", status_message());
-            j->warned = true;
-        }
-        status_clear();
-        return;
-    }
-    if (array_cache_load(j->folder, "factors", s->key, arrays, layer->bases, &s->set) != SODA_OK ||
-        !s->set)
-        return; /* what was computed is still here */
-    for (int i = 0; i < 3; i++) {
-        free(s->memory[i]);
-        s->memory[i] = NULL;
-    }
-}
-
-/* Whether an earlier layer has the same weights: two threads must not write one file. */
-static bool repeats(const job *j, int index)
-{
-    for (int i = 0; i < index; i++)
-        if (strcmp(j->bases->slots[i].key, j->bases->slots[index].key) == 0) return true;
-    return false;
-}
-
-static soda_status prepare(job *j, int index, bool keep)
-{
-    const soda_layer *layer = layers_at(j->layers, index);
-    slot *s = &j->bases->slots[index];
-    if (keep && repeats(j, index)) return SODA_OK; /* read later, with the others */
-    TRY(load(j, layer, s));
-    if (s->set || s->memory[0]) return SODA_OK;
-    TRY(compute(layer, s));
-    if (keep) store(j, layer, s);
-    return SODA_OK;
-}
-
-/* Layers first, first + step, ...: with `keep`, those the cache lacks are stored in it. */
-static void prepare_all(job *j, int first, int step, bool keep)
-{
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): comm_agree lets no failure pass */
-    const int count = j->bases->count;
+    const int count = layers_count(layers);
+    status_slot slot = {0};
     log_progress progress;
     int64_t done = 0;
     log_progress_start(&progress, "factorise", (count - first + step - 1) / step);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = first; i < count; i += step) {
-        const soda_status s = failed(j) ? SODA_OK : prepare(j, i, keep);
-        if (s != SODA_OK) keep_failure(j, s);
+        bool missing = false;
+        if (status_kept(&slot)) continue;
+        status_keep(&slot, shared_arrays_missing(list, i, &missing));
+        if (missing) status_keep(&slot, make(layers, list, i, store));
 #pragma omp critical(bases)
-        if (keep || !j->folder) log_progress_update(&progress, ++done, "");
+        if (store || !list->folder) log_progress_update(&progress, ++done, "");
     }
+    return status_take(&slot);
 }
 
-static void find_keys(job *j)
+/* The list, with the layers' keys and shapes. */
+static soda_status describe(soda_layers *layers, const char *folder, shared_arrays *list)
 {
+    const int count = layers_count(layers);
+    const int arrays = count ? layers_at(layers, 0)->bases : 0;
+    status_slot slot = {0};
+    TRY(shared_arrays_create("factors", folder, count, arrays, list));
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < j->bases->count; i++) {
-        const soda_layer *layer = layers_at(j->layers, i);
-        const soda_status s = array_cache_weight_key(&layer->w0.source, method_name(layer),
-                                                     FACTORIZE_VERSION, j->bases->slots[i].key);
-        if (s != SODA_OK) keep_failure(j, s);
+    for (int i = 0; i < count; i++) {
+        const soda_layer *layer = layers_at(layers, i);
+        shared_arrays_item *item = &list->items[i];
+        for (int b = 0; b < arrays; b++) item->shape[b] = soda_basis_shape(layer, b, NULL);
+        status_keep(&slot, array_cache_weight_key(&layer->w0.source, method_name(layer),
+                                                  FACTORIZE_VERSION, item->key));
     }
+    for (int b = 0; b < arrays; b++) soda_basis_shape(layers_at(layers, 0), b, &list->name[b]);
+    TRY(status_take(&slot));
+    return shared_arrays_link(list);
 }
 
-static void point_layers(job *j)
+static void point_layers(soda_layers *layers, const shared_arrays *list)
 {
-    for (int i = 0; i < j->bases->count; i++) {
-        soda_layer *layer = layers_at(j->layers, i);
-        const slot *s = &j->bases->slots[i];
+    for (int i = 0; i < layers_count(layers); i++) {
+        soda_layer *layer = layers_at(layers, i);
         for (int b = 0; b < layer->bases; b++) {
-            const char *leaf;
-            soda_basis_shape(layer, b, &leaf);
-            layer->basis[b].mapped = s->set != NULL;
-            layer->basis[b].source.data =
-                s->set ? (void *)safetensors_find(s->set, leaf)->data : s->memory[b];
+            layer->basis[b].mapped = list->items[list->items[i].first].set != NULL;
+            layer->basis[b].source.data = (void *)shared_arrays_data(list, i, b);
         }
     }
+}
+
+/* This rank's share, into the cache. Local. */
+static soda_status open_share(soda_layers *layers, const soda_comm *comm, const char *folder,
+                              soda_bases **bases)
+{
+    soda_bases *b = *bases = calloc(1, sizeof *b);
+    if (!b) return FAIL(SODA_ERR_MEMORY, "out of memory for the bases of adapters");
+    TRY(describe(layers, folder, &b->list));
+    if (!b->list.folder) return SODA_OK;
+    return prepare(layers, &b->list, comm->rank, comm->size, true);
 }
 
 soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder, soda_bases **bases)
 {
-    char own_folder[4096];
-    soda_bases *b = *bases = calloc(1, sizeof *b);
-    job j = {.layers = layers, .bases = b, .folder = folder};
-    if (b) b->slots = calloc((size_t)layers_count(layers) + 1, sizeof *b->slots);
-    if (!b || !b->slots) {
-        j.status = FAIL(SODA_ERR_MEMORY, "out of memory");
-    } else {
-        b->count = layers_count(layers);
-        if (!folder && array_cache_folder("factors", own_folder, sizeof own_folder) == SODA_OK) {
-            j.folder = own_folder;
-        } else if (!folder) {
-            log_warning("factorisations are not kept for the next run: %s", status_message());
-            status_clear();
-        }
-        find_keys(&j);
-        if (j.folder && j.status == SODA_OK) prepare_all(&j, comm->rank, comm->size, true);
-    }
-    if (j.status != SODA_OK && j.message[0]) FAIL(j.status, "%s", j.message);
-    soda_status s = comm_agree(comm, j.status); /* and every file is there now */
-    if (s == SODA_OK) {
-        prepare_all(&j, 0, 1, false);
-        if (j.status != SODA_OK) FAIL(j.status, "%s", j.message);
-        s = comm_agree(comm, j.status);
-    }
-    if (s == SODA_OK) {
-        point_layers(&j);
-        return SODA_OK;
-    }
-    bases_destroy(b);
+    soda_status s = SODA_OK;
+    TRY_TO(failed, comm_agree(comm, open_share(layers, comm, folder, bases)));
+    /* every file is there now */
+    TRY_TO(failed, comm_agree(comm, prepare(layers, &(*bases)->list, 0, 1, false)));
+    point_layers(layers, &(*bases)->list);
+    return SODA_OK;
+failed:
+    bases_destroy(*bases);
     *bases = NULL;
     return s;
 }
@@ -221,10 +132,6 @@ soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder,
 void bases_destroy(soda_bases *bases)
 {
     if (!bases) return;
-    for (int i = 0; i < bases->count; i++) {
-        safetensors_close(bases->slots[i].set);
-        for (int b = 0; b < 3; b++) free(bases->slots[i].memory[b]);
-    }
-    free(bases->slots);
+    shared_arrays_destroy(&bases->list);
     free(bases);
 }

@@ -229,10 +229,9 @@ static soda_status read_strings(const run_key *key, const run_value *value, run_
 /* Puts the place before the message of a failure that knows none. */
 static soda_status at_place(soda_status s, const char *name, const run_value *value)
 {
-    char place[PLACE_BYTES], message[PLACE_BYTES];
+    char place[PLACE_BYTES];
     if (s == SODA_OK) return SODA_OK;
-    snprintf(message, sizeof message, "%s", status_message());
-    return FAIL(s, "%s: %s", run_tree_place(value, name, place, sizeof place), message);
+    return status_prefix(s, "%s", run_tree_place(value, name, place, sizeof place));
 }
 
 static soda_status read_targets(const run_key *key, const run_value *value, run_strings *strings)

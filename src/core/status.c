@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char message[2048];
-static _Thread_local char trace[1024];
+static _Thread_local char message[STATUS_MESSAGE];
+static _Thread_local char trace[STATUS_TRACE];
 
 /* "src/core/status.c", from whatever path the compiler was given. */
 static const char *short_path(const char *file)
@@ -37,6 +37,50 @@ soda_status status_pass(soda_status code, const char *file, int line)
 {
     add_place(file, line);
     return code;
+}
+
+soda_status status_prefix(soda_status code, const char *format, ...)
+{
+    if (code == SODA_OK) return SODA_OK;
+    char prefix[STATUS_MESSAGE - 2]; /* leaves room for ": " */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(prefix, sizeof prefix, format, args);
+    va_end(args);
+    const size_t used = strlen(prefix) + 2, most = sizeof message - 1 - used;
+    const size_t rest = strlen(message) < most ? strlen(message) : most;
+    memmove(message + used, message, rest);
+    memcpy(message, prefix, used - 2);
+    memcpy(message + used - 2, ": ", 2);
+    message[used + rest] = '\0';
+    return code;
+}
+
+void status_keep(status_slot *slot, soda_status s)
+{
+    if (s == SODA_OK) return;
+#pragma omp critical(status_slot)
+    if (slot->status == SODA_OK) {
+        slot->status = s;
+        memcpy(slot->message, message, sizeof message);
+        memcpy(slot->trace, trace, sizeof trace);
+    }
+}
+
+bool status_kept(const status_slot *slot)
+{
+    bool kept;
+#pragma omp critical(status_slot)
+    kept = slot->status != SODA_OK;
+    return kept;
+}
+
+soda_status status_take(const status_slot *slot)
+{
+    if (slot->status == SODA_OK) return SODA_OK;
+    memcpy(message, slot->message, sizeof message);
+    memcpy(trace, slot->trace, sizeof trace);
+    return slot->status;
 }
 
 const char *status_message(void) { return message; }

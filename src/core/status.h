@@ -5,6 +5,10 @@
  * The record is kept per thread; nothing here exits. */
 #pragma once
 
+#include <stdbool.h>
+
+enum { STATUS_MESSAGE = 2048, STATUS_TRACE = 1024 };
+
 typedef enum {
     SODA_OK = 0,
     SODA_ERR_INPUT,       /* a file, key or value from outside is not what was expected */
@@ -24,6 +28,29 @@ soda_status status_fail(soda_status code, const char *file, int line, const char
 
 /* Adds the place file:line to the trace of the current failure; returns `code`. */
 soda_status status_pass(soda_status code, const char *file, int line);
+
+/* Puts "PREFIX: " before the message of the current failure and returns `code`; does nothing for
+ * SODA_OK: TRY(status_prefix(image_decode(bytes, size, &image), "%s", path)). */
+soda_status status_prefix(soda_status code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The first failure of several threads. Records are per thread and would be lost with them: each
+ * thread keeps, and the thread that goes on takes. Starts as zeros. */
+typedef struct {
+    soda_status status;
+    char message[STATUS_MESSAGE], trace[STATUS_TRACE];
+} status_slot;
+
+/* Keeps `s` with this thread's record, unless it is SODA_OK or the slot has a failure. Any thread.
+ */
+void status_keep(status_slot *slot, soda_status s);
+
+/* Whether a failure was kept, so that the rest need not be done. Any thread. */
+bool status_kept(const status_slot *slot);
+
+/* Makes the kept failure the current one of this thread and returns it; SODA_OK if there is none.
+ * Once the other threads are done. */
+soda_status status_take(const status_slot *slot);
 
 /* The message of the current failure, "" if there is none; valid until the next failure. */
 const char *status_message(void);

@@ -43,8 +43,8 @@ static soda_status open_local(dataset_opening *o)
                     o->options->path, (long long)count);
     for (int64_t i = 0; i < count; i++) d->images[i].file = d->folder->list.items[i].file;
     TRY(dataset_list_texts(o));
-    TRY(shared_arrays_create("latents", count * d->about.variants, &d->latents));
-    if (d->has_states) TRY(shared_arrays_create("text", d->about.texts, &d->states));
+    TRY(shared_arrays_create("latents", NULL, count * d->about.variants, 2, &d->latents));
+    if (d->has_states) TRY(shared_arrays_create("text", NULL, d->about.texts, 2, &d->states));
     return SODA_OK;
 }
 

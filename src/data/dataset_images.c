@@ -158,13 +158,8 @@ static soda_status encode_view(encoding *e, const soda_image *image, int64_t ind
 {
     soda_dataset *d = e->o->dataset;
     const transform_view view = dataset_transform(d, index, variant);
-    soda_status s = transform_apply(image, &view, e->pixels);
-    if (s == SODA_OK) s = vae_encoder_run(&e->encoder, e->pixels, e->mean, e->std);
-    if (s != SODA_OK) {
-        char reason[256];
-        snprintf(reason, sizeof reason, "%s", status_message());
-        return FAIL(s, "%s: %s", path, reason);
-    }
+    TRY(status_prefix(transform_apply(image, &view, e->pixels), "%s", path));
+    TRY(status_prefix(vae_encoder_run(&e->encoder, e->pixels, e->mean, e->std), "%s", path));
     const float *const data[2] = {e->mean, e->std};
     TRY(shared_arrays_put(&d->latents, index * d->about.variants + variant, data, e->store));
     log_progress_update(&e->progress, ++e->done, NULL);

@@ -34,8 +34,6 @@ typedef struct {
     int count, room;
     int *first; /* by merged weight: its first piece; one more at the end */
     merged_form form;
-    soda_status status; /* the first failure of a thread */
-    char message[512];
 } job;
 
 static int by_name(const void *a, const void *b)
@@ -149,24 +147,19 @@ done:
     return s;
 }
 
-/* The first failure is kept: messages are per thread and would be lost with it. */
-static void merge_all(job *j, merged_weights *merged)
+static soda_status merge_all(const job *j, merged_weights *merged)
 {
     int64_t done = 0;
+    status_slot slot = {0};
     log_progress progress;
     log_progress_start(&progress, "merging adapters", merged->count);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < merged->count; i++) {
-        const soda_status s = merge_one(j, i, &merged->weights[i]);
+        status_keep(&slot, merge_one(j, i, &merged->weights[i]));
 #pragma omp critical(merged)
-        {
-            if (s != SODA_OK && j->status == SODA_OK) {
-                j->status = s;
-                snprintf(j->message, sizeof j->message, "%s", status_message());
-            }
-            log_progress_update(&progress, ++done, "");
-        }
+        log_progress_update(&progress, ++done, "");
     }
+    return status_take(&slot);
 }
 
 /* Sorts the pieces; *count weights will come of them. */
@@ -236,11 +229,7 @@ soda_status merged_create(const soda_folder *folder, folder_component component,
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    merge_all(&j, a);
-    if (j.status != SODA_OK) {
-        s = FAIL(j.status, "%s", j.message);
-        goto done;
-    }
+    TRY_TO(done, merge_all(&j, a));
     *merged = a;
     a = NULL;
 done:

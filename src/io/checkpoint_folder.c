@@ -189,10 +189,8 @@ soda_status checkpoint_read_newest(const char *folder, soda_checkpoint *checkpoi
         status_clear();
         goto done;
     }
-    char last[512];
-    snprintf(last, sizeof last, "%s", status_message());
-    s = FAIL(SODA_ERR_INPUT, "%s: none of its %d checkpoints can be used: %s", folder, list.count,
-             last);
+    s = status_prefix(SODA_ERR_INPUT, "%s: none of its %d checkpoints can be used", folder,
+                      list.count); /* the last one's message */
 done:
     free(list.step);
     return s;

@@ -11,21 +11,25 @@ enum { MOST_MAPPED = 20000 };
 
 static void warn(shared_arrays *p)
 {
-    if (!p->warned)
-        log_warning("%s: nothing is kept for the next run: %s", p->kind, status_message());
-    p->warned = true;
+#pragma omp critical(shared_arrays)
+    {
+        if (!p->warned)
+            log_warning("%s: nothing is kept for the next run: %s", p->kind, status_message());
+        p->warned = true;
+    }
     status_clear();
 }
 
-soda_status shared_arrays_create(const char *kind, int64_t count, shared_arrays *p)
+soda_status shared_arrays_create(const char *kind, const char *folder, int64_t count, int arrays,
+                                 shared_arrays *p)
 {
-    char folder[4096];
-    *p = (shared_arrays){.kind = kind, .arrays = 2, .count = count};
-    const bool has_cache = array_cache_folder(kind, folder, sizeof folder) == SODA_OK;
-    if (!has_cache) warn(p);
+    char own[4096];
+    *p = (shared_arrays){.kind = kind, .arrays = arrays, .count = count};
+    if (!folder && array_cache_folder(kind, own, sizeof own) == SODA_OK) folder = own;
+    if (!folder) warn(p);
     p->items = calloc((size_t)count + 1, sizeof *p->items);
-    if (has_cache) p->folder = strdup(folder);
-    if (p->items && (p->folder || !has_cache)) return SODA_OK;
+    if (folder) p->folder = strdup(folder);
+    if (p->items && (p->folder || !folder)) return SODA_OK;
     shared_arrays_destroy(p);
     return FAIL(SODA_ERR_MEMORY, "out of memory for a list of %lld %s", (long long)count, kind);
 }
@@ -67,7 +71,7 @@ soda_status shared_arrays_link(shared_arrays *p)
 
 /* The item's arrays as files name them. */
 static void describe(const shared_arrays *p, const shared_arrays_item *item,
-                     safetensors_tensor arrays[2])
+                     safetensors_tensor arrays[SHARED_ARRAYS])
 {
     for (int a = 0; a < p->arrays; a++) {
         arrays[a] = (safetensors_tensor){.name = p->name[a],
@@ -79,7 +83,7 @@ static void describe(const shared_arrays *p, const shared_arrays_item *item,
 }
 
 static soda_status keep_copy(const shared_arrays *p, shared_arrays_item *item,
-                             const float *const data[2])
+                             const float *const *data)
 {
     int64_t total = shape_count(&item->shape[0]), at = 0;
     for (int a = 1; a < p->arrays; a++) total += shape_count(&item->shape[a]);
@@ -99,8 +103,8 @@ static soda_status keep_copy(const shared_arrays *p, shared_arrays_item *item,
 /* Takes the item from the cache if it is there. */
 static soda_status load(shared_arrays *p, shared_arrays_item *item)
 {
-    safetensors_tensor arrays[2];
-    const float *data[2];
+    safetensors_tensor arrays[SHARED_ARRAYS];
+    const float *data[SHARED_ARRAYS];
     if (!p->folder) return SODA_OK;
     describe(p, item, arrays);
     TRY(array_cache_load(p->folder, p->kind, item->key, arrays, p->arrays, &item->set));
@@ -126,16 +130,20 @@ soda_status shared_arrays_missing(shared_arrays *p, int64_t index, bool *missing
     return SODA_OK;
 }
 
-soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *const data[2],
-                              bool store)
+soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *const *data, bool store)
 {
     shared_arrays_item *item = &p->items[index];
-    safetensors_tensor arrays[2];
-    TRY(keep_copy(p, item, data));
-    if (!store || !p->folder) return SODA_OK;
-    describe(p, item, arrays);
-    if (array_cache_store(p->folder, p->kind, item->key, arrays, p->arrays) != SODA_OK) warn(p);
-    return SODA_OK;
+    safetensors_tensor arrays[SHARED_ARRAYS];
+    if (store && p->folder) {
+        for (int a = 0; a < p->arrays; a++) item->data[a] = data[a];
+        describe(p, item, arrays);
+        for (int a = 0; a < p->arrays; a++) item->data[a] = NULL;
+        if (array_cache_store(p->folder, p->kind, item->key, arrays, p->arrays) != SODA_OK)
+            warn(p);
+        else if (p->count <= MOST_MAPPED)
+            TRY(load(p, item));
+    }
+    return item->data[0] ? SODA_OK : keep_copy(p, item, data);
 }
 
 const float *shared_arrays_data(const shared_arrays *p, int64_t index, int which)

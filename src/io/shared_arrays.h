@@ -1,6 +1,6 @@
-/* shared_arrays.h: arrays that are made once and read by all ranks: one list of items, each one or
- * two fp32 arrays under a key. Items with the same key share what is made. On disk they lie in the
- * cache (io/array_cache.h); what the cache does not keep is held in memory. */
+/* shared_arrays.h: arrays that are made once and read by all ranks: one list of items, each up to
+ * three fp32 arrays under a key. Items with the same key share what is made. On disk they lie in
+ * the cache (io/array_cache.h); what the cache does not keep is held in memory. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,40 +10,44 @@
 #include "core/tensor.h"
 #include "io/safetensors.h"
 
+enum { SHARED_ARRAYS = 3 };
+
 typedef struct {
     char key[SHA256_HEX];
-    soda_shape shape[2];
-    int64_t first;         /* the first item with this key: it holds the arrays of all */
-    soda_safetensors *set; /* mapped, or */
-    float *memory;         /* array after array */
-    const float *data[2];  /* NULL: not there yet */
+    soda_shape shape[SHARED_ARRAYS];
+    int64_t first;                    /* the first item with this key: it holds the arrays of all */
+    soda_safetensors *set;            /* mapped, or */
+    float *memory;                    /* array after array */
+    const float *data[SHARED_ARRAYS]; /* NULL: not there yet */
 } shared_arrays_item;
 
 typedef struct {
-    const char *kind;    /* the folder within the cache */
-    const char *name[2]; /* of the arrays */
-    int arrays;          /* 1 or 2 */
-    char *folder;        /* the cache; NULL: there is none */
-    bool warned;         /* that the cache cannot be written */
+    const char *kind;                /* the folder within the cache */
+    const char *name[SHARED_ARRAYS]; /* of the arrays */
+    int arrays;                      /* that each item has */
+    char *folder;                    /* the cache; NULL: there is none */
+    bool warned;                     /* that the cache cannot be written */
     int64_t count;
     shared_arrays_item *items;
 } shared_arrays;
 
-/* An empty list of `count` items; the caller fills in key and shape, then calls shared_arrays_link.
- * A cache that cannot be had is a warning. */
-soda_status shared_arrays_create(const char *kind, int64_t count, shared_arrays *arrays);
+/* An empty list of `count` items of `arrays` arrays each; the caller fills in names, keys and
+ * shapes, then calls shared_arrays_link. folder: the cache, NULL for the user's, of
+ * array_cache_folder. A cache that cannot be had is a warning. */
+soda_status shared_arrays_create(const char *kind, const char *folder, int64_t count, int arrays,
+                                 shared_arrays *p);
 void shared_arrays_destroy(shared_arrays *arrays); /* a zeroed struct is fine */
 
 /* Finds the items with equal keys. */
 soda_status shared_arrays_link(shared_arrays *arrays);
 
 /* Whether the arrays of item `index` have to be made: it is the first with its key, and neither in
- * memory nor, now, in the cache. */
+ * memory nor, now, in the cache. Several threads may ask, and put, at a time: for other items. */
 soda_status shared_arrays_missing(shared_arrays *arrays, int64_t index, bool *missing);
 
-/* Takes copies of the arrays of item `index`, the first with its key; with `store`, into the cache
- * too. A cache that cannot be written is one warning. */
-soda_status shared_arrays_put(shared_arrays *arrays, int64_t index, const float *const data[2],
+/* Takes the arrays of item `index`, the first with its key: with `store` into the cache, to be read
+ * from there, else, or if the cache cannot be written (one warning), as copies. */
+soda_status shared_arrays_put(shared_arrays *arrays, int64_t index, const float *const *data,
                               bool store);
 
 /* Array `which` of item `index`, once all are made. */

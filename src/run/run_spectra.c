@@ -52,22 +52,13 @@ static soda_status measure(run_spectra *spectra, const soda_layer *layer, int i,
     return SODA_OK;
 }
 
-/* The first failure is kept: messages are per thread and would be lost with it. */
 static soda_status measure_all(run_spectra *spectra, soda_layers *layers, const soda_params *params)
 {
-    soda_status worst = SODA_OK;
-    char message[512] = "";
+    status_slot slot = {0};
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < spectra->count; i++) {
-        const soda_status s = measure(spectra, layers_at(layers, i), i, params);
-        if (s == SODA_OK) continue;
-#pragma omp critical(run_spectra)
-        if (worst == SODA_OK) {
-            worst = s;
-            snprintf(message, sizeof message, "%s", status_message());
-        }
-    }
-    if (worst != SODA_OK) return FAIL(worst, "%s", message);
+    for (int i = 0; i < spectra->count; i++)
+        status_keep(&slot, measure(spectra, layers_at(layers, i), i, params));
+    TRY(status_take(&slot));
     spectra->started = true;
     return SODA_OK;
 }

@@ -128,11 +128,13 @@ soda_status training_model_open(const soda_folder *folder, const run_config *con
                           .dtype = config->train.dtype,
                           .folder = folder,
                           .text_encoder = config->adapter.text_encoder};
-    soda_status s = comm_agree(comm, find_layers(t, config));
-    if (s == SODA_OK) s = bases_load(t->layers, comm, NULL, &t->bases);
-    if (s == SODA_OK) return SODA_OK;
+    soda_status s = SODA_OK;
+    TRY_TO(failed, comm_agree(comm, find_layers(t, config)));
+    TRY_TO(failed, bases_load(t->layers, comm, NULL, &t->bases));
+    return SODA_OK;
+failed:
     training_model_close(t);
-    return status_pass(s, __FILE__, __LINE__);
+    return s;
 }
 
 void training_model_close(training_model *t)
