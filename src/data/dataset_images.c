@@ -9,7 +9,7 @@
 #include "pipeline/vae_encoder.h"
 
 enum {
-    LATENTS_VERSION = 1, /* raise it when the same picture would give other latents */
+    LATENTS_VERSION = 2, /* raise it when the same picture would give other latents */
     MAX_FILE = 1 << 30,
     DIGEST_WORDS = SHA256_BYTES / 8,
     ROW = DIGEST_WORDS + 2, /* what ranks tell each other of a picture: hash, width, height */

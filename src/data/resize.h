@@ -1,7 +1,7 @@
 /* resize.h: pictures of another size, as PIL's Image.resize(..., LANCZOS) makes them. */
 #pragma once
 
-#include "data/image.h"
+#include "image/image.h"
 
 /* The picture is scaled to scaled_w x scaled_h; of that, w x h pixels from (left, top) are wanted,
  * which must lie within. */

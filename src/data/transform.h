@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "core/status.h"
-#include "data/image.h"
+#include "image/image.h"
 
 enum { TRANSFORM_RANDOM_CROPS = 8 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "data/image.h"
+#include "image/image.h"
 #include "data/transform.h"
 #include "io/png.h"
 #include "pipeline/sampling.h"

@@ -10,8 +10,8 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/dataset.h"
-#include "data/image.h"
 #include "data/transform.h"
+#include "image/image.h"
 #include "io/array_cache.h"
 #include "io/newfile.h"
 #include "io/png.h"
@@ -389,7 +389,7 @@ static void a_bad_picture_fails_every_rank(void **state)
     assert_int_equal(truncate(path, 100), 0); /* its header is whole */
     check_all_fail(&options, "data/d.png: the PNG file is cut short or damaged");
     files_write(p.data, "d.png", "GIF89a", 6);
-    check_all_fail(&options, "data/d.png: expected a PNG, JPEG or WebP file");
+    check_all_fail(&options, "data/d.png: expected a PNG, JPEG, WebP, GIF, BMP or TIFF picture");
     unlink(path);
     check_all_fail(&options, "metadata.jsonl:4: file_name: ");
     files_write(p.data, "d.png", whole, bytes);

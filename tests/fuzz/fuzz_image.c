@@ -1,8 +1,8 @@
-/* libFuzzer harness of the picture decoders: the input is a PNG, JPEG or WebP file. */
+/* libFuzzer harness of the picture decoders: the input is a picture file of any format. */
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "data/image.h"
+#include "image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

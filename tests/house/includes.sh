@@ -13,7 +13,7 @@ complain() { echo "$1" >&2; bad=1; }
 
 # The floors, lowest first.
 floors='core
-graph io optim tokenizer diffusion comm
+graph io image optim tokenizer diffusion comm
 adapter backend
 config exec
 model

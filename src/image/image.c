@@ -1,9 +1,10 @@
-#include "data/image.h"
+#include "image/image.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/image_formats.h"
+#include "core/file_kind.h"
+#include "image/image_orientation.h"
 
 soda_status image_prepare(const image_source *source, bool pixels, soda_image *image)
 {
@@ -24,13 +25,9 @@ soda_status image_damaged(const image_source *source, const char *format, const 
                 why);
 }
 
-void image_on_white(const uint8_t *rgba, uint8_t *rgb, int64_t count)
+soda_status image_no_memory(const image_source *source)
 {
-    for (int64_t i = 0; i < count; i++) {
-        const int alpha = rgba[4 * i + 3];
-        for (int c = 0; c < 3; c++)
-            rgb[3 * i + c] = (uint8_t)((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
-    }
+    return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the picture", source->file);
 }
 
 static image_reader *reader_of(const image_source *source)
@@ -43,6 +40,12 @@ static image_reader *reader_of(const image_source *source)
         {0, "\x89PNG\r\n\x1a\n", image_png_read},
         {0, "\xff\xd8\xff", image_jpeg_read},
         {8, "WEBP", image_webp_read}, /* behind "RIFF" and a length */
+        {0, "GIF87a", image_gif_read},
+        {0, "GIF89a", image_gif_read},
+        {0, "BM", image_bmp_read},
+        {0, "II*", image_tiff_read},
+        {0, "II+", image_tiff_read}, /* BigTIFF */
+        {0, "MM", image_tiff_read},  /* its third byte is a zero */
     };
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         const size_t end = formats[i].at + strlen(formats[i].magic);
@@ -56,9 +59,13 @@ static image_reader *reader_of(const image_source *source)
 static soda_status read_any(const image_source *source, bool pixels, soda_image *image)
 {
     image_reader *read = reader_of(source);
+    int orientation = 1;
     *image = (soda_image){0};
-    if (!read) return FAIL(SODA_ERR_INPUT, "%s: expected a PNG, JPEG or WebP file", source->file);
-    const soda_status s = read(source, pixels, image);
+    if (!read)
+        return file_kind_refuse(source->bytes, source->size, source->file,
+                                "a PNG, JPEG, WebP, GIF, BMP or TIFF picture");
+    soda_status s = read(source, pixels, image, &orientation);
+    if (s == SODA_OK && orientation != 1) s = image_turn(source, orientation, image);
     if (s != SODA_OK) image_free(image);
     return s;
 }
