@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "image/image.h"
 #include "data/transform.h"
+#include "image/image.h"
 #include "io/png.h"
 #include "pipeline/sampling.h"
 #include "pipeline/vae_decoder.h"
