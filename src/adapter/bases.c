@@ -2,40 +2,27 @@
 
 #include <stdlib.h>
 
-#include "adapter/factorize.h"
 #include "adapter/merge.h"
 #include "core/log.h"
 #include "io/array_cache.h"
 #include "io/shared_arrays.h"
 
-enum { BASES = 3 };
-_Static_assert((int)BASES <= (int)SHARED_ARRAYS, "a layer's bases are one item");
+_Static_assert((int)METHOD_BASES <= (int)SHARED_ARRAYS, "a layer's bases are one item");
 
 struct soda_bases {
     shared_arrays list; /* an item per layer */
 };
 
-static const char *method_name(const soda_layer *layer)
-{
-    return layer->method == SODA_METHOD_SVD ? "svd" : "lq";
-}
-
-static soda_status factorize(const soda_layer *layer, const float *w0, float *const basis[BASES])
-{
-    return layer->method == SODA_METHOD_SVD
-               ? factorize_svd(w0, layer->m, layer->n, basis[0], basis[1], basis[2])
-               : factorize_lq(w0, layer->m, layer->n, basis[0], basis[1]);
-}
-
 /* Makes the bases of layer `index`, and with `store` puts them into the cache. */
 static soda_status make(soda_layers *layers, shared_arrays *list, int index, bool store)
 {
     const soda_layer *layer = layers_at(layers, index);
-    float *w0 = malloc((size_t)(layer->m * layer->n) * sizeof *w0), *basis[BASES] = {NULL};
+    const factorize_kind *kind = layer->method->bases;
+    float *w0 = malloc((size_t)(layer->m * layer->n) * sizeof *w0), *basis[METHOD_BASES] = {NULL};
     bool whole = w0 != NULL;
     soda_status s = SODA_OK;
-    for (int i = 0; i < layer->bases; i++) {
-        const soda_shape shape = soda_basis_shape(layer, i, NULL);
+    for (int i = 0; i < kind->count; i++) {
+        const soda_shape shape = kind->shape(layer->m, layer->n, i);
         basis[i] = malloc((size_t)shape_count(&shape) * sizeof(float));
         whole = whole && basis[i];
     }
@@ -44,10 +31,10 @@ static soda_status make(soda_layers *layers, shared_arrays *list, int index, boo
         goto done;
     }
     TRY_TO(done, status_prefix(merge_read_weight(&layer->w0, w0), "%s", layer->w0.name));
-    TRY_TO(done, status_prefix(factorize(layer, w0, basis), "%s", layer->w0.name));
+    TRY_TO(done, status_prefix(kind->compute(w0, layer->m, layer->n, basis), "%s", layer->w0.name));
     TRY_TO(done, shared_arrays_put(list, index, (const float *const *)basis, store));
 done:
-    for (int i = 0; i < BASES; i++) free(basis[i]);
+    for (int i = 0; i < METHOD_BASES; i++) free(basis[i]);
     free(w0);
     return s;
 }
@@ -56,7 +43,7 @@ done:
 static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, int step,
                            bool store)
 {
-    const int count = layers_count(layers);
+    const int count = method_bases(layers_method(layers)) ? layers_count(layers) : 0;
     status_slot slot = {0};
     log_progress progress;
     int64_t done = 0;
@@ -76,19 +63,20 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
 /* The list, with the layers' keys and shapes. */
 static soda_status describe(soda_layers *layers, const char *folder, shared_arrays *list)
 {
-    const int count = layers_count(layers);
-    const int arrays = count ? layers_at(layers, 0)->bases : 0;
+    const factorize_kind *kind = layers_method(layers)->bases;
+    const int arrays = method_bases(layers_method(layers));
+    const int count = kind ? layers_count(layers) : 0;
     status_slot slot = {0};
     TRY(shared_arrays_create("factors", folder, count, arrays, list));
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++) {
         const soda_layer *layer = layers_at(layers, i);
         shared_arrays_item *item = &list->items[i];
-        for (int b = 0; b < arrays; b++) item->shape[b] = soda_basis_shape(layer, b, NULL);
-        status_keep(&slot, array_cache_weight_key(&layer->w0.source, method_name(layer),
-                                                  FACTORIZE_VERSION, item->key));
+        for (int b = 0; b < arrays; b++) item->shape[b] = kind->shape(layer->m, layer->n, b);
+        status_keep(&slot, array_cache_weight_key(&layer->w0.source, kind->name, FACTORIZE_VERSION,
+                                                  item->key));
     }
-    for (int b = 0; b < arrays; b++) soda_basis_shape(layers_at(layers, 0), b, &list->name[b]);
+    for (int b = 0; b < arrays; b++) list->name[b] = kind->leaf[b];
     TRY(status_take(&slot));
     return shared_arrays_link(list);
 }
@@ -97,7 +85,7 @@ static void point_layers(soda_layers *layers, const shared_arrays *list)
 {
     for (int i = 0; i < layers_count(layers); i++) {
         soda_layer *layer = layers_at(layers, i);
-        for (int b = 0; b < layer->bases; b++) {
+        for (int b = 0; b < method_bases(layer->method); b++) {
             layer->basis[b].mapped = list->items[list->items[i].first].set != NULL;
             layer->basis[b].source.data = (void *)shared_arrays_data(list, i, b);
         }

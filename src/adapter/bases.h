@@ -7,11 +7,11 @@
 /* What the layers' bases point into: mapped cache files, or memory where there is no cache. */
 typedef struct soda_bases soda_bases;
 
-/* Sets basis[].source.data of every layer; w0 must hold data. Rank i % size factorises layer i if
- * the cache at `folder` (NULL: array_cache_folder) does not have it and stores it; then all ranks
- * read. What cannot be stored or found is computed where it is needed, after one warning. Layers
- * are worked on by all OpenMP threads. The result is the same bits on every rank with the same
- * kind of CPU.
+/* Sets basis[].source.data of every layer (methods without bases: nothing); w0 must hold data. Rank
+ * i % size factorises layer i if the cache at `folder` (NULL: array_cache_folder) does not have it
+ * and stores it; then all ranks read. What cannot be stored or found is computed where it is
+ * needed, after one warning. Layers are worked on by all OpenMP threads. The result is the same
+ * bits on every rank with the same kind of CPU.
  *
  * Collective: all ranks call it with the same layers; all return an error if one does. The result
  * must outlive every graph built from the layers. */

@@ -114,3 +114,33 @@ done:
     free(tau);
     return status;
 }
+
+static soda_shape svd_shape(int64_t m, int64_t n, int i)
+{
+    const int64_t k = m < n ? m : n;
+    return i == 0 ? SHAPE(m, k) : i == 1 ? SHAPE(k) : SHAPE(k, n);
+}
+
+static soda_status svd_compute(const float *w, int64_t m, int64_t n, float *const array[3])
+{
+    return factorize_svd(w, m, n, array[0], array[1], array[2]);
+}
+
+static soda_shape lq_shape(int64_t m, int64_t n, int i)
+{
+    const int64_t k = m < n ? m : n;
+    return i == 0 ? SHAPE(k, n) : SHAPE(k);
+}
+
+static soda_status lq_compute(const float *w, int64_t m, int64_t n, float *const array[3])
+{
+    return factorize_lq(w, m, n, array[0], array[1]);
+}
+
+const factorize_kind factorize_kind_svd = {.name = "svd",
+                                           .count = 3,
+                                           .leaf = {"U", "s", "Vh"},
+                                           .shape = svd_shape,
+                                           .compute = svd_compute};
+const factorize_kind factorize_kind_lq = {
+    .name = "lq", .count = 2, .leaf = {"Q", "diagonal"}, .shape = lq_shape, .compute = lq_compute};

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/status.h"
+#include "core/tensor.h"
 
 /* Counts up when results change for equal weights: caches of older results are then not used. */
 enum { FACTORIZE_VERSION = 1 };
@@ -21,3 +22,15 @@ soda_status factorize_svd(const float *w, int64_t m, int64_t n, float *U, float 
 /* w = L Q: Q [k,n] orthonormal rows, each signed so that diag(L) >= 0; diagonal [k] is diag(L).
  * The rest of L is not needed: W0 + diag(delta) Q shifts the diagonal. LAPACK dgeqrf on w'. */
 soda_status factorize_lq(const float *w, int64_t m, int64_t n, float *Q, float *diagonal);
+
+/* A factorisation as a list of arrays: what it is called in the cache, and what it is made of. */
+typedef struct {
+    const char *name;
+    int count;
+    const char *leaf[3];
+    soda_shape (*shape)(int64_t m, int64_t n, int i);
+    soda_status (*compute)(const float *w, int64_t m, int64_t n, float *const array[3]);
+} factorize_kind;
+
+/* U, s, Vh; Q, diagonal. */
+extern const factorize_kind factorize_kind_svd, factorize_kind_lq;

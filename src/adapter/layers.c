@@ -15,32 +15,40 @@ static void full_name(const layers_place *place, const char *path, char name[256
 /* A layer with the strings it points to. */
 typedef struct {
     soda_layer layer;
-    char *name, *basis_name[3];
+    char *name, *basis_name[METHOD_BASES];
 } entry;
 
 struct soda_layers {
-    soda_method method;
+    const soda_method *method;
     const soda_targets *targets;
-    factors_choice factors;
+    method_options options;
+    layers_sizer size; /* NULL: by the options */
+    void *size_context;
     entry **entries; /* by pointer: layers stay where they are while the list grows */
     int count, room;
 };
 
-soda_status layers_create(soda_method method, const soda_targets *targets, factors_choice factors,
-                          soda_layers **layers)
+soda_status layers_create(const soda_method *method, const soda_targets *targets,
+                          const method_options *options, soda_layers **layers)
 {
     soda_layers *l = *layers = calloc(1, sizeof *l);
     if (!l) return FAIL(SODA_ERR_MEMORY, "out of memory");
     l->method = method;
     l->targets = targets;
-    l->factors = factors;
+    l->options = *options;
     return SODA_OK;
+}
+
+void layers_size_by(soda_layers *layers, layers_sizer size, void *context)
+{
+    layers->size = size;
+    layers->size_context = context;
 }
 
 static void free_entry(entry *e)
 {
     if (!e) return;
-    for (int i = 0; i < 3; i++) free(e->basis_name[i]);
+    for (int i = 0; i < METHOD_BASES; i++) free(e->basis_name[i]);
     free(e->name);
     free(e);
 }
@@ -53,6 +61,7 @@ void layers_destroy(soda_layers *layers)
     free(layers);
 }
 
+const soda_method *layers_method(const soda_layers *layers) { return layers->method; }
 int layers_count(const soda_layers *layers) { return layers->count; }
 soda_layer *layers_at(soda_layers *layers, int index) { return &layers->entries[index]->layer; }
 
@@ -68,9 +77,10 @@ static int64_t sum_over(const soda_layers *layers, bool freedom)
     int64_t sum = 0;
     for (int i = 0; i < layers->count; i++) {
         const soda_layer *l = &layers->entries[i]->layer;
-        sum += l->m < l->n ? l->m : l->n;
-        for (int f = 0; f < 3; f++)
-            sum += freedom ? l->factor[f] * (l->factor[f] - 1) / 2 : l->factor[f] * l->factor[f];
+        for (int t = 0; l->method->tensors[t]; t++) {
+            const soda_shape shape = method_tensor_shape(l, t);
+            sum += freedom ? method_freedom(l->method->tensors[t], &shape) : shape_count(&shape);
+        }
     }
     return sum;
 }
@@ -84,6 +94,12 @@ static char *joined(const char *name, const char *middle, const char *leaf)
     char *text = malloc(size);
     if (text) snprintf(text, size, "%s%s%s", name, middle, leaf);
     return text;
+}
+
+static soda_status size_layer(const soda_layers *layers, soda_layer *layer)
+{
+    if (layers->size) return layers->size(layers->size_context, layer);
+    return layers->method->choose ? layers->method->choose(&layers->options, layer) : SODA_OK;
 }
 
 static soda_status add_entry(soda_layers *layers, const char *name, const soda_weight *w0)
@@ -102,18 +118,17 @@ static soda_status add_entry(soda_layers *layers, const char *name, const soda_w
                                 .method = layers->method,
                                 .m = w0->source.shape.dim[0],
                                 .n = w0->source.shape.dim[1],
-                                .w0 = *w0,
-                                .bases = layers->method == SODA_METHOD_SVD ? 3 : 2};
+                                .w0 = *w0};
     }
-    for (int i = 0; whole && i < e->layer.bases; i++) {
-        const char *leaf;
-        const soda_shape shape = soda_basis_shape(&e->layer, i, &leaf);
-        e->basis_name[i] = joined(name, ".soda.", leaf);
-        e->layer.basis[i] = (soda_weight){e->basis_name[i], {SODA_F32, shape, NULL}, false};
+    for (int i = 0; whole && i < method_bases(layers->method); i++) {
+        const factorize_kind *kind = layers->method->bases;
+        e->basis_name[i] = joined(name, ".soda.", kind->leaf[i]);
+        e->layer.basis[i] = (soda_weight){
+            e->basis_name[i], {SODA_F32, kind->shape(e->layer.m, e->layer.n, i), NULL}, false};
         whole = e->basis_name[i] != NULL;
     }
-    soda_status s = whole ? factors_choose(&layers->factors, e->layer.n, e->layer.factor)
-                          : FAIL(SODA_ERR_MEMORY, "out of memory");
+    const soda_status s =
+        whole ? size_layer(layers, &e->layer) : FAIL(SODA_ERR_MEMORY, "out of memory");
     if (s != SODA_OK) {
         free_entry(e);
         return s;
@@ -142,14 +157,11 @@ static bool is_computed(const soda_graph *graph, soda_id x)
 static void choose_route(const layers_place *place, const soda_graph *graph, soda_id x,
                          soda_layer *layer)
 {
-    route_case c = {.method = layer->method,
-                    .rows = shape_rows(&graph_value(graph, x)->shape),
-                    .m = layer->m,
-                    .n = layer->n,
-                    .training = place->training,
-                    .input_gradient = is_computed(graph, x),
-                    .compute = graph_compute_dtype(graph)};
-    memcpy(c.factor, layer->factor, sizeof c.factor);
+    const route_case c = {.layer = layer,
+                          .rows = shape_rows(&graph_value(graph, x)->shape),
+                          .training = place->training,
+                          .input_gradient = is_computed(graph, x),
+                          .compute = graph_compute_dtype(graph)};
     layer->rows = c.rows;
     layer->route = route_choose(&c);
 }
@@ -180,10 +192,10 @@ soda_id layers_append(void *context, soda_graph *graph, const char *path, soda_i
     full_name(place, path, name);
     soda_layer *layer = layers_find(place->layers, name);
     if (!layer) return NO_VALUE;
-    for (int i = 0; i < layer->bases; i++)
+    for (int i = 0; i < method_bases(layer->method); i++)
         if (!layer->basis[i].source.data)
             return graph_fail(
                 graph, FAIL(SODA_ERR_INTERNAL, "%s: no %s was set", name, layer->basis[i].name));
     choose_route(place, graph, x, layer);
-    return soda_append(graph, layer, layer->route.kind, x, w, b);
+    return method_append(graph, layer, layer->route.kind, x, w, b);
 }

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "adapter/method.h"
+
 /* How long one flop of a rotation, one byte of a pass over memory and one flop of an fp32 GEMM
  * take, in flops of a GEMM in the compute type. Measured with soda's CPU kernels, one thread,
  * AVX-512 and AMX: GEMM 205 GFLOP/s in fp32 and 1300 in bf16, rotations 50, passes 20 to 25 GB/s.
@@ -16,55 +18,39 @@ static price price_of(soda_dtype compute)
     return compute == SODA_BF16 ? (price){26, 52, 6.5} : (price){4, 10, 1};
 }
 
-/* Forward and backward rotation of [rows,n]: 2 and 6 flops an element and side. */
-static double rotation(const route_case *c, const price *p, int64_t rows)
+double route_rotation(const route_case *c, int64_t rows)
 {
-    const double side = (double)(c->factor[0] + c->factor[1] + c->factor[2]);
-    return (c->training ? 8 : 2) * p->rotate * (double)rows * (double)c->n * side;
+    const int64_t *f = c->layer->factor;
+    /* 2 and 6 flops an element and side */
+    return (c->training ? 8 : 2) * price_of(c->compute).rotate * (double)rows *
+           (double)c->layer->n * (double)(f[0] + f[1] + f[2]);
 }
 
-/* Ws, forward and backward, in fp32; SVD by two GEMMs of 2 m n k. Passes over [m,n] in fp32: LQ
- * reads two and writes one, and reads two again; SVD scales U, and its gradient has three more. */
-static double spectral_weight(const route_case *c, const price *p)
+double route_bytes(const route_case *c, double bytes) { return bytes * price_of(c->compute).byte; }
+
+double route_wide(const route_case *c, double flops)
 {
-    const double m = (double)c->m, n = (double)c->n, k = m < n ? m : n;
-    if (c->method == SODA_METHOD_LQ) return (c->training ? 5 : 3) * 4 * m * n * p->byte;
-    const double gemm = (c->training ? 4 : 2) * m * n * k * p->wide_gemm;
-    return gemm + ((c->training ? 5 : 2) * m * k + (c->training ? 4 : 1) * m * n) * 4 * p->byte;
+    return flops * price_of(c->compute).wide_gemm;
 }
 
-/* Products with a dense [m,n]: forward, dW, and dx if it is wanted; dW in fp32 is written once. */
-static double dense(const route_case *c, const price *p, bool input_gradient)
+/* dW is written once, in fp32. */
+double route_dense(const route_case *c, bool input_gradient)
 {
-    const double gemm = 2 * (double)c->rows * (double)c->m * (double)c->n;
-    if (!c->training) return gemm;
-    return gemm * (input_gradient ? 3 : 2) + 4 * (double)c->m * (double)c->n * p->byte;
-}
-
-static double factored(const route_case *c, const price *p)
-{
-    const double rows = (double)c->rows, m = (double)c->m, n = (double)c->n, k = m < n ? m : n;
-    const double gemm = (c->training ? 4 : 2) * rows * k * (m + n);
-    const double element = (double)dtype_bytes(c->compute);
-    return gemm + (c->training ? 7 : 2) * rows * k * element * p->byte;
+    const double m = (double)c->layer->m, n = (double)c->layer->n;
+    const double gemm = 2 * (double)c->rows * m * n;
+    return c->training ? gemm * (input_gradient ? 3 : 2) + route_bytes(c, 4 * m * n) : gemm;
 }
 
 route_choice route_choose(const route_case *c)
 {
-    const price p = price_of(c->compute);
-    const double Ws = spectral_weight(c, &p);
-    const bool svd = c->method == SODA_METHOD_SVD;
-    route_choice choice = {.kind = ROUTE_WEIGHT};
-    /* When sampling, W stays as it is for all runs: what makes it costs nothing. */
-    choice.cost[ROUTE_WEIGHT] =
-        dense(c, &p, c->input_gradient) + (c->training ? Ws + rotation(c, &p, c->m) : 0);
-    /* R needs dz, whether x needs a gradient or not. */
-    choice.cost[ROUTE_ACTIVATION] =
-        dense(c, &p, true) + rotation(c, &p, c->rows) + (c->training ? Ws : 0);
-    choice.cost[ROUTE_FACTORED] =
-        svd ? factored(c, &p) + rotation(c, &p, c->rows) : (double)INFINITY;
-    for (int r = 0; r < ROUTE_COUNT; r++)
-        if (choice.cost[r] < choice.cost[choice.kind]) choice.kind = (route_kind)r;
+    const soda_method *method = c->layer->method;
+    route_choice choice = {.kind = ROUTE_COUNT};
+    method->cost(c, choice.cost);
+    for (int r = 0; r < ROUTE_COUNT; r++) {
+        if (!(method->routes & 1u << r)) choice.cost[r] = (double)INFINITY;
+        if (choice.kind == ROUTE_COUNT || choice.cost[r] < choice.cost[choice.kind])
+            choice.kind = (route_kind)r;
+    }
     return choice;
 }
 

@@ -1,12 +1,11 @@
-/* route.h: the three ways to compute one SODA layer, and which is the cheapest where.
+/* route.h: the ways to compute one adapted layer, and which is the cheapest where.
  *
- * W = Ws R', y = x W' + b, with Ws = U diag(relu(s + delta)) Vh (SVD) or W0 + diag(delta) Q (LQ):
+ *     weight       the layer's weight W once for all rows, y = x W' + b
+ *     activation   the rotation acts on the rows: z = x R, y = z Ws' + b, where W = Ws R'
+ *     factored     W is never formed: products of the rows with frozen matrices
  *
- *     weight       W = Ws R' once for all rows, y = x W' + b
- *     activation   z = x R, y = z Ws' + b
- *     factored     z = x R, h = z Vh', y = (h relu(s + delta)) U' + b       SVD only
- *
- * All three give the same y and the same gradients, up to rounding. */
+ * A method says which of them it has, what they cost and what they are (method.h). All give the
+ * same y and the same gradients, up to rounding. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,14 +13,14 @@
 
 #include "core/tensor.h"
 
-typedef enum { SODA_METHOD_SVD, SODA_METHOD_LQ } soda_method;
+typedef struct soda_method soda_method;
+typedef struct soda_layer soda_layer;
 
 typedef enum { ROUTE_WEIGHT, ROUTE_ACTIVATION, ROUTE_FACTORED, ROUTE_COUNT } route_kind;
 
 typedef struct {
-    soda_method method;
-    int64_t rows, m, n; /* tokens of a run; out and in features */
-    int64_t factor[3];
+    const soda_layer *layer;
+    int64_t rows;        /* of x: tokens of a run */
     bool training;       /* forward and backward, the weight new every time; else forward often */
     bool input_gradient; /* training: x leads to a trainable tensor */
     soda_dtype compute;
@@ -32,10 +31,19 @@ typedef struct {
     double cost[ROUTE_COUNT]; /* flops at the speed of a GEMM in `compute`; INFINITY: cannot */
 } route_choice;
 
-/* The cheapest route by the costs of method.md, section 3, with Kronecker passes and passes over
- * memory weighted by what they were measured to take (see route.c). A function of its argument
- * alone: the same on every rank. */
+/* The cheapest route of the layer's method by the costs of method.md, section 3, with Kronecker
+ * passes and passes over memory weighted by what they were measured to take (see route.c). A
+ * function of its argument alone: the same on every rank. */
 route_choice route_choose(const route_case *c);
+
+/* Terms of the methods' costs, in flops of a GEMM in `compute`: forward, and backward if training.
+ */
+double route_rotation(const route_case *c, int64_t rows); /* of [rows,n] by three factors */
+double route_bytes(const route_case *c, double bytes);    /* a pass over memory */
+double route_wide(const route_case *c, double flops);     /* a GEMM in fp32 */
+
+/* Products of the rows with a computed [m,n]: y, its gradient dW, and dx if wanted. */
+double route_dense(const route_case *c, bool input_gradient);
 
 const char *route_name(route_kind kind);
 

@@ -1,4 +1,4 @@
-/* spectrum.h: what SODA did to one layer: its singular values and the angles of its rotation.
+/* spectrum.h: what training did to one layer: its singular values and the angles of its rotation.
  *
  * All in fp64, by LAPACK where a decomposition is needed, rounded to fp32 once. Several threads may
  * work on several layers at a time; nothing is kept between calls. k = min(m,n). */
@@ -13,21 +13,20 @@ typedef struct {
     double orthogonality[3]; /* ||Ri'Ri - I||_F */
 } soda_spectrum;
 
-/* sigma0 [k]: the singular values of W0, falling. SVD: s. LQ: computed, about 4/3 m n k flops of
- * matrix-vector speed, as often as this is called: keep them. */
+/* sigma0 [k]: the singular values of W0, falling. Without an SVD among the bases this takes about
+ * 4/3 m n k flops of matrix-vector speed, as often as it is called: keep them. */
 soda_status spectrum_start(const soda_layer *layer, float *sigma0);
 
-/* Fills *spectrum, whose arrays are the caller's, for the layer with these params.
- *
- *     sigma   SVD: relu(s + delta), sorted. LQ: those of W0 + diag(delta) Q. R leaves both alone.
- *     angles  the arguments of R's eigenvalues. R = R1 x R2 x R3 has the products of the factors'
- *             eigenvalues, so an angle is a sum of three, folded.  Horn & Johnson, Topics in
- *             Matrix Analysis, 4.2.12
- *
+/* Fills *spectrum, whose arrays are the caller's, for the layer with these values.
  * SODA_ERR_NUMERIC names the layer if a value is not finite or an iteration does not converge. */
-soda_status spectrum_compute(const soda_layer *layer, const merge_params *params,
+soda_status spectrum_compute(const soda_layer *layer, method_values values,
                              soda_spectrum *spectrum);
 
 /* exp(-sum p log p) with p = sigma / sum sigma: from 1, one value alone, to k, all equal; 0 if all
  * are 0.                  Roy & Vetterli, The effective rank, EUSIPCO 2007 */
 double spectrum_effective_rank(const float *sigma, int64_t k);
+
+/* For methods: sigma [k] of a dense W [m,n], which is destroyed; and what their hooks fail with. */
+soda_status spectrum_of_dense(const soda_layer *layer, double *W, float *sigma);
+soda_status spectrum_no_memory(const soda_layer *layer);
+soda_status spectrum_lapack_failed(const soda_layer *layer, const char *function, int info);

@@ -25,11 +25,13 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
 {
     *o = (bench_options){
         .arch = "sd15", .dtype = "fp32", .method = "none", .batch = 1, .latent = 64, .repeat = 3};
+    char names[128], training[192];
+    snprintf(training, sizeof training, "none: forward pass; %s: the whole training step",
+             method_list(names, sizeof names));
     const option_row rows[] = {
         {"arch", OPTION_TEXT, &o->arch, "NAME", "sd15", "sd15, sd21, sdxl or a model folder", 0, 0},
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
-        {"method", OPTION_TEXT, &o->method, "NAME", "none",
-         "none: forward pass; soda_svd, soda_lq: the whole training step", 0, 0},
+        {"method", OPTION_TEXT, &o->method, "NAME", "none", training, 0, 0},
         {"batch", OPTION_INT, &o->batch, "N", "1", "pictures at once", 1, 16},
         {"latent", OPTION_INT, &o->latent, "N", "64", "side of the latent picture", 1, 512},
         {"repeat", OPTION_INT, &o->repeat, "N", "3", "runs after the first", 1, 1000},
@@ -41,7 +43,7 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
         .verb = "bench",
         .summary = "Times a U-Net with random weights, by operator: forward pass or training step.",
         .synopsis = "bench [--arch NAME] [--dtype TYPE] [--method NAME] [OPTION]...",
-        .example = "soda bench --arch sd15 --dtype bf16 --method soda_svd",
+        .example = "soda bench --arch sd15 --dtype bf16 --method " METHOD_DEFAULT,
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows};
     return common_options(&table, argc, argv, NULL, help);
@@ -136,16 +138,16 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
 }
 
 /* The adapted layers, with random numbers for bases: only their sizes matter to a clock. */
-static soda_status adapt(soda_method method, bench_state *b)
+static soda_status adapt(const soda_method *method, bench_state *b)
 {
     static const char *const attn[] = {"attn"};
     TRY(targets_create(attn, 1, &b->model.targets));
-    TRY(layers_create(method, b->model.targets, (factors_choice){.rule = FACTORS_PAPER},
-                      &b->model.layers));
+    const method_options options = {.factors = {.rule = FACTORS_PAPER}};
+    TRY(layers_create(method, b->model.targets, &options, &b->model.layers));
     TRY(training_model_collect(&b->model));
     for (int i = 0; i < layers_count(b->model.layers); i++) {
         soda_layer *layer = layers_at(b->model.layers, i);
-        for (int k = 0; k < layer->bases; k++) {
+        for (int k = 0; k < method_bases(method); k++) {
             soda_weight w;
             TRY(b->source->find(b->source, layer->basis[k].name, &layer->basis[k].source.shape,
                                 &w));
@@ -153,17 +155,18 @@ static soda_status adapt(soda_method method, bench_state *b)
             layer->basis[k].mapped = w.mapped;
         }
     }
-    TRY(params_create(b->model.layers, 0, b->backend, &b->params));
+    TRY(params_create(b->model.layers, &options, b->backend, &b->params));
     TRY(b->backend->connect(b->backend->device, common_comm(), &b->exchange));
     return reducer_create(REDUCE_EXACT, b->params.length, b->backend, b->exchange, &b->reducer);
 }
 
 static soda_status open_networks(const bench_options *o, bench_state *b)
 {
-    soda_method method;
+    const soda_method *method;
     soda_dtype dtype;
     TRY(common_dtype(o->dtype, &dtype));
-    TRY(common_method(o->method, &b->trains, &method));
+    TRY(common_method(o->method, &method));
+    b->trains = method != NULL;
     TRY(common_backend(&b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
     TRY(random_weights_create(0.02f, &b->source));

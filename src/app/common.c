@@ -64,16 +64,11 @@ soda_status common_backend(const soda_backend **backend)
     return SODA_OK;
 }
 
-soda_status common_method(const char *text, bool *adapts, soda_method *method)
+soda_status common_method(const char *text, const soda_method **method)
 {
-    *adapts = strcmp(text, "none") != 0;
-    if (!*adapts) return SODA_OK;
-    if (strcmp(text, "soda_svd") == 0)
-        *method = SODA_METHOD_SVD;
-    else if (strcmp(text, "soda_lq") == 0)
-        *method = SODA_METHOD_LQ;
-    else
-        return FAIL(SODA_ERR_USAGE, "--method: expected none, soda_svd or soda_lq, found '%s'",
-                    text);
-    return SODA_OK;
+    char names[256];
+    *method = method_find(text);
+    if (*method || strcmp(text, "none") == 0) return SODA_OK;
+    return FAIL(SODA_ERR_USAGE, "--method: expected none, %s, found '%s'",
+                method_list(names, sizeof names), text);
 }

@@ -1,7 +1,7 @@
 /* common.h: what options of several verbs mean. */
 #pragma once
 
-#include "adapter/route.h"
+#include "adapter/method.h"
 #include "app/options.h"
 #include "backend/backend.h"
 #include "comm/comm.h"
@@ -19,8 +19,8 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
  * instruction set. */
 soda_status common_backend(const soda_backend **backend);
 
-/* "none", "soda_svd" or "soda_lq"; *adapts is false for none. */
-soda_status common_method(const char *text, bool *adapts, soda_method *method);
+/* The method called `text`; NULL for "none". */
+soda_status common_method(const char *text, const soda_method **method);
 
 /* Set once by main: what all ranks talk through, and how many threads each of them should have
  * when the user does not say (0: all cores). */

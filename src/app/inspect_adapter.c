@@ -1,6 +1,7 @@
 #include "app/inspect_adapter.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,39 +11,54 @@
 
 enum { CONFIG_LINES = 24, PROMPT_TOKENS = 77, LATENT = 64 };
 
-/* One line for each width and split into factors. */
-static void print_factors(const soda_adapter *a)
+/* "width 24: R of 2 x 2 x 6": what the method says of a layer's sizes. */
+static void sizes_of(const soda_adapter *a, int i, char *text, size_t size)
 {
-    for (int i = 0; i < a->count; i++) {
-        const adapter_layer *l = &a->layers[i];
+    const soda_layer layer = adapter_layer_sizes(a, &a->layers[i]);
+    int64_t sizes[METHOD_SIZES];
+    const int count = a->method->sizes(&layer, sizes);
+    int used = snprintf(text, size, "width %lld: %s", (long long)layer.n, a->method->sizes_text);
+    for (int k = 0; k < count && used < (int)size; k++)
+        used += snprintf(text + used, size - (size_t)used, "%s%lld", k ? " x " : " ",
+                         (long long)sizes[k]);
+}
+
+/* One line for each width and its sizes. */
+static void print_sizes(const soda_adapter *a)
+{
+    char mine[128], other[128];
+    for (int i = 0; i < a->count && a->method->sizes; i++) {
         int layers = 0, earlier = 0;
-        for (int k = 0; k < a->count; k++) {
-            const bool same = !memcmp(a->layers[k].factor, l->factor, sizeof l->factor);
+        sizes_of(a, i, mine, sizeof mine);
+        for (int k = 0; k < a->count && !earlier; k++) {
+            sizes_of(a, k, other, sizeof other);
+            const bool same = !strcmp(mine, other);
             layers += same;
             earlier += same && k < i;
         }
-        if (!earlier)
-            printf("width %lld: R of %lld x %lld x %lld in %d layers\n", (long long)l->n,
-                   (long long)l->factor[0], (long long)l->factor[1], (long long)l->factor[2],
-                   layers);
+        if (!earlier) printf("%s in %d layers\n", mine, layers);
     }
 }
 
+/* What the values of each class say: how orthogonal rotations are, and the range of the others. */
 static void print_values(const soda_adapter *a)
 {
     const adapter_layer *worst = &a->layers[0];
-    float least = a->layers[0].value[SODA_DELTA][0], most = least;
-    for (int i = 0; i < a->count; i++) {
-        const adapter_layer *l = &a->layers[i];
-        if (l->orthogonality > worst->orthogonality) worst = l;
-        for (int64_t k = 0; k < l->k; k++) {
-            const float delta = l->value[SODA_DELTA][k];
-            if (delta < least) least = delta;
-            if (delta > most) most = delta;
-        }
+    for (int i = 0; i < a->count; i++)
+        if (a->layers[i].orthogonality > worst->orthogonality) worst = &a->layers[i];
+    if (method_has(a->method, METHOD_ROTATION))
+        printf("orthogonality: ||R'R - I|| at most %.2g (%s)\n", worst->orthogonality, worst->name);
+    for (int t = 0; a->method->tensors[t]; t++) {
+        if (a->method->tensors[t]->class == METHOD_ROTATION) continue;
+        float least = a->layers[0].value[t][0], most = least;
+        for (int i = 0; i < a->count; i++)
+            for (int64_t k = 0; k < shape_count(&a->layers[i].shape[t]); k++) {
+                least = fminf(least, a->layers[i].value[t][k]);
+                most = fmaxf(most, a->layers[i].value[t][k]);
+            }
+        const char *leaf = a->method->tensors[t]->leaf, *dot = strrchr(leaf, '.');
+        printf("%s: from %g to %g\n", dot ? dot + 1 : leaf, (double)least, (double)most);
     }
-    printf("orthogonality: ||R'R - I|| at most %.2g (%s)\n", worst->orthogonality, worst->name);
-    printf("delta: from %g to %g\n", (double)least, (double)most);
 }
 
 static bool same_way(const soda_layer *a, const soda_layer *b)
@@ -98,8 +114,8 @@ done:
 
 soda_status inspect_adapter(const soda_adapter *a, const char *model)
 {
-    printf("%s: %s, %d layers\n", a->file, adapter_method_name(a->method), a->count);
-    print_factors(a);
+    printf("%s: %s, %d layers\n", a->file, a->method->name, a->count);
+    print_sizes(a);
     printf("parameters: %lld stored, %lld degrees of freedom\n", (long long)adapter_stored(a),
            (long long)adapter_freedom(a));
     print_values(a);

@@ -43,16 +43,20 @@ static soda_status check_prior(const run_tree *tree)
                 run_tree_place(weight, "data.prior.weight", place, sizeof place));
 }
 
+/* Keys that mean nothing here. One of the file that a --set made so, as adapter.method=... of a
+ * method without it, is left out: else a file would have to be edited to try another method. */
 static soda_status check_conditions(const run_tree *tree, const run_config *c)
 {
     for (int i = 0; i < RUN_KEYS; i++) {
-        const run_key *key = &run_keys[i];
-        const run_value *given = run_tree_given(tree, key->name);
-        char expected[EXPECTED_BYTES], word[EXPECTED_BYTES / 2];
-        if (!given || run_keys_applies(key, c)) continue;
-        run_keys_choice(&run_keys[run_keys_find(key->condition)], c, word, sizeof word);
-        snprintf(expected, sizeof expected, "no such key, as %s is %s", key->condition, word);
-        return run_tree_refuse(given, key->name, expected);
+        const run_value *given = run_tree_given(tree, run_keys[i].name);
+        const char *reason = given ? run_keys_excluded_by(&run_keys[i], c) : NULL;
+        char expected[EXPECTED_BYTES];
+        if (!reason) continue;
+        const run_value *decides = &tree->value[run_keys_find(reason)];
+        if (decides->source->set && !given->source->set) continue;
+        const char *word = run_tree_scalar(decides);
+        snprintf(expected, sizeof expected, "no such key, as %s is %s", reason, word ? word : "");
+        return run_tree_refuse(given, run_keys[i].name, expected);
     }
     return SODA_OK;
 }

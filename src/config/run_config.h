@@ -7,8 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "adapter/factors.h"
-#include "adapter/route.h"
+#include "adapter/method.h"
 #include "core/tensor.h"
 #include "optim/adamw.h"
 #include "optim/lr_schedule.h"
@@ -41,11 +40,10 @@ typedef struct run_config {
         double prior_weight;
     } data;
     struct {
-        soda_method method;
+        const soda_method *method;
         run_strings targets;
         bool text_encoder;
-        factors_choice factors; /* its map is owned by the configuration */
-        double delta_init;
+        method_options options; /* the map of factors is owned by the configuration */
     } adapter;
     struct {
         int64_t steps, batch, global_batch; /* global_batch is a multiple of batch */

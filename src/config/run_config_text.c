@@ -117,6 +117,7 @@ static soda_status write_value(FILE *f, const run_key *key, const run_config *co
         fputc(']', f);
         break;
     case RUN_BOOL: fputs(*(const bool *)field ? "true" : "false", f); break;
+    case RUN_METHOD: fputs((*(const soda_method *const *)field)->name, f); break;
     case RUN_CHOICE: write_choice(f, key, *(const unsigned *)field); break;
     case RUN_CONSTANT: fputs(key->allowed, f); break;
     case RUN_FACTORS: write_factors(f, key, field); break;
@@ -155,7 +156,7 @@ static soda_status write_all(FILE *f, const run_config *config)
     const char *before = "";
     for (int i = 0; i < RUN_KEYS; i++) {
         const run_key *key = &run_keys[i];
-        if (!run_keys_applies(key, config)) continue;
+        if (run_keys_excluded_by(key, config)) continue;
         write_name(f, before, key->name);
         TRY(write_value(f, key, config));
         const char *joint = key->allowed[0] ? "; " : "";

@@ -111,14 +111,15 @@ void run_keys_choice(const run_key *key, const run_config *config, char *word, s
     while (run_keys_word(&list, word, size) && choice-- > 0) continue;
 }
 
-bool run_keys_applies(const run_key *key, const run_config *config)
+const char *run_keys_excluded_by(const run_key *key, const run_config *config)
 {
-    if (!key->condition) return true;
     char value[MOST_BYTES], word[MOST_BYTES];
+    if (!method_has_key(config->adapter.method, key->name)) return "adapter.method";
+    if (!key->condition) return NULL;
     run_keys_choice(&run_keys[run_keys_find(key->condition)], config, value, sizeof value);
     for (const char *list = key->words; run_keys_word(&list, word, sizeof word);)
-        if (strcmp(word, value) == 0) return true;
-    return false;
+        if (strcmp(word, value) == 0) return NULL;
+    return key->condition;
 }
 
 bool run_keys_word(const char **list, char *word, size_t size)

@@ -11,6 +11,7 @@ typedef enum {
     RUN_BETAS,
     RUN_BOOL,
     RUN_CHOICE,
+    RUN_METHOD,
     RUN_CONSTANT,
     RUN_PATH,
     RUN_STRINGS,
@@ -49,8 +50,9 @@ const char *run_keys_renamed(const char *name);
 /* The key or section that is most like `name`, which is neither. */
 void run_keys_nearest(const char *name, char *nearest, size_t size);
 
-/* Whether the key means something here: see KEY_IF. */
-bool run_keys_applies(const run_key *key, const run_config *config);
+/* The key whose value leaves `key` without a meaning (adapter.method, or see KEY_IF); NULL: it
+ * means something here. */
+const char *run_keys_excluded_by(const run_key *key, const run_config *config);
 
 /* The value of a CHOICE. */
 void run_keys_choice(const run_key *key, const run_config *config, char *word, size_t size);

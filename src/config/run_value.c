@@ -159,6 +159,16 @@ static soda_status read_choice_field(const run_key *key, const run_value *value,
     return SODA_OK;
 }
 
+static soda_status read_method(const run_key *key, const run_value *value,
+                               const soda_method **method)
+{
+    const char *text = run_tree_scalar(value);
+    const soda_method *found = text ? method_find(text) : NULL;
+    if (!found) return refuse(key, value, "");
+    *method = found;
+    return SODA_OK;
+}
+
 static soda_status refuse_count(const char *name, const run_value *value, int most,
                                 const char *what, int64_t count)
 {
@@ -302,6 +312,7 @@ soda_status run_value_read(const run_key *key, const run_value *value, const cha
     case RUN_BETAS: return read_betas(key, value, field);
     case RUN_BOOL: return read_bool(key, value, field);
     case RUN_CHOICE: return read_choice_field(key, value, field);
+    case RUN_METHOD: return read_method(key, value, field);
     case RUN_CONSTANT: return read_choice(key, value, &only);
     case RUN_PATH: return read_path(key, value, folder, field);
     case RUN_STRINGS: return read_strings(key, value, field);

@@ -7,13 +7,11 @@
 
 #include "core/log.h"
 
-enum { MAX_SIDE = 1 << 20 }; /* as factors.h: products of three fit an int64_t */
+enum {
+    MAX_SIDE = 1 << 20,
+    MISFIT_BYTES = 256
+}; /* as factors.h: products of three fit an int64_t */
 static const double WARN_ORTHOGONALITY = 1e-3;
-static const char *const LEAF[SODA_PARAMS] = {"R1", "R2", "R3", "delta"};
-static const char *const METHOD[] = {[SODA_METHOD_SVD] = "soda_svd", [SODA_METHOD_LQ] = "soda_lq"};
-
-const char *adapter_method_name(soda_method method) { return METHOD[method]; }
-
 /* One tensor of the input and what its name says. */
 typedef struct {
     const safetensors_tensor *tensor;
@@ -32,22 +30,38 @@ static bool is_component(const char *name)
            !strncmp(name, "text_encoder_2.", 15);
 }
 
-static soda_status read_name(const char *file, const safetensors_tensor *t, part *p)
+/* "unet.LAYER.soda.R1, .R2, .R3 or .delta": later leaves without what the first begins with. */
+static void list_leaves(const soda_method *method, char *text, size_t size)
 {
-    static const char middle[] = ".soda.";
-    const char *dot = strrchr(t->name, '.');
-    const size_t before = sizeof middle - 2; /* ".soda" */
-    *p = (part){.tensor = t, .param = SODA_PARAMS};
-    if (dot && is_component(t->name) && (size_t)(dot - t->name) > before &&
-        !strncmp(dot - before, middle, before)) {
-        p->length = (size_t)(dot - t->name) - before;
-        for (int i = 0; i < SODA_PARAMS; i++)
-            if (!strcmp(dot + 1, LEAF[i])) p->param = i;
+    const char *first = method->tensors[0]->leaf, *dot = strrchr(first, '.');
+    const size_t same = dot ? (size_t)(dot - first) + 1 : 0;
+    size_t used = (size_t)snprintf(text, size, "unet.LAYER.%s", first);
+    for (int i = 1; method->tensors[i] && used < size; i++) {
+        const char *leaf = method->tensors[i]->leaf;
+        used += (size_t)snprintf(text + used, size - used, "%s.%s",
+                                 method->tensors[i + 1] ? ", " : " or ",
+                                 leaf + (strncmp(leaf, first, same) == 0 ? same : 0));
     }
-    if (p->param < SODA_PARAMS) return SODA_OK;
-    return refuse(file, t->name,
-                  "unet.LAYER.soda.R1, .R2, .R3 or .delta (or text_encoder., text_encoder_2.), "
-                  "found an unknown tensor");
+}
+
+static soda_status read_name(const char *file, const soda_method *method,
+                             const safetensors_tensor *t, part *p)
+{
+    const size_t length = strlen(t->name);
+    for (int i = 0; is_component(t->name) && method->tensors[i]; i++) {
+        const size_t leaf = strlen(method->tensors[i]->leaf);
+        if (length < leaf + 2 || t->name[length - leaf - 1] != '.' ||
+            strcmp(t->name + length - leaf, method->tensors[i]->leaf) != 0)
+            continue;
+        *p = (part){t, length - leaf - 1, i};
+        return SODA_OK;
+    }
+    char leaves[256];
+    list_leaves(method, leaves, sizeof leaves);
+    return FAIL(SODA_ERR_INPUT,
+                "%s: tensor %s: expected %s (or text_encoder., text_encoder_2.), found an unknown "
+                "tensor",
+                file, t->name, leaves);
 }
 
 static int by_layer(const void *a, const void *b)
@@ -65,106 +79,108 @@ static bool same_layer(const part *a, const part *b)
     return a->length == b->length && !memcmp(a->tensor->name, b->tensor->name, a->length);
 }
 
-static soda_status check_shape(const char *file, const part *p)
+static soda_status check_shape(const char *file, method_class class, const safetensors_tensor *t)
+{
+    if (t->dtype != SAFETENSORS_F32) return refuse(file, t->name, "type F32, found another");
+    const bool fits = t->dim[0] >= 1 && t->dim[0] <= MAX_SIDE;
+    if (class == METHOD_SPECTRUM)
+        return t->rank == 1 && fits ? SODA_OK
+                                    : refuse(file, t->name, "one dimension, of at least 1");
+    return t->rank == 2 && t->dim[0] == t->dim[1] && fits
+               ? SODA_OK
+               : refuse(file, t->name, "a square matrix");
+}
+
+/* ||R'R - I||_F, summed in fp64 */
+static double orthogonality(const float *R, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double dot = i == j ? -1 : 0;
+            for (int64_t l = 0; l < n; l++) dot += (double)R[l * n + i] * (double)R[l * n + j];
+            sum += dot * dot;
+        }
+    return sqrt(sum);
+}
+
+static soda_status read_tensor(const char *file, const part *p, method_class class, float *values,
+                               adapter_layer *layer)
 {
     const safetensors_tensor *t = p->tensor;
-    if (t->dtype != SAFETENSORS_F32) return refuse(file, t->name, "type F32, found another");
-    if (p->param == SODA_DELTA) {
-        if (t->rank == 1 && t->dim[0] >= 1 && t->dim[0] <= MAX_SIDE) return SODA_OK;
-        return refuse(file, t->name, "one dimension, of at least 1");
-    }
-    if (t->rank == 2 && t->dim[0] == t->dim[1] && t->dim[0] >= 1 && t->dim[0] <= MAX_SIDE)
-        return SODA_OK;
-    return refuse(file, t->name, "a square matrix");
+    const soda_shape shape = t->rank == 2 ? SHAPE(t->dim[0], t->dim[1]) : SHAPE(t->dim[0]);
+    const int64_t count = shape_count(&shape);
+    memcpy(values, t->data, (size_t)count * sizeof *values);
+    for (int64_t v = 0; v < count; v++)
+        if (!isfinite(values[v]))
+            return FAIL(SODA_ERR_INPUT, "%s: tensor %s: element %lld is not finite", file, t->name,
+                        (long long)v);
+    layer->shape[p->param] = shape;
+    layer->value[p->param] = values;
+    if (class == METHOD_ROTATION)
+        layer->orthogonality = fmax(layer->orthogonality, orthogonality(values, shape.dim[0]));
+    return SODA_OK;
 }
 
-/* max over the three factors of ||R'R - I||_F, summed in fp64 */
-static double orthogonality(const adapter_layer *layer)
-{
-    double worst = 0;
-    for (int f = 0; f < 3; f++) {
-        const int64_t n = layer->factor[f];
-        const float *R = layer->value[f];
-        double sum = 0;
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < n; j++) {
-                double dot = i == j ? -1 : 0;
-                for (int64_t l = 0; l < n; l++) dot += (double)R[l * n + i] * (double)R[l * n + j];
-                sum += dot * dot;
-            }
-        worst = fmax(worst, sqrt(sum));
-    }
-    return worst;
-}
-
-/* Copies the values of four parts to *values, which moves on, and describes the layer. */
-static soda_status read_layer(const char *file, const part *four, float **values,
+/* Copies the values of a layer's parts to *values, which moves on, and describes the layer. */
+static soda_status read_layer(const soda_adapter *a, const part *parts, float **values,
                               adapter_layer *layer)
 {
-    layer->n = 1;
-    for (int i = 0; i < SODA_PARAMS; i++) {
-        const safetensors_tensor *t = four[i].tensor;
-        const int64_t count = t->rank == 2 ? t->dim[0] * t->dim[1] : t->dim[0];
-        memcpy(*values, t->data, (size_t)count * sizeof(float));
-        for (int64_t v = 0; v < count; v++)
-            if (!isfinite((*values)[v]))
-                return FAIL(SODA_ERR_INPUT, "%s: tensor %s: element %lld is not finite", file,
-                            t->name, (long long)v);
-        layer->value[i] = *values;
-        *values += count;
-        if (i == SODA_DELTA) {
-            layer->k = count;
-        } else {
-            layer->factor[i] = t->dim[0];
-            layer->n *= t->dim[0];
-        }
+    char text[MISFIT_BYTES];
+    for (int i = 0; a->method->tensors[i]; i++) {
+        TRY(read_tensor(a->file, &parts[i], a->method->tensors[i]->class, *values, layer));
+        *values += shape_count(&layer->shape[i]);
     }
-    if (layer->n > MAX_SIDE)
-        return FAIL(SODA_ERR_INPUT,
-                    "%s: tensor %s: with R2 and R3, expected sides that multiply to at most %d",
-                    file, four[0].tensor->name, MAX_SIDE);
-    if (layer->k > layer->n)
-        return FAIL(SODA_ERR_INPUT,
-                    "%s: tensor %s: expected at most %lld elements, as R1, R2 and R3 say, found "
-                    "%lld",
-                    file, four[SODA_DELTA].tensor->name, (long long)layer->n, (long long)layer->k);
-    layer->orthogonality = orthogonality(layer);
-    layer->name = strndup(four[0].tensor->name, four[0].length);
-    return layer->name ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", file);
+    soda_layer sizes = {.method = a->method};
+    const int wrong = method_fit(layer->shape, &sizes, text, sizeof text);
+    if (wrong >= 0)
+        return FAIL(SODA_ERR_INPUT, "%s: tensor %s: %s", a->file, parts[wrong].tensor->name, text);
+    layer->name = strndup(parts[0].tensor->name, parts[0].length);
+    return layer->name ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", a->file);
 }
 
-static soda_status missing(const char *file, const part *sibling, int param)
+soda_layer adapter_layer_sizes(const soda_adapter *adapter, const adapter_layer *layer)
 {
-    return FAIL(SODA_ERR_INPUT, "%s: tensor %.*s.soda.%s is missing", file, (int)sibling->length,
-                sibling->tensor->name, LEAF[param]);
+    char text[MISFIT_BYTES];
+    soda_layer sizes = {.name = layer->name, .method = adapter->method};
+    method_fit(layer->shape, &sizes, text, sizeof text); /* it did when the layer was read */
+    return sizes;
 }
 
-/* Parts come sorted: each layer is four in a row. */
-static soda_status check_parts(const char *file, const part *parts, int count, int64_t *total)
+static soda_status missing(const soda_adapter *a, const part *sibling, int param)
 {
+    return FAIL(SODA_ERR_INPUT, "%s: tensor %.*s.%s is missing", a->file, (int)sibling->length,
+                sibling->tensor->name, a->method->tensors[param]->leaf);
+}
+
+/* Parts come sorted: each layer has all tensors of the method in a row. */
+static soda_status check_parts(const soda_adapter *a, const part *parts, int count, int64_t *total)
+{
+    const int each = method_tensors(a->method);
     for (int i = 0; i < count; i++) {
         const safetensors_tensor *t = parts[i].tensor;
-        const int wanted = i % SODA_PARAMS;
+        const int wanted = i % each;
         const part *first = &parts[i - wanted]; /* of its layer */
         if (!same_layer(first, &parts[i]) || parts[i].param != wanted)
-            return missing(file, first, wanted);
-        TRY(check_shape(file, &parts[i]));
+            return missing(a, first, wanted);
+        TRY(check_shape(a->file, a->method->tensors[wanted]->class, t));
         *total += t->rank == 2 ? t->dim[0] * t->dim[1] : t->dim[0];
     }
-    const int rest = count % SODA_PARAMS;
-    return rest ? missing(file, &parts[count - 1], rest) : SODA_OK;
+    const int rest = count % each;
+    return rest ? missing(a, &parts[count - 1], rest) : SODA_OK;
 }
 
 static soda_status read_parts(soda_adapter *a, const part *parts, int count)
 {
+    const int each = method_tensors(a->method);
     int64_t total = 0;
-    TRY(check_parts(a->file, parts, count, &total));
+    TRY(check_parts(a, parts, count, &total));
     a->values = malloc(((size_t)total + 1) * sizeof *a->values);
-    a->layers = calloc((size_t)count / SODA_PARAMS, sizeof *a->layers);
+    a->layers = calloc((size_t)(count / each), sizeof *a->layers);
     if (!a->values || !a->layers) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", a->file);
     float *values = a->values;
-    for (int i = 0; i < count; i += SODA_PARAMS)
-        TRY(read_layer(a->file, &parts[i], &values, &a->layers[a->count++]));
+    for (int i = 0; i < count; i += each)
+        TRY(read_layer(a, &parts[i], &values, &a->layers[a->count++]));
     return SODA_OK;
 }
 
@@ -178,15 +194,14 @@ static void warn_of_drift(const soda_adapter *a)
                     worst->name, worst->orthogonality);
 }
 
-static soda_status read_method(const char *file, const char *text, soda_method *method)
+static soda_status read_method(const char *file, const char *text, const soda_method **method)
 {
-    for (int m = 0; m < 2; m++)
-        if (text && !strcmp(text, METHOD[m])) {
-            *method = (soda_method)m;
-            return SODA_OK;
-        }
-    return FAIL(SODA_ERR_INPUT, "%s: method: expected soda_svd or soda_lq, found %s%s%s", file,
-                text ? "\"" : "", text ? text : "none", text ? "\"" : "");
+    char names[256];
+    *method = text ? method_find(text) : NULL;
+    if (*method) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT, "%s: method: expected %s, found %s%s%s", file,
+                method_list(names, sizeof names), text ? "\"" : "", text ? text : "none",
+                text ? "\"" : "");
 }
 
 static soda_status read_base(soda_adapter *a, const char *base_sha256)
@@ -219,7 +234,8 @@ soda_status adapter_from_tensors(const char *file, const char *method, const cha
         s = FAIL(SODA_ERR_INPUT, "%s: expected at least one adapted layer, found no tensors", file);
         goto done;
     }
-    for (int i = 0; i < count; i++) TRY_TO(done, read_name(file, &tensors[i], &parts[i]));
+    for (int i = 0; i < count; i++)
+        TRY_TO(done, read_name(file, a->method, &tensors[i], &parts[i]));
     qsort(parts, (size_t)count, sizeof *parts, by_layer);
     TRY_TO(done, read_parts(a, parts, count));
     warn_of_drift(a);
@@ -295,24 +311,16 @@ bool adapter_touches_text(const soda_adapter *adapter)
            adapter_touches(adapter, FOLDER_TEXT_ENCODER_2);
 }
 
-int64_t adapter_stored(const soda_adapter *adapter)
+static int64_t sum_over(const soda_adapter *a, bool freedom)
 {
     int64_t sum = 0;
-    for (int i = 0; i < adapter->count; i++) {
-        const adapter_layer *l = &adapter->layers[i];
-        sum += l->k;
-        for (int f = 0; f < 3; f++) sum += l->factor[f] * l->factor[f];
-    }
+    for (int i = 0; i < a->count; i++)
+        for (int t = 0; a->method->tensors[t]; t++) {
+            const soda_shape *shape = &a->layers[i].shape[t];
+            sum += freedom ? method_freedom(a->method->tensors[t], shape) : shape_count(shape);
+        }
     return sum;
 }
 
-int64_t adapter_freedom(const soda_adapter *adapter)
-{
-    int64_t sum = 0;
-    for (int i = 0; i < adapter->count; i++) {
-        const adapter_layer *l = &adapter->layers[i];
-        sum += l->k;
-        for (int f = 0; f < 3; f++) sum += l->factor[f] * (l->factor[f] - 1) / 2;
-    }
-    return sum;
-}
+int64_t adapter_stored(const soda_adapter *adapter) { return sum_over(adapter, false); }
+int64_t adapter_freedom(const soda_adapter *adapter) { return sum_over(adapter, true); }

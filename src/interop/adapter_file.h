@@ -1,15 +1,17 @@
 /* adapter_file.h: trained adapters outside of a run: as files, checkpoints, or values in memory.
  *
- * An adapter file is a safetensors file. A layer P ("unet. ... .to_q") has
+ * An adapter file is a safetensors file. A layer P ("unet. ... .to_q") has the trainable tensors of
+ * its method, fp32, called P.LEAF: of the rotation and the spectrum
  *
- *     P.soda.R1, P.soda.R2, P.soda.R3   square, fp32; their sides multiply to P's in_features
- *     P.soda.delta                      [min(out_features, in_features)], fp32
+ *     P.soda.R1, P.soda.R2, P.soda.R3   square; their sides multiply to P's in_features
+ *     P.soda.delta                      [min(out_features, in_features)]
  *
  * and __metadata__ holds
  *
  *     format                  soda-adapter
- *     method                  soda_svd | soda_lq
- *     factors                 JSON: {"640":[8,8,10]}; for people, sizes follow from the tensors
+ *     method                  a name in adapter/methods.def
+ *     factors                 JSON: {"640":[8,8,10]} of methods that have factors (method.h:
+ *                             sizes_key); for people, sizes follow from the tensors
  *     base_model_sha256       what it was trained on: adapter_base_hash
  *     base_model_components   which parts of the model that hash covers
  *     soda_version
@@ -26,16 +28,16 @@
 #define ADAPTER_FORMAT "soda-adapter"
 
 typedef struct {
-    char *name;                      /* "unet. ... .to_q" */
-    int64_t factor[3];               /* sides of R1, R2, R3 */
-    int64_t n, k;                    /* their product, and the length of delta */
-    const float *value[SODA_PARAMS]; /* R1, R2, R3, delta */
-    double orthogonality;            /* largest ||R'R - I||_F of its factors */
+    char *name; /* "unet. ... .to_q" */
+    /* Of the method's tensors, in their order. */
+    soda_shape shape[METHOD_TENSORS];
+    const float *value[METHOD_TENSORS];
+    double orthogonality; /* largest ||R'R - I||_F of its rotations */
 } adapter_layer;
 
 typedef struct {
     char *file; /* for messages */
-    soda_method method;
+    const soda_method *method;
     char base_sha256[SHA256_HEX]; /* "": not known */
     adapter_layer *layers;        /* sorted by name */
     int count;
@@ -44,9 +46,6 @@ typedef struct {
      */
     soda_layers *bases;
 } soda_adapter;
-
-/* "soda_svd", "soda_lq". */
-const char *adapter_method_name(soda_method method);
 
 /* Reads an adapter file, a checkpoint, or the newest good checkpoint of a run's folder: what `path`
  * is decides its content. Factors that are off from orthogonal by more than 1e-3 are a warning.
@@ -64,6 +63,9 @@ soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *che
                                     soda_adapter **adapter);
 
 void adapter_close(soda_adapter *adapter); /* NULL is fine */
+
+/* What the tensors of a layer say about it: n and sizes, no weights. */
+soda_layer adapter_layer_sizes(const soda_adapter *adapter, const adapter_layer *layer);
 
 /* Writes an adapter file; on failure `path` is as it was. */
 soda_status adapter_write(const char *path, const soda_adapter *adapter);

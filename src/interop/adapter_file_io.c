@@ -97,45 +97,49 @@ soda_status adapter_read(const char *path, soda_adapter **adapter)
     return s;
 }
 
-/* {"640":[8,8,10], ...}: the first layer of each width speaks for it. For free(). */
-static soda_status factors_text(const soda_adapter *a, char **text)
+/* {"640":[8,8,10], ...}: what the method says of a layer, by width; the first layer of each width
+ * stands for all. For free(); NULL if the method says nothing. */
+static soda_status sizes_text(const soda_adapter *a, char **text)
 {
     soda_status s = SODA_OK;
-    json_t *factors = json_object();
-    for (int i = 0; i < a->count; i++) {
-        const adapter_layer *l = &a->layers[i];
+    if (!a->method->sizes) return SODA_OK;
+    json_t *all = json_object();
+    for (int i = 0; i < a->count && s == SODA_OK; i++) {
+        int64_t sizes[METHOD_SIZES];
         char width[24];
-        snprintf(width, sizeof width, "%lld", (long long)l->n);
-        if (json_object_get(factors, width)) continue;
-        if (json_object_set_new(factors, width,
-                                json_pack("[I,I,I]", (json_int_t)l->factor[0],
-                                          (json_int_t)l->factor[1], (json_int_t)l->factor[2]))) {
-            s = FAIL(SODA_ERR_MEMORY, "out of memory");
-            break;
-        }
+        const soda_layer layer = adapter_layer_sizes(a, &a->layers[i]);
+        snprintf(width, sizeof width, "%lld", (long long)layer.n);
+        if (json_object_get(all, width)) continue;
+        json_t *list = json_array();
+        int failed = list == NULL;
+        const int count = a->method->sizes(&layer, sizes);
+        for (int k = 0; k < count && !failed; k++)
+            failed = json_array_append_new(list, json_integer((json_int_t)sizes[k]));
+        failed = json_object_set_new(all, width, list) || failed;
+        if (failed) s = FAIL(SODA_ERR_MEMORY, "out of memory");
     }
-    if (s == SODA_OK) s = soda_json_dump(factors, a->file, text);
-    json_decref(factors);
+    if (s == SODA_OK) s = soda_json_dump(all, a->file, text);
+    json_decref(all);
     return s;
 }
 
 /* All tensors, with names in one block; for free() of both. */
 static soda_status list_tensors(const soda_adapter *a, safetensors_tensor **tensors, char **names)
 {
-    static const char *const leaf[SODA_PARAMS] = {"R1", "R2", "R3", "delta"};
-    enum { SUFFIX = 12 }; /* ".soda.delta" and a zero */
+    const int each = method_tensors(a->method);
     size_t bytes = 1;
-    for (int i = 0; i < a->count; i++) bytes += SODA_PARAMS * (strlen(a->layers[i].name) + SUFFIX);
-    safetensors_tensor *t = *tensors = calloc((size_t)a->count * SODA_PARAMS, sizeof *t);
+    for (int i = 0; i < a->count; i++)
+        for (int p = 0; p < each; p++)
+            bytes += strlen(a->layers[i].name) + strlen(a->method->tensors[p]->leaf) + 2;
+    safetensors_tensor *t = *tensors = calloc((size_t)(a->count * each), sizeof *t);
     char *name = *names = malloc(bytes);
     if (!t || !name) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < a->count; i++) {
         const adapter_layer *l = &a->layers[i];
-        for (int p = 0; p < SODA_PARAMS; p++) {
-            const bool delta = p == SODA_DELTA;
-            const int64_t side = delta ? l->k : l->factor[p];
-            *t++ = tensor_of(name, delta ? 1 : 2, side, side, l->value[p]);
-            name += sprintf(name, "%s.soda.%s", l->name, leaf[p]) + 1;
+        for (int p = 0; p < each; p++) {
+            const soda_shape *shape = &l->shape[p];
+            *t++ = tensor_of(name, shape->rank, shape->dim[0], shape->dim[1], l->value[p]);
+            name += sprintf(name, "%s.%s", l->name, a->method->tensors[p]->leaf) + 1;
         }
     }
     return SODA_OK;
@@ -144,24 +148,27 @@ static soda_status list_tensors(const soda_adapter *a, safetensors_tensor **tens
 soda_status adapter_write(const char *path, const soda_adapter *a)
 {
     safetensors_tensor *tensors = NULL;
-    char *names = NULL, *factors = NULL;
+    safetensors_pair metadata[6];
+    char *names = NULL, *sizes = NULL;
     soda_status s = SODA_OK;
-    TRY_TO(done, factors_text(a, &factors));
+    int pairs = 0;
+    TRY_TO(done, sizes_text(a, &sizes));
     TRY_TO(done, list_tensors(a, &tensors, &names));
-    const safetensors_pair metadata[] = {
-        {"format", ADAPTER_FORMAT},
-        {"method", adapter_method_name(a->method)},
-        {"factors", factors},
-        {"soda_version", SODA_VERSION},
-        /* last: not known of every adapter */
-        {"base_model_sha256", a->base_sha256},
-        {"base_model_components", adapter_touches_text(a) ? "unet, text encoders" : "unet"}};
-    const int pairs = sizeof metadata / sizeof *metadata - (a->base_sha256[0] ? 0 : 2);
-    TRY_TO(done, safetensors_write(path, tensors, a->count * SODA_PARAMS, metadata, pairs));
+    metadata[pairs++] = (safetensors_pair){"format", ADAPTER_FORMAT};
+    metadata[pairs++] = (safetensors_pair){"method", a->method->name};
+    if (sizes) metadata[pairs++] = (safetensors_pair){a->method->sizes_key, sizes};
+    metadata[pairs++] = (safetensors_pair){"soda_version", SODA_VERSION};
+    if (a->base_sha256[0]) {
+        metadata[pairs++] = (safetensors_pair){"base_model_sha256", a->base_sha256};
+        metadata[pairs++] = (safetensors_pair){
+            "base_model_components", adapter_touches_text(a) ? "unet, text encoders" : "unet"};
+    }
+    TRY_TO(done,
+           safetensors_write(path, tensors, a->count * method_tensors(a->method), metadata, pairs));
 done:
     free(names);
     free(tensors);
-    free(factors);
+    free(sizes);
     return s;
 }
 

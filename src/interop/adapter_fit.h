@@ -5,10 +5,9 @@
 
 typedef struct {
     const soda_adapter *adapter; /* borrowed */
-    soda_layers *layers;         /* with the adapter's factors, named as the model names them */
+    soda_layers *layers;         /* with the adapter's sizes, named as the model names them */
     bool *found;                 /* by layer of the adapter */
     soda_targets *targets;       /* what layers points to */
-    factors_entry *map;
 } adapter_fit;
 
 /* No layers yet. The adapter must outlive the result. */

@@ -120,7 +120,7 @@ soda_status export_diff(const soda_folder *folder, const soda_adapter *adapter, 
     soda_status s = SODA_OK;
     const safetensors_pair metadata[] = {{"format", "pt"},
                                          {"soda_version", SODA_VERSION},
-                                         {"soda_method", adapter_method_name(adapter->method)},
+                                         {"soda_method", adapter->method->name},
                                          {"base_model_sha256", adapter->base_sha256}};
     TRY_TO(done, merge_all(folder, adapter, &d));
     TRY_TO(done, list_all(folder, adapter->count, &d));

@@ -20,7 +20,7 @@ struct merged_weights {
 /* One adapter's part in one layer. */
 typedef struct {
     const soda_layer *layer;
-    merge_params params;
+    method_values values;
     double weight;
     int order; /* of its adapter: sums do not depend on how names sort */
 } piece;
@@ -53,8 +53,8 @@ static soda_status add_piece(job *j, int use, const soda_layer *layer, const ada
         j->room = room;
     }
     piece *p = &j->pieces[j->count++];
-    *p = (piece){.layer = layer, .weight = j->uses->list[use].weight, .order = use};
-    memcpy(p->params.value, l->value, sizeof l->value);
+    *p = (piece){
+        .layer = layer, .values = l->value, .weight = j->uses->list[use].weight, .order = use};
     return SODA_OK;
 }
 
@@ -138,7 +138,7 @@ static soda_status merge_one(const job *j, int index, soda_weight *merged)
         for (int64_t i = 0; i < count; i++) sum[i] = (double)w0[i];
     }
     for (int p = j->first[index]; p < j->first[index + 1]; p++)
-        TRY_TO(done, merge_add_residual(j->pieces[p].layer, &j->pieces[p].params,
+        TRY_TO(done, merge_add_residual(j->pieces[p].layer, j->pieces[p].values,
                                         j->pieces[p].weight, sum));
     TRY_TO(done, store(sum, count, merged));
 done:

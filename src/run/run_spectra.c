@@ -6,25 +6,20 @@
 
 #include "adapter/spectrum.h"
 
-static int64_t rank_of(const soda_layer *layer)
-{
-    return layer->m < layer->n ? layer->m : layer->n;
-}
-
 static soda_status make_room(run_spectra *spectra, soda_layers *layers)
 {
     int64_t numbers = 1;
     if (spectra->layers) return SODA_OK;
     spectra->count = layers_count(layers);
     for (int i = 0; i < spectra->count; i++)
-        numbers += 2 * rank_of(layers_at(layers, i)) + layers_at(layers, i)->n;
+        numbers += 2 * method_rank(layers_at(layers, i)) + layers_at(layers, i)->n;
     spectra->layers = calloc((size_t)spectra->count + 1, sizeof *spectra->layers);
     spectra->memory = malloc((size_t)numbers * sizeof(float));
     if (!spectra->layers || !spectra->memory) return FAIL(SODA_ERR_MEMORY, "out of memory");
     float *at = spectra->memory;
     for (int i = 0; i < spectra->count; i++) {
         const soda_layer *layer = layers_at(layers, i);
-        const int64_t k = rank_of(layer);
+        const int64_t k = method_rank(layer);
         spectra->layers[i] = (spectra_layer){.name = layer->name,
                                              .k = k,
                                              .n = layer->n,
@@ -42,11 +37,10 @@ static soda_status measure(run_spectra *spectra, const soda_layer *layer, int i,
     spectra_layer *record = &spectra->layers[i];
     float *memory = spectra->memory + (record->sigma0 - spectra->memory);
     soda_spectrum now = {.sigma = memory + record->k, .angles = memory + 2 * record->k};
-    merge_params values;
-    for (int p = 0; p < SODA_PARAMS; p++) /* params_create lists four a layer */
-        values.value[p] = params->host.value + params->tensors[i * SODA_PARAMS + p].offset;
+    const float *values[METHOD_TENSORS];
+    params_layer(params, i, values);
     if (!spectra->started) TRY(spectrum_start(layer, memory));
-    TRY(spectrum_compute(layer, &values, &now));
+    TRY(spectrum_compute(layer, values, &now));
     record->effective_rank = now.effective_rank;
     memcpy(record->orthogonality, now.orthogonality, sizeof record->orthogonality);
     return SODA_OK;

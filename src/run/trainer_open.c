@@ -246,7 +246,7 @@ static soda_status identify(soda_trainer *t)
     const run_config *c = t->config;
     soda_status s = SODA_OK;
     t->state.seed = c->train.seed;
-    t->state.method = adapter_method_name(c->adapter.method);
+    t->state.method = c->adapter.method->name;
     t->state.config = t->config_text;
     if (t->comm->rank == 0) {
         s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
@@ -304,8 +304,8 @@ soda_status trainer_open(soda_trainer *t)
     TRY(open_sets(t));
     TRY(identify(t));
     TRY(training_model_open(t->folder, c, t->backend, t->comm, &t->model));
-    TRY(comm_agree(t->comm, params_create(t->model.layers, (float)c->adapter.delta_init, t->backend,
-                                          &t->params)));
+    TRY(comm_agree(t->comm,
+                   params_create(t->model.layers, &c->adapter.options, t->backend, &t->params)));
     TRY(restore(t));
     TRY(comm_agree(t->comm, t->backend->connect(t->backend->device, t->comm, &t->exchange)));
     TRY(comm_agree(t->comm, open_buffers(t)));

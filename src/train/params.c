@@ -15,14 +15,14 @@ static int64_t gap(const soda_params *t, int64_t count)
 
 static soda_status add_tensors(soda_params *t, const soda_layer *layer)
 {
-    for (int p = 0; p < SODA_PARAMS; p++) {
+    for (int p = 0; p < t->each; p++) {
         char name[256];
         params_tensor *tensor = &t->tensors[t->count];
-        tensor->name = strdup(soda_param_name(layer, p, name, sizeof name));
+        tensor->name = strdup(method_tensor_name(layer, p, name, sizeof name));
         if (!tensor->name) return FAIL(SODA_ERR_MEMORY, "out of memory");
-        tensor->shape = soda_param_shape(layer, p);
+        tensor->shape = method_tensor_shape(layer, p);
         tensor->count = shape_count(&tensor->shape);
-        tensor->rotation = p != SODA_DELTA;
+        tensor->class = layer->method->tensors[p]->class;
         tensor->offset = t->length;
         t->total += tensor->count;
         t->length += gap(t, tensor->count);
@@ -46,7 +46,7 @@ static soda_status open_rotations(soda_params *t)
     if (!matrices) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < t->count; i++) {
         const params_tensor *tensor = &t->tensors[i];
-        if (!tensor->rotation) continue;
+        if (tensor->class != METHOD_ROTATION) continue;
         const int n = (int)tensor->shape.dim[0];
         matrices[count++] = (stiefel_f32){.n = n,
                                           .m = n,
@@ -91,13 +91,14 @@ static soda_status allocate(soda_params *t)
     return SODA_OK;
 }
 
-soda_status params_create(soda_layers *layers, float delta_init, const soda_backend *backend,
-                          soda_params *t)
+soda_status params_create(soda_layers *layers, const method_options *options,
+                          const soda_backend *backend, soda_params *t)
 {
     soda_status s = SODA_OK;
+    const soda_method *method = layers_method(layers);
     const int count = layers_count(layers);
-    *t = (soda_params){.backend = backend};
-    t->tensors = calloc((size_t)count * SODA_PARAMS + 1, sizeof *t->tensors);
+    *t = (soda_params){.backend = backend, .each = method_tensors(method)};
+    t->tensors = calloc((size_t)(count * t->each) + 1, sizeof *t->tensors);
     if (!t->tensors) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto failed;
@@ -105,8 +106,8 @@ soda_status params_create(soda_layers *layers, float delta_init, const soda_back
     for (int i = 0; i < count; i++) TRY_TO(failed, add_tensors(t, layers_at(layers, i)));
     TRY_TO(failed, allocate(t));
     for (int i = 0; i < t->count; i++)
-        soda_param_init(layers_at(layers, i / SODA_PARAMS), i % SODA_PARAMS, delta_init,
-                        t->host.value + t->tensors[i].offset);
+        method->tensors[i % t->each]->start(options, &t->tensors[i].shape,
+                                            t->host.value + t->tensors[i].offset);
     TRY_TO(failed, params_push(t));
     TRY_TO(failed, open_rotations(t));
     return SODA_OK;
@@ -191,6 +192,12 @@ failed:
     return s;
 }
 
+void params_layer(const soda_params *t, int layer, const float *values[METHOD_TENSORS])
+{
+    for (int p = 0; p < t->each; p++)
+        values[p] = t->host.value + t->tensors[layer * t->each + p].offset;
+}
+
 const params_tensor *params_find(const soda_params *t, const char *name)
 {
     for (int i = 0; i < t->count; i++)
@@ -230,7 +237,7 @@ soda_status params_step(soda_params *t, const params_options *options, int64_t s
     TRY(u->rotations_step(d, t->rotations, &rotation, step, &report->orthogonality));
     for (int i = 0; i < t->count; i++) {
         const params_tensor *x = &t->tensors[i];
-        if (x->rotation) continue;
+        if (x->class != METHOD_SPECTRUM) continue;
         TRY(u->adamw(d, &spectrum, step, x->count, t->at.value + x->offset, gradient + x->offset,
                      t->at.first + x->offset, t->at.second + x->offset));
     }

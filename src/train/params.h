@@ -1,9 +1,9 @@
 /* params.h: the trainable tensors of a run, with gradients and optimizer state, and one step.
  *
  * Flat fp32 arrays in the memory of the backend's device, tensor after tensor in the order of the
- * layers (R1, R2, R3, delta of each), zeros between them where the device wants tensors aligned:
- * what is reduced over ranks, clipped, stepped and stored is one range. Networks read and write
- * these arrays where they lie. */
+ * layers (those of a layer as its method lists them), zeros between them where the device wants
+ * tensors aligned: what is reduced over ranks, clipped, stepped and stored is one range. Networks
+ * read and write these arrays where they lie. */
 #pragma once
 
 #include "adapter/layers.h"
@@ -15,7 +15,7 @@ typedef struct {
     char *name; /* "unet. ... .to_q.soda.R1" */
     soda_shape shape;
     int64_t offset, count; /* into the arrays below */
-    bool rotation;         /* R1, R2, R3; else delta */
+    method_class class;    /* which optimizer moves it */
 } params_tensor;
 
 typedef struct {
@@ -27,18 +27,18 @@ typedef struct {
 
 typedef struct {
     params_tensor *tensors;
-    int count;
-    int64_t total;  /* trainable numbers */
-    int64_t length; /* of the arrays */
+    int count, each; /* of all layers, of one */
+    int64_t total;   /* trainable numbers */
+    int64_t length;  /* of the arrays */
     const soda_backend *backend;
     params_arrays at;   /* on the device */
     params_arrays host; /* the same memory if it is the host's, else a copy: see params_fetch */
     update_rotations *rotations;
 } soda_params;
 
-/* The tensors of `layers` (kept only during the call), at the identity and delta_init. */
-soda_status params_create(soda_layers *layers, float delta_init, const soda_backend *backend,
-                          soda_params *params);
+/* The tensors of `layers` (kept only during the call), as their method starts them. */
+soda_status params_create(soda_layers *layers, const method_options *options,
+                          const soda_backend *backend, soda_params *params);
 void params_destroy(soda_params *params); /* a zeroed struct is fine */
 
 /* Copies all arrays from the device to `host`, after a step or a run; and back, after the caller
@@ -52,6 +52,9 @@ soda_status params_push(soda_params *params);
  * exec_params_changed after each change of values. */
 soda_status params_bind(const soda_params *params, const soda_graph *graph, bool gradients,
                         exec_binding **list, int *count);
+
+/* The values on the host of layer `layer`, in the order of its method's tensors. */
+void params_layer(const soda_params *params, int layer, const float *values[METHOD_TENSORS]);
 
 /* The tensor called `name`, NULL if there is none. */
 const params_tensor *params_find(const soda_params *params, const char *name);

@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 
-soda_status params_adapter(const soda_params *params, soda_layers *layers, soda_method method,
-                           const char *base_sha256, soda_adapter **adapter)
+soda_status params_adapter(const soda_params *params, soda_layers *layers,
+                           const soda_method *method, const char *base_sha256,
+                           soda_adapter **adapter)
 {
     safetensors_tensor *tensors = calloc((size_t)params->count + 1, sizeof *tensors);
     *adapter = NULL;
@@ -16,8 +17,8 @@ soda_status params_adapter(const soda_params *params, soda_layers *layers, soda_
                                           .dim = {t->shape.dim[0], t->shape.dim[1]},
                                           .data = params->host.value + t->offset};
     }
-    const soda_status s = adapter_from_tensors("this run", adapter_method_name(method), base_sha256,
-                                               tensors, params->count, adapter);
+    const soda_status s = adapter_from_tensors("this run", method->name, base_sha256, tensors,
+                                               params->count, adapter);
     free(tensors);
     if (s == SODA_OK) (*adapter)->bases = layers;
     return s;

@@ -6,5 +6,6 @@
 
 /* Copies the values that params_fetch got. `layers` are the run's, with their bases; they must
  * outlive the adapter. base_sha256 may be "". */
-soda_status params_adapter(const soda_params *params, soda_layers *layers, soda_method method,
-                           const char *base_sha256, soda_adapter **adapter);
+soda_status params_adapter(const soda_params *params, soda_layers *layers,
+                           const soda_method *method, const char *base_sha256,
+                           soda_adapter **adapter);

@@ -157,7 +157,7 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
     TRY(folder_open_unet(c->model, &r->folder));
     TRY(find_sizes(r));
     TRY(training_model_open(r->folder, c, backend, comm_self(), &r->model));
-    TRY(params_create(r->model.layers, (float)c->adapter.delta_init, backend, &r->params));
+    TRY(params_create(r->model.layers, &c->adapter.options, backend, &r->params));
     if (c->train.loss == LOSS_DCO)
         TRY(backend->device->alloc(backend->device, (size_t)r->B * sizeof(float),
                                    (void **)&r->image));

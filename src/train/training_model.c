@@ -113,7 +113,7 @@ static soda_status find_layers(training_model *t, const run_config *config)
     TRY(weights_create(&t->weights));
     TRY(targets_create((const char *const *)config->adapter.targets.list,
                        config->adapter.targets.count, &t->targets));
-    TRY(layers_create(config->adapter.method, t->targets, config->adapter.factors, &t->layers));
+    TRY(layers_create(config->adapter.method, t->targets, &config->adapter.options, &t->layers));
     TRY(training_model_collect(t));
     if (layers_count(t->layers) == 0)
         return FAIL(SODA_ERR_INPUT, "%s: adapter.targets: no linear layer of %s matches",

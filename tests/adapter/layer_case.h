@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "adapter/factorize.h"
-#include "adapter/soda.h"
+#include "adapter/method.h"
 #include "exec/exec.h"
 #include "support/check.h"
 
@@ -16,7 +16,8 @@ enum { CASE_ROWS = 7, CASE_MOST = 42 * 42 };
 typedef struct {
     soda_layer layer;
     float w0[CASE_MOST], bias[42], basis[3][CASE_MOST];
-    float param[SODA_PARAMS][CASE_MOST]; /* R1, R2, R3, delta */
+    float param[METHOD_TENSORS][CASE_MOST]; /* of the method's tensors */
+    const float *value[METHOD_TENSORS];     /* the same, as methods want them */
     float x[CASE_ROWS * 42], target[CASE_ROWS * 42];
 } layer_case;
 
@@ -38,12 +39,17 @@ static inline void case_rotation(float *R, int64_t n, uint32_t seed)
     for (int64_t i = 0; i < n * n; i++) R[i] = (float)q[i];
 }
 
-/* n1 n2 n3 = n. Parameters: random rotations and shifts, or the ones training starts with. */
-static inline void case_create(layer_case *c, soda_method method, int64_t m, const int64_t *factor,
-                               bool random)
+/* Whether the method shifts singular values, through relu. */
+static inline bool case_is_svd(const soda_method *method)
 {
-    static const char *const names[2][3] = {{"p.U", "p.s", "p.Vh"}, {"p.Q", "p.diagonal", ""}};
-    const int64_t n = factor[0] * factor[1] * factor[2], k = m < n ? m : n;
+    return method->bases == &factorize_kind_svd && method_has(method, METHOD_SPECTRUM);
+}
+
+/* n1 n2 n3 = n. Parameters: random rotations and shifts, or the ones training starts with. */
+static inline void case_create(layer_case *c, const soda_method *method, int64_t m,
+                               const int64_t *factor, bool random)
+{
+    const int64_t n = factor[0] * factor[1] * factor[2];
     soda_layer *l = &c->layer;
     *l = (soda_layer){.name = "unet.p", .method = method, .m = m, .n = n};
     memcpy(l->factor, factor, sizeof l->factor);
@@ -52,23 +58,28 @@ static inline void case_create(layer_case *c, soda_method method, int64_t m, con
     check_fill_normal(c->x, CASE_ROWS * n, 3, 1);
     check_fill_normal(c->target, CASE_ROWS * m, 4, 1);
     l->w0 = (soda_weight){"unet.p.weight", {SODA_F32, SHAPE(m, n), c->w0}, false};
-    l->bases = method == SODA_METHOD_SVD ? 3 : 2;
-    for (int i = 0; i < l->bases; i++)
+    float *bases[METHOD_BASES];
+    for (int i = 0; i < METHOD_BASES; i++) bases[i] = c->basis[i];
+    for (int i = 0; i < method_bases(method); i++)
         l->basis[i] = (soda_weight){
-            names[method][i], {SODA_F32, soda_basis_shape(l, i, NULL), c->basis[i]}, false};
-    if (method == SODA_METHOD_SVD)
-        CHECK_OK(factorize_svd(c->w0, m, n, c->basis[0], c->basis[1], c->basis[2]));
-    else
-        CHECK_OK(factorize_lq(c->w0, m, n, c->basis[0], c->basis[1]));
-    for (int p = 0; p < SODA_PARAMS; p++) soda_param_init(l, p, 0, c->param[p]);
-    if (!random) return;
-    for (int p = 0; p < SODA_DELTA; p++) case_rotation(c->param[p], factor[p], 10 + (uint32_t)p);
-    check_fill_normal(c->param[SODA_DELTA], k, 20, 0.2f);
-    for (int64_t i = 0; i < k && method == SODA_METHOD_SVD; i++) {
-        /* Away from the corner of relu, on either side of it. */
-        const float s = c->basis[1][i];
-        float *delta = &c->param[SODA_DELTA][i];
-        *delta = i == 2 ? -s - 0.5f : fmaxf(*delta, 0.05f - s);
+            method->bases->leaf[i], {SODA_F32, method->bases->shape(m, n, i), c->basis[i]}, false};
+    if (method->bases) CHECK_OK(method->bases->compute(c->w0, m, n, bases));
+    for (int p = 0; p < method_tensors(method); p++) {
+        const soda_shape shape = method_tensor_shape(l, p);
+        method->tensors[p]->start(&(method_options){0}, &shape, c->param[p]);
+        c->value[p] = c->param[p];
+        if (!random) continue;
+        if (method->tensors[p]->class == METHOD_ROTATION) {
+            case_rotation(c->param[p], shape.dim[0], 10 + (uint32_t)p);
+            continue;
+        }
+        check_fill_normal(c->param[p], shape.dim[0], 20, 0.2f);
+        for (int64_t i = 0; i < shape.dim[0] && case_is_svd(method); i++) {
+            /* Away from the corner of relu, on either side of it. */
+            const float s = c->basis[1][i];
+            float *delta = &c->param[p][i];
+            *delta = i == 2 ? -s - 0.5f : fmaxf(*delta, 0.05f - s);
+        }
     }
 }
 
@@ -91,7 +102,7 @@ static inline void run_create(layer_run *r, const layer_case *c, int route, soda
     const soda_weight bias = {"unet.p.bias", {SODA_F32, SHAPE(l->m), (void *)c->bias}, false};
     const soda_id w = graph_weight(r->graph, &l->w0), b = graph_weight(r->graph, &bias);
     const soda_id y = route < 0 ? graph_linear(r->graph, x, w, b)
-                                : soda_append(r->graph, l, (route_kind)route, x, w, b);
+                                : method_append(r->graph, l, (route_kind)route, x, w, b);
     graph_output(r->graph, y, "y");
     const soda_id target = graph_input(r->graph, "target", wide, SHAPE(1, CASE_ROWS, l->m));
     const soda_id weight = graph_input(r->graph, "weight", wide, SHAPE(1));
@@ -105,9 +116,9 @@ static inline void run_create(layer_run *r, const layer_case *c, int route, soda
     CHECK_OK(exec_write_f32(r->exec, "x", c->x, CASE_ROWS * l->n));
     CHECK_OK(exec_write_f32(r->exec, "target", c->target, CASE_ROWS * l->m));
     CHECK_OK(exec_write_f32(r->exec, "weight", &one, 1));
-    for (int p = 0; p < SODA_PARAMS && route >= 0; p++) {
-        const soda_shape shape = soda_param_shape(l, p);
-        CHECK_OK(exec_write_f32(r->exec, soda_param_name(l, p, name, sizeof name), c->param[p],
+    for (int p = 0; p < method_tensors(l->method) && route >= 0; p++) {
+        const soda_shape shape = method_tensor_shape(l, p);
+        CHECK_OK(exec_write_f32(r->exec, method_tensor_name(l, p, name, sizeof name), c->param[p],
                                 shape_count(&shape)));
     }
     CHECK_OK(exec_run(r->exec));
@@ -134,14 +145,14 @@ static inline void run_read(const layer_run *r, const char *name, double *values
     for (int64_t i = 0; i < count; i++) values[i] = (double)narrow[i];
 }
 
-/* "grad.unet.p.soda.R1" and so on; p == SODA_PARAMS: "grad.x". Returns the count. */
+/* "grad.unet.p.soda.R1" and so on; p == their number: "grad.x". Returns the count. */
 static inline int64_t run_gradient(const layer_run *r, const soda_layer *l, int p, double *values)
 {
     char param[64] = "x", name[80];
     soda_shape shape = SHAPE(CASE_ROWS, l->n);
-    if (p < SODA_PARAMS) {
-        soda_param_name(l, p, param, sizeof param);
-        shape = soda_param_shape(l, p);
+    if (p < method_tensors(l->method)) {
+        method_tensor_name(l, p, param, sizeof param);
+        shape = method_tensor_shape(l, p);
     }
     snprintf(name, sizeof name, "grad.%s", param);
     run_read(r, name, values, shape_count(&shape));
@@ -164,8 +175,25 @@ static const struct {
 } case_shapes[] = {{11, {2, 3, 5}}, {30, {5, 2, 3}}, {41, {3, 5, 2}}, {13, {1, 7, 3}}};
 enum { CASE_SHAPES = 4 };
 
-/* Routes of a method: LQ has no factored one. */
-static inline int case_routes(soda_method method)
+/* Every method on every shape: how many that is, and the method and shape of one of them. */
+static inline int case_count(void)
 {
-    return method == SODA_METHOD_SVD ? ROUTE_COUNT : ROUTE_FACTORED;
+    int methods = 0;
+    while (method_at(methods)) methods++;
+    return methods * CASE_SHAPES;
+}
+
+static inline const soda_method *case_method(int which) { return method_at(which / CASE_SHAPES); }
+static inline int case_shape(int which) { return which % CASE_SHAPES; }
+
+static inline bool case_has_route(const soda_method *method, int route)
+{
+    return (method->routes & 1u << route) != 0;
+}
+
+static inline route_kind case_first_route(const soda_method *method)
+{
+    int route = 0;
+    while (!case_has_route(method, route)) route++;
+    return (route_kind)route;
 }

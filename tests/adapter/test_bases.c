@@ -24,14 +24,14 @@ typedef struct {
 } model;
 
 /* Layer 3 has the weights of layer 1: they share a key. */
-static void model_create(model *mo, soda_method method)
+static void model_create(model *mo, const soda_method *method)
 {
     const char *const list[] = {"to_q"};
-    const factors_choice factors = {.rule = FACTORS_BALANCED};
+    const method_options options = {.factors = {.rule = FACTORS_BALANCED}};
     layers_place place = {NULL, "unet.", true};
     soda_graph *g;
     CHECK_OK(targets_create(list, 1, &mo->targets));
-    CHECK_OK(layers_create(method, mo->targets, factors, &mo->layers));
+    CHECK_OK(layers_create(method, mo->targets, &options, &mo->layers));
     CHECK_OK(graph_create(SODA_F32, &g));
     place.layers = mo->layers;
     const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
@@ -55,12 +55,12 @@ static void model_destroy(model *mo)
 }
 
 /* Every layer's bases are those of its own weights, to the bit. */
-static void check_bases(const model *mo, soda_method method)
+static void check_bases(const model *mo, const soda_method *method)
 {
     float U[M * M], s[M], Vh[M * N];
     for (int i = 0; i < LAYERS; i++) {
         const soda_layer *l = layers_at(mo->layers, i);
-        if (method == SODA_METHOD_SVD) {
+        if (method == &method_soda_svd) {
             CHECK_OK(factorize_svd(mo->weight[i], M, N, U, s, Vh));
             assert_memory_equal(l->basis[0].source.data, U, sizeof U);
             assert_memory_equal(l->basis[1].source.data, s, sizeof s);
@@ -83,7 +83,7 @@ static void computed_once_and_read_again(void **state)
 {
     const char *folder = cache(*state);
     for (int run = 0; run < 4; run++) {
-        const soda_method method = (soda_method)(run % 2);
+        const soda_method *method = run % 2 ? &method_soda_lq : &method_soda_svd;
         model mo;
         soda_bases *bases;
         model_create(&mo, method);
@@ -110,9 +110,9 @@ static void a_rank_stores_its_own_layers_only(void **state)
     soda_comm half = {.rank = 1, .size = 2, .max_i64 = alone_max};
     model mo;
     soda_bases *bases;
-    model_create(&mo, SODA_METHOD_SVD);
+    model_create(&mo, &method_soda_svd);
     CHECK_OK(bases_load(mo.layers, &half, folder, &bases));
-    check_bases(&mo, SODA_METHOD_SVD);
+    check_bases(&mo, &method_soda_svd);
     assert_int_equal(files_count(files_path(folder, "factors")), 1); /* 1; 3 repeats it */
     assert_true(layers_at(mo.layers, 1)->basis[0].mapped);
     assert_true(layers_at(mo.layers, 3)->basis[0].mapped);
@@ -127,7 +127,7 @@ static void a_damaged_or_useless_cache_is_survived(void **state)
     model mo;
     soda_bases *bases;
     char key[SHA256_HEX], name[128];
-    model_create(&mo, SODA_METHOD_SVD);
+    model_create(&mo, &method_soda_svd);
     CHECK_OK(bases_load(mo.layers, comm_self(), folder, &bases));
     bases_destroy(bases);
     CHECK_OK(
@@ -137,11 +137,11 @@ static void a_damaged_or_useless_cache_is_survived(void **state)
     assert_int_equal(truncate(path, 100), 0);
     log_set_quiet(true);
     CHECK_OK(bases_load(mo.layers, comm_self(), folder, &bases));
-    check_bases(&mo, SODA_METHOD_SVD);
+    check_bases(&mo, &method_soda_svd);
     assert_true(layers_at(mo.layers, 2)->basis[0].mapped); /* written again */
     bases_destroy(bases);
     CHECK_OK(bases_load(mo.layers, comm_self(), "/dev/null/absent", &bases));
-    check_bases(&mo, SODA_METHOD_SVD);
+    check_bases(&mo, &method_soda_svd);
     bases_destroy(bases);
     log_set_quiet(false);
     model_destroy(&mo);
@@ -152,7 +152,7 @@ static void a_bad_weight_is_named(void **state)
     const char *folder = cache(*state);
     model mo;
     soda_bases *bases;
-    model_create(&mo, SODA_METHOD_LQ);
+    model_create(&mo, &method_soda_lq);
     mo.weight[4][5] = INFINITY;
     CHECK_FAILS(bases_load(mo.layers, comm_self(), folder, &bases), SODA_ERR_NUMERIC);
     check_message_has("w4: element [0,5]");

@@ -18,11 +18,11 @@ typedef struct {
     soda_weight_source *source;
 } collection;
 
-static void collection_create(collection *c, soda_method method, factors_rule rule)
+static void collection_create(collection *c, const soda_method *method, factors_rule rule)
 {
-    const factors_choice factors = {.rule = rule};
+    const method_options options = {.factors = {.rule = rule}};
     CHECK_OK(targets_create(ATTN, 1, &c->targets));
-    CHECK_OK(layers_create(method, c->targets, factors, &c->layers));
+    CHECK_OK(layers_create(method, c->targets, &options, &c->layers));
     CHECK_OK(random_weights_create(0.02f, &c->source));
 }
 
@@ -64,13 +64,13 @@ static void sdxl_counts_are_the_published_ones(void **state)
 {
     (void)state;
     collection c;
-    collection_create(&c, SODA_METHOD_SVD, FACTORS_PAPER);
+    collection_create(&c, &method_soda_svd, FACTORS_PAPER);
     assert_int_equal(build_unet(&c, "sdxl", layers_collect, SODA_OK), 0); /* nothing is changed */
     assert_int_equal(layers_count(c.layers), 560);
     assert_int_equal(layers_stored(c.layers), 1505840);
     int64_t delta = 0;
     for (int i = 0; i < 560; i++) {
-        const soda_shape shape = soda_param_shape(layers_at(c.layers, i), SODA_DELTA);
+        const soda_shape shape = method_tensor_shape(layers_at(c.layers, i), 3);
         delta += shape_count(&shape);
     }
     assert_int_equal(delta, 665600);
@@ -108,7 +108,7 @@ static void names_factors_and_shapes_are_those_of_the_layer(void **state)
 {
     (void)state;
     collection c;
-    collection_create(&c, SODA_METHOD_SVD, FACTORS_BALANCED);
+    collection_create(&c, &method_soda_svd, FACTORS_BALANCED);
     build_unet(&c, "sd15", layers_collect, SODA_OK);
     build_unet(&c, "sd15", layers_collect, SODA_OK); /* met twice, noted once */
     assert_int_equal(layers_count(c.layers), 128);
@@ -134,15 +134,16 @@ static void every_collected_layer_gets_four_params(void **state)
 {
     (void)state;
     static float zeros[1280 * 1280];
-    for (int method = 0; method < 2; method++) {
+    for (int svd = 0; svd < 2; svd++) {
         collection c;
-        collection_create(&c, (soda_method)method, FACTORS_PAPER);
+        collection_create(&c, svd ? &method_soda_svd : &method_soda_lq, FACTORS_PAPER);
         build_unet(&c, "sd15", layers_collect, SODA_OK);
         build_unet(&c, "sd15", layers_append, SODA_ERR_INTERNAL); /* bases are missing */
-        check_message_has(method == SODA_METHOD_SVD ? ".to_q.soda.U" : ".to_q.soda.Q");
+        check_message_has(svd ? ".to_q.soda.U" : ".to_q.soda.Q");
         for (int i = 0; i < layers_count(c.layers); i++) {
             soda_layer *l = layers_at(c.layers, i);
-            for (int basis = 0; basis < l->bases; basis++) l->basis[basis].source.data = zeros;
+            for (int basis = 0; basis < method_bases(l->method); basis++)
+                l->basis[basis].source.data = zeros;
         }
         assert_int_equal(build_unet(&c, "sd15", layers_append, SODA_OK), 4 * 128);
         collection_destroy(&c);
@@ -154,11 +155,11 @@ static void wrong_factors_fail_the_build(void **state)
 {
     (void)state;
     const factors_entry map[] = {{320, {8, 8, 8}}};
-    const factors_choice factors = {FACTORS_PAPER, map, 1};
+    const method_options options = {.factors = {FACTORS_PAPER, map, 1}};
     collection c;
-    collection_create(&c, SODA_METHOD_SVD, FACTORS_PAPER);
+    collection_create(&c, &method_soda_svd, FACTORS_PAPER);
     layers_destroy(c.layers);
-    CHECK_OK(layers_create(SODA_METHOD_SVD, c.targets, factors, &c.layers));
+    CHECK_OK(layers_create(&method_soda_svd, c.targets, &options, &c.layers));
     build_unet(&c, "sd15", layers_collect, SODA_ERR_INPUT);
     check_message_has("factors for width 320");
     collection_destroy(&c);

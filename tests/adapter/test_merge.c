@@ -3,34 +3,27 @@
 
 #include "adapter/merge.h"
 
-static merge_params params_of(const layer_case *c)
-{
-    return (merge_params){{c->param[0], c->param[1], c->param[2], c->param[3]}};
-}
-
 /* y of the layer in the graph, fp64, against x W' + b: sums of up to 42 terms in another order. */
 static void merged_equals_unmerged(void **state)
 {
     (void)state;
     static layer_case c;
     double W[CASE_MOST], y[CASE_MOST], want[CASE_MOST];
-    for (int which = 0; which < 2 * CASE_SHAPES; which++) {
-        const soda_method method = (soda_method)(which % 2);
-        const int64_t m = case_shapes[which / 2].m;
-        case_create(&c, method, m, case_shapes[which / 2].factor, true);
-        const merge_params params = params_of(&c);
+    for (int which = 0; which < case_count(); which++) {
+        const soda_method *method = case_method(which);
+        const int64_t m = case_shapes[case_shape(which)].m;
+        case_create(&c, method, m, case_shapes[case_shape(which)].factor, true);
         const int64_t n = c.layer.n;
-        CHECK_OK(merge_effective(&c.layer, &params, W));
+        CHECK_OK(c.layer.method->merge(&c.layer, c.value, W));
         for (int64_t i = 0; i < CASE_ROWS * m; i++) {
             y[i] = (double)c.bias[i % m];
             for (int64_t j = 0; j < n; j++) y[i] += (double)c.x[i / m * n + j] * W[i % m * n + j];
         }
         layer_run r;
-        run_create(&r, &c, ROUTE_WEIGHT, SODA_F64, backend_ref());
+        run_create(&r, &c, case_first_route(method), SODA_F64, backend_ref());
         run_read(&r, "y", want, CASE_ROWS * m);
         /* SVD: s + delta is rounded to fp32 here, as on the backends that train: 2^-24 */
-        assert_true(relative_l2(y, want, CASE_ROWS * m) <=
-                    (method == SODA_METHOD_SVD ? 6e-8 : 1e-14));
+        assert_true(relative_l2(y, want, CASE_ROWS * m) <= (case_is_svd(method) ? 6e-8 : 1e-14));
         run_destroy(&r);
     }
 }
@@ -42,9 +35,8 @@ static void factors_are_ordered_as_a_dense_kronecker_product(void **state)
     static layer_case c;
     double W[CASE_MOST];
     const int64_t f[3] = {2, 3, 5}, m = 11, n = 30;
-    case_create(&c, SODA_METHOD_LQ, m, f, true);
-    const merge_params params = params_of(&c);
-    CHECK_OK(merge_effective(&c.layer, &params, W));
+    case_create(&c, &method_soda_lq, m, f, true);
+    CHECK_OK(c.layer.method->merge(&c.layer, c.value, W));
     for (int64_t e = 0; e < m * n; e++) {
         const int64_t row = e / n, j = e % n;
         double sum = 0;
@@ -69,18 +61,17 @@ static void spectrum_is_what_delta_says(void **state)
     double W[CASE_MOST];
     for (int shape = 0; shape < CASE_SHAPES; shape++) {
         const int64_t m = case_shapes[shape].m;
-        case_create(&c, SODA_METHOD_SVD, m, case_shapes[shape].factor, true);
-        const merge_params params = params_of(&c);
+        case_create(&c, &method_soda_svd, m, case_shapes[shape].factor, true);
         const int64_t n = c.layer.n, k = m < n ? m : n;
-        CHECK_OK(merge_effective(&c.layer, &params, W));
+        CHECK_OK(c.layer.method->merge(&c.layer, c.value, W));
         for (int64_t i = 0; i < m * n; i++) w[i] = (float)W[i];
         CHECK_OK(factorize_svd(w, m, n, U, s, Vh));
         for (int64_t i = 0; i < k; i++) {
             /* rank of relu(s_i + delta_i) among all: how many are larger */
-            const float want = fmaxf(c.basis[1][i] + c.param[SODA_DELTA][i], 0);
+            const float want = fmaxf(c.basis[1][i] + c.param[3][i], 0);
             int64_t rank = 0;
             for (int64_t j = 0; j < k; j++) {
-                const float other = fmaxf(c.basis[1][j] + c.param[SODA_DELTA][j], 0);
+                const float other = fmaxf(c.basis[1][j] + c.param[3][j], 0);
                 rank += other > want || (other == want && j < i);
             }
             assert_true(fabsf(s[rank] - want) <= 2e-6f);
@@ -94,10 +85,9 @@ static void lq_rotation_keeps_the_gram_matrix(void **state)
     static layer_case c;
     double W[CASE_MOST];
     const int64_t m = 11, n = 30;
-    case_create(&c, SODA_METHOD_LQ, m, case_shapes[0].factor, true);
-    memset(c.param[SODA_DELTA], 0, sizeof c.param[SODA_DELTA]);
-    const merge_params params = params_of(&c);
-    CHECK_OK(merge_effective(&c.layer, &params, W));
+    case_create(&c, &method_soda_lq, m, case_shapes[0].factor, true);
+    memset(c.param[3], 0, sizeof c.param[3]);
+    CHECK_OK(c.layer.method->merge(&c.layer, c.value, W));
     for (int64_t e = 0; e < m * m; e++) {
         double got = 0, want = 0;
         for (int64_t j = 0; j < n; j++) {
@@ -109,24 +99,6 @@ static void lq_rotation_keeps_the_gram_matrix(void **state)
     assert_true(fabs(W[0] - (double)c.w0[0]) > 1e-3); /* and it did rotate */
 }
 
-/* merge_remove(merge_effective) is W0: for SVD up to its rounded bases (see test_soda), and R is
- * orthogonal up to 2^-24 an entry. */
-static void a_merge_can_be_undone(void **state)
-{
-    (void)state;
-    static layer_case c;
-    double W[CASE_MOST];
-    for (int which = 0; which < 2 * CASE_SHAPES; which++) {
-        const int64_t m = case_shapes[which / 2].m;
-        case_create(&c, (soda_method)(which % 2), m, case_shapes[which / 2].factor, true);
-        const merge_params params = params_of(&c);
-        CHECK_OK(merge_effective(&c.layer, &params, W));
-        CHECK_OK(merge_remove(&c.layer, &params, W));
-        for (int64_t i = 0; i < m * c.layer.n; i++)
-            assert_true(fabs(W[i] - (double)c.w0[i]) <= 2e-6);
-    }
-}
-
 /* W0 + w (W - W0), from base weights of each float type. */
 static void residuals_add_up(void **state)
 {
@@ -134,16 +106,15 @@ static void residuals_add_up(void **state)
     static layer_case c;
     double W[CASE_MOST], sum[CASE_MOST] = {0};
     uint16_t narrow[CASE_MOST];
-    case_create(&c, SODA_METHOD_LQ, 13, case_shapes[3].factor, true);
+    case_create(&c, &method_soda_lq, 13, case_shapes[3].factor, true);
     const int64_t count = 13 * c.layer.n;
-    const merge_params params = params_of(&c);
     for (int64_t i = 0; i < count; i++) narrow[i] = bf16_from_float(c.w0[i]);
     for (int64_t i = 0; i < count; i++) c.w0[i] = bf16_to_float(narrow[i]);
-    CHECK_OK(merge_effective(&c.layer, &params, W));
-    CHECK_OK(merge_add_residual(&c.layer, &params, 0.75, sum));
+    CHECK_OK(c.layer.method->merge(&c.layer, c.value, W));
+    CHECK_OK(merge_add_residual(&c.layer, c.value, 0.75, sum));
     c.layer.w0.source.dtype = SODA_BF16;
     c.layer.w0.source.data = narrow;
-    CHECK_OK(merge_add_residual(&c.layer, &params, -0.25, sum));
+    CHECK_OK(merge_add_residual(&c.layer, c.value, -0.25, sum));
     for (int64_t i = 0; i < count; i++)
         assert_true(fabs(sum[i] - 0.5 * (W[i] - (double)c.w0[i])) <= 1e-15);
 }
@@ -168,7 +139,6 @@ int main(void)
         cmocka_unit_test(factors_are_ordered_as_a_dense_kronecker_product),
         cmocka_unit_test(spectrum_is_what_delta_says),
         cmocka_unit_test(lq_rotation_keeps_the_gram_matrix),
-        cmocka_unit_test(a_merge_can_be_undone),
         cmocka_unit_test(residuals_add_up),
         cmocka_unit_test(weights_of_other_types_are_refused),
     };

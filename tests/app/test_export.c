@@ -19,7 +19,7 @@
 #define MODEL(family) SODA_TEST_DIR "/golden/tiny-" family
 #define SAMPLE "--prompt 'a fox' --steps 3 --guidance 3 --out pictures --save-latents"
 
-static void write_adapter(const char *path, const char *model, soda_method method, bool text,
+static void write_adapter(const char *path, const char *model, const soda_method *method, bool text,
                           uint32_t seed)
 {
     soda_folder *folder;
@@ -92,7 +92,7 @@ static void diffusers_draws_from_an_export_what_the_adapter_draws(void **state)
 static void the_exported_folder_draws_the_same(void **state)
 {
     const char *at = *state;
-    write_adapter(files_path(at, "a.safetensors"), MODEL("sd1"), SODA_METHOD_SVD, true, 1);
+    write_adapter(files_path(at, "a.safetensors"), MODEL("sd1"), &method_soda_svd, true, 1);
     program_expect(program_run(at,
                                "soda export a.safetensors --to diffusers --model %s --out new/m/",
                                MODEL("sd1")),
@@ -118,8 +118,8 @@ static void the_exported_folder_draws_the_same(void **state)
 static void weights_and_several_adapters_work(void **state)
 {
     const char *at = *state, *m = MODEL("sdxl");
-    write_adapter(files_path(at, "a:1.safetensors"), m, SODA_METHOD_SVD, true, 1);
-    write_adapter(files_path(at, "b"), m, SODA_METHOD_LQ, false, 900);
+    write_adapter(files_path(at, "a:1.safetensors"), m, &method_soda_svd, true, 1);
+    write_adapter(files_path(at, "b"), m, &method_soda_lq, false, 900);
     program_expect(program_run(at, "soda sample --model %s " SAMPLE " plain", m), 0, "1 picture");
     program_expect(program_run(at,
                                "soda sample --model %s --adapter a:1.safetensors:0 "
@@ -151,7 +151,7 @@ static void types_and_other_tensors_are_kept(void **state)
     const char *at = *state;
     soda_safetensors *before, *after;
     int changed = 0;
-    write_adapter(files_path(at, "a"), MODEL("sdxl"), SODA_METHOD_LQ, false, 4);
+    write_adapter(files_path(at, "a"), MODEL("sdxl"), &method_soda_lq, false, 4);
     program_expect(
         program_run(at, "soda export a --to diffusers --out m --model %s", MODEL("sdxl")), 0,
         "adapted layers in m");
@@ -269,11 +269,11 @@ static void differences_have_kohyas_names(void **state)
         "text_encoder.encoder.layers.0.self_attn.q_proj.weight",
         "text_encoder_2.text_model.encoder.layers.0.self_attn.k_proj.weight"};
     const char *at = *state;
-    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, true, 8);
+    write_adapter(files_path(at, "a"), MODEL("sd1"), &method_soda_svd, true, 8);
     program_expect(program_run(at, "soda export a --to diff --out d --model %s", MODEL("sd1")), 0,
                    "in d");
     check_diff(at, MODEL("sd1"), sd1_keys, sd1_weights, 3);
-    write_adapter(files_path(at, "a"), MODEL("sdxl"), SODA_METHOD_SVD, true, 8);
+    write_adapter(files_path(at, "a"), MODEL("sdxl"), &method_soda_svd, true, 8);
     program_expect(program_run(at, "soda export a --to diff --out d --model %s", MODEL("sdxl")), 0,
                    "in d");
     check_diff(at, MODEL("sdxl"), xl_keys, xl_weights, 6);
@@ -313,7 +313,7 @@ static void sdxl_keys_are_the_known_ones(void **state)
 static void inspect_says_what_is_in_an_adapter(void **state)
 {
     const char *at = *state;
-    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, true, 8);
+    write_adapter(files_path(at, "a"), MODEL("sd1"), &method_soda_svd, true, 8);
     program_expect(program_run(at, "soda inspect a --model %s", MODEL("sd1")), 0, "soda_svd");
     static const char *const parts[] = {"width 24: R of 2 x 2 x 6",
                                         "degrees of freedom",
@@ -331,7 +331,7 @@ static void inspect_says_what_is_in_an_adapter(void **state)
 static void another_base_is_refused_until_asked_for(void **state)
 {
     const char *at = *state;
-    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, false, 8);
+    write_adapter(files_path(at, "a"), MODEL("sd1"), &method_soda_svd, false, 8);
     program_expect(program_run(at,
                                "cp -r %s m && chmod -R u+w m && cd m/unet && "
                                "f=diffusion_pytorch_model.safetensors && "
@@ -355,7 +355,7 @@ static void write_checkpoint(const char *at, const test_adapter *t)
     checkpoint_tensor *tensors = calloc((size_t)values->count, sizeof *tensors);
     soda_checkpoint c = {.step = 7,
                          .seed = 3,
-                         .method = adapter_method_name(t->method),
+                         .method = t->method->name,
                          .isa = "base",
                          .config = "model: " MODEL("sd1") "\nadapter: {method: soda_svd}\n",
                          .tensors = tensors,
@@ -388,7 +388,7 @@ static void checkpoints_are_adapters(void **state)
     soda_folder *folder;
     test_adapter t;
     CHECK_OK(folder_open(MODEL("sd1"), &folder));
-    test_adapter_open(&t, folder, SODA_METHOD_SVD, true);
+    test_adapter_open(&t, folder, &method_soda_svd, true);
     test_adapter_randomize(&t, 5, 0.2, 0.05);
     test_adapter_write(&t, files_path(at, "a"));
     write_checkpoint(at, &t);
@@ -425,7 +425,7 @@ static void checkpoints_are_adapters(void **state)
 static void usage_errors_exit_with_2(void **state)
 {
     const char *at = *state;
-    write_adapter(files_path(at, "a"), MODEL("sd1"), SODA_METHOD_SVD, false, 8);
+    write_adapter(files_path(at, "a"), MODEL("sd1"), &method_soda_svd, false, 8);
     program_expect(program_run(at, "soda export a --to x --out b"), 2, "--to: expected adapter");
     program_expect(program_run(at, "soda export a --out b"), 2, "found none");
     program_expect(program_run(at, "soda export a --to diff"), 2, "--out PATH is missing");

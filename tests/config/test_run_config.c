@@ -33,13 +33,13 @@ static void absent_keys_take_the_defaults_of_the_contract(void **state)
     assert_true(c->data.caption_dropout == 0);
     assert_null(c->data.prior_path);
     assert_true(c->data.prior_weight == 1);
-    assert_int_equal(c->adapter.method, SODA_METHOD_SVD);
+    assert_ptr_equal(c->adapter.method, &method_soda_svd);
     assert_int_equal(c->adapter.targets.count, 1);
     assert_string_equal(c->adapter.targets.list[0], "attn");
     assert_false(c->adapter.text_encoder);
-    assert_int_equal(c->adapter.factors.rule, FACTORS_PAPER);
-    assert_int_equal(c->adapter.factors.entries, 0);
-    assert_true(c->adapter.delta_init == 0);
+    assert_int_equal(c->adapter.options.factors.rule, FACTORS_PAPER);
+    assert_int_equal(c->adapter.options.factors.entries, 0);
+    assert_true(c->adapter.options.delta_init == 0);
     assert_int_equal(c->train.steps, 1000);
     assert_int_equal(c->train.batch, 1);
     assert_int_equal(c->train.global_batch, 1);
@@ -125,16 +125,16 @@ static void check_all_keys(const run_config *c)
     assert_true(c->data.caption_dropout == 0.125);
     assert_string_equal(c->data.prior_path, "p");
     assert_true(c->data.prior_weight == 0.3);
-    assert_int_equal(c->adapter.method, SODA_METHOD_LQ);
+    assert_ptr_equal(c->adapter.method, &method_soda_lq);
     assert_int_equal(c->adapter.targets.count, 2);
     assert_string_equal(c->adapter.targets.list[0], "^unet\\.down");
     assert_string_equal(c->adapter.targets.list[1], "to_k$");
-    assert_int_equal(c->adapter.factors.rule, FACTORS_BALANCED);
-    assert_int_equal(c->adapter.factors.entries, 2);
-    assert_memory_equal(c->adapter.factors.map,
+    assert_int_equal(c->adapter.options.factors.rule, FACTORS_BALANCED);
+    assert_int_equal(c->adapter.options.factors.entries, 2);
+    assert_memory_equal(c->adapter.options.factors.map,
                         ((const factors_entry[]){{640, {10, 8, 8}}, {6, {1, 2, 3}}}),
                         2 * sizeof(factors_entry));
-    assert_true(c->adapter.delta_init == -0.1);
+    assert_true(c->adapter.options.delta_init == -0.1);
     assert_int_equal(c->train.steps, 1000);
     assert_int_equal(c->train.batch, 3);
     assert_int_equal(c->train.global_batch, 12);
@@ -210,8 +210,8 @@ static void numbers_survive_the_text_bit_for_bit(void **state)
         run_config *c = parse("{}", (const char *const[MOST_SETS]){set});
         CHECK_OK(run_config_text(c, &text));
         run_config *d = parse(text, NULL);
-        assert_true(c->adapter.delta_init == numbers[i]);
-        assert_true(d->adapter.delta_init == numbers[i]);
+        assert_true(c->adapter.options.delta_init == numbers[i]);
+        assert_true(d->adapter.options.delta_init == numbers[i]);
         run_config_destroy(c);
         run_config_destroy(d);
         free(text);
@@ -305,9 +305,10 @@ static void every_choice_is_its_enumerator(void **state)
         unsigned want;
     } rows[] = {
         {"data.crop=center", offsetof(run_config, data.crop), CROP_CENTER},
-        {"adapter.method=soda_svd", offsetof(run_config, adapter.method), SODA_METHOD_SVD},
-        {"adapter.factors=balanced", offsetof(run_config, adapter.factors.rule), FACTORS_BALANCED},
-        {"adapter.factors=paper", offsetof(run_config, adapter.factors.rule), FACTORS_PAPER},
+        {"adapter.factors=balanced", offsetof(run_config, adapter.options.factors.rule),
+         FACTORS_BALANCED},
+        {"adapter.factors=paper", offsetof(run_config, adapter.options.factors.rule),
+         FACTORS_PAPER},
         {"train.recompute=none", offsetof(run_config, train.recompute), RECOMPUTE_NONE},
         {"train.recompute=auto", offsetof(run_config, train.recompute), RECOMPUTE_AUTO},
         {"train.schedule.type=cosine", offsetof(run_config, train.schedule.kind), LR_COSINE},

@@ -17,12 +17,16 @@ static void check(const soda_adapter *a)
     if (a->count < 1 || adapter_stored(a) < adapter_freedom(a)) abort();
     for (int i = 0; i < a->count; i++) {
         const adapter_layer *l = &a->layers[i];
-        if (l->n != l->factor[0] * l->factor[1] * l->factor[2] || l->k < 1 || l->k > l->n) abort();
         if (adapter_find(a, l->name) != l) abort();
-        for (int p = 0; p < SODA_PARAMS; p++) {
-            const int64_t count = p == SODA_DELTA ? l->k : l->factor[p] * l->factor[p];
-            for (int64_t k = 0; k < count; k++) sum += (double)l->value[p][k];
-        }
+        for (int p = 0; p < method_tensors(a->method); p++)
+            for (int64_t k = 0; k < shape_count(&l->shape[p]); k++) sum += (double)l->value[p][k];
+        if (!a->method->sizes) continue;
+        const soda_layer layer = adapter_layer_sizes(a, l);
+        int64_t sizes[METHOD_SIZES], product = 1;
+        for (int k = a->method->sizes(&layer, sizes); k-- > 0;) product *= sizes[k];
+        if (layer.n != product ||
+            method_fit(l->shape, &(soda_layer){.method = a->method}, (char[256]){0}, 256) >= 0)
+            abort();
     }
     if (sum != sum) abort(); /* values are finite */
 }

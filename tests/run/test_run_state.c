@@ -33,14 +33,14 @@ static void run_open(run *r, const char *const *paths, int count, int64_t m)
 {
     static const char *const list[] = {"to_q"};
     static float w[2 * M * N];
+    const method_options options = {.factors = {.rule = FACTORS_BALANCED}};
     soda_graph *g;
     *r = (run){
         .state = {.seed = 11, .method = "soda_lq", .config = "train:\n  steps: 10  # updates\n"}};
     snprintf(r->state.model_sha256, SHA256_HEX, "%064d", 1);
     snprintf(r->state.data_sha256, SHA256_HEX, "%064d", 2);
     CHECK_OK(targets_create(list, 1, &r->targets));
-    CHECK_OK(layers_create(SODA_METHOD_LQ, r->targets, (factors_choice){.rule = FACTORS_BALANCED},
-                           &r->layers));
+    CHECK_OK(layers_create(&method_soda_lq, r->targets, &options, &r->layers));
     CHECK_OK(graph_create(SODA_F32, &g));
     layers_place place = {r->layers, "unet.", true};
     const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
@@ -49,7 +49,7 @@ static void run_open(run *r, const char *const *paths, int count, int64_t m)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(params_create(r->layers, 0, backend_ref(), &r->params));
+    CHECK_OK(params_create(r->layers, &options, backend_ref(), &r->params));
 }
 
 static const char *const two_paths[] = {"b.to_q", "a.to_q"}; /* files sort them the other way */

@@ -9,13 +9,14 @@
 static const folder_component parts[] = {FOLDER_UNET, FOLDER_TEXT_ENCODER, FOLDER_TEXT_ENCODER_2};
 static const char *const prefixes[] = {"unet.", "text_encoder.", "text_encoder_2."};
 
-void test_adapter_open(test_adapter *t, const soda_folder *folder, soda_method method, bool text)
+void test_adapter_open(test_adapter *t, const soda_folder *folder, const soda_method *method,
+                       bool text)
 {
     static const char *const attn = "attn";
-    const factors_choice factors = {.rule = FACTORS_BALANCED};
+    const method_options options = {.factors = {.rule = FACTORS_BALANCED}};
     *t = (test_adapter){.folder = folder, .method = method};
     CHECK_OK(targets_create(&attn, 1, &t->targets));
-    CHECK_OK(layers_create(method, t->targets, factors, &t->layers));
+    CHECK_OK(layers_create(method, t->targets, &options, &t->layers));
     for (int i = 0; i < (text ? 1 + folder->texts : 1); i++) {
         layers_place place = {t->layers, prefixes[i], false};
         soda_builder b = {.adapt = layers_collect, .adapt_context = &place};
@@ -25,7 +26,7 @@ void test_adapter_open(test_adapter *t, const soda_folder *folder, soda_method m
         CHECK_OK(folder_build(folder, parts[i], &b, 8, 8, 7));
         graph_destroy(b.graph);
     }
-    CHECK_OK(params_create(t->layers, 0, backend_ref(), &t->params));
+    CHECK_OK(params_create(t->layers, &options, backend_ref(), &t->params));
 }
 
 void test_adapter_close(test_adapter *t)
@@ -65,7 +66,7 @@ void test_adapter_randomize(test_adapter *t, uint32_t seed, double angle, double
     for (int i = 0; i < t->params.count; i++) {
         const params_tensor *tensor = &t->params.tensors[i];
         float *value = t->params.host.value + tensor->offset;
-        if (tensor->rotation)
+        if (tensor->class == METHOD_ROTATION)
             rotate(value, (int)tensor->shape.dim[0], seed + (uint32_t)i, angle);
         else
             check_fill_normal(value, tensor->count, seed + (uint32_t)i, (float)shift);

@@ -9,7 +9,7 @@
 
 typedef struct {
     const soda_folder *folder;
-    soda_method method;
+    const soda_method *method;
     folder_weights files[3]; /* unet, text_encoder, text_encoder_2 */
     soda_targets *targets;
     soda_layers *layers; /* W0 lies in files; no bases */
@@ -17,7 +17,8 @@ typedef struct {
 } test_adapter;
 
 /* The attention layers of the U-Net, and with `text` of the text encoders. At the identity. */
-void test_adapter_open(test_adapter *t, const soda_folder *folder, soda_method method, bool text);
+void test_adapter_open(test_adapter *t, const soda_folder *folder, const soda_method *method,
+                       bool text);
 void test_adapter_close(test_adapter *t);
 
 /* Rotations by angles of about `angle` in every plane, orthogonal to fp32; delta of about

@@ -23,14 +23,14 @@ static const params_options options = {
     .spectrum = {1e-2, 0.9, 0.999, 1e-8, 1e-2},
     .clip = 1};
 
-static void fixture_create(fixture *f, float delta_init)
+static void fixture_create(fixture *f, double delta_init)
 {
+    const method_options options_of_layers = {{.rule = FACTORS_BALANCED}, delta_init};
     static const char *const list[] = {"to_q"};
     static float w[M * N];
     soda_graph *g;
     CHECK_OK(targets_create(list, 1, &f->targets));
-    CHECK_OK(layers_create(SODA_METHOD_LQ, f->targets, (factors_choice){.rule = FACTORS_BALANCED},
-                           &f->layers));
+    CHECK_OK(layers_create(&method_soda_lq, f->targets, &options_of_layers, &f->layers));
     CHECK_OK(graph_create(SODA_F32, &g));
     layers_place place = {f->layers, "unet.", true};
     const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
@@ -40,7 +40,7 @@ static void fixture_create(fixture *f, float delta_init)
         layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
     }
     graph_destroy(g);
-    CHECK_OK(params_create(f->layers, delta_init, backend_ref(), &f->t));
+    CHECK_OK(params_create(f->layers, &options_of_layers, backend_ref(), &f->t));
 }
 
 static void fixture_destroy(fixture *f)
@@ -55,8 +55,8 @@ static void tensors_are_flat_and_start_at_the_identity(void **state)
 {
     (void)state;
     fixture f;
-    fixture_create(&f, 0.25f);
-    assert_int_equal(f.t.count, LAYERS * SODA_PARAMS);
+    fixture_create(&f, 0.25);
+    assert_int_equal(f.t.count, LAYERS * 4);
     assert_int_equal(f.t.total, LAYERS * (4 + 4 + 9 + 6));
     assert_string_equal(f.t.tensors[4].name, "unet.a.to_q.soda.R1");
     const params_tensor *R3 = params_find(&f.t, "unet.c.to_q.soda.R3");
@@ -106,7 +106,7 @@ static void a_step_is_clip_then_each_optimizer(void **state)
                                         .G = gradient + o,
                                         .Y = first + o,
                                         .p = second + o};
-            if (x->rotation)
+            if (x->class == METHOD_ROTATION)
                 CHECK_OK(stiefel_step_f32(&rotation, step, &matrix, 1, work, &drift));
             else
                 adamw_step(&spectrum, step, x->count, value + o, gradient + o, first + o,

@@ -38,7 +38,7 @@ static void subject_open(subject *s, const char *family, const char *method,
     CHECK_OK(run_config_parse(text, (size_t)n, "test.yaml", NULL, 0, &s->config));
     s->config->train.dtype = dtype;
     CHECK_OK(training_model_open(s->folder, s->config, backend, comm_self(), &s->model));
-    CHECK_OK(params_create(s->model.layers, 0, backend, &s->params));
+    CHECK_OK(params_create(s->model.layers, &s->config->adapter.options, backend, &s->params));
     const soda_params *t = &s->params;
     s->value = calloc((size_t)t->length, sizeof *s->value);
     s->gradient = calloc((size_t)t->length, sizeof *s->gradient);
@@ -184,12 +184,12 @@ static void gradients_match_central_differences(void **state)
         for (int from = 0, end; from < s.params.count; from = end, components++) {
             end = component_end(&s.params, from);
             const params_tensor *first = &s.params.tensors[from];
-            const params_tensor *last = &s.params.tensors[end - SODA_PARAMS];
+            const params_tensor *last = &s.params.tensors[end - s.params.each];
             assert_true(last > first);
-            check_entry(&s, &forward, first + SODA_R1, 1);
-            check_entry(&s, &forward, first + SODA_DELTA, 2);
-            check_entry(&s, &forward, last + SODA_R3, 2);
-            check_entry(&s, &forward, last + SODA_DELTA, 0);
+            check_entry(&s, &forward, first, 1);
+            check_entry(&s, &forward, first + s.params.each - 1, 2);
+            check_entry(&s, &forward, last + s.params.each - 2, 2);
+            check_entry(&s, &forward, last + s.params.each - 1, 0);
         }
         assert_int_equal(components, 1 + s.folder->texts);
         step_close(&forward);
@@ -376,7 +376,7 @@ static void the_frozen_network_is_the_start(void **state)
         open_step(&s, shape_of(false, 0), &adapted);
         const double moved = loss_at(&s, &adapted);
         soda_params start;
-        CHECK_OK(params_create(s.model.layers, 0, backend_ref(), &start));
+        CHECK_OK(params_create(s.model.layers, &s.config->adapter.options, backend_ref(), &start));
         for (int64_t i = 0; i < start.length; i++) s.value[i] = (double)start.host.value[i];
         params_destroy(&start);
         const double loss = loss_at(&s, &adapted);
