@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# run.sh [--no-install]: installs what is missing on Debian 12, builds soda five times (gcc release, gcc
-# with ASan and UBSan, gcc with TSan, clang, clang with libFuzzer) and runs all tests. About 15 minutes on two idle cores.
+# run.sh [--no-install] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc release, gcc
+# with ASan and UBSan, gcc with TSan, clang, clang with libFuzzer) and runs all tests, then the quickstart and a short
+# test in bare Debian roots (tests/fresh; --all: both, of both releases). About 20 minutes on two idle cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=jobs/setup.sh
 . jobs/setup.sh
 
-case "${1:-}" in
-    "")
-        soda_install_build
-        soda_install_tests
-        ;;
-    --no-install) ;;
-    *) echo "usage: tests/run.sh [--no-install]" >&2; exit 2 ;;
-esac
+install=yes all=
+for option in "$@"; do
+    case $option in
+        --no-install) install= ;;
+        --all) all=yes ;;
+        *) echo "usage: tests/run.sh [--no-install] [--all]" >&2; exit 2 ;;
+    esac
+done
+if [ "$install" ]; then
+    soda_install_build
+    soda_install_tests
+fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMP_WAIT_POLICY=passive # tests run side by side: a thread that waits gives its core away
 
@@ -42,6 +47,20 @@ quietly "tests under TSan" env OMP_NUM_THREADS=1 ctest --preset tsan -R '^(core|
 
 soda_build debug
 quietly "tests under ASan and UBSan" ctest --preset debug -j "$(nproc)" -LE house
+
+# fresh SUITE STAGE...: in a bare root; goes on where that cannot be made, and says so.
+fresh() {
+    local rc=0
+    bash tests/fresh/run.sh "$@" || rc=$?
+    [ "$rc" -eq 0 ] || [ "$rc" -eq 77 ]
+}
+if [ "$all" ]; then
+    fresh trixie quickstart build tests
+    fresh bookworm quickstart build tests
+else
+    fresh trixie quickstart
+    fresh bookworm build
+fi
 
 soda_build release
 echo "== tests"
