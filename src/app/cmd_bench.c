@@ -106,7 +106,7 @@ static void report_text(const bench_options *o, const bench_state *b)
     printf("\n%s %.4f s (best of %lld, median %.4f s), weights %.0f MiB, activations and "
            "scratch %.0f MiB, peak memory %.0f MiB\n",
            b->trains ? "step" : "forward", p->best_s, (long long)o->repeat, p->median_s,
-           (double)weights_bytes(b->model.weights) / 1048576,
+           (double)b->model.residency->bytes / 1048576,
            (double)exec_arena_bytes(b->step.net.exec) / 1048576,
            (double)arena_peak_rss_bytes() / 1048576);
 }
@@ -118,7 +118,7 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                              o->dtype, "method", o->method, "threads", b->backend->threads, "ranks",
                              common_comm()->size, "flop_forward", p->flops_forward, "roof_gflops",
                              b->roof * 1e-9, "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(),
-                             "weight_bytes", (json_int_t)weights_bytes(b->model.weights));
+                             "weight_bytes", (json_int_t)b->model.residency->bytes);
     json_t *more = b->trains
                        ? json_pack("{s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f},s:f,s:I}", "forward_s",
                                    p->forward_s, "step_s", p->best_s, "step_median_s", p->median_s,
@@ -174,7 +174,7 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
     b->model.dtype = dtype;
     b->model.folder = &b->folder;
     b->model.source[FOLDER_UNET] = b->source;
-    TRY(weights_create(&b->model.weights));
+    TRY(resident_create(b->backend->device, &b->model.residency));
     if (b->trains) TRY(adapt(method, b));
     const step_shape shape = {.batch = o->batch,
                               .h = o->latent,

@@ -1,48 +1,45 @@
-/* backend.h: what a backend is: one kernel per row of graph/ops.def, and a store of weights.
+/* backend.h: what a backend is: a device, one kernel per row of graph/ops.def, and what makes new
+ * parameters of gradients.
  *
- * The executor prepares every node once (a kernel may create primitives, pack frozen weights and
- * ask for scratch), then runs the nodes in order, as often as wanted. Shapes were checked when the
- * graph was built. run does not allocate, log or synchronise. */
+ * The executor prepares every node once (a kernel may create primitives, ask for scratch, and say
+ * in which form it wants frozen weights), finds memory for all of it, then runs the nodes in order,
+ * as often as wanted. Shapes were checked when the graph was built. run does not allocate, log or
+ * synchronise. */
 #pragma once
 
 #include "backend/device.h"
 #include "backend/update.h"
+#include "backend/weights.h"
 #include "comm/exchange.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "graph/op.h"
 #include "graph/weight.h"
 
-/* The forms in which kernels want frozen weights, each made once and kept. */
-typedef struct soda_weights soda_weights;
-
-soda_status weights_create(soda_weights **weights);
-void weights_destroy(soda_weights *weights);
-
-/* The store's copy of weight `name` in `form` (a small number that its backend defines, unique per
- * layout), `bytes` long and 64-byte aligned. *fresh says that it was just allocated: the caller
- * fills it. The memory lives as long as the store. */
-soda_status weights_get(soda_weights *weights, const char *name, uint64_t form, size_t bytes,
-                        void **data, bool *fresh);
-
-/* Bytes that the store holds. */
-size_t weights_bytes(const soda_weights *weights);
-
 /* One node as a kernel sees it. An absent optional input has in[i].data == NULL and rank 0.
  *
- * in[i] of a frozen weight (weight[i] != NULL) is the weight as the file holds it, any float type:
- * a fast kernel takes its own copy from the store in prepare and does not touch it in run.
- * During prepare the data of all other tensors is NULL. */
+ * A frozen weight (weight[i] != NULL) is read in the form that prepare asked for with call_form, at
+ * form[i]. Where the device's memory is the host's, in[i] is also the weight as the file holds it,
+ * any float type. During prepare the data of all other tensors is NULL, and there are no forms. */
 typedef struct soda_call {
     const soda_attr *attr;
     int inputs, outputs;
     soda_tensor in[SODA_MAX_INPUTS];
     soda_tensor out[SODA_MAX_OUTPUTS];
     const soda_weight *weight[SODA_MAX_INPUTS];
+    void *form[SODA_MAX_INPUTS]; /* on the device */
+    int step;                    /* when it runs */
     void *scratch; /* 64-byte aligned, undefined contents; shared with other nodes between runs */
     size_t scratch_bytes; /* set by prepare */
     void *state;          /* set by prepare, freed by release */
 } soda_call;
+
+/* Asks for frozen input `input` in a form: one per input. */
+static inline soda_status call_form(const soda_call *call, soda_weights *weights, int input,
+                                    const weights_form *form)
+{
+    return weights_note(weights, call->weight[input], form, call->step, input);
+}
 
 typedef struct {
     soda_status (*prepare)(soda_call *call, soda_weights *weights); /* NULL: nothing to prepare */

@@ -1,111 +1,100 @@
-/* weights.c: the store of backend.h: an arena, and a hash table from name and form to memory.
- *
- * The table is open addressing with linear probing, doubled before it is three quarters full.
- * Nothing is ever removed, and nothing depends on the order of the slots. */
+#include "backend/weights.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
-#include "core/arena.h"
-
-typedef struct {
-    char *name; /* NULL: the slot is empty */
-    uint64_t form;
-    size_t bytes;
-    void *data;
-} entry;
-
-struct soda_weights {
-    soda_arena *arena;
-    entry *slots;
-    size_t capacity, count; /* capacity is a power of two */
-};
-
-enum { FIRST_CAPACITY = 256 };
-
-/* FNV-1a over the name, then the bytes of the form. */
-static uint64_t hash(const char *name, uint64_t form)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; *name; name++) h = (h ^ (unsigned char)*name) * 0x100000001b3u;
-    for (int i = 0; i < 8; i++) h = (h ^ (form >> 8 * i & 0xff)) * 0x100000001b3u;
-    return h ^ h >> 32;
-}
-
-/* The slot that holds name and form, or the empty one where they belong. */
-static entry *find(entry *slots, size_t capacity, const char *name, uint64_t form)
-{
-    size_t i = (size_t)hash(name, form) & (capacity - 1);
-    while (slots[i].name && (slots[i].form != form || strcmp(slots[i].name, name) != 0))
-        i = (i + 1) & (capacity - 1);
-    return &slots[i];
-}
-
-static soda_status grow(soda_weights *weights)
-{
-    const size_t capacity = weights->capacity ? 2 * weights->capacity : FIRST_CAPACITY;
-    entry *slots = calloc(capacity, sizeof *slots);
-    if (!slots) return FAIL(SODA_ERR_MEMORY, "out of memory: table of %zu weights", capacity);
-    for (size_t i = 0; i < weights->capacity; i++) {
-        const entry *e = &weights->slots[i];
-        if (e->name) *find(slots, capacity, e->name, e->form) = *e;
-    }
-    free(weights->slots);
-    weights->slots = slots;
-    weights->capacity = capacity;
-    return SODA_OK;
-}
-
 soda_status weights_create(soda_weights **weights)
 {
-    *weights = NULL;
-    soda_weights *store = calloc(1, sizeof *store);
-    if (!store) return FAIL(SODA_ERR_MEMORY, "out of memory: store of weights");
-    soda_status s = SODA_OK;
-    TRY_TO(failed, arena_create(&store->arena));
-    TRY_TO(failed, grow(store));
-    *weights = store;
-    return SODA_OK;
-failed:
-    weights_destroy(store);
-    return s;
+    *weights = calloc(1, sizeof **weights);
+    return *weights ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
 }
 
 void weights_destroy(soda_weights *weights)
 {
     if (!weights) return;
-    for (size_t i = 0; i < weights->capacity; i++) free(weights->slots[i].name);
-    free(weights->slots);
-    arena_destroy(weights->arena);
+    for (int i = 0; i < weights->entry_count; i++) free((void *)weights->entries[i].form.recipe);
+    form_table_free(&weights->table);
+    free(weights->entries);
+    free(weights->uses);
+    free(weights->visits);
     free(weights);
 }
 
-soda_status weights_get(soda_weights *weights, const char *name, uint64_t form, size_t bytes,
-                        void **data, bool *fresh)
+/* An array with room for one more element, moved if need be; NULL: no memory, `list` is as it was.
+ */
+static void *with_room(void *list, int count, int *room, size_t bytes)
 {
-    *data = NULL;
-    *fresh = false;
-    entry *e = find(weights->slots, weights->capacity, name, form);
-    if (e->name) {
-        if (e->bytes != bytes)
-            return FAIL(SODA_ERR_INTERNAL, "%s: form %llu has %zu bytes, %zu were asked for", name,
-                        (unsigned long long)form, e->bytes, bytes);
-        *data = e->data;
-        return SODA_OK;
+    if (count < *room) return list;
+    const int more = *room ? 2 * *room : 256;
+    void *grown = realloc(list, (size_t)more * bytes);
+    if (grown) *room = more;
+    return grown;
+}
+
+static soda_status add_entry(soda_weights *w, const soda_weight *weight, const weights_form *form)
+{
+    weights_entry *list = with_room(w->entries, w->entry_count, &w->entry_room, sizeof *w->entries);
+    if (list) w->entries = list;
+    void *recipe = malloc(form->recipe_bytes + 1);
+    if (!list || !recipe) {
+        free(recipe);
+        return FAIL(SODA_ERR_MEMORY, "out of memory: %s", weight->name);
     }
-    if (4 * (weights->count + 1) > 3 * weights->capacity) {
-        TRY(grow(weights));
-        e = find(weights->slots, weights->capacity, name, form);
+    if (form->recipe_bytes) memcpy(recipe, form->recipe, form->recipe_bytes);
+    w->entries[w->entry_count] = (weights_entry){*weight, *form};
+    w->entries[w->entry_count].form.recipe = recipe;
+    w->entry_count++;
+    return form_table_add(&w->table, weight->name, form->form, w->entry_count - 1);
+}
+
+soda_status weights_note(soda_weights *w, const soda_weight *weight, const weights_form *form,
+                         int step, int input)
+{
+    int entry = form_table_find(&w->table, weight->name, form->form);
+    if (entry >= 0 && w->entries[entry].form.bytes != form->bytes)
+        return FAIL(SODA_ERR_INTERNAL, "%s: form %llu has %zu bytes, %zu were asked for",
+                    weight->name, (unsigned long long)form->form, w->entries[entry].form.bytes,
+                    form->bytes);
+    if (entry < 0) {
+        TRY(add_entry(w, weight, form));
+        entry = w->entry_count - 1;
     }
-    void *memory;
-    TRY(arena_alloc(weights->arena, bytes, &memory));
-    char *copy = strdup(name);
-    if (!copy) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", name);
-    *e = (entry){.name = copy, .form = form, .bytes = bytes, .data = memory};
-    weights->count++;
-    *data = memory;
-    *fresh = true;
+    weights_use *list = with_room(w->uses, w->use_count, &w->use_room, sizeof *w->uses);
+    if (!list) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", weight->name);
+    w->uses = list;
+    w->uses[w->use_count++] = (weights_use){step, input, entry};
     return SODA_OK;
 }
 
-size_t weights_bytes(const soda_weights *weights) { return arena_used(weights->arena); }
+soda_status weights_cut(soda_weights *w, size_t most)
+{
+    int *last_visit = malloc(((size_t)w->entry_count + 1) * sizeof *last_visit);
+    w->visits = malloc(((size_t)w->use_count + 1) * sizeof *w->visits);
+    if (!last_visit || !w->visits) {
+        free(last_visit);
+        return FAIL(SODA_ERR_MEMORY, "out of memory: %d uses of weights", w->use_count);
+    }
+    for (int i = 0; i < w->entry_count; i++) last_visit[i] = -1;
+    size_t held = 0;
+    for (int u = 0, end; u < w->use_count; u = end) {
+        const int step = w->uses[u].step;
+        size_t new_bytes = 0, all_bytes = 0; /* of the step: beyond the visit's, and alone */
+        for (end = u; end < w->use_count && w->uses[end].step == step; end++) {
+            const int entry = w->uses[end].entry;
+            all_bytes += w->entries[entry].form.bytes;
+            if (last_visit[entry] != w->visit_count - 1) new_bytes += w->entries[entry].form.bytes;
+        }
+        if (w->visit_count == 0 || held + new_bytes > most) {
+            w->visits[w->visit_count++] = (weights_visit){step, step, u, 0};
+            held = 0;
+            new_bytes = all_bytes;
+        }
+        held += new_bytes;
+        weights_visit *visit = &w->visits[w->visit_count - 1];
+        visit->last_step = step;
+        visit->uses += end - u;
+        for (int i = u; i < end; i++) last_visit[w->uses[i].entry] = w->visit_count - 1;
+    }
+    free(last_visit);
+    return SODA_OK;
+}

@@ -8,16 +8,33 @@
 #include "core/log.h"
 #include "exec/plan.h"
 
+enum { VISIT_BYTES = 32 << 20 }; /* of frozen weights that are made present together */
+
+/* Nodes of the prologue run before all others: the others are what each run repeats. */
 struct soda_exec {
     const soda_graph *graph;
     const soda_backend *backend;
     soda_plan plan;
     soda_call *calls; /* by node */
-    void **bound;     /* by value: memory of the caller, or NULL */
+    int *order;       /* nodes by step */
+    int steps, prologue_steps;
+    void **bound; /* by value: memory of the caller, or NULL */
+    soda_weights *weights;
+    soda_residency *residency; /* NULL: not committed */
     char *arena;
     bool params_changed;
     double *seconds; /* by node; NULL while no profile is wanted */
 };
+
+static void set_order(soda_exec *exec)
+{
+    for (int prologue = 1; prologue >= 0; prologue--) {
+        for (int n = 0; n < exec->graph->node_count; n++)
+            if (exec->plan.alive[n] && exec->graph->nodes[n].prologue == prologue)
+                exec->order[exec->steps++] = n;
+        if (prologue) exec->prologue_steps = exec->steps;
+    }
+}
 
 static void describe(const soda_exec *exec, int n, soda_call *call)
 {
@@ -41,21 +58,18 @@ static void describe(const soda_exec *exec, int n, soda_call *call)
     }
 }
 
-static soda_status prepare(soda_exec *exec, soda_weights *weights, size_t *scratch_bytes)
+static soda_status prepare(soda_exec *exec, size_t *scratch_bytes)
 {
-    for (int n = 0; n < exec->graph->node_count; n++) {
-        if (!exec->plan.alive[n]) continue;
+    for (int step = 0; step < exec->steps; step++) {
+        const int n = exec->order[step];
         soda_call *call = &exec->calls[n];
         describe(exec, n, call);
+        call->step = step;
         const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
-        if (kernel->prepare) TRY(kernel->prepare(call, weights));
+        if (kernel->prepare) TRY(kernel->prepare(call, exec->weights));
         scratch_bytes[n] = call->scratch_bytes;
-        for (int i = 0; kernel->prepare && i < call->inputs; i++) {
-            const soda_weight *w = call->weight[i]; /* the kernel has its copy now */
-            if (w && w->mapped) arena_drop_pages(w->source.data, tensor_bytes(&w->source));
-        }
     }
-    return SODA_OK;
+    return weights_cut(exec->weights, VISIT_BYTES);
 }
 
 static void *address(const soda_exec *exec, soda_id value)
@@ -98,30 +112,35 @@ static soda_status bind(soda_exec *exec, const exec_binding *binding)
     return SODA_OK;
 }
 
-soda_status exec_create(const soda_graph *graph, const soda_backend *backend, soda_weights *weights,
-                        const exec_bindings *bound, soda_exec **exec)
+static soda_status allocate(soda_exec *exec)
+{
+    const size_t nodes = (size_t)exec->graph->node_count + 1;
+    exec->calls = calloc(nodes, sizeof *exec->calls);
+    exec->order = calloc(nodes, sizeof *exec->order);
+    exec->bound = calloc((size_t)exec->graph->value_count + 1, sizeof *exec->bound);
+    if (!exec->calls || !exec->order || !exec->bound) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    return weights_create(&exec->weights);
+}
+
+soda_status exec_plan(const soda_graph *graph, const soda_backend *backend,
+                      const exec_bindings *bound, soda_exec **exec)
 {
     *exec = NULL;
     TRY(graph_status(graph));
-    const size_t nodes = (size_t)graph->node_count + 1;
     soda_exec *e = calloc(1, sizeof *e);
-    size_t *scratch_bytes = calloc(nodes, sizeof *scratch_bytes);
+    size_t *scratch_bytes = calloc((size_t)graph->node_count + 1, sizeof *scratch_bytes);
     soda_status s = SODA_OK;
-    if (e) {
-        *e = (soda_exec){.graph = graph, .backend = backend, .params_changed = true};
-        e->calls = calloc(nodes, sizeof *e->calls);
-        e->bound = calloc((size_t)graph->value_count + 1, sizeof *e->bound);
-    }
-    if (!e || !e->calls || !e->bound || !scratch_bytes) {
+    if (e) *e = (soda_exec){.graph = graph, .backend = backend, .params_changed = true};
+    if (!e || !scratch_bytes) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
+    TRY_TO(done, allocate(e));
     TRY_TO(done, plan_create(graph, &e->plan));
     for (int i = 0; bound && i < bound->count; i++) TRY_TO(done, bind(e, &bound->list[i]));
-    TRY_TO(done, prepare(e, weights, scratch_bytes));
+    set_order(e);
+    TRY_TO(done, prepare(e, scratch_bytes));
     TRY_TO(done, plan_memory(graph, scratch_bytes, &e->plan));
-    TRY_TO(done, backend->device->alloc(backend->device, e->plan.bytes, (void **)&e->arena));
-    set_addresses(e);
 done:
     free(scratch_bytes);
     if (s != SODA_OK)
@@ -129,6 +148,21 @@ done:
     else
         *exec = e;
     return s;
+}
+
+soda_status exec_commit(soda_exec *exec, soda_residency *residency)
+{
+    soda_device *d = exec->backend->device;
+    const soda_weights *w = exec->weights;
+    TRY(residency->fill(residency, w));
+    for (int u = 0; u < w->use_count; u++) {
+        const weights_use *use = &w->uses[u];
+        exec->calls[exec->order[use->step]].form[use->input] = residency->address(residency, w, u);
+    }
+    TRY(d->alloc(d, exec->plan.bytes, (void **)&exec->arena));
+    set_addresses(exec);
+    exec->residency = residency;
+    return SODA_OK;
 }
 
 void exec_destroy(soda_exec *exec)
@@ -140,6 +174,8 @@ void exec_destroy(soda_exec *exec)
     }
     exec->backend->device->release(exec->backend->device, exec->arena);
     plan_destroy(&exec->plan);
+    weights_destroy(exec->weights);
+    free(exec->order);
     free(exec->bound);
     free(exec->calls);
     free(exec->seconds);
@@ -147,6 +183,8 @@ void exec_destroy(soda_exec *exec)
 }
 
 size_t exec_arena_bytes(const soda_exec *exec) { return exec->plan.bytes; }
+
+const soda_weights *exec_weights(const soda_exec *exec) { return exec->weights; }
 
 /* The tensor of a value that the caller may touch, or an error. */
 static soda_status find_tensor(const soda_exec *exec, soda_id id, bool write, soda_tensor *tensor)
@@ -266,16 +304,34 @@ soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, 
 
 void exec_params_changed(soda_exec *exec) { exec->params_changed = true; }
 
+static soda_status run_step(soda_exec *exec, int step)
+{
+    soda_device *d = exec->backend->device;
+    const int n = exec->order[step];
+    const double start_s = exec->seconds ? log_seconds() : 0;
+    TRY(exec->backend->kernel[exec->graph->nodes[n].op]->run(&exec->calls[n]));
+    if (!exec->seconds) return SODA_OK;
+    TRY(d->wait(d));
+    exec->seconds[n] += log_seconds() - start_s;
+    return SODA_OK;
+}
+
 soda_status exec_run(soda_exec *exec)
 {
-    const soda_graph *g = exec->graph;
-    for (int n = 0; n < g->node_count; n++) {
-        const soda_node *node = &g->nodes[n];
-        if (!exec->plan.alive[n] || (node->prologue && !exec->params_changed)) continue;
-        const double start_s = exec->seconds ? log_seconds() : 0;
-        TRY(exec->backend->kernel[node->op]->run(&exec->calls[n]));
-        if (exec->seconds) TRY(exec->backend->device->wait(exec->backend->device));
-        if (exec->seconds) exec->seconds[n] += log_seconds() - start_s;
+    soda_residency *r = exec->residency;
+    const soda_weights *w = exec->weights;
+    int visit = 0;
+    if (!r) return FAIL(SODA_ERR_INTERNAL, "exec: nothing was committed");
+    const int first = exec->params_changed ? 0 : exec->prologue_steps;
+    while (visit < w->visit_count && w->visits[visit].last_step < first) visit++;
+    for (int step = first; step < exec->steps; step++) {
+        const weights_visit *v = visit < w->visit_count ? &w->visits[visit] : NULL;
+        const bool begins = v && step == (v->first_step < first ? first : v->first_step);
+        if (begins && r->need) TRY(r->need(r, w, visit));
+        TRY(run_step(exec, step));
+        if (!v || step != v->last_step) continue;
+        if (r->done) r->done(r, w, visit);
+        visit++;
     }
     exec->params_changed = false;
     return SODA_OK;

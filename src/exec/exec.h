@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "backend/residency.h"
 #include "graph/graph.h"
 
 typedef struct soda_exec soda_exec;
@@ -19,12 +20,15 @@ typedef struct {
     int count;
 } exec_bindings;
 
-/* Plans and prepares `graph` (which must outlive the result, as must weights). All memory is
- * allocated now, on the backend's device, but for values that are `bound` (NULL: none); a run
- * allocates nothing. Weights are packed into `weights` once and are shared by every exec that uses
- * the same store. */
-soda_status exec_create(const soda_graph *graph, const soda_backend *backend, soda_weights *weights,
-                        const exec_bindings *bound, soda_exec **exec);
+/* Prepares the nodes of `graph` (which must outlive the result) and plans memory for all values but
+ * those that are `bound` (NULL: none). Nothing large is allocated yet: how many bytes there will be
+ * is known now. */
+soda_status exec_plan(const soda_graph *graph, const soda_backend *backend,
+                      const exec_bindings *bound, soda_exec **exec);
+
+/* Makes what was planned, on the backend's device: forms of weights that `residency` (which must
+ * outlive the exec) does not have yet, and the arena. Once; a run allocates nothing. */
+soda_status exec_commit(soda_exec *exec, soda_residency *residency);
 void exec_destroy(soda_exec *exec);
 
 /* Copies an input or param from `data`, or an output to `data`, both on the host: the type and the
@@ -45,6 +49,9 @@ soda_status exec_run(soda_exec *exec);
 
 /* Bytes of activations and scratch that the plan needs, without those of bound values. */
 size_t exec_arena_bytes(const soda_exec *exec);
+
+/* The forms of frozen weights that the nodes want. */
+const soda_weights *exec_weights(const soda_exec *exec);
 
 /* Seconds spent in each node since the last call of exec_profile; timing is on once called. */
 soda_status exec_profile(soda_exec *exec, double *seconds, int nodes);

@@ -53,7 +53,7 @@ soda_status denoiser_open_shared(const denoiser_unet *unet, int64_t h, int64_t w
     int count = 0;
     soda_status s = SODA_OK;
     TRY_TO(done, start(unet->folder, h, w, text, guided, d));
-    TRY_TO(done, network_share(unet->dtype, unet->weights, &d->net));
+    TRY_TO(done, network_share(unet->dtype, unet->residency, &d->net));
     unet->append(unet->context, d->net.graph, size_of(d));
     TRY_TO(done, graph_status(d->net.graph));
     TRY_TO(done, unet->bind(unet->context, d->net.graph, &list, &count));

@@ -25,7 +25,7 @@ typedef struct {
     const soda_folder *folder;
     const soda_backend *backend;
     soda_dtype dtype;
-    soda_weights *weights;
+    soda_residency *residency;
     /* Appends it to the graph, with inputs and output as unet_build names them. */
     void (*append)(const void *context, soda_graph *graph, unet_size size);
     /* Memory of the leaves that append added besides the inputs of unet_build; *list is freed. */

@@ -4,19 +4,13 @@
 
 soda_status network_create(soda_dtype dtype, soda_network *network)
 {
-    soda_status s = SODA_OK;
     memset(network, 0, sizeof *network);
-    TRY_TO(failed, graph_create(dtype, &network->graph));
-    TRY_TO(failed, weights_create(&network->weights));
-    return SODA_OK;
-failed:
-    network_close(network);
-    return s;
+    return graph_create(dtype, &network->graph);
 }
 
-soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network)
+soda_status network_share(soda_dtype dtype, soda_residency *residency, soda_network *network)
 {
-    *network = (soda_network){.weights = weights, .borrowed = true};
+    *network = (soda_network){.residency = residency, .borrowed = true};
     return graph_create(dtype, &network->graph);
 }
 
@@ -43,17 +37,30 @@ failed:
     return s;
 }
 
+soda_status network_plan(soda_network *network, const soda_backend *backend,
+                         const exec_bindings *bound)
+{
+    TRY(graph_status(network->graph));
+    return exec_plan(network->graph, backend, bound, &network->exec);
+}
+
+soda_status network_commit(soda_network *network, const soda_backend *backend)
+{
+    if (!network->residency) TRY(resident_create(backend->device, &network->residency));
+    return exec_commit(network->exec, network->residency);
+}
+
 soda_status network_ready(soda_network *network, const soda_backend *backend,
                           const exec_bindings *bound)
 {
-    TRY(graph_status(network->graph));
-    return exec_create(network->graph, backend, network->weights, bound, &network->exec);
+    TRY(network_plan(network, backend, bound));
+    return network_commit(network, backend);
 }
 
 void network_close(soda_network *network)
 {
     exec_destroy(network->exec);
-    if (!network->borrowed) weights_destroy(network->weights);
+    if (!network->borrowed) residency_close(network->residency);
     graph_destroy(network->graph);
     merged_destroy(network->merged);
     folder_weights_close(&network->files);

@@ -10,8 +10,8 @@ typedef struct {
     folder_weights files;   /* empty if the weights come from elsewhere */
     merged_weights *merged; /* NULL: the files' weights as they are */
     soda_graph *graph;
-    soda_weights *weights;
-    bool borrowed; /* weights belong to somebody else */
+    soda_residency *residency; /* of the weights in their kernels' forms */
+    bool borrowed;             /* it belongs to somebody else */
     soda_exec *exec;
 } soda_network;
 
@@ -19,16 +19,23 @@ typedef struct {
  * then calls network_ready. Zeroed on failure; network_close is fine on a zeroed struct. */
 soda_status network_create(soda_dtype dtype, soda_network *network);
 
-/* The same over a store of packed weights that outlives the network: graphs that share it pack each
+/* The same over a store of weights that outlives the network: graphs that share it pack each
  * weight once. */
-soda_status network_share(soda_dtype dtype, soda_weights *weights, soda_network *network);
+soda_status network_share(soda_dtype dtype, soda_residency *residency, soda_network *network);
 
 /* The same with the weights of a folder's component, for network_builder; those that `adapters`
  * name have the adapters folded in. NULL: no adapters. */
 soda_status network_open(const soda_folder *folder, folder_component component, soda_dtype dtype,
                          const adapter_uses *adapters, soda_network *network);
 
-/* Plans memory and packs the weights. `bound`: values that have memory; NULL: none. */
+/* Plans memory, of which nothing is taken yet. `bound`: values that have memory; NULL: none. */
+soda_status network_plan(soda_network *network, const soda_backend *backend,
+                         const exec_bindings *bound);
+
+/* Packs the weights and takes the memory that was planned. */
+soda_status network_commit(soda_network *network, const soda_backend *backend);
+
+/* Both. */
 soda_status network_ready(soda_network *network, const soda_backend *backend,
                           const exec_bindings *bound);
 

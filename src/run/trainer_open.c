@@ -213,7 +213,7 @@ static void print_footprint(const soda_trainer *t)
              t->backend->threads == 1 ? "" : "s");
     log_info("memory of each rank: weights %.0f MiB, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters and their state %.1f MiB",
-             (double)weights_bytes(t->model.weights) / 0x1p20, (double)activations / 0x1p20,
+             (double)t->model.residency->bytes / 0x1p20, (double)activations / 0x1p20,
              t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);
 }
 

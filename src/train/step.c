@@ -52,14 +52,14 @@ static soda_status bind_image(const builder *b, exec_binding **list, int *count)
     return SODA_OK;
 }
 
-static soda_status ready(const builder *b)
+static soda_status plan(const builder *b)
 {
     exec_binding *list = NULL;
     int count = 0;
     soda_status s = SODA_OK;
     if (b->step->shape.adapted) TRY_TO(done, bind_params(b, &list, &count));
     if (b->step->shape.image) TRY_TO(done, bind_image(b, &list, &count));
-    s = network_ready(&b->step->net, b->model->backend, &(exec_bindings){list, count});
+    s = network_plan(&b->step->net, b->model->backend, &(exec_bindings){list, count});
 done:
     free(list);
     return s;
@@ -72,7 +72,7 @@ static soda_status build(const builder *b, int recomputed)
     const training_model *model = b->model;
     soda_step *step = b->step;
     soda_network *net = &step->net;
-    TRY(network_share(model->dtype, model->weights, net));
+    TRY(network_share(model->dtype, model->residency, net));
     append_loss(model, &step->shape, net->graph);
     TRY(graph_status(net->graph));
     step->segments = graph_segment_count(net->graph);
@@ -86,7 +86,7 @@ static soda_status build(const builder *b, int recomputed)
         free(recompute);
         TRY(s);
     }
-    return ready(b);
+    return plan(b);
 }
 
 static soda_status rebuild(const builder *b, int recomputed)
@@ -98,7 +98,9 @@ static soda_status rebuild(const builder *b, int recomputed)
 static size_t bytes_of(const soda_step *step)
 {
     const int networks = step->shape.networks > 1 ? step->shape.networks : 1;
-    return weights_bytes(step->net.weights) + (size_t)networks * exec_arena_bytes(step->net.exec);
+    const soda_residency *r = step->net.residency;
+    return r->bytes + r->missing(r, exec_weights(step->net.exec)) +
+           (size_t)networks * exec_arena_bytes(step->net.exec);
 }
 
 /* The least recomputation that meets the limit, by halving: more of it never needs more memory
@@ -138,6 +140,7 @@ soda_status step_open(const training_model *model, const soda_params *params,
         TRY_TO(failed, fit(&b));
     else
         TRY_TO(failed, build(&b, shape->recompute == RECOMPUTE_FULL ? INT32_MAX : 0));
+    TRY_TO(failed, network_commit(&step->net, model->backend));
     return SODA_OK;
 failed:
     step_close(step);

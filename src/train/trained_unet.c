@@ -19,7 +19,7 @@ denoiser_unet trained_unet_denoiser(const trained_unet *unet)
     return (denoiser_unet){.folder = model->folder,
                            .backend = model->backend,
                            .dtype = model->dtype,
-                           .weights = model->weights,
+                           .residency = model->residency,
                            .append = append,
                            .bind = bind,
                            .context = unet};

@@ -110,7 +110,7 @@ static soda_status open_files(training_model *t)
 static soda_status find_layers(training_model *t, const run_config *config)
 {
     TRY(open_files(t));
-    TRY(weights_create(&t->weights));
+    TRY(resident_create(t->backend->device, &t->residency));
     TRY(targets_create((const char *const *)config->adapter.targets.list,
                        config->adapter.targets.count, &t->targets));
     TRY(layers_create(config->adapter.method, t->targets, &config->adapter.options, &t->layers));
@@ -142,7 +142,7 @@ void training_model_close(training_model *t)
     bases_destroy(t->bases);
     layers_destroy(t->layers);
     targets_destroy(t->targets);
-    weights_destroy(t->weights);
+    residency_close(t->residency);
     for (int c = 0; c < TRAINING_COMPONENTS; c++) folder_weights_close(&t->files[c]);
     *t = (training_model){0};
 }

@@ -4,6 +4,7 @@
 #include "adapter/bases.h"
 #include "adapter/layers.h"
 #include "backend/backend.h"
+#include "backend/residency.h"
 #include "comm/comm.h"
 #include "config/run_config.h"
 #include "model/folder.h"
@@ -18,7 +19,7 @@ typedef struct {
     bool text_encoder; /* the text encoders are adapted too: they are part of every graph */
     soda_weight_source *source[TRAINING_COMPONENTS];
     folder_weights files[TRAINING_COMPONENTS];
-    soda_weights *weights; /* packed, shared by all graphs */
+    soda_residency *residency; /* of packed weights, shared by all graphs */
     soda_targets *targets;
     soda_layers *layers;
     soda_bases *bases;

@@ -87,7 +87,7 @@ static inline void case_create(layer_case *c, const soda_method *method, int64_t
 typedef struct {
     soda_graph *graph;
     soda_exec *exec;
-    soda_weights *weights;
+    soda_residency *residency;
 } layer_run;
 
 /* route -1: the frozen layer, without gradients. x is a param, so that dx is computed. */
@@ -109,8 +109,9 @@ static inline void run_create(layer_run *r, const layer_case *c, int route, soda
     const soda_id loss = graph_mse_loss(r->graph, y, target, weight);
     graph_output(r->graph, loss, "loss");
     CHECK_OK(graph_differentiate(r->graph, loss, NULL));
-    CHECK_OK(weights_create(&r->weights));
-    CHECK_OK(exec_create(r->graph, backend, r->weights, NULL, &r->exec));
+    CHECK_OK(resident_create(backend->device, &r->residency));
+    CHECK_OK(exec_plan(r->graph, backend, NULL, &r->exec));
+    CHECK_OK(exec_commit(r->exec, r->residency));
     char name[64];
     const float one = 1;
     CHECK_OK(exec_write_f32(r->exec, "x", c->x, CASE_ROWS * l->n));
@@ -127,7 +128,7 @@ static inline void run_create(layer_run *r, const layer_case *c, int route, soda
 static inline void run_destroy(layer_run *r)
 {
     exec_destroy(r->exec);
-    weights_destroy(r->weights);
+    residency_close(r->residency);
     graph_destroy(r->graph);
 }
 

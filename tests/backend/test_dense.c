@@ -168,7 +168,7 @@ static void fp32_directions_of_a_matrix_share_one_copy(void **state)
     CHECK_OK(weights_create(&store));
     prepare_matrix(store, &weight, false);
     prepare_matrix(store, &weight, true);
-    assert_int_equal(weights_bytes(store), sizeof w);
+    assert_int_equal(op_form_bytes(store), sizeof w);
     weights_destroy(store);
 }
 

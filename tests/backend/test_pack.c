@@ -11,27 +11,31 @@
 /* All 65536 numbers of a 16-bit type, one byte off any alignment, 3 more to end in a short rest. */
 enum { COUNT = 65536 + 3 };
 
-static float *pack_all(soda_dtype from, soda_weights *store)
+static void pack_all(soda_dtype from, float *x)
 {
+    soda_weights *wanted;
     static char bytes[2 * COUNT + 1];
-    float *x;
     for (int i = 0; i < COUNT; i++) {
         const uint16_t bits = (uint16_t)i;
         memcpy(bytes + 1 + 2 * i, &bits, 2);
     }
     const soda_weight weight = {.name = "all", .source = {from, SHAPE(COUNT), bytes + 1}};
-    CHECK_OK(pack_vector(store, &weight, &x));
-    return x;
+    const soda_call call = {.inputs = 1, .weight = {&weight}};
+    CHECK_OK(weights_create(&wanted));
+    CHECK_OK(pack_vector(&call, wanted, 0));
+    const weights_form *form = &wanted->entries[0].form;
+    assert_int_equal(form->bytes, COUNT * sizeof *x);
+    CHECK_OK(form->fill(&weight, form->recipe, x));
+    weights_destroy(wanted);
 }
 
 static void check_all(soda_dtype from, float (*value)(uint16_t))
 {
     const int top = (int)isa_now();
     for (int level = ISA_BASE; level <= top && level < SIMD_VARIANTS; level++) {
-        soda_weights *store;
-        CHECK_OK(weights_create(&store));
+        static float x[COUNT];
         isa_limit((isa_level)level);
-        const float *x = pack_all(from, store);
+        pack_all(from, x);
         isa_limit((isa_level)top);
         for (int i = 0; i < COUNT; i++) {
             const float want = value((uint16_t)i);
@@ -40,7 +44,6 @@ static void check_all(soda_dtype from, float (*value)(uint16_t))
             else
                 assert_memory_equal(&x[i], &want, sizeof want); /* signs of zero count */
         }
-        weights_destroy(store);
     }
 }
 

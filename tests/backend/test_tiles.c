@@ -110,11 +110,11 @@ static void both_directions_share_one_packed_copy(void **state)
     CHECK_OK(weights_create(&store));
     prepare_named(&cpu_conv2d, &conv, 48, 64, store, &kernel);
     prepare_named(&cpu_linear, &linear, 48, 64, store, &matrix);
-    const size_t bytes = weights_bytes(store);
+    const size_t bytes = op_form_bytes(store);
     assert_int_equal(bytes, 64 * 64 * 10 * 2); /* 48 is padded to 64; 9 taps and a matrix of bf16 */
     prepare_named(&cpu_conv2d_grad_x, &conv, 64, 48, store, &kernel);
     prepare_named(&cpu_linear, &transposed, 64, 48, store, &matrix);
-    assert_int_equal(weights_bytes(store), bytes);
+    assert_int_equal(op_form_bytes(store), bytes);
     weights_destroy(store);
     free(w);
 }

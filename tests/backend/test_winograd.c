@@ -93,9 +93,9 @@ static void both_directions_share_one_packed_copy(void **state)
     const soda_weight weight = {.name = "w", .source = tensor(SHAPE(48, 48, 3, 3), 1, 0)};
     CHECK_OK(weights_create(&store));
     prepare_named(&cpu_conv2d, store, &weight);
-    const size_t bytes = weights_bytes(store);
+    const size_t bytes = op_form_bytes(store);
     prepare_named(&cpu_conv2d_grad_x, store, &weight);
-    assert_int_equal(weights_bytes(store), bytes);
+    assert_int_equal(op_form_bytes(store), bytes);
     weights_destroy(store);
     free(weight.source.data);
 }

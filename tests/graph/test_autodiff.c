@@ -12,7 +12,7 @@ enum { N = 2, H = 3, W = 4, C = 6, K = 6 };
 typedef struct {
     soda_graph *graph;
     soda_exec *exec;
-    soda_weights *weights;
+    soda_residency *residency;
 } bench;
 
 static float weight_data[4096];
@@ -87,8 +87,9 @@ static void open_bench(bench *b, const bool *recompute)
     CHECK_OK(graph_create(SODA_F64, &b->graph));
     const soda_id loss = build(b->graph);
     CHECK_OK(graph_differentiate(b->graph, loss, recompute));
-    CHECK_OK(weights_create(&b->weights));
-    CHECK_OK(exec_create(b->graph, backend_ref(), b->weights, NULL, &b->exec));
+    CHECK_OK(resident_create(device_host(), &b->residency));
+    CHECK_OK(exec_plan(b->graph, backend_ref(), NULL, &b->exec));
+    CHECK_OK(exec_commit(b->exec, b->residency));
     float data[N * H * W * C];
     for (soda_id v = 0; v < graph_value_count(b->graph); v++) {
         const soda_value *value = graph_value(b->graph, v);
@@ -102,7 +103,7 @@ static void open_bench(bench *b, const bool *recompute)
 static void close_bench(bench *b)
 {
     exec_destroy(b->exec);
-    weights_destroy(b->weights);
+    residency_close(b->residency);
     graph_destroy(b->graph);
 }
 

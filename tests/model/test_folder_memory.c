@@ -8,7 +8,7 @@
 #include "model/folder.h"
 
 static soda_status build(const soda_folder *folder, const folder_weights *weights,
-                         soda_weights *store)
+                         soda_residency *store)
 {
     soda_status s = SODA_OK;
     soda_graph *graph = NULL;
@@ -17,7 +17,8 @@ static soda_status build(const soda_folder *folder, const folder_weights *weight
     TRY_TO(done, graph_create(SODA_F32, &graph));
     soda_builder b = {.graph = graph, .source = weights->source};
     TRY_TO(done, clip_build(&b, &folder->text[0], 1, 3, CLIP_LAST | CLIP_POOLED));
-    TRY_TO(done, exec_create(graph, backend_ref(), store, NULL, &exec));
+    TRY_TO(done, exec_plan(graph, backend_ref(), NULL, &exec));
+    TRY_TO(done, exec_commit(exec, store));
     TRY_TO(done, clip_write(exec, graph, NULL, &folder->text[0], ids, 1, 3));
 done:
     exec_destroy(exec);
@@ -30,13 +31,13 @@ static soda_status load(void)
     soda_status s = SODA_OK;
     soda_folder *folder = NULL;
     folder_weights weights = {0};
-    soda_weights *store = NULL;
+    soda_residency *store = NULL;
     TRY_TO(done, folder_open(SODA_TEST_DIR "/golden/tiny-sd1", &folder));
     TRY_TO(done, folder_weights_open(folder, FOLDER_TEXT_ENCODER, &weights));
-    TRY_TO(done, weights_create(&store));
+    TRY_TO(done, resident_create(device_host(), &store));
     TRY_TO(done, build(folder, &weights, store));
 done:
-    weights_destroy(store);
+    residency_close(store);
     folder_weights_close(&weights);
     folder_close(folder);
     return s;

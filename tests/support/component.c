@@ -30,7 +30,7 @@ void component_start(component_run *run, const component_model *model, folder_co
 {
     *run = (component_run){.model = model};
     CHECK_OK(folder_weights_open(model->folder, component, &run->file));
-    CHECK_OK(weights_create(&run->weights));
+    CHECK_OK(resident_create(run->model->backend->device, &run->residency));
     CHECK_OK(graph_create(model->dtype, &run->graph));
     run->builder = (soda_builder){.graph = run->graph, .source = run->file.source};
 }
@@ -38,14 +38,15 @@ void component_start(component_run *run, const component_model *model, folder_co
 void component_ready(component_run *run)
 {
     CHECK_OK(graph_status(run->graph));
-    CHECK_OK(exec_create(run->graph, run->model->backend, run->weights, NULL, &run->exec));
+    CHECK_OK(exec_plan(run->graph, run->model->backend, NULL, &run->exec));
+    CHECK_OK(exec_commit(run->exec, run->residency));
 }
 
 void component_end(component_run *run)
 {
     exec_destroy(run->exec);
     graph_destroy(run->graph);
-    weights_destroy(run->weights);
+    residency_close(run->residency);
     folder_weights_close(&run->file);
 }
 

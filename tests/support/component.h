@@ -24,7 +24,7 @@ void component_close(component_model *model);
 typedef struct {
     const component_model *model;
     folder_weights file;
-    soda_weights *weights;
+    soda_residency *residency;
     soda_graph *graph;
     soda_exec *exec;
     soda_builder builder;

@@ -1,8 +1,9 @@
 /* op_case.h: one operator on random tensors: its gradients against finite differences, and one
  * backend's kernel against the reference.
  *
- * Tensors lie on 64 bytes, as in an arena, and end in guard bytes; frozen weights lie on an odd
- * address, as a file may hold them. Outputs start as NaN: what a kernel leaves out is seen. */
+ * op_run lays tensors on the device, guard bytes behind them, and fails if an input or a guard was
+ * changed; frozen weights lie on an odd address, as a file may hold them. Outputs start as NaN:
+ * what a kernel leaves out is seen. */
 #pragma once
 
 #include "support/op.h"
@@ -40,7 +41,7 @@ void case_free(op_case *c);
 double case_get(const soda_tensor *t, int64_t i);
 void case_put(const soda_tensor *t, int64_t i, double value);
 
-/* Runs the kernel once and checks guards and inputs: nothing but the outputs may change. */
+/* Runs the kernel once. */
 void case_run(op_case *c, const soda_kernel *kernel);
 
 /* Fails unless out[0] is want[0..count), each within `bound`. */

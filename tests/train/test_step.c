@@ -298,7 +298,7 @@ static void limits_are_kept_or_refused(void **state)
     open_step(&s, shape, &none);
     assert_int_equal(none.recomputed, 0);
     const size_t tight = exec_arena_bytes(none.net.exec) * 3 / 4;
-    shape.limit_bytes = weights_bytes(s.model.weights) + tight;
+    shape.limit_bytes = s.model.residency->bytes + tight;
     open_step(&s, shape, &some);
     assert_true(exec_arena_bytes(some.net.exec) <= tight);
     assert_in_range(some.recomputed, 1, some.segments - 1);

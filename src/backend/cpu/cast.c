@@ -31,5 +31,4 @@ static soda_status run_cast(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_cast = {
-    .prepare = inputs_prepare_frozen, .run = run_cast, .release = inputs_release};
+const soda_kernel cpu_cast = {.prepare = inputs_prepare_frozen, .run = run_cast};

@@ -95,16 +95,15 @@ static soda_status prepare_direct(soda_call *call, soda_weights *weights, const 
     conv2d_form computed = *f;
     soda_dense *dense;
     onednn_layout kernel;
-    void *packed;
     TRY(dense_dtype(f->dtype, &computed.dtype));
     TRY(dense_create(call, &dense));
     TRY(onednn_create_convolution(&dense->op, &computed, dense_bias(call, computed.dtype)));
     TRY(onednn_layout_of(&dense->op, ONEDNN_WEIGHTS, &kernel));
     const pack_axes axes = {.axis = {f->turned ? 1 : 0, f->turned ? 0 : 1, 2, 3},
                             .flip = {false, false, f->turned, f->turned}};
-    TRY(pack_frozen(weights, call->weight[1], &axes, &kernel, &packed));
-    TRY(dense_bind_input(dense, 0, ONEDNN_SRC, NULL));
-    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS, packed));
+    TRY(pack_frozen(call, weights, 1, &axes, &kernel));
+    TRY(dense_bind_input(dense, 0, ONEDNN_SRC));
+    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS));
     TRY(dense_bind_bias(call, weights));
     return dense_finish(call);
 }

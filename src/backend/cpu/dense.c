@@ -30,16 +30,15 @@ soda_status dense_create(soda_call *call, soda_dense **dense)
     return SODA_OK;
 }
 
-soda_status dense_bind_input(soda_dense *dense, int i, onednn_arg arg, void *packed)
+soda_status dense_bind_input(soda_dense *dense, int i, onednn_arg arg)
 {
-    if (!packed) dense->in[i] = (int)arg;
-    return onednn_bind(&dense->op, arg, packed);
+    dense->in[i] = (int)arg;
+    return onednn_bind(&dense->op, arg, NULL);
 }
 
-soda_status dense_bind_turned(soda_dense *dense, const void *panels, int64_t rows, int64_t columns,
-                              soda_dtype dtype)
+soda_status dense_bind_turned(soda_dense *dense, int64_t rows, int64_t columns, soda_dtype dtype)
 {
-    dense->panels = panels;
+    dense->turns = true;
     dense->panels_dtype = dtype;
     dense->rows = rows;
     dense->columns = columns;
@@ -55,9 +54,8 @@ onednn_bias dense_bias(const soda_call *call, soda_dtype compute)
 soda_status dense_bind_bias(soda_call *call, soda_weights *weights)
 {
     if (call->inputs < 3 || call->in[2].shape.rank == 0) return SODA_OK;
-    float *packed = NULL;
-    if (call->weight[2]) TRY(pack_vector(weights, call->weight[2], &packed));
-    return dense_bind_input(call->state, 2, ONEDNN_BIAS, packed);
+    if (call->weight[2]) TRY(pack_vector(call, weights, 2));
+    return dense_bind_input(call->state, 2, ONEDNN_BIAS);
 }
 
 /* Room in scratch, from *bytes on, for an fp32 copy of `tensor`, if oneDNN wants one. */
@@ -81,11 +79,11 @@ soda_status dense_finish(soda_call *call)
     d->scratch = bytes > 0;
     if (d->scratch) TRY(onednn_bind(&d->op, ONEDNN_SCRATCH, NULL));
     for (int i = 0; i < 3 && i < call->inputs; i++)
-        if (d->in[i] >= 0)
+        if (d->in[i] >= 0 && !call->weight[i])
             TRY(reserve_copy(d, (onednn_arg)d->in[i], &call->in[i], &bytes, &d->in_copy[i]));
     TRY(reserve_copy(d, ONEDNN_DST, &call->out[0], &bytes, &d->out_copy));
     d->turned_copy = bytes;
-    if (d->panels) bytes += (size_t)(d->rows * d->columns) * dtype_bytes(d->panels_dtype);
+    if (d->turns) bytes += (size_t)(d->rows * d->columns) * dtype_bytes(d->panels_dtype);
     call->scratch_bytes = bytes;
     return SODA_OK;
 }
@@ -116,12 +114,14 @@ soda_status dense_run(const soda_call *call)
     for (int i = 0; i < 3; i++) {
         if (d->in[i] < 0) continue;
         const bool copied = d->in_copy[i] != SIZE_MAX;
-        void *x = copied ? widen(&call->in[i], scratch + d->in_copy[i]) : call->in[i].data;
+        void *x = copied            ? widen(&call->in[i], scratch + d->in_copy[i])
+                  : call->weight[i] ? call->form[i]
+                                    : call->in[i].data;
         TRY(onednn_point(&d->op, (onednn_arg)d->in[i], x));
     }
-    if (d->panels) {
+    if (d->turns) {
         void *turned = scratch + d->turned_copy;
-        turn_panels(d->panels, d->rows, d->columns, d->panels_dtype, turned);
+        turn_panels(call->form[1], d->rows, d->columns, d->panels_dtype, turned);
         TRY(onednn_point(&d->op, ONEDNN_WEIGHTS, turned));
     }
     const bool copied = d->out_copy != SIZE_MAX;

@@ -13,7 +13,7 @@ typedef struct {
     int in[3];                   /* the argument it becomes; -1: absent or bound for good */
     bool scratch;                /* the primitive wants some */
     size_t in_copy[3], out_copy; /* place of an fp32 copy in scratch; SIZE_MAX: none */
-    const void *panels;          /* weights to be turned into scratch at each run, or NULL */
+    bool turns;                  /* input 1 is panels that are turned into scratch at each run */
     soda_dtype panels_dtype;
     int64_t rows, columns; /* of panels */
     size_t turned_copy;    /* place in scratch of the weights that they become */
@@ -25,18 +25,17 @@ soda_status dense_dtype(soda_dtype dtype, soda_dtype *compute);
 /* call->state, whose primitive the caller creates next. */
 soda_status dense_create(soda_call *call, soda_dense **dense);
 
-/* Binds `arg` to `packed` for good or, if that is NULL, to call->in[i] at each run. */
-soda_status dense_bind_input(soda_dense *dense, int i, onednn_arg arg, void *packed);
+/* Binds `arg` to input i of each run: to its form if it is frozen. */
+soda_status dense_bind_input(soda_dense *dense, int i, onednn_arg arg);
 
-/* Binds input 1 to the transpose of a matrix [rows,columns] in panels, made at each run (turn.h).
- */
-soda_status dense_bind_turned(soda_dense *dense, const void *panels, int64_t rows, int64_t columns,
-                              soda_dtype dtype);
+/* Binds input 1 to the transpose of its form, a matrix [rows,columns] in panels, made at each run
+ * (turn.h). */
+soda_status dense_bind_turned(soda_dense *dense, int64_t rows, int64_t columns, soda_dtype dtype);
 
 /* Binds the output and the scratch, and sizes call->scratch_bytes. Call it last. */
 soda_status dense_finish(soda_call *call);
 
-/* Binds the bias: its fp32 copy from the store, or call->in[2] at each run. */
+/* Binds the bias, if there is one. */
 soda_status dense_bind_bias(soda_call *call, soda_weights *weights);
 
 /* The bias as oneDNN is to see it. */

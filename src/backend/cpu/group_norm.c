@@ -168,8 +168,7 @@ static soda_status run_group_norm(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_group_norm = {
-    .prepare = prepare_group_norm, .run = run_group_norm, .release = inputs_release};
+const soda_kernel cpu_group_norm = {.prepare = prepare_group_norm, .run = run_group_norm};
 
 static void grad_sums_range(const void *context, int thread, int64_t first, int64_t last)
 {
@@ -245,5 +244,5 @@ static soda_status run_group_norm_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_group_norm_grad = {
-    .prepare = prepare_group_norm_grad, .run = run_group_norm_grad, .release = inputs_release};
+const soda_kernel cpu_group_norm_grad = {.prepare = prepare_group_norm_grad,
+                                         .run = run_group_norm_grad};

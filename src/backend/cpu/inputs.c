@@ -5,10 +5,6 @@
 
 #include "backend/cpu/pack.h"
 
-typedef struct {
-    float *frozen[SODA_MAX_INPUTS];
-} inputs_state;
-
 static soda_status check_type(const soda_tensor *tensor)
 {
     if (tensor->dtype == SODA_F32 || tensor->dtype == SODA_BF16 || tensor->dtype == SODA_I32)
@@ -59,30 +55,17 @@ soda_status inputs_convert(const void *source, soda_dtype dtype, int64_t count, 
 soda_status inputs_prepare_frozen(soda_call *call, soda_weights *weights)
 {
     TRY(check_types(call));
-    inputs_state *state = NULL;
-    for (int i = 0; i < call->inputs; i++) {
-        const soda_weight *weight = call->weight[i];
-        if (!weight) continue;
-        if (!state && !(state = call->state = calloc(1, sizeof *state)))
-            return FAIL(SODA_ERR_MEMORY, "out of memory: %zu bytes", sizeof *state);
-        TRY(pack_vector(weights, weight, &state->frozen[i]));
-    }
+    for (int i = 0; i < call->inputs; i++)
+        if (call->weight[i]) TRY(pack_vector(call, weights, i));
     return SODA_OK;
-}
-
-void inputs_release(soda_call *call)
-{
-    free(call->state);
-    call->state = NULL;
 }
 
 soda_tensor inputs_get(const soda_call *call, int i)
 {
     soda_tensor tensor = call->in[i];
     if (!call->weight[i]) return tensor;
-    const inputs_state *state = call->state;
     tensor.dtype = SODA_F32;
-    tensor.data = state->frozen[i];
+    tensor.data = call->form[i];
     return tensor;
 }
 

@@ -6,10 +6,8 @@
 /* A prepare: checks that every input and output is fp32, bf16 or int32, and that none is frozen. */
 soda_status inputs_prepare_plain(soda_call *call, soda_weights *weights);
 
-/* A prepare: gives call->state an fp32 copy of every frozen input, from the store. What is not
- * frozen must be fp32 or bf16. Pair it with inputs_release. */
+/* A prepare: asks for every frozen input as fp32. What is not frozen must be fp32 or bf16. */
 soda_status inputs_prepare_frozen(soda_call *call, soda_weights *weights);
-void inputs_release(soda_call *call);
 
 /* Input `i` as the kernel reads it: the fp32 copy if it is frozen, else the tensor itself. */
 soda_tensor inputs_get(const soda_call *call, int i);

@@ -245,8 +245,7 @@ static soda_status run_kron_rotate(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_kron_rotate = {
-    .prepare = prepare_kron_rotate, .run = run_kron_rotate, .release = inputs_release};
+const soda_kernel cpu_kron_rotate = {.prepare = prepare_kron_rotate, .run = run_kron_rotate};
 
 /* sum [n,n] += the gradient of the last factor from `rows` rows; `product` is a buffer. */
 static void add_last_grad(const kron *u, int64_t rows, const float *x, const float *g,
@@ -349,5 +348,5 @@ static soda_status run_kron_rotate_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_kron_rotate_grad = {
-    .prepare = prepare_kron_rotate_grad, .run = run_kron_rotate_grad, .release = inputs_release};
+const soda_kernel cpu_kron_rotate_grad = {.prepare = prepare_kron_rotate_grad,
+                                          .run = run_kron_rotate_grad};

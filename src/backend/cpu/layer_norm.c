@@ -39,8 +39,7 @@ static soda_status run_layer_norm(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_layer_norm = {
-    .prepare = prepare, .run = run_layer_norm, .release = inputs_release};
+const soda_kernel cpu_layer_norm = {.prepare = prepare, .run = run_layer_norm};
 
 static void backward_range(const void *context, int thread, int64_t first, int64_t last)
 {
@@ -62,5 +61,4 @@ static soda_status run_layer_norm_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_layer_norm_grad = {
-    .prepare = prepare, .run = run_layer_norm_grad, .release = inputs_release};
+const soda_kernel cpu_layer_norm_grad = {.prepare = prepare, .run = run_layer_norm_grad};

@@ -53,33 +53,32 @@ static bool is_panels(const onednn_layout *layout)
 
 /* A frozen weight in the layout the primitive wants. The transpose of a matrix in panels is made
  * from the copy that the forward pass uses. */
-static soda_status bind_frozen(soda_dense *dense, soda_weights *weights, const soda_weight *weight,
+static soda_status bind_frozen(const soda_call *call, soda_dense *dense, soda_weights *weights,
                                bool transposed)
 {
     /* oneDNN's matrix is [I,O]; further axes (of a 1x1 kernel) have length 1 and no offset. */
     const pack_axes forward = {.axis = {1, 0}}, backward = {.axis = {0, 1}};
     onednn_layout layout;
-    void *packed;
     TRY(onednn_layout_of(&dense->op, ONEDNN_WEIGHTS, &layout));
     if (transposed && is_panels(&layout)) {
         const int64_t rows = layout.dim[1], columns = layout.dim[0];
         const onednn_layout panels = panels_of(rows, columns, layout.dtype);
-        TRY(pack_frozen(weights, weight, &forward, &panels, &packed));
-        return dense_bind_turned(dense, packed, rows, columns, layout.dtype);
+        TRY(pack_frozen(call, weights, 1, &forward, &panels));
+        return dense_bind_turned(dense, rows, columns, layout.dtype);
     }
-    TRY(pack_frozen(weights, weight, transposed ? &backward : &forward, &layout, &packed));
-    return dense_bind_input(dense, 1, ONEDNN_WEIGHTS, packed);
+    TRY(pack_frozen(call, weights, 1, transposed ? &backward : &forward, &layout));
+    return dense_bind_input(dense, 1, ONEDNN_WEIGHTS);
 }
 
 soda_status linear_prepare(soda_call *call, soda_weights *weights, bool transposed)
 {
     soda_dense *dense;
     TRY(create_linear(call, transposed, &dense));
-    TRY(dense_bind_input(dense, 0, ONEDNN_SRC, NULL));
+    TRY(dense_bind_input(dense, 0, ONEDNN_SRC));
     if (call->weight[1])
-        TRY(bind_frozen(dense, weights, call->weight[1], transposed));
+        TRY(bind_frozen(call, dense, weights, transposed));
     else
-        TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS, NULL));
+        TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS));
     TRY(dense_bind_bias(call, weights));
     return dense_finish(call);
 }
@@ -143,8 +142,8 @@ static soda_status prepare_grad_weight(soda_call *call, soda_weights *weights)
                                    .x = ONEDNN_COLUMNS,
                                    .w = ONEDNN_ROWS};
     TRY(onednn_create_matmul(&dense->op, &product));
-    TRY(dense_bind_input(dense, 0, ONEDNN_SRC, NULL));
-    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS, NULL));
+    TRY(dense_bind_input(dense, 0, ONEDNN_SRC));
+    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS));
     return dense_finish(call);
 }
 

@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/isa.h"
 
@@ -123,57 +121,61 @@ static uint64_t form_of(const onednn_layout *layout, const pack_axes *axes)
     return h;
 }
 
-/* Whole pages of a mapped file that only held this weight are not needed any more. */
-static void drop_pages(const soda_weight *weight)
-{
-    if (!weight->mapped) return;
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t first = ((uintptr_t)weight->source.data + page - 1) / page * page;
-    const uintptr_t end =
-        ((uintptr_t)weight->source.data + tensor_bytes(&weight->source)) / page * page;
-    if (first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only a hint */
-}
-
-soda_status pack_by_table(soda_weights *weights, const soda_weight *weight, uint64_t form,
-                          size_t bytes, const int64_t *row, const int64_t *column, soda_dtype to,
-                          void **data)
+void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,
+                   const int64_t *column, soda_dtype to, void *form)
 {
     const soda_tensor *source = &weight->source;
     const int64_t rows = source->shape.dim[0], columns = shape_count(&source->shape) / rows;
-    bool fresh;
-    TRY(weights_get(weights, weight->name, form, bytes, data, &fresh));
-    if (!fresh) return SODA_OK;
-    if (bytes != (size_t)(rows * columns) * dtype_bytes(to)) memset(*data, 0, bytes);
-    pack_table(source->data, source->dtype, rows, columns, row, column, *data, to);
-    drop_pages(weight);
-    return SODA_OK;
+    if (bytes != (size_t)(rows * columns) * dtype_bytes(to)) memset(form, 0, bytes);
+    pack_table(source->data, source->dtype, rows, columns, row, column, form, to);
 }
 
-soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
-                        const onednn_layout *layout, void **data)
+typedef struct {
+    pack_axes axes;
+    onednn_layout layout;
+} frozen_recipe;
+
+static soda_status fill_frozen(const soda_weight *weight, const void *recipe, void *form)
 {
+    const frozen_recipe *r = recipe;
     const soda_shape *shape = &weight->source.shape;
     const int64_t rows = shape->dim[0], columns = shape_count(shape) / rows;
     int64_t *row = malloc((size_t)(rows + columns) * sizeof *row);
     if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
-    fill_tables(layout, axes, shape, row, row + rows, columns);
-    const soda_status s = pack_by_table(weights, weight, form_of(layout, axes), layout->bytes, row,
-                                        row + rows, layout->dtype, data);
+    fill_tables(&r->layout, &r->axes, shape, row, row + rows, columns);
+    pack_by_table(weight, r->layout.bytes, row, row + rows, r->layout.dtype, form);
     free(row);
-    return s;
+    return SODA_OK;
 }
 
-soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float **data)
+soda_status pack_frozen(const soda_call *call, soda_weights *weights, int input,
+                        const pack_axes *axes, const onednn_layout *layout)
 {
+    const frozen_recipe recipe = {*axes, *layout};
+    return call_form(call, weights, input,
+                     &(weights_form){.form = form_of(layout, axes),
+                                     .bytes = layout->bytes,
+                                     .fill = fill_frozen,
+                                     .recipe = &recipe,
+                                     .recipe_bytes = sizeof recipe});
+}
+
+static soda_status fill_vector(const soda_weight *weight, const void *recipe, void *form)
+{
+    (void)recipe;
     const int64_t n = shape_count(&weight->source.shape);
-    void *memory;
-    bool fresh;
-    TRY(weights_get(weights, weight->name, PACK_VECTOR, (size_t)n * sizeof(float), &memory,
-                    &fresh));
-    *data = memory;
     const char *from = weight->source.data;
-    for (int64_t i = 0; fresh && i < n; i += TILE)
+    for (int64_t i = 0; i < n; i += TILE)
         load_row(from + i * (int64_t)dtype_bytes(weight->source.dtype), weight->source.dtype,
-                 min64(TILE, n - i), *data + i);
+                 min64(TILE, n - i), (float *)form + i);
     return SODA_OK;
+}
+
+soda_status pack_vector(const soda_call *call, soda_weights *weights, int input)
+{
+    const int64_t n = shape_count(&call->weight[input]->source.shape);
+    return call_form(call, weights, input,
+                     &(weights_form){.form = PACK_VECTOR,
+                                     .bytes = (size_t)n * sizeof(float),
+                                     .fill = fill_vector});
 }

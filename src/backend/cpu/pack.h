@@ -1,4 +1,4 @@
-/* pack.h: copies of frozen weights in the type and layout a kernel wants, made once per store.
+/* pack.h: forms of frozen weights: the types and layouts that kernels want.
  *
  * A layout is two tables: element (r, c) of the weight, seen as [rows, columns] row-major, goes to
  * row[r] + column[c] (elements). Every blocked layout of a matrix or of convolution weights can be
@@ -15,22 +15,20 @@ typedef struct {
     bool flip[SODA_MAX_RANK];
 } pack_axes;
 
-/* The store's copy of `weight` in oneDNN's `layout`, made now if it is not there yet; padding is
- * zero. The pages of a mapped file are dropped after use. */
-soda_status pack_frozen(soda_weights *weights, const soda_weight *weight, const pack_axes *axes,
-                        const onednn_layout *layout, void **data);
+/* Asks for frozen input `input` in oneDNN's `layout`; padding is zero. */
+soda_status pack_frozen(const soda_call *call, soda_weights *weights, int input,
+                        const pack_axes *axes, const onednn_layout *layout);
 
-/* The store's fp32 copy of a frozen vector. */
-soda_status pack_vector(soda_weights *weights, const soda_weight *weight, float **data);
+/* Asks for it as fp32, element after element. */
+soda_status pack_vector(const soda_call *call, soda_weights *weights, int input);
 
 /* Forms of weights with a layout of our own; oneDNN's forms are hashes that no small number meets.
  */
 enum { PACK_VECTOR = 1, PACK_WINOGRAD, PACK_CELLS };
 
-/* The store's copy of `weight` in `form`: its first axis is the row, the others are the column. */
-soda_status pack_by_table(soda_weights *weights, const soda_weight *weight, uint64_t form,
-                          size_t bytes, const int64_t *row, const int64_t *column, soda_dtype to,
-                          void **data);
+/* For the fill of a form: the first axis of `weight` is the row, the others are the column. */
+void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,
+                   const int64_t *column, soda_dtype to, void *form);
 
 /* Writes source [rows, columns], of type F32, BF16 or F16, maybe unaligned, to dst of type F32 or
  * BF16 by the tables. */

@@ -54,8 +54,8 @@ static soda_status run_spectral_scale(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_spectral_scale = {
-    .prepare = prepare_spectral_scale, .run = run_spectral_scale, .release = inputs_release};
+const soda_kernel cpu_spectral_scale = {.prepare = prepare_spectral_scale,
+                                        .run = run_spectral_scale};
 
 static soda_status prepare_spectral_scale_grad(soda_call *call, soda_weights *weights)
 {
@@ -84,8 +84,7 @@ static soda_status run_spectral_scale_grad(const soda_call *call)
 }
 
 const soda_kernel cpu_spectral_scale_grad = {.prepare = prepare_spectral_scale_grad,
-                                             .run = run_spectral_scale_grad,
-                                             .release = inputs_release};
+                                             .run = run_spectral_scale_grad};
 
 /* Elements of one row that are converted at a time, on the stack. */
 enum { CHUNK = 1024 };
@@ -142,8 +141,7 @@ static soda_status run_row_scale_add(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_row_scale_add = {
-    .prepare = prepare_row_scale_add, .run = run_row_scale_add, .release = inputs_release};
+const soda_kernel cpu_row_scale_add = {.prepare = prepare_row_scale_add, .run = run_row_scale_add};
 
 /* ddelta_i = <row i of dy, row i of q> */
 static void row_dot_range(const void *context, int thread, int64_t first, int64_t last)
@@ -170,5 +168,5 @@ static soda_status run_row_scale_add_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_row_scale_add_grad = {
-    .prepare = inputs_prepare_frozen, .run = run_row_scale_add_grad, .release = inputs_release};
+const soda_kernel cpu_row_scale_add_grad = {.prepare = inputs_prepare_frozen,
+                                            .run = run_row_scale_add_grad};

@@ -33,7 +33,6 @@ typedef struct {
     int64_t chunk;         /* blocks of in that are summed at once */
     int64_t group, blocks; /* tiles and blocks of out in an item */
     const uint16_t *cells; /* [O / 32][I / 32][taps] cells, O and I as in the file, or NULL */
-    const float *bias;     /* fp32 copy of a frozen bias, or NULL */
     int threads;
     size_t x_bytes, own_bytes; /* packed planes; sums and cells of each thread */
 } tiles;
@@ -44,13 +43,17 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 bool tiles_can(const conv2d_form *f) { return f->dtype == SODA_BF16 && isa_allows(ISA_AMX); }
 
+static size_t cells_bytes(const soda_shape *shape, int64_t taps)
+{
+    const int64_t O = ceil_div(shape->dim[0], TILES_CHANNELS);
+    return (size_t)(O * ceil_div(shape->dim[1], TILES_CHANNELS) * taps) * CELL_BYTES;
+}
+
 /* Where w[o][i][t] goes: cell (o / 32, i / 32, t), there half, pair and place as a right tile. */
-static soda_status pack_cells(soda_weights *weights, const soda_weight *weight, int64_t taps,
-                              const uint16_t **cells)
+static soda_status fill_cells(const soda_weight *weight, const void *recipe, void *form)
 {
     const int64_t O = weight->source.shape.dim[0], I = weight->source.shape.dim[1];
-    const int64_t blocks = ceil_div(I, TILES_CHANNELS);
-    const size_t bytes = (size_t)(ceil_div(O, TILES_CHANNELS) * blocks * taps) * CELL_BYTES;
+    const int64_t blocks = ceil_div(I, TILES_CHANNELS), taps = *(const int64_t *)recipe;
     int64_t *row = malloc((size_t)(O + I * taps) * sizeof *row), *column = row + O;
     if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
     for (int64_t o = 0; o < O; o++)
@@ -58,12 +61,19 @@ static soda_status pack_cells(soda_weights *weights, const soda_weight *weight, 
     for (int64_t i = 0; i < I; i++)
         for (int64_t t = 0; t < taps; t++)
             column[i * taps + t] = (i / 32 * taps + t) * CELL + i % 32 / 2 * 32 + i % 2;
-    void *data;
-    const soda_status s =
-        pack_by_table(weights, weight, PACK_CELLS, bytes, row, column, SODA_BF16, &data);
+    pack_by_table(weight, cells_bytes(&weight->source.shape, taps), row, column, SODA_BF16, form);
     free(row);
-    *cells = data;
-    return s;
+    return SODA_OK;
+}
+
+static soda_status want_cells(const soda_call *call, soda_weights *weights, int64_t taps)
+{
+    return call_form(call, weights, 1,
+                     &(weights_form){.form = PACK_CELLS,
+                                     .bytes = cells_bytes(&call->weight[1]->source.shape, taps),
+                                     .fill = fill_cells,
+                                     .recipe = &taps,
+                                     .recipe_bytes = sizeof taps});
 }
 
 static int64_t items(const tiles *s)
@@ -108,12 +118,8 @@ soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_f
     s->out = ceil_div(f->out, TILES_CHANNELS);
     s->threads = parallel_threads();
     TRY(tiles_cut_create(f, &s->cut));
-    if (call->weight[1]) TRY(pack_cells(weights, call->weight[1], s->cut.taps, &s->cells));
-    if (call->inputs > 2 && call->weight[2]) {
-        float *bias;
-        TRY(pack_vector(weights, call->weight[2], &bias));
-        s->bias = bias;
-    }
+    if (call->weight[1]) TRY(want_cells(call, weights, s->cut.taps));
+    if (call->inputs > 2 && call->weight[2]) TRY(pack_vector(call, weights, 2));
     size_items(s);
     s->x_bytes = tiles_cut_bytes(f, &s->cut);
     call->scratch_bytes = s->x_bytes + (size_t)s->threads * s->own_bytes;
@@ -241,7 +247,7 @@ static void run_round(const tiles *s, const operands *p, const cut_round *r, cha
 
 static const float *bias_of(const tiles *s, const soda_call *call)
 {
-    if (!bias_computed(call)) return s->bias;
+    if (!bias_computed(call)) return call->inputs > 2 ? call->form[2] : NULL;
     float *copy = (float *)((char *)call->scratch + call->scratch_bytes) - s->f.out;
     for (int64_t i = 0; i < s->f.out; i++)
         copy[i] = bf16_to_float(((const uint16_t *)call->in[2].data)[i]);
@@ -250,16 +256,17 @@ static const float *bias_of(const tiles *s, const soda_call *call)
 
 soda_status tiles_run(const soda_call *call)
 {
-    const tiles *s = call->state;
+    tiles s = *(const tiles *)call->state;
     char *scratch = call->scratch;
-    const operands p = {.x = s->cut.kind == CUT_ROWS ? call->in[0].data : call->scratch,
+    s.cells = call->form[1];
+    const operands p = {.x = s.cut.kind == CUT_ROWS ? call->in[0].data : call->scratch,
                         .w = call->in[1].data,
-                        .bias = bias_of(s, call),
+                        .bias = bias_of(&s, call),
                         .y = call->out[0].data};
-#pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(s.threads)
     {
-        char *own = scratch + s->x_bytes + (size_t)omp_get_thread_num() * s->own_bytes;
-        for (int64_t r = 0; r < s->cut.rounds; r++) run_round(s, &p, &s->cut.round[r], own, call);
+        char *own = scratch + s.x_bytes + (size_t)omp_get_thread_num() * s.own_bytes;
+        for (int64_t r = 0; r < s.cut.rounds; r++) run_round(&s, &p, &s.cut.round[r], own, call);
     }
     return SODA_OK;
 }

@@ -13,9 +13,8 @@
 enum { EDGE = 4 }; /* a tile is EDGE x EDGE results */
 
 typedef struct {
-    const float *w;    /* [chunks of 64 O][I][9][64]: O and I as in the file, padded with zeros */
-    const float *bias; /* NULL: none, or computed */
-    int64_t w_depth;   /* I of the file */
+    const float *w;  /* [chunks of 64 O][I][9][64]: O and I as in the file, padded with zeros */
+    int64_t w_depth; /* I of the file */
     int threads;
 } wino;
 
@@ -57,22 +56,25 @@ bool winograd_wins(const conv2d_form *f)
     return 18.0 * (double)k.tiles + 100 < 4.5 / 0.8 * (double)(f->n * f->oh * f->ow);
 }
 
-static soda_status pack_kernels(soda_weights *weights, const soda_weight *weight, const float **w)
+static size_t kernel_bytes(const soda_shape *shape)
 {
+    const int64_t chunks = ceil_div(shape->dim[0], WINO_WIDTH);
+    return (size_t)(chunks * ceil_div(shape->dim[1], 16) * 16 * 9 * WINO_WIDTH) * sizeof(float);
+}
+
+static soda_status fill_kernels(const soda_weight *weight, const void *recipe, void *form)
+{
+    (void)recipe;
     const int64_t O = weight->source.shape.dim[0], I = weight->source.shape.dim[1];
-    const int64_t chunks = ceil_div(O, WINO_WIDTH), deep = ceil_div(I, 16) * 16;
-    const size_t bytes = (size_t)(chunks * deep * 9 * WINO_WIDTH) * sizeof(float);
+    const int64_t deep = ceil_div(I, 16) * 16;
     int64_t *row = malloc((size_t)(O + I * 9) * sizeof *row);
     if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
     for (int64_t o = 0; o < O; o++)
         row[o] = o / WINO_WIDTH * deep * 9 * WINO_WIDTH + o % WINO_WIDTH;
     for (int64_t i = 0; i < I * 9; i++) row[O + i] = i * WINO_WIDTH;
-    void *data;
-    const soda_status s =
-        pack_by_table(weights, weight, PACK_WINOGRAD, bytes, row, row + O, SODA_F32, &data);
+    pack_by_table(weight, kernel_bytes(&weight->source.shape), row, row + O, SODA_F32, form);
     free(row);
-    *w = data;
-    return s;
+    return SODA_OK;
 }
 
 soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2d_form *f)
@@ -83,12 +85,11 @@ soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2
     call->state = state; /* from here on release frees it */
     state->threads = omp_get_max_threads();
     state->w_depth = ceil_div(call->in[1].shape.dim[1], 16) * 16;
-    TRY(pack_kernels(weights, call->weight[1], &state->w));
-    if (call->inputs > 2 && call->weight[2]) {
-        float *bias;
-        TRY(pack_vector(weights, call->weight[2], &bias));
-        state->bias = bias;
-    }
+    TRY(call_form(call, weights, 1,
+                  &(weights_form){.form = PACK_WINOGRAD,
+                                  .bytes = kernel_bytes(&call->weight[1]->source.shape),
+                                  .fill = fill_kernels}));
+    if (call->inputs > 2 && call->weight[2]) TRY(pack_vector(call, weights, 2));
     call->scratch_bytes = (size_t)(k.v_bytes + state->threads * k.own_bytes);
     return SODA_OK;
 }
@@ -162,13 +163,16 @@ static void run_item(const conv2d_form *f, const cut *k, const wino *s, const fl
 
 soda_status winograd_run(const soda_call *call, const conv2d_form *f)
 {
-    const wino *s = call->state;
+    wino s = *(const wino *)call->state;
+    s.w = call->form[1];
     const cut k = cut_of(f);
     const float *x = call->in[0].data;
-    const float *bias = s->bias ? s->bias : call->inputs > 2 ? call->in[2].data : NULL;
+    const float *bias = call->inputs < 3  ? NULL
+                        : call->weight[2] ? call->form[2]
+                                          : call->in[2].data;
     float *v = call->scratch, *y = call->out[0].data;
     const int64_t chunks = ceil_div(f->out, WINO_WIDTH);
-#pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(s.threads)
     for (int64_t start = 0; start < k.tiles; start += k.round) {
         const int64_t tiles = min64(k.round, k.tiles - start);
         const int64_t groups = ceil_div(tiles, WINO_TILES);
@@ -179,7 +183,8 @@ soda_status winograd_run(const soda_call *call, const conv2d_form *f)
         for (int64_t g = 0; g < groups; g++) {
             for (int64_t c = 0; c < chunks; c++) {
                 const int64_t from = tiles * g / groups, to = tiles * (g + 1) / groups;
-                run_item(f, &k, s, bias, v + from * WINO_DEPTH, start + from, to - from, c, own, y);
+                run_item(f, &k, &s, bias, v + from * WINO_DEPTH, start + from, to - from, c, own,
+                         y);
             }
         }
     }

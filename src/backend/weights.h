@@ -1,0 +1,54 @@
+/* weights.h: what the kernels of one network want of frozen weights: noted while they are prepared,
+ * before there is memory for any of it. */
+#pragma once
+
+#include "backend/form_table.h"
+#include "graph/weight.h"
+
+/* Writes all bytes of a form of `weight` to `form`: memory of the host, aligned to 64 bytes. */
+typedef soda_status weights_fill(const soda_weight *weight, const void *recipe, void *form);
+
+/* How a kernel wants a weight. */
+typedef struct {
+    uint64_t form; /* a number of its backend, unique per layout */
+    size_t bytes;
+    weights_fill *fill;
+    const void *recipe; /* for fill; recipe_bytes are copied */
+    size_t recipe_bytes;
+} weights_form;
+
+/* One weight in one form, however many nodes want it. */
+typedef struct {
+    soda_weight weight; /* its name and source outlive the list */
+    weights_form form;  /* with a recipe of its own */
+} weights_entry;
+
+/* Input `input` of the node that runs as number `step` of the schedule reads entry `entry`. */
+typedef struct {
+    int step, input, entry;
+} weights_use;
+
+/* Steps first_step .. last_step, whose uses are one range: what is made present, used and let go
+ * together where memory does not hold all weights. */
+typedef struct {
+    int first_step, last_step, first_use, uses;
+} weights_visit;
+
+typedef struct soda_weights {
+    form_table table;
+    weights_entry *entries;
+    weights_use *uses; /* in the order of the steps */
+    weights_visit *visits;
+    int entry_count, entry_room, use_count, use_room, visit_count;
+} soda_weights;
+
+soda_status weights_create(soda_weights **weights);
+void weights_destroy(soda_weights *weights);
+
+/* Notes a use; steps must not fall from one call to the next. */
+soda_status weights_note(soda_weights *weights, const soda_weight *weight, const weights_form *form,
+                         int step, int input);
+
+/* Cuts the uses into visits of at most `most` bytes, or of one step. Call it after the last note.
+ */
+soda_status weights_cut(soda_weights *weights, size_t most);
