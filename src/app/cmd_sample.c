@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,8 +42,8 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
          "an adapter with its weight, 1 if not given; may be repeated", 0, 0},
         {"prompt", OPTION_LIST, &o->prompts, "TEXT", NULL, "what to draw; may be repeated", 0, 0},
         {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL, "one prompt a line", 0, 0},
-        {"out", OPTION_TEXT, &o->out, "DIR", options_required, "where 0000.png, 0001.png, ... go",
-         0, 0},
+        {"out", OPTION_TEXT, &o->out, "DIR", options_required,
+         "where 0000.png, 0001.png, ... go; numbers go on behind those that are there", 0, 0},
         {"scheduler", OPTION_TEXT, &o->scheduler, "NAME", "the model's", sampler_names(), 0, 0},
         {"steps", OPTION_INT, &o->steps, "N", "25", "sampling steps", 1, 100000},
         {"guidance", OPTION_FLOAT, &o->guidance, "G", "7.5", "classifier-free guidance scale", 0,
@@ -177,7 +178,24 @@ static soda_status save_latents(const char *path, const sampling_request *r, con
     return safetensors_write(path, &tensor, 1, NULL, 0);
 }
 
-static soda_status write_pictures(const sampling_request *r, const char *out, const float *latents)
+/* The number behind the highest NNNN.png of the folder, so that earlier pictures stay. */
+static int first_number(const char *out)
+{
+    int next = 0;
+    DIR *list = common_overwrite() ? NULL : opendir(out);
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        const size_t digits = strspn(entry->d_name, "0123456789");
+        if (digits < 4 || digits > 9 || strcmp(entry->d_name + digits, ".png") != 0) continue;
+        const int number = atoi(entry->d_name);
+        if (number >= next) next = number + 1;
+    }
+    if (list) closedir(list);
+    return next;
+}
+
+/* Pictures `first`, `first` + 1, ... */
+static soda_status write_pictures(const sampling_request *r, const char *out, int first,
+                                  const float *latents)
 {
     vae_decoder decoder;
     soda_status s = SODA_OK;
@@ -188,7 +206,7 @@ static soda_status write_pictures(const sampling_request *r, const char *out, co
     if (!rgb) s = FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int p = 0; p < pictures && s == SODA_OK; p++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/%04d.png", out, p);
+        snprintf(path, sizeof path, "%s/%04d.png", out, first + p);
         TRY_TO(done, vae_decoder_run(&decoder, latents + p * sampling_count(r), rgb));
         TRY_TO(done, soda_png_write(path, rgb, (int)width, (int)height));
     }
@@ -217,9 +235,11 @@ static soda_status draw(const sample_options *o, sampling_request *r)
     const double start_s = log_seconds();
     TRY_TO(done, sampling_run(r, latents));
     if (o->save_latents) TRY_TO(done, save_latents(o->save_latents, r, latents));
-    TRY_TO(done, write_pictures(r, o->out, latents));
-    log_info("%d picture%s of %lldx%lld in %s, %.2f s, %.0f MiB at most", pictures,
-             pictures == 1 ? "" : "s", (long long)width, (long long)height, o->out,
+    const int first = first_number(o->out);
+    TRY_TO(done, write_pictures(r, o->out, first, latents));
+    log_info("wrote %d picture%s of %lldx%lld to %s, from %04d.png on, in %.2f s; peak memory %.0f "
+             "MiB",
+             pictures, pictures == 1 ? "" : "s", (long long)width, (long long)height, o->out, first,
              log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);
 done:
     free(latents);
@@ -243,6 +263,7 @@ soda_status cmd_sample(int argc, char **argv)
                           .steps = (int)o.steps,
                           .guidance = o.guidance,
                           .seed = (uint64_t)o.seed};
+    if (o.save_latents) TRY(common_check_new(o.save_latents));
     TRY(common_dtype(o.dtype, &r.dtype));
     TRY(common_backend(&r.backend));
     TRY_TO(done, read_prompts(&o, &prompts));

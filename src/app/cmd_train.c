@@ -5,7 +5,6 @@
 typedef struct {
     const char *yaml;
     option_list sets;
-    bool overwrite;
 } train_options;
 
 static soda_status read_options(int argc, char **argv, train_options *o, bool *help)
@@ -14,8 +13,6 @@ static soda_status read_options(int argc, char **argv, train_options *o, bool *h
     const option_row rows[] = {
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL,
          "override a key, e.g. train.steps=200; may be repeated", 0, 0},
-        {"overwrite", OPTION_FLAG, &o->overwrite, NULL, NULL,
-         "start anew in an output folder with results but no checkpoint", 0, 0},
     };
     option_table table = {
         .verb = "train",
@@ -51,7 +48,7 @@ soda_status cmd_train(int argc, char **argv)
     TRY(comm_agree(comm, common_backend(&backend)));
     soda_status s = SODA_OK;
     TRY_TO(done, comm_agree(comm, read_config(&o, &config)));
-    TRY_TO(done, trainer_run(config, o.overwrite, backend, comm));
+    TRY_TO(done, trainer_run(config, common_overwrite(), backend, comm));
 done:
     run_config_destroy(config);
     return s;

@@ -1,6 +1,8 @@
 #include "app/common.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/verbs.h"
 #include "core/isa.h"
@@ -13,6 +15,8 @@ static struct {
     const char *backend;
     int64_t threads; /* 0: threads_each */
     const char *isa; /* NULL: SODA_ISA, or the highest level of this CPU */
+    const char *cache;
+    bool overwrite;
 } chosen;
 
 void common_set_comm(soda_comm *comm, int threads)
@@ -37,7 +41,14 @@ soda_status common_dtype(const char *text, soda_dtype *dtype)
 soda_status common_options(option_table *table, int argc, char **argv, const char **operand,
                            bool *help)
 {
+    const unsigned flags = verbs_find(table->verb)->flags;
     static const option_row rows[] = {
+        {"overwrite", OPTION_FLAG, &chosen.overwrite, NULL, NULL,
+         "write over files that are there already, instead of refusing to", 0, 0},
+        {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, or ~/.cache/soda",
+         "where factorisations, latents and text states are kept between runs; may be deleted at "
+         "any time",
+         0, 0},
         {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", "cpu", 0, 0},
         {"threads", OPTION_INT, &chosen.threads, "N", "its cores", "threads per rank", 1, 1024},
         {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, or the highest of this CPU",
@@ -46,13 +57,30 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
     chosen.backend = "cpu";
     chosen.threads = 0;
     chosen.isa = NULL;
-    if (verbs_find(table->verb)->flags & VERB_COMPUTES) {
-        table->more = rows;
-        table->more_count = sizeof rows / sizeof *rows;
+    chosen.cache = NULL;
+    chosen.overwrite = false;
+    if (flags & VERB_COMPUTES) {
+        const int first = flags & VERB_WRITES ? 0 : 1;
+        table->more = rows + first;
+        table->more_count = (int)(sizeof rows / sizeof *rows) - first;
     }
     TRY(options_read(table, argc, argv, operand, help));
+    if (chosen.cache && setenv("SODA_CACHE", chosen.cache, 1) != 0)
+        return FAIL(SODA_ERR_MEMORY, "out of memory");
     if (*help && ranks->rank == 0) options_print_help(table);
     return SODA_OK;
+}
+
+bool common_overwrite(void) { return chosen.overwrite; }
+
+soda_status common_check_new(const char *path)
+{
+    struct stat about;
+    if (chosen.overwrite || stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "%s: expected the name of a new file, found one that is there already (--overwrite "
+                "writes over it)",
+                path);
 }
 
 soda_status common_backend(const soda_backend **backend)

@@ -10,10 +10,15 @@
 soda_status common_dtype(const char *text, soda_dtype *dtype);
 
 /* Reads the options of the verb table->verb as options_read does, and with them, if its row says
- * that it computes, --backend, --threads and --isa. Prints its help where *help is set, on rank 0.
- */
+ * that it computes, --backend, --threads, --isa and --cache, and if it writes, --overwrite. Prints
+ * its help where *help is set, on rank 0. */
 soda_status common_options(option_table *table, int argc, char **argv, const char **operand,
                            bool *help);
+
+/* Whether --overwrite was given; SODA_ERR_INPUT for a file that is there already and was not to be
+ * written over. */
+bool common_overwrite(void);
+soda_status common_check_new(const char *path);
 
 /* The backend that these options chose. Before any other call to a backend: it fixes the
  * instruction set. */

@@ -274,8 +274,9 @@ static void differences_have_kohyas_names(void **state)
                    "in d");
     check_diff(at, MODEL("sd1"), sd1_keys, sd1_weights, 3);
     write_adapter(files_path(at, "a"), MODEL("sdxl"), &method_soda_svd, true, 8);
-    program_expect(program_run(at, "soda export a --to diff --out d --model %s", MODEL("sdxl")), 0,
-                   "in d");
+    program_expect(
+        program_run(at, "soda export a --to diff --out d --overwrite --model %s", MODEL("sdxl")), 0,
+        "in d");
     check_diff(at, MODEL("sdxl"), xl_keys, xl_weights, 6);
 }
 
@@ -413,11 +414,12 @@ static void checkpoints_are_adapters(void **state)
     assert_non_null(strstr(program_output, "loss 0.25"));
     assert_non_null(strstr(program_output, "soda_svd, 64 layers"));
     program_expect(
-        program_run(at, "truncate -s 3000 %s && soda export run --to adapter --out b", step), 1,
-        "step-00000007.h5");
-    program_expect(
-        program_run(at, "soda sample --model %s --adapter %s " SAMPLE " l", MODEL("sd1"), step), 1,
-        "step-00000007.h5");
+        program_run(at, "truncate -s 3000 %s && soda export run --to adapter --out b --overwrite",
+                    step),
+        1, "step-00000007.h5");
+    program_expect(program_run(at, "soda sample --model %s --adapter %s " SAMPLE " l --overwrite",
+                               MODEL("sd1"), step),
+                   1, "step-00000007.h5");
     program_expect(program_run(at, "mkdir -p new/checkpoints; soda inspect new"), 1,
                    "new: there is no checkpoint");
 }

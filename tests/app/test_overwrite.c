@@ -1,0 +1,55 @@
+/* Files that are there already stay, unless --overwrite says otherwise. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/check.h"
+#include "support/files.h"
+#include "support/program.h"
+
+#define SAMPLE "soda sample --model " SODA_SOURCE_DIR "/tests/golden/tiny-sd1 --prompt a --steps 2 "
+
+static void pictures_are_numbered_on(void **state)
+{
+    size_t bytes, again;
+    program_expect(program_run(*state, SAMPLE "--out o --seed 1"), 0, "0000.png");
+    char *first = files_read(files_path(*state, "o/0000.png"), &bytes);
+    program_expect(program_run(*state, SAMPLE "--out o --seed 2 --n 2"), 0, "0001.png");
+    char *kept = files_read(files_path(*state, "o/0000.png"), &again);
+    assert_int_equal(files_count(files_path(*state, "o")), 3);
+    assert_int_equal(bytes, again);
+    assert_memory_equal(first, kept, bytes);
+    free(kept);
+    program_expect(program_run(*state, SAMPLE "--out o --seed 2 --overwrite"), 0, "0000.png");
+    assert_int_equal(files_count(files_path(*state, "o")), 3);
+    kept = files_read(files_path(*state, "o/0000.png"), &again);
+    assert_true(bytes != again || memcmp(first, kept, bytes) != 0);
+    free(kept);
+    free(first);
+}
+
+static void files_are_not_written_over(void **state)
+{
+    files_write(*state, "mine", "mine", 4);
+    program_expect(program_run(*state, SAMPLE "--out o --save-latents mine"), 1,
+                   "mine: expected the name of a new file");
+    program_expect(program_run(*state, "soda export mine --to adapter --out mine"), 1,
+                   "mine: expected the name of a new file");
+    program_expect(program_run(*state, "soda replay run.yaml --batch b --out mine"), 1,
+                   "mine: expected the name of a new file");
+    size_t bytes;
+    char *kept = files_read(files_path(*state, "mine"), &bytes);
+    assert_int_equal(bytes, 4);
+    free(kept);
+    program_expect(program_run(*state, SAMPLE "--out o --save-latents mine --overwrite"), 0, "");
+    free(files_read(files_path(*state, "mine"), &bytes));
+    assert_true(bytes > 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pictures_are_numbered_on, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(files_are_not_written_over, files_setup, files_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
