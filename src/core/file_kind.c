@@ -18,6 +18,8 @@ static const struct {
     {                                                                                              \
         offset, text, sizeof text - 1, kind                                                        \
     }
+    /* first: the length before it may be any bytes, those of a pickle too */
+    AT(8, "{\"", "a safetensors file"), /* behind a length of 8 bytes, see begins_with */
     AT(0, "version https://git-lfs.github.com/spec/",
        "a Git LFS pointer, not the file itself: run \"git lfs pull\" in its folder, or " FETCH),
     AT(0, "version https://hawser.github.com/spec/",
@@ -58,7 +60,6 @@ static const struct {
        "an xz archive: unpack it"),
     AT(0, "\x28\xb5\x2f\xfd", "a zstd archive: unpack it"),
     AT(257, "ustar", "a tar archive: unpack it"),
-    AT(8, "{\"", "a safetensors file"), /* behind a length of 8 bytes, see begins_with */
 #undef AT
 };
 

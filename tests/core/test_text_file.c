@@ -50,6 +50,7 @@ static void what_is_no_text_is_named(void **state)
         {" \n<!DocType HTML>", 17, "an HTML page"},
         {"PK\3\4", 4, "a ZIP archive or a PyTorch file"},
         {"\x80\2}q", 4, "a Python pickle or a PyTorch file"},
+        {"\x80\3\0\0\0\0\0\0{\"", 10, "a safetensors file"},
         {"\x89PNG\r\n\x1a\n", 8, "a PNG picture"},
         {"\x40\0\0\0\0\0\0\0{\"a", 11, "a safetensors file"},
     };
