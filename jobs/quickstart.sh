@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# quickstart.sh [--no-install]: from a bare Debian 12 to a trained adapter: installs what is missing, builds soda,
+# quickstart.sh [--no-install]: from a bare Debian 12 or 13 to a trained adapter: installs what is missing, builds soda,
 # teaches the bundled model a drawing style from six pictures on two MPI ranks, and draws with it. About three minutes
 # the first time, one after.
 set -euo pipefail
