@@ -4,61 +4,22 @@
  * start on 64 bytes; the columns past the last are zero and stay zero, so no kernel has a column
  * tail. Sizes are those of rotation factors, 4 to a few hundred: no packing, no cache blocking. */
 
-typedef REAL NAME(vec) __attribute__((vector_size(64), may_alias));
-
-/* C[0..rows)[0..vecs LANES) = sum over k of A[r rs + k cs] B[k]; A' is A with its strides swapped.
- */
-static inline __attribute__((always_inline)) void NAME(tile)(REAL *C, const REAL *A, int64_t rs,
-                                                             int64_t cs, const REAL *B, int64_t ld,
-                                                             int depth, const int rows,
-                                                             const int vecs)
-{
-    NAME(vec) acc[4][2] = {{{0}}};
-    for (int k = 0; k < depth; k++) {
-        const NAME(vec) *b = (const NAME(vec) *)(B + k * ld);
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < vecs; v++) acc[r][v] += A[r * rs + k * cs] * b[v];
-    }
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vecs; v++) ((NAME(vec) *)(C + r * ld))[v] = acc[r][v];
-}
-
-static inline __attribute__((always_inline)) void NAME(tiles)(REAL *C, const REAL *A, int64_t rs,
-                                                              int64_t cs, const REAL *B, int64_t ld,
-                                                              int rows, int depth, const int vecs)
-{
-    int i = 0;
-    for (; i + 4 <= rows; i += 4) NAME(tile)(C + i * ld, A + i * rs, rs, cs, B, ld, depth, 4, vecs);
-    for (; i < rows; i++) NAME(tile)(C + i * ld, A + i * rs, rs, cs, B, ld, depth, 1, vecs);
-}
-
-static inline __attribute__((always_inline)) void NAME(multiply)(REAL *C, const REAL *A, int64_t rs,
-                                                                 int64_t cs, const REAL *B,
-                                                                 int64_t ld, int rows, int depth)
-{
-    int64_t j = 0;
-    for (; j + 2 * LANES <= ld; j += 2 * LANES)
-        NAME(tiles)(C + j, A, rs, cs, B + j, ld, rows, depth, 2);
-    if (j < ld) NAME(tiles)(C + j, A, rs, cs, B + j, ld, rows, depth, 1);
-}
-
 #ifdef __x86_64__
-__attribute__((target("avx512f,fma"))) static void NAME(multiply_avx512)(REAL *C, const REAL *A,
-                                                                         int64_t rs, int64_t cs,
-                                                                         const REAL *B, int64_t ld,
-                                                                         int rows, int depth)
-{
-    NAME(multiply)(C, A, rs, cs, B, ld, rows, depth);
-}
+#define TARGET __attribute__((target("avx512f,fma")))
+#define VECTOR_BYTES 64
+#define COPY(f) NAME(f##_avx512)
+#include "optim/matrix_product.h"
 
-__attribute__((target("avx2,fma"))) static void NAME(multiply_avx2)(REAL *C, const REAL *A,
-                                                                    int64_t rs, int64_t cs,
-                                                                    const REAL *B, int64_t ld,
-                                                                    int rows, int depth)
-{
-    NAME(multiply)(C, A, rs, cs, B, ld, rows, depth);
-}
+#define TARGET __attribute__((target("avx2,fma")))
+#define VECTOR_BYTES 32
+#define COPY(f) NAME(f##_avx2)
+#include "optim/matrix_product.h"
 #endif
+
+#define TARGET
+#define VECTOR_BYTES 16
+#define COPY(f) NAME(f##_base)
+#include "optim/matrix_product.h"
 
 /* C [rows,..] = op(A) [rows,depth] B [depth,..], op given by A's strides. C overlaps neither. */
 static void NAME(product)(REAL *C, const REAL *A, int64_t rs, int64_t cs, const REAL *B, int64_t ld,
@@ -74,7 +35,7 @@ static void NAME(product)(REAL *C, const REAL *A, int64_t rs, int64_t cs, const 
         return;
     }
 #endif
-    NAME(multiply)(C, A, rs, cs, B, ld, rows, depth);
+    NAME(multiply_base)(C, A, rs, cs, B, ld, rows, depth);
 }
 
 /* y += a x, over `count` elements */
