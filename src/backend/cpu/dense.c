@@ -109,7 +109,7 @@ static void narrow(const void *copy, const soda_tensor *tensor)
 
 soda_status dense_run(const soda_call *call)
 {
-    const soda_dense *d = call->state;
+    soda_dense *d = call->state;
     char *scratch = call->scratch;
     for (int i = 0; i < 3; i++) {
         if (d->in[i] < 0) continue;

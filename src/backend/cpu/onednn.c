@@ -57,7 +57,8 @@ static soda_status status_of(dnnl_status_t status, const char *what)
 }
 
 /* oneDNN 2.6 generates code through a null pointer when there is no memory for it (256 KiB for each
- * of a primitive's kernels): whether there is some is asked first. */
+ * of a primitive's kernels): whether there is some is asked first. Its matrix product without
+ * AVX-512 generates when it first runs. */
 static soda_status want_room(void)
 {
     enum { ROOM = 8 << 20 };
@@ -197,8 +198,10 @@ soda_status onednn_point(const onednn_op *op, onednn_arg arg, void *data)
     return status_of(dnnl_memory_set_data_handle(op->memory[arg], data), "memory");
 }
 
-soda_status onednn_run(const onednn_op *op)
+soda_status onednn_run(onednn_op *op)
 {
+    if (!op->ran) TRY(want_room());
+    op->ran = true;
     dnnl_exec_arg_t args[ONEDNN_ARGS];
     int n = 0;
     for (int i = 0; i < ONEDNN_ARGS; i++)

@@ -22,6 +22,7 @@ typedef struct {
     struct dnnl_primitive_desc *desc;
     struct dnnl_primitive *primitive;
     struct dnnl_memory *memory[ONEDNN_ARGS]; /* NULL: not bound */
+    bool ran;
 } onednn_op;
 
 /* Where the elements of an argument lie. Index i of an axis is cut by the blocks of that axis, the
@@ -74,7 +75,7 @@ soda_status onednn_bind(onednn_op *op, onednn_arg arg, void *data);
 soda_status onednn_point(const onednn_op *op, onednn_arg arg, void *data);
 
 /* Runs the primitive and waits for it. */
-soda_status onednn_run(const onednn_op *op);
+soda_status onednn_run(onednn_op *op);
 
 /* Frees what op holds; accepts an empty op. */
 void onednn_destroy(onednn_op *op);
