@@ -1,6 +1,5 @@
 /* 3x3 convolution by Winograd's way: accuracy against a direct sum in fp64, and one packed copy of
- * the weights for both directions. Where the CPU has no AVX-512 the direct path takes its place,
- * and must do as well. */
+ * the weights for both directions. */
 #include "support/check.h"
 
 #include <stdio.h>
@@ -8,7 +7,6 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
-#include "core/isa.h"
 #include "support/op.h"
 
 /* The sizes of one convolution; the picture and kernel are standard normal plus `mean`. */
@@ -60,7 +58,9 @@ static double error_of(const sizes *z, bool grad_x)
 }
 
 /* winograd.h states 1e-6 for standard normal data; longer sums and pictures with a mean come within
- * a fifth of it. With the points 0, +-1, +-2 it would be twice as much. */
+ * a fifth of it, without a fused multiply-add too, which adds a twentieth. With the points 0, +-1,
+ * +-2 it would be twice as much. A direct sum of one chain, as oneDNN's with AVX2, has 1.9e-6 over
+ * the 11,700 terms of the last case, and so shows that Winograd's way was not taken. */
 static void winograd_error_is_bounded(void **state)
 {
     (void)state;
@@ -88,7 +88,6 @@ static void prepare_named(const soda_kernel *kernel, soda_weights *store, const 
 static void both_directions_share_one_packed_copy(void **state)
 {
     (void)state;
-    if (!isa_allows(ISA_AVX512)) skip();
     soda_weights *store;
     const soda_weight weight = {.name = "w", .source = tensor(SHAPE(48, 48, 3, 3), 1, 0)};
     CHECK_OK(weights_create(&store));

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "backend/cpu/attention_internal.h"
+#include "backend/cpu/transpose8.h"
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define STEPS attention_f32_avx2
@@ -40,8 +41,7 @@ TARGET static inline vec vec_exp2(vec x)
 TARGET static inline void vec_transpose(const float *src, int64_t src_row, float *dst,
                                         int64_t dst_row)
 {
-    for (int i = 0; i < 8; i++)
-        for (int j = 0; j < 8; j++) dst[j * dst_row + i] = src[i * src_row + j];
+    transpose8(src, src_row, dst, dst_row);
 }
 
 #include "backend/cpu/attention_simd.h"

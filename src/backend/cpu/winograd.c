@@ -1,13 +1,11 @@
 #include "backend/cpu/winograd.h"
 
-#if defined(__x86_64__)
-
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/pack.h"
-#include "backend/cpu/winograd_kernels.h"
+#include "backend/cpu/winograd_steps.h"
 #include "core/isa.h"
 
 enum { EDGE = 4 }; /* a tile is EDGE x EDGE results */
@@ -16,6 +14,7 @@ typedef struct {
     const float *w;  /* [chunks of 64 O][I][9][64]: O and I as in the file, padded with zeros */
     int64_t w_depth; /* I of the file */
     int threads;
+    const winograd_steps *steps;
 } wino;
 
 /* How the work is cut. A round transforms `round` tiles of the input into V (for all channels),
@@ -49,7 +48,7 @@ static cut cut_of(const conv2d_form *f)
 bool winograd_wins(const conv2d_form *f)
 {
     if (f->dtype != SODA_F32 || f->kh != 3 || f->kw != 3 || f->stride != 1) return false;
-    if (f->in < 16 || f->out < 16 || !isa_allows(ISA_AVX512)) return false;
+    if (f->in < 16 || f->out < 16) return false;
     /* Cycles per input channel and 16 output channels: products at two per cycle, the transformed
      * weights (measured: about 100), against a direct convolution at four fifths of the peak. */
     const cut k = cut_of(f);
@@ -77,6 +76,15 @@ static soda_status fill_kernels(const soda_weight *weight, const void *recipe, v
     return SODA_OK;
 }
 
+static const winograd_steps *steps_now(void)
+{
+#if defined(__x86_64__)
+    if (isa_allows(ISA_AVX512)) return &winograd_avx512;
+    if (isa_allows(ISA_AVX2)) return &winograd_avx2;
+#endif
+    return &winograd_portable;
+}
+
 soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2d_form *f)
 {
     const cut k = cut_of(f);
@@ -84,6 +92,7 @@ soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2
     if (!state) return FAIL(SODA_ERR_MEMORY, "out of memory");
     call->state = state; /* from here on release frees it */
     state->threads = omp_get_max_threads();
+    state->steps = steps_now();
     state->w_depth = ceil_div(call->in[1].shape.dim[1], 16) * 16;
     TRY(call_form(call, weights, 1,
                   &(weights_form){.form = PACK_WINOGRAD,
@@ -112,8 +121,8 @@ static place place_of(const cut *k, int64_t tile)
 }
 
 /* Tile number `tile`, the `slot`-th of its round, for all channels. */
-static void transform_tile(const conv2d_form *f, const cut *k, const float *x, int64_t tile,
-                           int64_t slot, float *v)
+static void transform_tile(const conv2d_form *f, const cut *k, const winograd_steps *steps,
+                           const float *x, int64_t tile, int64_t slot, float *v)
 {
     const place p = place_of(k, tile);
     const float *d[WINO_POINTS];
@@ -125,8 +134,8 @@ static void transform_tile(const conv2d_form *f, const cut *k, const float *x, i
         inside |= (uint64_t)in << at;
     }
     for (int64_t b = 0; b < k->depths; b++) {
-        winograd_input(d, inside, min64(WINO_DEPTH, f->in - b * WINO_DEPTH),
-                       v + b * k->v_block + slot * WINO_DEPTH, k->v_stride);
+        steps->input(d, inside, min64(WINO_DEPTH, f->in - b * WINO_DEPTH),
+                     v + b * k->v_block + slot * WINO_DEPTH, k->v_stride);
         for (int at = 0; at < WINO_POINTS; at++) d[at] += inside >> at & 1 ? WINO_DEPTH : 0;
     }
 }
@@ -148,16 +157,17 @@ static void run_item(const conv2d_form *f, const cut *k, const wino *s, const fl
         const int64_t depth = min64(WINO_DEPTH, f->in - b * WINO_DEPTH);
         const bool more = b + 1 < k->depths;
         const int64_t next = more ? min64(WINO_DEPTH, f->in - (b + 1) * WINO_DEPTH) : 0;
-        winograd_weights(weights_at(f, s, b, c), depth, width, f->turned, u);
-        winograd_products(v + b * k->v_block, k->v_stride, u, m, tiles, depth, width, b > 0,
-                          (const char *)weights_at(f, s, more ? b + 1 : 0, c),
-                          (f->turned && more ? width : next) * 9 * WINO_WIDTH * 4);
+        s->steps->weights(weights_at(f, s, b, c), depth, width, f->turned, u);
+        s->steps->products(v + b * k->v_block, k->v_stride, u, m, tiles, depth, width, b > 0,
+                           (const char *)weights_at(f, s, more ? b + 1 : 0, c),
+                           (f->turned && more ? width : next) * 9 * WINO_WIDTH * 4);
     }
     for (int64_t t = 0; t < tiles; t++) {
         const place p = place_of(k, first + t);
         float *to = y + ((p.n * f->oh + p.y) * f->ow + p.x) * f->out + c * WINO_WIDTH;
-        winograd_output(m + t * WINO_WIDTH, bias ? bias + c * WINO_WIDTH : NULL, width, to,
-                        f->ow * f->out, f->out, min64(EDGE, f->oh - p.y), min64(EDGE, f->ow - p.x));
+        s->steps->output(m + t * WINO_WIDTH, bias ? bias + c * WINO_WIDTH : NULL, width, to,
+                         f->ow * f->out, f->out, min64(EDGE, f->oh - p.y),
+                         min64(EDGE, f->ow - p.x));
     }
 }
 
@@ -178,7 +188,7 @@ soda_status winograd_run(const soda_call *call, const conv2d_form *f)
         const int64_t groups = ceil_div(tiles, WINO_TILES);
         float *own = (float *)((char *)v + k.v_bytes + omp_get_thread_num() * k.own_bytes);
 #pragma omp for schedule(static)
-        for (int64_t t = 0; t < tiles; t++) transform_tile(f, &k, x, start + t, t, v);
+        for (int64_t t = 0; t < tiles; t++) transform_tile(f, &k, s.steps, x, start + t, t, v);
 #pragma omp for collapse(2) schedule(dynamic)
         for (int64_t g = 0; g < groups; g++) {
             for (int64_t c = 0; c < chunks; c++) {
@@ -190,25 +200,3 @@ soda_status winograd_run(const soda_call *call, const conv2d_form *f)
     }
     return SODA_OK;
 }
-#else
-bool winograd_wins(const conv2d_form *f)
-{
-    (void)f;
-    return false;
-}
-
-/* Never called where winograd_wins says no. */
-soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2d_form *f)
-{
-    (void)call, (void)weights, (void)f;
-    return FAIL(SODA_ERR_INTERNAL, "no AVX-512 on this kind of CPU");
-}
-
-soda_status winograd_run(const soda_call *call, const conv2d_form *f)
-{
-    (void)call, (void)f;
-    return FAIL(SODA_ERR_INTERNAL, "no AVX-512 on this kind of CPU");
-}
-
-void winograd_release(soda_call *call) { (void)call; }
-#endif

@@ -11,7 +11,7 @@
  * Transformed weights would take four times the memory of the weights. They are made in the
  * second-level cache instead, block by block, each time they are needed: with 64 tiles this costs
  * a twentieth of the time of the products. The gradient of the input uses the same packed copy,
- * transposed and turned on the way. Needs AVX-512. */
+ * transposed and turned on the way. */
 #pragma once
 
 #include "backend/backend.h"
