@@ -93,6 +93,8 @@ soda_status comm_mpi_open(soda_comm **comm)
                               .broadcast = broadcast};
     MPI_Comm node;
     int provided = 0;
+    /* Open MPI: a rank that waits for another gives its core away in between. */
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     TRY(checked(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "initialisation"));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &world.rank);

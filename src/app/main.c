@@ -10,6 +10,7 @@
 #include "app/common.h"
 #include "app/verbs.h"
 #include "app/version.h"
+#include "app/waiting.h"
 #include "comm_mpi.h"
 #include "core/arena.h"
 #include "core/log.h"
@@ -54,6 +55,7 @@ static void report(soda_status s, const soda_comm *comm)
 
 int main(int argc, char **argv)
 {
+    waiting_limit_spin(argv);
     arena_tune_malloc();
     signal(SIGXFSZ, SIG_IGN); /* a file beyond its limit is a failed write, with a message */
     soda_comm *comm = comm_self();

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/verbs.h"
+#include "app/waiting.h"
 
 #define MODEL SODA_SOURCE_DIR "/configs/quickstart/model"
 
@@ -53,6 +54,30 @@ static int remove_folder(void **state)
 {
     (void)state;
     return shell("rm -rf %s", folder);
+}
+
+/* GNU's OpenMP library: what it shows is what it read before main. Other libraries show nothing. */
+static void threads_spin_for_a_short_time(void **state)
+{
+    (void)state;
+    long count = 0;
+    const char *show =
+        "OMP_DISPLAY_ENV=verbose " SODA_PROGRAM " --version | grep SPINCOUNT | tail -n 1";
+    shell("env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT %s", show);
+    if (strstr(output, "SPINCOUNT")) {
+        /* 0 on a busy machine, else 20 us of 1 to 200 ns */
+        assert_int_equal(sscanf(output, " GOMP_SPINCOUNT = '%ld'", &count), 1);
+        assert_true(count == 0 || (count >= 100 && count <= 20000));
+    }
+    expect(shell("env GOMP_SPINCOUNT=77 %s", show), 0, strstr(output, "SPINCOUNT") ? "'77'" : "");
+}
+
+static void a_busy_machine_is_recognised(void **state)
+{
+    (void)state;
+    assert_false(waiting_is_shared("0.35 3.01 2.44 2/345 4711\n", 2));
+    assert_true(waiting_is_shared("0.35 3.01 2.44 3/345 4711\n", 2));
+    assert_false(waiting_is_shared("", 2));
 }
 
 static void help_and_version_work(void **state)
@@ -219,6 +244,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_work),
+        cmocka_unit_test(threads_spin_for_a_short_time),
+        cmocka_unit_test(a_busy_machine_is_recognised),
         cmocka_unit_test(every_verb_of_the_table_has_help),
         cmocka_unit_test(usage_errors_exit_with_2),
         cmocka_unit_test(instruction_sets_are_chosen_by_option_and_environment),
