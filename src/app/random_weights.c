@@ -60,7 +60,7 @@ static soda_status map_repeatedly(random_weights *r, float scale)
     close(file);
     if (r->mapping == MAP_FAILED) {
         r->mapping = NULL;
-        return FAIL(SODA_ERR_MEMORY, "random weights: out of address space");
+        return FAIL(SODA_ERR_MEMORY, "out of memory: no address space for random weights");
     }
     float *x = (float *)r->mapping;
     const int64_t count = BUFFER_BYTES / (int64_t)sizeof *x;

@@ -5,11 +5,8 @@
  * is tried, two primes, so that the places differ. SODA_TEST_STEP=1 tries all: 3 minutes. */
 #include "support/alloc_fault.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "app/verbs.h"
@@ -71,73 +68,12 @@ static void drawing_survives_every_failed_allocation(void **state) { sweep(*stat
 
 static void drawing_survives_the_end_of_memory(void **state) { sweep(*state, true, 37); }
 
-#ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes */
-/* Runs the program in so much address space, its output in `log`; the status of waitpid. */
-static int draw_within(const char *scratch, rlim_t bytes, const char *log)
-{
-    char *out = strdup(files_path(scratch, "out"));
-    const pid_t child = fork();
-    int status = 0;
-    assert_true(child >= 0);
-    if (child == 0) {
-        const int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        dup2(fd, STDOUT_FILENO);
-        dup2(fd, STDERR_FILENO);
-        setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes});
-        execl(SODA_PROGRAM, "soda", "sample", "--model", SODA_TEST_DIR "/golden/tiny-sd1", "--out",
-              out, "--prompt", "a cat", "--steps=2", "--width=16", "--height=8", "--threads=2",
-              (char *)NULL);
-        _exit(126);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    free(out);
-    return status;
-}
-
-/* The whole program and its libraries, with less and less address space, until it cannot even be
- * loaded: it draws, or says once why not. */
-static void the_program_ends_in_order_in_little_memory(void **state)
-{
-    const char *scratch = *state;
-    char picture[600], log[600];
-    int failed = 0;
-    snprintf(picture, sizeof picture, "%s/out/0000.png", scratch);
-    snprintf(log, sizeof log, "%s/log", scratch);
-    for (rlim_t mib = 512; mib > 0; mib -= 8) {
-        unlink(picture);
-        const int status = draw_within(scratch, mib << 20, log);
-        size_t bytes;
-        char *text = files_read(log, &bytes);
-        const char *error = strstr(text, "soda: error: ");
-        if (!WIFEXITED(status))
-            fail_msg("%ld MiB: killed by signal %d", (long)mib, WTERMSIG(status));
-        const int code = WEXITSTATUS(status);
-        if ((code == 0) != (access(picture, F_OK) == 0))
-            fail_msg("%ld MiB: exit code %d: %s", (long)mib, code, text);
-        const bool loaded = !strstr(text, "shared libraries");
-        /* OpenMP's library ends the program itself where it cannot start a thread */
-        if (code != 0 && loaded && !strstr(text, "libgomp: ")) {
-            assert_int_equal(code, 1);
-            if (!error || strstr(error + 1, "soda: error: ") || !strstr(error, "memory"))
-                fail_msg("%ld MiB: %s", (long)mib, text);
-            failed++;
-        }
-        free(text);
-        if (!loaded) break;
-    }
-    assert_true(failed >= 2);
-}
-#endif
-
 int main(void)
 {
     log_set_quiet(true);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drawing_survives_every_failed_allocation),
         cmocka_unit_test(drawing_survives_the_end_of_memory),
-#ifndef __SANITIZE_ADDRESS__
-        cmocka_unit_test(the_program_ends_in_order_in_little_memory),
-#endif
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -3,6 +3,8 @@
 #include <omp.h>
 #include <sched.h>
 
+#include "backend/cpu/parallel_team.h"
+
 /* Below this a team costs more than it saves: 32 KiB take about 2 us on one core. */
 enum { LEAST_BYTES = 32 * 1024 };
 
@@ -16,7 +18,8 @@ static int allowed_cores(void)
 
 void parallel_set_threads(int threads)
 {
-    omp_set_num_threads(threads > 0 ? threads : allowed_cores());
+    const int wanted = threads > 0 ? threads : allowed_cores();
+    omp_set_num_threads(parallel_team_start(wanted));
 }
 
 int parallel_threads(void) { return omp_get_max_threads(); }
@@ -31,11 +34,11 @@ void parallel_for(int64_t count, int64_t unit, size_t bytes, int most, parallel_
         body(context, 0, 0, count);
         return;
     }
-#pragma omp parallel num_threads((int)parts)
-    {
-        const int64_t thread = omp_get_thread_num(), team = omp_get_num_threads();
-        const int64_t first = units * thread / team * unit;
-        const int64_t end = units * (thread + 1) / team * unit;
-        body(context, (int)thread, first, end < count ? end : count);
+    /* The whole team even for few parts: libgomp ends the threads that a smaller one leaves out. */
+#pragma omp parallel
+    for (int64_t part = omp_get_thread_num(); part < parts; part += omp_get_num_threads()) {
+        const int64_t first = units * part / parts * unit;
+        const int64_t end = units * (part + 1) / parts * unit;
+        body(context, (int)part, first, end < count ? end : count);
     }
 }
