@@ -1,11 +1,37 @@
+#include <stdio.h>
+#include <string.h>
+
 #include "app/common.h"
 #include "app/verbs.h"
+#include "config/run_keys.h"
 #include "run/trainer.h"
 
 typedef struct {
     const char *yaml;
     option_list sets;
+    bool keys;
 } train_options;
+
+/* Markdown: docs/configuration.md is this page. */
+static void print_keys(void)
+{
+    printf("# Configuration\n\nEvery key of a run, as `soda train --keys` prints it. A file holds "
+           "what a "
+           "run decides; the rest has\nthe default. `--set KEY=VALUE` overrides a key. Relative "
+           "paths are "
+           "relative to the file; `~` is the home\nfolder, `$NAME` comes from the environment. "
+           "Unknown keys "
+           "are errors that name the nearest known one.\n\n"
+           "| key | default | allowed | meaning |\n|---|---|---|---|\n");
+    for (int i = 0; i < RUN_KEYS; i++) {
+        const run_key *key = &run_keys[i];
+        printf("| `%s` | `%s` | ", key->name, key->fallback);
+        for (const char *c = key->allowed; *c; c++) printf(*c == '|' ? "\\|" : "%c", *c);
+        printf(" | %s", key->help);
+        if (key->condition) printf(" (only where %s is %s)", key->condition, key->words);
+        printf(" |\n");
+    }
+}
 
 static soda_status read_options(int argc, char **argv, train_options *o, bool *help)
 {
@@ -13,21 +39,23 @@ static soda_status read_options(int argc, char **argv, train_options *o, bool *h
     const option_row rows[] = {
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL,
          "override a key, e.g. train.steps=200; may be repeated", 0, 0},
+        {"keys", OPTION_FLAG, &o->keys, NULL, NULL,
+         "print every key of RUN.yaml with its default and meaning, and nothing else", 0, 0},
     };
     option_table table = {
         .verb = "train",
         .summary =
-            "Fine-tunes a model with a SODA adapter, or goes on from the newest checkpoint of the "
-            "run.\nAlone or under mpirun or srun. With as many threads a rank, any number of ranks "
-            "gives "
-            "the same bits.\n"
+            "Fine-tunes a model with a SODA adapter, or resumes from the newest checkpoint of the "
+            "run.\nRuns alone or under mpirun or srun; any number of ranks gives the same bits.\n"
             "SIGUSR1 and the time limit stop it with a checkpoint and exit code 75.",
         .synopsis = "train RUN.yaml [--set KEY=VALUE]... [OPTION]...",
         .example = "mpirun -n 2 soda train configs/quickstart/train.yaml",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .operands = 1};
-    return common_options(&table, argc, argv, &o->yaml, help);
+    *help = argc == 2 && strcmp(argv[1], "--keys") == 0;
+    if (*help && common_comm()->rank == 0) print_keys();
+    return *help ? SODA_OK : common_options(&table, argc, argv, &o->yaml, help);
 }
 
 static soda_status read_config(const train_options *o, run_config **config)

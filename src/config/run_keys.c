@@ -12,9 +12,9 @@ static const char run_keys_samplers[] = "null"
 
 const run_key run_keys[RUN_KEYS] = {
 #define KEY(name, field, type, fallback, allowed, help)                                            \
-    {#name, offsetof(run_config, field), RUN_##type, allowed, help, NULL, NULL},
+    {#name, offsetof(run_config, field), RUN_##type, fallback, allowed, help, NULL, NULL},
 #define KEY_IF(condition, words, name, field, type, fallback, allowed, help)                       \
-    {#name, offsetof(run_config, field), RUN_##type, allowed, help, #condition, words},
+    {#name, offsetof(run_config, field), RUN_##type, fallback, allowed, help, #condition, words},
 #include "config/run_config.def"
 #undef KEY_IF
 #undef KEY

@@ -23,8 +23,8 @@ typedef struct {
     const char *name;
     size_t field; /* offset in run_config */
     run_type type;
-    const char *allowed, *help;
-    const char *condition, *words; /* of KEY_IF; NULL: the key always applies */
+    const char *fallback, *allowed, *help; /* fallback: the default, as in the file */
+    const char *condition, *words;         /* of KEY_IF; NULL: the key always applies */
 } run_key;
 
 enum {
