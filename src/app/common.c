@@ -42,18 +42,20 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
                            bool *help)
 {
     const unsigned flags = verbs_find(table->verb)->flags;
-    static const option_row rows[] = {
+    enum { BACKEND_ROW = 2 };
+    static option_row rows[] = {
         {"overwrite", OPTION_FLAG, &chosen.overwrite, NULL, NULL,
          "write over files that are there already, instead of refusing to", 0, 0},
         {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, or ~/.cache/soda",
          "where factorisations, latents and text states are kept between runs; may be deleted at "
          "any time",
          0, 0},
-        {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", "cpu", 0, 0},
+        {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", NULL, 0, 0},
         {"threads", OPTION_INT, &chosen.threads, "N", "its cores", "threads per rank", 1, 1024},
         {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, or the highest of this CPU",
          "highest instruction set to use: base, avx2, avx512, avx512bf16 or amx", 0, 0},
     };
+    rows[BACKEND_ROW].help = backend_names();
     chosen.backend = "cpu";
     chosen.threads = 0;
     chosen.isa = NULL;
@@ -85,10 +87,12 @@ soda_status common_check_new(const char *path)
 
 soda_status common_backend(const soda_backend **backend)
 {
-    if (strcmp(chosen.backend, "cpu") != 0)
-        return FAIL(SODA_ERR_USAGE, "--backend: expected cpu, found '%s'", chosen.backend);
+    backend_maker *make = backend_find(chosen.backend);
+    if (!make)
+        return FAIL(SODA_ERR_USAGE, "--backend: expected one of %s, found '%s'", backend_names(),
+                    chosen.backend);
     TRY(isa_choose(chosen.isa));
-    *backend = backend_cpu(chosen.threads ? (int)chosen.threads : threads_each);
+    *backend = make(chosen.threads ? (int)chosen.threads : threads_each);
     return SODA_OK;
 }
 

@@ -13,7 +13,9 @@ soda_status version_print(void)
 {
     printf("soda %s\n", SODA_VERSION);
     TRY(isa_choose(NULL));
-    printf("backend cpu: %s\n", backend_cpu(0)->description);
+#define BACKEND(name) printf("backend " #name ": %s\n", backend_##name(0)->description);
+#include "backend/backends.def"
+#undef BACKEND
     printf("instruction sets of this CPU:");
     for (int level = 0; level <= (int)isa_best(); level++)
         printf(" %s", isa_name((isa_level)level));

@@ -61,5 +61,12 @@ typedef struct soda_backend {
 /* Plain C in double precision: the oracle of the tests. F32, BF16 and F64. */
 const soda_backend *backend_ref(void);
 
-/* oneDNN and OpenMP SIMD. F32 and BF16. `threads` <= 0: all cores this process may use. */
-const soda_backend *backend_cpu(int threads);
+/* The backends of backends.def. `threads` <= 0: all cores this process may use. */
+typedef const soda_backend *backend_maker(int threads);
+#define BACKEND(name) backend_maker backend_##name;
+#include "backend/backends.def"
+#undef BACKEND
+
+/* The backend called `name`, NULL if there is none; all names, "cpu, ...". */
+backend_maker *backend_find(const char *name);
+const char *backend_names(void);
