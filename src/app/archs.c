@@ -1,4 +1,5 @@
 #include "app/archs.h"
+#include "core/path.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,6 @@ soda_status arch_find(const char *name, soda_unet_config *config)
         return s;
     }
     char path[4096];
-    snprintf(path, sizeof path, "%s/unet/config.json", name);
+    TRY(path_in(path, sizeof path, name, "unet/config.json"));
     return config_read_unet(path, config);
 }

@@ -9,6 +9,7 @@
 #include "app/verbs.h"
 #include "core/arena.h"
 #include "core/log.h"
+#include "core/path.h"
 #include "core/text_file.h"
 #include "diffusion/sampler.h"
 #include "io/newfile.h"
@@ -206,7 +207,7 @@ static soda_status write_pictures(const sampling_request *r, const char *out, in
     if (!rgb) s = FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int p = 0; p < pictures && s == SODA_OK; p++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/%04d.png", out, first + p);
+        TRY_TO(done, path_in(path, sizeof path, out, "%04d.png", first + p));
         TRY_TO(done, vae_decoder_run(&decoder, latents + p * sampling_count(r), rgb));
         TRY_TO(done, soda_png_write(path, rgb, (int)width, (int)height));
     }

@@ -6,14 +6,12 @@
 #include <strings.h>
 
 #include "core/log.h"
+#include "core/path.h"
 #include "data/image_scan.h"
 
 soda_status image_folder_path(const image_folder *f, int64_t index, char *path, size_t size)
 {
-    const char *file = f->list.items[index].file;
-    const int used = snprintf(path, size, "%s/%s", f->root, file);
-    if (used >= 0 && (size_t)used < size) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT, "%s: %s: the path is too long", f->root, file);
+    return path_in(path, size, f->root, "%s", f->list.items[index].file);
 }
 
 /* How a line about one or several files goes on. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/path.h"
 #include "core/text_file.h"
 
 enum { PATH_SIZE = 4096, MAX_METADATA = 1 << 30, MAX_CAPTION = 1 << 20, MAX_DEPTH = 32 };
@@ -64,9 +65,7 @@ static soda_status leave_out(image_folder *f, left_out_kind kind, const char *fi
 static soda_status full_path(const scan *walk, const scanned_folder *at, const char *name,
                              char *path)
 {
-    if (snprintf(path, PATH_SIZE, "%s/%s%s", walk->folder->root, at->path, name) < PATH_SIZE)
-        return SODA_OK;
-    return FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, at->path);
+    return path_in(path, PATH_SIZE, walk->folder->root, "%s%s", at->path, name);
 }
 
 /* ---- names ---- */

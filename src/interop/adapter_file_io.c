@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/path.h"
 #include "interop/adapter_file.h"
 #include "model/hash.h"
 
@@ -72,7 +73,7 @@ soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoin
     if (stat(path, &about) != 0)
         return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
     if (S_ISDIR(about.st_mode)) {
-        snprintf(folder, sizeof folder, "%s/checkpoints", path);
+        TRY(path_in(folder, sizeof folder, path, "checkpoints"));
         TRY(checkpoint_read_newest(stat(folder, &about) == 0 ? folder : path, checkpoint, file,
                                    size, found));
         return *found ? SODA_OK

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/path.h"
 #include "interop/export.h"
 #include "interop/merged.h"
 #include "io/newfile.h"
@@ -17,13 +18,6 @@ enum { PATH_SIZE = 4096, CHUNK = 1 << 20, MAX_DEPTH = 8 };
 static soda_status cannot(const char *what, const char *path)
 {
     return FAIL(SODA_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
-}
-
-static soda_status join(const char *folder, const char *name, char path[PATH_SIZE])
-{
-    const int used = snprintf(path, PATH_SIZE, "%s/%s", folder, name);
-    if (used >= 0 && used < PATH_SIZE) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT, "%s: the path is too long", folder);
 }
 
 /* Weights in any of the formats that model folders come with. */
@@ -94,8 +88,8 @@ static soda_status copy_folder(const soda_folder *folder, const soda_adapter *ad
         struct stat about;
         folder_component component;
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
-        TRY_TO(done, join(from, entry->d_name, source));
-        TRY_TO(done, join(to, entry->d_name, target));
+        TRY_TO(done, path_in(source, sizeof source, from, "%s", entry->d_name));
+        TRY_TO(done, path_in(target, sizeof target, to, "%s", entry->d_name));
         if (stat(source, &about) != 0) {
             s = cannot("read", source);
             goto done;
@@ -164,10 +158,9 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
         const soda_weight *changed = merged_find(merged, weight);
         if (changed) tensors[i].data = changed->source.data;
     }
-    const int used = snprintf(path, sizeof path, "%s/%s/%s.safetensors", root, name,
-                              component == FOLDER_UNET ? "diffusion_pytorch_model" : "model");
-    s = used < (int)sizeof path ? safetensors_write(path, tensors, count, pairs, pair_count)
-                                : FAIL(SODA_ERR_INPUT, "%s: the path is too long", root);
+    TRY_TO(done, path_in(path, sizeof path, root, "%s/%s.safetensors", name,
+                         component == FOLDER_UNET ? "diffusion_pytorch_model" : "model"));
+    TRY_TO(done, safetensors_write(path, tensors, count, pairs, pair_count));
 done:
     free(pairs);
     free(tensors);

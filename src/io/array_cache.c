@@ -9,6 +9,7 @@
 
 #include "core/arena.h"
 #include "core/log.h"
+#include "core/path.h"
 #include "io/newfile.h"
 
 enum { MOST_PATH = 4096 };
@@ -28,9 +29,9 @@ soda_status array_cache_folder(const char *kind, char *folder, size_t size)
     else
         return FAIL(SODA_ERR_IO, "no folder for the cache: SODA_CACHE, XDG_CACHE_HOME and HOME are "
                                  "not set");
-    const bool fits = used >= 0 && (size_t)used < size;
-    if (!fits || snprintf(own_kind, sizeof own_kind, "%s/%s", folder, kind) >= MOST_PATH)
+    if (used < 0 || (size_t)used >= size)
         return FAIL(SODA_ERR_IO, "the path of the cache folder is too long");
+    TRY(path_in(own_kind, sizeof own_kind, folder, "%s", kind));
     return newfile_make_folder(own_kind);
 }
 
@@ -43,19 +44,20 @@ soda_status array_cache_weight_key(const soda_tensor *weight, const char *method
     TRY(sha256_create(&hash));
     snprintf(line, sizeof line, "soda factors %s %d %s %s\n", method, version,
              dtype_name(weight->dtype), shape_text(&weight->shape, shape, sizeof shape));
-    soda_status s = sha256_update(hash, line, strlen(line));
-    if (s == SODA_OK) s = sha256_update(hash, weight->data, tensor_bytes(weight));
-    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    soda_status s = SODA_OK;
+    TRY_TO(done, sha256_update(hash, line, strlen(line)));
+    TRY_TO(done, sha256_update(hash, weight->data, tensor_bytes(weight)));
+    TRY_TO(done, sha256_finish(hash, digest));
+    sha256_hex(digest, key);
+done:
     sha256_destroy(hash);
-    if (s == SODA_OK) sha256_hex(digest, key);
     return s;
 }
 
 static soda_status file_path(const char *folder, const char *kind, const char *key,
                              char path[MOST_PATH])
 {
-    const int used = snprintf(path, MOST_PATH, "%s/%s/%s.safetensors", folder, kind, key);
-    return used < MOST_PATH ? SODA_OK : FAIL(SODA_ERR_IO, "%s: the path is too long", folder);
+    return path_in(path, MOST_PATH, folder, "%s/%s.safetensors", kind, key);
 }
 
 /* The checksum of the data of all tensors, in the order given. */
@@ -66,11 +68,12 @@ static soda_status checksum(const safetensors_tensor *const *tensors, int count,
     soda_sha256 *hash;
     TRY(sha256_create(&hash));
     soda_status s = SODA_OK;
-    for (int i = 0; i < count && s == SODA_OK; i++)
-        s = sha256_update(hash, tensors[i]->data, tensors[i]->bytes);
-    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    for (int i = 0; i < count; i++)
+        TRY_TO(done, sha256_update(hash, tensors[i]->data, tensors[i]->bytes));
+    TRY_TO(done, sha256_finish(hash, digest));
+    sha256_hex(digest, text);
+done:
     sha256_destroy(hash);
-    if (s == SODA_OK) sha256_hex(digest, text);
     return s;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/checkpoint.h"
 #include "io/checkpoint_layout.h"
 #include "io/newfile.h"
@@ -31,19 +32,11 @@ static int64_t step_of(const char *name)
     return strcmp(name, again) == 0 ? step : -1;
 }
 
-static soda_status join(const char *folder, const char *name, char *path, size_t size)
-{
-    const int used = snprintf(path, size, "%s/%s", folder, name);
-    return used >= 0 && (size_t)used < size
-               ? SODA_OK
-               : FAIL(SODA_ERR_IO, "%.64s...: the path is too long", folder);
-}
-
 soda_status checkpoint_path(const char *folder, int64_t step, char *path, size_t size)
 {
     char name[NAME_BYTES];
     step_name(step, name);
-    return join(folder, name, path, size);
+    return path_in(path, size, folder, "%s", name);
 }
 
 soda_status checkpoint_set_latest(const char *folder, int64_t step)
@@ -52,7 +45,7 @@ soda_status checkpoint_set_latest(const char *folder, int64_t step)
     soda_newfile *file;
     step_name(step, line);
     strcat(line, "\n");
-    TRY(join(folder, "latest", path, sizeof path));
+    TRY(path_in(path, sizeof path, folder, "latest"));
     TRY(newfile_create(path, &file));
     soda_status s = newfile_write(file, line, strlen(line));
     if (s == SODA_OK) s = newfile_commit(file);
@@ -81,7 +74,7 @@ static bool is_unfinished(const char *name)
 static void remove_file(const char *folder, const char *name)
 {
     char path[MOST_PATH];
-    if (join(folder, name, path, sizeof path) != SODA_OK || unlink(path) != 0)
+    if (path_in(path, sizeof path, folder, "%s", name) != SODA_OK || unlink(path) != 0)
         log_warning("%s/%s: cannot delete: %s", folder, name, strerror(errno));
 }
 
@@ -144,7 +137,7 @@ static soda_status read_latest(const char *folder, const steps *list, int64_t *s
 {
     char path[MOST_PATH], line[NAME_BYTES] = "";
     *step = -1;
-    TRY(join(folder, "latest", path, sizeof path));
+    TRY(path_in(path, sizeof path, folder, "latest"));
     FILE *file = fopen(path, "re");
     if (!file && errno == ENOENT) return SODA_OK;
     if (file) {

@@ -11,6 +11,7 @@
 
 #include "core/file_kind.h"
 #include "core/json.h"
+#include "core/path.h"
 #include "io/safetensors_header.h"
 
 typedef struct {
@@ -231,7 +232,7 @@ static soda_status nothing_there(const char *folder, const char *stem)
         return FAIL(SODA_ERR_IO, "%s: cannot open: %s", folder, strerror(errno));
     const char *const pickles[] = {stem, "pytorch_model"};
     for (int i = 0; i < 2; i++) {
-        snprintf(other, sizeof other, "%s/%s.bin", folder, pickles[i]);
+        TRY(path_in(other, sizeof other, folder, "%s.bin", pickles[i]));
         if (access(other, F_OK) == 0)
             return FAIL(SODA_ERR_UNSUPPORTED,
                         "%s: expected %s.safetensors, found only %s.bin: save the model as "

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/path.h"
 #include "model/clip.h"
 #include "model/unet.h"
 #include "model/vae.h"
@@ -22,9 +23,7 @@ const char *folder_component_name(folder_component component)
 soda_status folder_path(const soda_folder *folder, const char *part, const char *file, char *path,
                         size_t size)
 {
-    const int used = snprintf(path, size, "%s/%s/%s", folder->root, part, file);
-    if (used >= 0 && (size_t)used < size) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT, "%s: the path is too long", folder->root);
+    return path_in(path, size, folder->root, "%s/%s", part, file);
 }
 
 /* Entry KEY is ["library", "Class"]: the class, which must be `wanted` or `also` (NULL: none). */
@@ -134,10 +133,7 @@ soda_status folder_open(const char *path, soda_folder **folder)
     soda_folder *f = NULL;
     *folder = NULL;
     TRY_TO(done, create(path, &f));
-    if (snprintf(file, sizeof file, "%s/model_index.json", path) >= (int)sizeof file) {
-        s = FAIL(SODA_ERR_INPUT, "%s: the path is too long", path);
-        goto done;
-    }
+    TRY_TO(done, path_in(file, sizeof file, path, "model_index.json"));
     TRY_TO(done, soda_json_load(file, &index));
     TRY_TO(done, read_index(&index, f));
     TRY_TO(done, read_configs(f));

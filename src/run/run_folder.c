@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/newfile.h"
 
 enum { PATH_BYTES = 4200 };
@@ -20,16 +21,14 @@ static const char written_by_soda[] =
 static bool exists(const char *output, const char *name)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", output, name);
-    return access(path, F_OK) == 0;
+    return path_in(path, sizeof path, output, "%s", name) == SODA_OK && access(path, F_OK) == 0;
 }
 
 static bool has_checkpoint(const char *output)
 {
     char path[PATH_BYTES];
     bool found = false;
-    snprintf(path, sizeof path, "%s/checkpoints", output);
-    DIR *list = opendir(path);
+    DIR *list = path_in(path, sizeof path, output, "checkpoints") == SODA_OK ? opendir(path) : NULL;
     for (struct dirent *entry; list && (entry = readdir(list));)
         found = found || strncmp(entry->d_name, "step-", 5) == 0;
     if (list) closedir(list);
@@ -56,7 +55,7 @@ static soda_status check_foreign(const char *output)
 static soda_status lock_folder(const char *output, int *lock)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/.lock", output);
+    TRY(path_in(path, sizeof path, output, ".lock"));
     *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return SODA_OK; /* or no locks here */
     if (errno != EWOULDBLOCK) return SODA_OK;
@@ -70,7 +69,7 @@ soda_status run_folder_open(const char *output, bool overwrite, int *lock)
 {
     char path[PATH_BYTES];
     if (!overwrite) TRY(check_foreign(output));
-    snprintf(path, sizeof path, "%s/checkpoints", output);
+    TRY(path_in(path, sizeof path, output, "checkpoints"));
     TRY(newfile_make_folder(path));
     return lock_folder(output, lock);
 }
@@ -102,8 +101,8 @@ soda_status run_folder_write_config(const char *output, const char *text)
     char path[PATH_BYTES], resolved[PATH_BYTES];
     soda_newfile *file = NULL;
     soda_status s = SODA_OK;
-    snprintf(path, sizeof path, "%s/config.yaml", output);
-    snprintf(resolved, sizeof resolved, "%s/config.resolved.yaml", output);
+    TRY(path_in(path, sizeof path, output, "config.yaml"));
+    TRY(path_in(resolved, sizeof resolved, output, "config.resolved.yaml"));
     const bool kept = access(path, F_OK) == 0 && !is_ours(path);
     if (kept) log_info("%s is kept as it is; the resolved configuration is in %s", path, resolved);
     TRY_TO(done, newfile_create(kept ? resolved : path, &file));

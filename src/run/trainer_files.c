@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "core/arena.h"
+#include "core/path.h"
 #include "run/trainer_internal.h"
 #include "train/params_adapter.h"
 
@@ -50,7 +51,7 @@ static double mean_loss(const run_state *state, int64_t first)
 soda_status trainer_finish(soda_trainer *t)
 {
     char path[4200], loss[64], held[96] = "";
-    snprintf(path, sizeof path, "%s/adapter.safetensors", t->config->output);
+    TRY(path_in(path, sizeof path, t->config->output, "adapter.safetensors"));
     TRY(comm_agree(t->comm, write_adapter(t, path)));
     if (!isnan(t->held_before)) /* else it was measured before this process went on */
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/path.h"
 #include "io/newfile.h"
 #include "model/hash.h"
 #include "run/run_folder.h"
@@ -36,11 +37,10 @@ static soda_status check_config(const run_config *c)
 static soda_status make_paths(soda_trainer *t)
 {
     const char *out = t->config->output;
-    const int most = (int)sizeof t->path_checkpoints;
-    if (snprintf(t->path_checkpoints, (size_t)most, "%s/checkpoints", out) >= most - 64 ||
-        snprintf(t->path_metrics, (size_t)most, "%s/metrics.jsonl", out) >= most ||
-        snprintf(t->path_spectra, (size_t)most, "%s/spectra.h5", out) >= most)
-        return FAIL(SODA_ERR_INPUT, "output: %s: the path is too long", out);
+    const size_t most = sizeof t->path_checkpoints;
+    TRY(status_prefix(path_in(t->path_checkpoints, most - 64, out, "checkpoints"), "output"));
+    TRY(status_prefix(path_in(t->path_metrics, most, out, "metrics.jsonl"), "output"));
+    TRY(status_prefix(path_in(t->path_spectra, most, out, "spectra.h5"), "output"));
     return t->comm->rank == 0 ? run_folder_open(out, t->overwrite, &t->lock) : SODA_OK;
 }
 

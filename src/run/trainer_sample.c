@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/path.h"
 #include "data/transform.h"
 #include "image/image.h"
 #include "io/png.h"
@@ -112,8 +113,8 @@ static soda_status write_sample(void *context, int index, const uint8_t *rgb, in
 {
     const soda_trainer *t = context;
     char path[4300];
-    snprintf(path, sizeof path, "%s/samples/step-%08lld-%d.png", t->config->output,
-             (long long)t->state.step, index);
+    TRY(path_in(path, sizeof path, t->config->output, "samples/step-%08lld-%d.png",
+                (long long)t->state.step, index));
     return soda_png_write(path, rgb, (int)width, (int)height);
 }
 
@@ -159,8 +160,8 @@ static soda_status place_real(const soda_trainer *t, picture_sheet *sheet, int c
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    snprintf(path, sizeof path, "%s/%s", t->config->validation.path,
-             dataset_image_at(t->held_out, column)->file);
+    TRY_TO(done, path_in(path, sizeof path, t->config->validation.path, "%s",
+                         dataset_image_at(t->held_out, column)->file));
     TRY_TO(done, file_read(path, SIZE_MAX, &bytes, &size));
     TRY_TO(done, image_decode(bytes, size, path, &image));
     const transform_view view =
@@ -199,7 +200,7 @@ static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
 static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet)
 {
     char path[4300];
-    snprintf(path, sizeof path, "%s/samples/validation.png", t->config->output);
+    TRY(path_in(path, sizeof path, t->config->output, "samples/validation.png"));
     TRY(soda_png_write(path, sheet->rgb, (int)(sheet->columns * sheet->width),
                        (int)(3 * sheet->height)));
     log_info("%s: base model, this adapter, and the real pictures, above each other", path);

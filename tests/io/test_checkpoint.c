@@ -252,7 +252,7 @@ static void what_fails_is_named(void **state)
     case_check_file(files_path(*state, "step-00000002.h5"), 2);
     char *longer = calloc(1, 5001);
     memset(longer, 'x', 5000);
-    CHECK_FAILS(checkpoint_write(longer, &c.checkpoint, 1), SODA_ERR_IO);
+    CHECK_FAILS(checkpoint_write(longer, &c.checkpoint, 1), SODA_ERR_INPUT);
     check_message_has("too long");
     free(longer);
 }

@@ -151,7 +151,7 @@ static void no_checkpoint_is_not_a_failure(void **state)
     CHECK_FAILS(checkpoint_read_newest("/dev/null", &read, path, sizeof path, &found), SODA_ERR_IO);
     check_message_has("/dev/null");
     case_write(*state, 1, 1);
-    CHECK_FAILS(checkpoint_read_newest(*state, &read, path, 10, &found), SODA_ERR_IO);
+    CHECK_FAILS(checkpoint_read_newest(*state, &read, path, 10, &found), SODA_ERR_INPUT);
 }
 
 /* Writes checkpoints until it is killed; says so with a byte after each. */
