@@ -4,6 +4,7 @@
  * that reads it. Intervals are placed largest first at the lowest offset where they fit; this comes
  * within a few percent of the peak sum of live bytes on our networks. */
 #include "exec/plan.h"
+#include "core/round.h"
 
 #include <stdlib.h>
 
@@ -142,7 +143,7 @@ static void place(interval *it, interval *placed, int count, interval **near)
 static size_t value_bytes(const soda_value *v)
 {
     const size_t bytes = (size_t)shape_count(&v->shape) * dtype_bytes(v->dtype);
-    return (bytes + 63) / 64 * 64;
+    return whole_lines(bytes);
 }
 
 static int collect(const soda_graph *g, const soda_plan *plan, const size_t *scratch_bytes,
@@ -157,7 +158,7 @@ static int collect(const soda_graph *g, const soda_plan *plan, const size_t *scr
     }
     for (int n = 0; n < g->node_count; n++) {
         if (!plan->alive[n] || !scratch_bytes[n]) continue;
-        list[count++] = (interval){-1 - n, n, n, (scratch_bytes[n] + 63) / 64 * 64, 0};
+        list[count++] = (interval){-1 - n, n, n, whole_lines(scratch_bytes[n]), 0};
     }
     return count;
 }

@@ -3,6 +3,7 @@
 #include "backend/cpu/inputs.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
+#include "core/round.h"
 
 enum { UNIT = 1024 }; /* elements: ranges end on whole cache lines */
 
@@ -42,7 +43,7 @@ static soda_status run_add(const soda_call *call)
 const soda_kernel cpu_add = {.prepare = inputs_prepare_plain, .run = run_add};
 
 /* scratch: one result row in fp32, then that of elementwise_sum_columns. */
-static size_t row_bytes(int64_t C) { return ((size_t)C * sizeof(float) + 63) / 64 * 64; }
+static size_t row_bytes(int64_t C) { return whole_lines((size_t)C * sizeof(float)); }
 
 static soda_status prepare_sum_rows(soda_call *call, soda_weights *weights)
 {

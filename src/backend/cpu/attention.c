@@ -10,6 +10,7 @@
 
 #include "backend/cpu/attention_internal.h"
 #include "backend/cpu/kernels.h"
+#include "core/round.h"
 
 typedef struct {
     attention_job job;
@@ -48,8 +49,6 @@ static const attention_path *choose(soda_dtype dtype)
     while (!attention_usable(*p, dtype)) p++;
     return *p;
 }
-
-static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static soda_status prepare(soda_call *call, bool gradient)
 {

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "backend/cpu/attention_amx_steps.h"
+#include "core/round.h"
 
 enum { GROUPS = 2, KEY_UNITS = 8, PACK_ROWS = 256, RESIDENT = 3 };
 
@@ -48,7 +49,7 @@ static sizes sizes_of(const attention_job *job)
 static size_t take(size_t *used, size_t bytes)
 {
     const size_t at = *used;
-    *used += (bytes + 63) / 64 * 64;
+    *used += whole_lines(bytes);
     return at;
 }
 

@@ -12,6 +12,7 @@
 #include "backend/cpu/pack.h"
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd.h"
+#include "core/round.h"
 
 conv2d_form conv2d_form_of(const soda_call *call, bool grad_x)
 {
@@ -62,7 +63,7 @@ static soda_tensor spread_input(const soda_call *call, const conv2d_form *f, siz
     *bytes = 0;
     if (f->spread == 1) return x;
     x.shape = SHAPE(f->n, f->h, f->w, f->in);
-    *bytes = (tensor_bytes(&x) + 63) / 64 * 64;
+    *bytes = whole_lines(tensor_bytes(&x));
     x.data = NULL;
     return x;
 }

@@ -6,6 +6,7 @@
 #include "backend/cpu/pack.h"
 #include "backend/cpu/turn.h"
 #include "core/isa.h"
+#include "core/round.h"
 
 soda_status dense_dtype(soda_dtype dtype, soda_dtype *compute)
 {
@@ -67,7 +68,7 @@ static soda_status reserve_copy(const soda_dense *dense, onednn_arg arg, const s
     TRY(onednn_layout_of(&dense->op, arg, &layout));
     if (layout.dtype != SODA_F32) return SODA_OK;
     *at = *bytes;
-    *bytes += ((size_t)shape_count(&tensor->shape) * sizeof(float) + 63) / 64 * 64;
+    *bytes += whole_lines((size_t)shape_count(&tensor->shape) * sizeof(float));
     return SODA_OK;
 }
 
@@ -75,7 +76,7 @@ soda_status dense_finish(soda_call *call)
 {
     soda_dense *d = call->state;
     TRY(onednn_bind(&d->op, ONEDNN_DST, NULL));
-    size_t bytes = (onednn_scratch_bytes(&d->op) + 63) / 64 * 64;
+    size_t bytes = whole_lines(onednn_scratch_bytes(&d->op));
     d->scratch = bytes > 0;
     if (d->scratch) TRY(onednn_bind(&d->op, ONEDNN_SCRATCH, NULL));
     for (int i = 0; i < 3 && i < call->inputs; i++)

@@ -15,6 +15,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/kron.h"
 #include "backend/cpu/parallel.h"
+#include "core/round.h"
 
 enum {
     BUFFER_BYTES = 16 * 1024, /* of one buffer: three of them fit in the first-level cache */
@@ -80,7 +81,7 @@ static int64_t factor_floats(const kron *u) { return (u->n[2] * u->padded + 15) 
 
 static size_t sums_bytes(const kron *u)
 {
-    return ((size_t)(u->chunks * square_sum(u)) * sizeof(double) + 63) / 64 * 64;
+    return whole_lines((size_t)(u->chunks * square_sum(u)) * sizeof(double));
 }
 
 static size_t scratch_bytes(const kron *u, bool backward)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/isa.h"
+#include "core/round.h"
 
 enum { TILE = 64 }; /* a tile of rows and columns stays in the first-level cache on both sides */
 
@@ -47,8 +48,6 @@ static void load_row(const char *source, soda_dtype from, int64_t n, float *x)
     else
         widen_f16(half, n, x);
 }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void pack_table(const void *source, soda_dtype from, int64_t rows, int64_t columns,
                 const int64_t *row, const int64_t *column, void *dst, soda_dtype to)

@@ -6,8 +6,9 @@
 #include "backend/cpu/inputs.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
+#include "core/round.h"
 
-static size_t vector_bytes(int64_t n) { return ((size_t)n * sizeof(float) + 63) / 64 * 64; }
+static size_t vector_bytes(int64_t n) { return whole_lines((size_t)n * sizeof(float)); }
 
 typedef struct {
     soda_tensor x, y;

@@ -1,11 +1,10 @@
 #include "backend/cpu/tiles_cut.h"
+#include "core/round.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 16, DEPTH = 32, PIXEL_BYTES = 64 };
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static cut_kind kind_of(const conv2d_form *f)
 {
