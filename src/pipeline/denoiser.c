@@ -9,16 +9,15 @@
 static int64_t batch_of(const soda_denoiser *d) { return d->guided ? 2 : 1; }
 static int64_t count_of(const soda_denoiser *d) { return d->channels * d->h * d->w; }
 
-static soda_status start(const soda_folder *folder, int64_t h, int64_t w, const soda_text *text,
-                         bool guided, soda_denoiser *d)
+static soda_status start(const soda_folder *folder, const denoiser_size *size, soda_denoiser *d)
 {
     *d = (soda_denoiser){.channels = folder->unet.in_channels,
-                         .h = h,
-                         .w = w,
-                         .tokens = text->tokens,
-                         .width = text->width,
-                         .pooled_width = text->pooled_width,
-                         .guided = guided};
+                         .h = size->h,
+                         .w = size->w,
+                         .tokens = size->text->tokens,
+                         .width = size->text->width,
+                         .pooled_width = size->text->pooled_width,
+                         .guided = size->guided};
     const size_t bytes = 2 * (size_t)count_of(d) * sizeof(float);
     d->both = malloc(bytes);
     d->nhwc = malloc(bytes);
@@ -31,11 +30,10 @@ static unet_size size_of(const soda_denoiser *d)
 }
 
 soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
-                          bool guided, soda_denoiser *d)
+                          const adapter_uses *adapters, const denoiser_size *size, soda_denoiser *d)
 {
     soda_status s = SODA_OK;
-    TRY_TO(failed, start(folder, h, w, text, guided, d));
+    TRY_TO(failed, start(folder, size, d));
     TRY_TO(failed, network_open(folder, FOLDER_UNET, dtype, adapters, &d->net));
     soda_builder builder = network_builder(&d->net);
     unet_build(&builder, &folder->unet, size_of(d));
@@ -46,13 +44,13 @@ failed:
     return s;
 }
 
-soda_status denoiser_open_shared(const denoiser_unet *unet, int64_t h, int64_t w,
-                                 const soda_text *text, bool guided, soda_denoiser *d)
+soda_status denoiser_open_shared(const denoiser_unet *unet, const denoiser_size *size,
+                                 soda_denoiser *d)
 {
     exec_binding *list = NULL;
     int count = 0;
     soda_status s = SODA_OK;
-    TRY_TO(done, start(unet->folder, h, w, text, guided, d));
+    TRY_TO(done, start(unet->folder, size, d));
     TRY_TO(done, network_share(unet->dtype, unet->residency, &d->net));
     unet->append(unet->context, d->net.graph, size_of(d));
     TRY_TO(done, graph_status(d->net.graph));

@@ -14,11 +14,18 @@ typedef struct {
     float *both, *nhwc; /* scratch of [2,channels,h,w] */
 } soda_denoiser;
 
-/* Loads the U-Net, with `adapters` (NULL: none) folded in, for latents [channels,h,w] and texts of
- * `text`'s size. With `guided` false there is no unconditional half. */
+/* What it is opened for: latents [channels,h,w] and texts of `text`'s size. With `guided` false
+ * there is no unconditional half. */
+typedef struct {
+    int64_t h, w;
+    const soda_text *text;
+    bool guided;
+} denoiser_size;
+
+/* Loads the U-Net, with `adapters` (NULL: none) folded in. */
 soda_status denoiser_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
-                          const adapter_uses *adapters, int64_t h, int64_t w, const soda_text *text,
-                          bool guided, soda_denoiser *denoiser);
+                          const adapter_uses *adapters, const denoiser_size *size,
+                          soda_denoiser *denoiser);
 
 /* A U-Net whose packed weights are open elsewhere and shared: a run's. */
 typedef struct {
@@ -35,8 +42,8 @@ typedef struct {
 } denoiser_unet;
 
 /* The same with such a U-Net; its parts must outlive the denoiser. */
-soda_status denoiser_open_shared(const denoiser_unet *unet, int64_t h, int64_t w,
-                                 const soda_text *text, bool guided, soda_denoiser *denoiser);
+soda_status denoiser_open_shared(const denoiser_unet *unet, const denoiser_size *size,
+                                 soda_denoiser *denoiser);
 
 /* Sets what the next predictions are conditioned on: texts number `positive` and `negative` (the
  * latter only if guided). SDXL's sizes are those of the picture, crop 0,0. */

@@ -62,9 +62,9 @@ int sampling_calls(const soda_sampling *sampling) { return sampler_calls(samplin
 
 static soda_status open_denoiser(const sampling_request *r, const soda_text *text, soda_denoiser *d)
 {
-    if (r->unet) return denoiser_open_shared(r->unet, r->h, r->w, text, is_guided(r), d);
-    return denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, r->h, r->w, text,
-                         is_guided(r), d);
+    const denoiser_size size = {r->h, r->w, text, is_guided(r)};
+    if (r->unet) return denoiser_open_shared(r->unet, &size, d);
+    return denoiser_open(r->folder, r->backend, r->dtype, &r->adapters, &size, d);
 }
 
 soda_status sampling_open(const sampling_request *r, soda_sampling *sampling)

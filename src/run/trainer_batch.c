@@ -131,8 +131,9 @@ static soda_status fill(soda_trainer *t, soda_dataset *set, const dataset_sample
         const dataset_view view = dataset_view_at(set, samples[b].image, samples[b].variant);
         /* the top bit parts the noise of class images from that of the others */
         const uint64_t number = samples[b].number | (uint64_t)prior << 63;
-        noising_draw(&t->rules, number, view.mean, view.std, count, in->sample + b * count,
-                     in->target + b * count, &in->timestep[b], &in->weight[b]);
+        const noising_place to = {in->sample + b * count, in->target + b * count, &in->timestep[b],
+                                  &in->weight[b]};
+        noising_draw(&t->rules, number, view.mean, view.std, count, to);
         if (prior) in->weight[b] *= (float)t->config->data.prior_weight;
         set_time_ids(&view, in->time_ids + b * UNET_TIME_IDS);
         text[b] = samples[b].text;

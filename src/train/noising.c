@@ -21,19 +21,19 @@ static void mix(const soda_schedule *schedule, int t, int64_t count, float *samp
 }
 
 void noising_draw(const noising_rules *r, uint64_t number, const float *mean, const float *std,
-                  int64_t count, float *sample, float *target, float *timestep, float *weight)
+                  int64_t count, noising_place to)
 {
     const philox_key key = philox_seed(r->seed);
     uint32_t word;
     philox_bits(key, philox_at(number, PHILOX_TIMESTEP), &word, 1);
     const int t = (int)((uint64_t)word * (uint64_t)r->schedule->train_steps >> 32);
-    philox_normal(key, philox_at(number, PHILOX_POSTERIOR), sample, count);
-    philox_normal(key, philox_at(number, PHILOX_NOISE), target, count);
+    philox_normal(key, philox_at(number, PHILOX_POSTERIOR), to.sample, count);
+    philox_normal(key, philox_at(number, PHILOX_NOISE), to.target, count);
     const float factor = (float)r->scaling_factor;
-    for (int64_t i = 0; i < count; i++) sample[i] = factor * (mean[i] + std[i] * sample[i]);
-    mix(r->schedule, t, count, sample, target);
-    *timestep = (float)t;
-    *weight =
+    for (int64_t i = 0; i < count; i++) to.sample[i] = factor * (mean[i] + std[i] * to.sample[i]);
+    mix(r->schedule, t, count, to.sample, to.target);
+    *to.timestep = (float)t;
+    *to.weight =
         r->min_snr_gamma > 0 ? (float)loss_min_snr_weight(r->schedule, t, r->min_snr_gamma) : 1;
 }
 

@@ -33,7 +33,8 @@ static int fill(void **state)
 static void take(const noising_rules *r, uint64_t number, draw *d)
 {
     memset(d, 0, sizeof *d);
-    noising_draw(r, number, mean, std, COUNT, d->sample, d->target, &d->timestep, &d->weight);
+    noising_draw(r, number, mean, std, COUNT,
+                 (noising_place){d->sample, d->target, &d->timestep, &d->weight});
 }
 
 /* The correlation of two sets of numbers whose mean is zero: of independent ones it is about
@@ -94,8 +95,8 @@ static void the_place_in_a_batch_does_not_matter(void **state)
     draw alone;
     for (int i = 0; i < 3; i++) {
         const int b = order[i];
-        noising_draw(&rules, 40 + (uint64_t)b, mean, std, COUNT, sample[b], target[b], &timestep[b],
-                     &weight[b]);
+        noising_draw(&rules, 40 + (uint64_t)b, mean, std, COUNT,
+                     (noising_place){sample[b], target[b], &timestep[b], &weight[b]});
     }
     for (int b = 0; b < 3; b++) {
         take(&rules, 40 + (uint64_t)b, &alone);
@@ -136,8 +137,10 @@ static void samples_and_targets_are_the_schedules(void **state)
     v.prediction = PREDICT_V;
     other.schedule = &v;
     for (uint64_t number = 0; number < 8; number++) {
-        noising_draw(&rules, number, mean, narrow, COUNT, sample, noise, &timestep, &weight);
-        noising_draw(&other, number, mean, narrow, COUNT, sample, target, &timestep, &weight);
+        noising_draw(&rules, number, mean, narrow, COUNT,
+                     (noising_place){sample, noise, &timestep, &weight});
+        noising_draw(&other, number, mean, narrow, COUNT,
+                     (noising_place){sample, target, &timestep, &weight});
         const double a = (double)alphas[(int)timestep];
         for (int i = 0; i < COUNT; i++) {
             const double x0 = 0.25 * (double)mean[i], n = (double)noise[i];
@@ -154,7 +157,8 @@ static void timesteps_are_uniform(void **state)
     int seen[STEPS] = {0};
     float sample, target, timestep, weight;
     for (uint64_t number = 0; number < 5000; number++) {
-        noising_draw(&rules, number, mean, std, 1, &sample, &target, &timestep, &weight);
+        noising_draw(&rules, number, mean, std, 1,
+                     (noising_place){&sample, &target, &timestep, &weight});
         assert_true(timestep >= 0 && timestep < STEPS && timestep == floorf(timestep));
         seen[(int)timestep]++;
     }

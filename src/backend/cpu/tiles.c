@@ -12,6 +12,7 @@
 #include "backend/cpu/tiles_cut.h"
 #include "backend/cpu/tiles_kernels.h"
 #include "core/isa.h"
+#include "core/round.h"
 
 /* An item is a group of tiles times a few blocks of 32 channels out, for which the left operands of
  * one chunk of cells and all sums fit into the second-level cache. */
@@ -37,8 +38,6 @@ typedef struct {
     size_t x_bytes, own_bytes; /* packed planes; sums and cells of each thread */
 } tiles;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 bool tiles_can(const conv2d_form *f) { return f->dtype == SODA_BF16 && isa_allows(ISA_AMX); }
@@ -175,28 +174,38 @@ typedef struct {
     uint16_t *y;
 } operands;
 
-/* One block of sums: tiles t and t + 1 of the item; finished after the last chunk. */
-static void run_block(const tiles *s, const operands *p, const cut_tile *t, bool two, int64_t first,
-                      int64_t end, int64_t out, const uint16_t *cells, float *sums,
-                      const char *next, int64_t ahead, int rows[2])
+/* One block of sums: a pair of tiles, or one, times blocks [first,end) of input channels. */
+typedef struct {
+    const cut_tile *tile;
+    bool two;
+    int64_t first, end, out; /* out: the block of output channels */
+    const uint16_t *cells;
+    float *sums;
+    const char *next; /* `ahead` bytes that will be wanted soon */
+    int64_t ahead;
+} block;
+
+/* Finished after the last chunk. */
+static void run_block(const tiles *s, const operands *p, const block *b, int rows[2])
 {
-    const tiles_left left = {.x = {p->x + t[0].x, two ? p->x + t[1].x : NULL},
-                             .rows = {t[0].rows, two ? t[1].rows : 0},
+    const cut_tile *t = b->tile;
+    const tiles_left left = {.x = {p->x + t[0].x, b->two ? p->x + t[1].x : NULL},
+                             .rows = {t[0].rows, b->two ? t[1].rows : 0},
                              .x_row = s->cut.x_row,
                              .x_block = s->cut.x_block,
                              .taps = s->cut.taps,
                              .tap = s->cut.tap};
-    if (left.rows[0] != rows[0] || (two && left.rows[1] != rows[1])) {
+    if (left.rows[0] != rows[0] || (b->two && left.rows[1] != rows[1])) {
         rows[0] = left.rows[0];
-        rows[1] = two ? left.rows[1] : 16;
+        rows[1] = b->two ? left.rows[1] : 16;
         tiles_begin(rows);
     }
-    tiles_product(&left, first, end, cells, sums, first > 0, next, ahead);
-    if (end < s->in) return;
-    const int64_t channel = out * TILES_CHANNELS;
+    tiles_product(&left, b->first, b->end, b->cells, b->sums, b->first > 0, b->next, b->ahead);
+    if (b->end < s->in) return;
+    const int64_t channel = b->out * TILES_CHANNELS;
     uint16_t *const y[2] = {p->y + t[0].y * s->f.out + channel,
-                            two ? p->y + t[1].y * s->f.out + channel : NULL};
-    tiles_finish(sums, left.rows, p->bias ? p->bias + channel : NULL,
+                            b->two ? p->y + t[1].y * s->f.out + channel : NULL};
+    tiles_finish(b->sums, left.rows, p->bias ? p->bias + channel : NULL,
                  min64(TILES_CHANNELS, s->f.out - channel), y, s->f.out);
 }
 
@@ -219,9 +228,17 @@ static void run_item(const tiles *s, const operands *p, const cut_tile *t, int64
                 next = (const char *)cells_of(s, p->w, last ? first_out : out + 1, then, end, made);
             const int64_t share = next ? ceil_div(bytes, pairs * 64) * 64 : 0;
             for (int64_t i = 0; i < pairs; i++) {
-                float *block = chunks == 1 ? sums : sums + ((out - first_out) * pairs + i) * SUMS;
-                run_block(s, p, t + 2 * i, 2 * i + 1 < count, first, end, out, cells, block,
-                          next ? next + i * share : NULL, min64(share, bytes - i * share), rows);
+                const block b = {
+                    .tile = t + 2 * i,
+                    .two = 2 * i + 1 < count,
+                    .first = first,
+                    .end = end,
+                    .out = out,
+                    .cells = cells,
+                    .sums = chunks == 1 ? sums : sums + ((out - first_out) * pairs + i) * SUMS,
+                    .next = next ? next + i * share : NULL,
+                    .ahead = min64(share, bytes - i * share)};
+                run_block(s, p, &b, rows);
             }
         }
     }
