@@ -56,7 +56,7 @@ typedef struct run_config {
         lr_schedule schedule; /* its steps are train.steps */
         double clip;          /* 0: off */
         run_recompute recompute;
-        double memory_limit_gib; /* 0: auto, what the machine has */
+        double memory_limit_gib; /* 0: auto, from core/memory_limit.h */
         uint64_t seed;
     } train;
     struct {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 enum { ALIGNMENT = 64 };
 static const size_t HUGE_PAGE = (size_t)2 << 20;
@@ -174,10 +173,3 @@ size_t arena_peak_rss_bytes(void)
 }
 
 size_t arena_rss_bytes(void) { return system_number("/proc/self/status", "VmRSS:", 0) * 1024; }
-
-size_t arena_machine_bytes(void)
-{
-    const size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGE_SIZE);
-    const size_t group = system_number("/sys/fs/cgroup/memory.max", "", SIZE_MAX);
-    return group < machine ? group : machine;
-}

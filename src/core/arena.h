@@ -38,6 +38,3 @@ void arena_drop_pages(const void *data, size_t bytes);
  * the process that started us), and now. */
 size_t arena_peak_rss_bytes(void);
 size_t arena_rss_bytes(void);
-
-/* Memory of the machine in bytes, or of this process's control group if that is less. */
-size_t arena_machine_bytes(void);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/memory_limit.h"
 #include "core/path.h"
 #include "io/newfile.h"
 #include "model/hash.h"
@@ -108,7 +109,7 @@ static soda_status open_sets(soda_trainer *t)
 static size_t network_limit(const soda_trainer *t)
 {
     const double limit_gib = t->config->train.memory_limit_gib;
-    const double machine = (double)arena_machine_bytes() * 0.9 / (double)t->comm->node_size;
+    const double machine = 0.9 * (double)memory_limit_bytes("", t->comm->node_size);
     const double total = limit_gib > 0 ? limit_gib * 0x1p30 : machine;
     const double held = (double)arena_rss_bytes();
     return total > held ? (size_t)(total - held) : 1;
