@@ -94,6 +94,11 @@ soda_status kronecker_rotate(const soda_layer *layer, method_values values, doub
     return SODA_OK;
 }
 
+double kronecker_weight_cost(const route_case *c)
+{
+    return c->training ? route_rotation(c, c->layer->m) : 0; /* made once for all runs */
+}
+
 /* ||R'R - I||_F of R [n,n], row-major */
 static double distance_from_orthogonal(const double *R, int64_t n)
 {

@@ -17,9 +17,12 @@ int kronecker_sizes(const soda_layer *layer, int64_t sizes[METHOD_SIZES]);
 soda_status kronecker_angles(const soda_layer *layer, method_values values, float *angles,
                              double orthogonality[3]);
 
-#define KRONECKER_SIZES                                                                            \
+#define KRONECKER_PARTS                                                                            \
     .choose = kronecker_choose, .fit = kronecker_fit, .sizes = kronecker_sizes,                    \
-    .sizes_key = "factors", .sizes_text = "R of"
+    .sizes_key = "factors", .sizes_text = "R of", .angles = kronecker_angles
+
+/* What W R' costs. */
+double kronecker_weight_cost(const route_case *c);
 
 /* W [m,n] <- W R', by three products along the axes of a row. */
 soda_status kronecker_rotate(const soda_layer *layer, method_values values, double *W);

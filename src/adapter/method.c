@@ -119,3 +119,11 @@ soda_id method_append(soda_graph *graph, const soda_layer *layer, route_kind rou
                                       method_tensor_shape(layer, i));
     return method->append(graph, layer, route, &nodes);
 }
+
+soda_id method_product(soda_graph *graph, soda_id x, soda_id W, soda_id b)
+{
+    if (graph_status(graph) != SODA_OK) return NO_VALUE;
+    const soda_dtype dtype = graph_value(graph, x)->dtype;
+    if (graph_value(graph, W)->dtype != dtype) W = graph_cast(graph, W, dtype);
+    return graph_linear(graph, x, W, b);
+}

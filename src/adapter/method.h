@@ -136,6 +136,9 @@ int method_bases(const soda_method *method);
 soda_id method_append(soda_graph *graph, const soda_layer *layer, route_kind route, soda_id x,
                       soda_id w, soda_id b);
 
+/* y = x W' + b with a computed W, cast to the type of x if it has another. */
+soda_id method_product(soda_graph *graph, soda_id x, soda_id W, soda_id b);
+
 static inline int64_t method_rank(const soda_layer *layer)
 {
     return layer->m < layer->n ? layer->m : layer->n;

@@ -41,6 +41,11 @@ double route_dense(const route_case *c, bool input_gradient)
     return c->training ? gemm * (input_gradient ? 3 : 2) + route_bytes(c, 4 * m * n) : gemm;
 }
 
+double route_frozen(const route_case *c)
+{
+    return (c->training ? 4 : 2) * (double)c->rows * (double)c->layer->m * (double)c->layer->n;
+}
+
 route_choice route_choose(const route_case *c)
 {
     const soda_method *method = c->layer->method;

@@ -45,6 +45,9 @@ double route_wide(const route_case *c, double flops);     /* a GEMM in fp32 */
 /* Products of the rows with a computed [m,n]: y, its gradient dW, and dx if wanted. */
 double route_dense(const route_case *c, bool input_gradient);
 
+/* The same with a frozen weight [m,n]: y and dx. */
+double route_frozen(const route_case *c);
+
 const char *route_name(route_kind kind);
 
 /* "factored spectrum: 1.2 GFLOP against 1.7 (weight) and 2.0 (activation)", cut to `size`. */

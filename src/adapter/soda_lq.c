@@ -19,16 +19,16 @@ static const method_tensor *const tensors[] = {&kronecker_R1, &kronecker_R2, &kr
 /* Passes over [m,n] in fp32: Ws reads two and writes one, its gradient reads two again. */
 static double weight_cost(const route_case *c)
 {
+    if (!c->training) return 0; /* made once for all runs */
     return route_bytes(c, 5.0 * 4 * (double)c->layer->m * (double)c->layer->n);
 }
 
-/* When sampling, W stays as it is for all runs: what makes it costs nothing. */
 static void cost(const route_case *c, double cost[ROUTE_COUNT])
 {
-    const double Ws = c->training ? weight_cost(c) : 0;
-    const double x = route_rotation(c, c->rows), w = route_rotation(c, c->layer->m);
-    cost[ROUTE_WEIGHT] = route_dense(c, c->input_gradient) + Ws + (c->training ? w : 0);
-    cost[ROUTE_ACTIVATION] = route_dense(c, true) + x + Ws; /* R needs dz, whatever x needs */
+    const double Ws = weight_cost(c);
+    cost[ROUTE_WEIGHT] = route_dense(c, c->input_gradient) + Ws + kronecker_weight_cost(c);
+    cost[ROUTE_ACTIVATION] =
+        route_dense(c, true) + Ws + route_rotation(c, c->rows); /* R needs dz, whatever x needs */
 }
 
 static soda_id append(soda_graph *graph, const soda_layer *layer, route_kind route,
@@ -39,7 +39,7 @@ static soda_id append(soda_graph *graph, const soda_layer *layer, route_kind rou
     soda_id W =
         graph_row_scale_add(graph, at->w, graph_weight(graph, &layer->basis[0]), at->tensor[DELTA]);
     if (route == ROUTE_WEIGHT) W = graph_kron_rotate(graph, W, at->tensor, true);
-    return graph_linear(graph, x, spectral_cast(graph, W, x), at->b);
+    return method_product(graph, x, W, at->b);
 }
 
 /* W [m,n] = Ws, or W0 if delta is NULL */
@@ -74,11 +74,10 @@ const soda_method method_soda_lq = {
     .keys = KRONECKER_KEYS " " SPECTRAL_KEYS,
     .tensors = tensors,
     .bases = &factorize_kind_lq,
-    KRONECKER_SIZES,
+    KRONECKER_PARTS,
     .routes = 1u << ROUTE_WEIGHT | 1u << ROUTE_ACTIVATION,
     .cost = cost,
     .append = append,
     .merge = merge,
     .sigma = sigma,
-    .angles = kronecker_angles,
 };

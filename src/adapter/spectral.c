@@ -25,12 +25,13 @@ soda_id spectral_weight(soda_graph *graph, const soda_layer *layer, soda_id delt
     return graph_linear_transposed(graph, graph_spectral_scale(graph, U, s, delta), Vh, NO_VALUE);
 }
 
-/* Two GEMMs of 2 m n k in fp32. Passes over [m,n]: U is scaled, and its gradient has three more. */
+/* Two GEMMs of 2 m n k in fp32, and their gradients. Passes over [m,n]: U is scaled, and its
+ * gradient has three more. */
 double spectral_weight_cost(const route_case *c)
 {
+    if (!c->training) return 0; /* made once for all runs */
     const double m = (double)c->layer->m, n = (double)c->layer->n, k = m < n ? m : n;
-    return route_wide(c, (c->training ? 4 : 2) * m * n * k) +
-           route_bytes(c, ((c->training ? 5 : 2) * m * k + (c->training ? 4 : 1) * m * n) * 4);
+    return route_wide(c, 4 * m * n * k) + route_bytes(c, (5 * m * k + 4 * m * n) * 4);
 }
 
 soda_id spectral_factored(soda_graph *graph, const soda_layer *layer, soda_id z, soda_id delta,
@@ -49,13 +50,6 @@ double spectral_factored_cost(const route_case *c)
            route_bytes(c, (c->training ? 7 : 2) * rows * k * element);
 }
 
-soda_id spectral_cast(soda_graph *graph, soda_id weight, soda_id x)
-{
-    if (graph_status(graph) != SODA_OK) return NO_VALUE;
-    const soda_dtype dtype = graph_value(graph, x)->dtype;
-    return graph_value(graph, weight)->dtype == dtype ? weight : graph_cast(graph, weight, dtype);
-}
-
 static float shifted(const soda_layer *layer, const float *delta, int64_t i)
 {
     const float *s = layer->basis[1].source.data;
@@ -63,8 +57,17 @@ static float shifted(const soda_layer *layer, const float *delta, int64_t i)
     return sum > 0 ? sum : 0;
 }
 
-soda_status spectral_merge(const soda_layer *layer, const float *delta, double *W)
+/* The values of delta, NULL if there are none. */
+static const float *delta_in(const soda_layer *layer, method_values values)
 {
+    int i = 0;
+    while (layer->method->tensors[i] != &spectral_delta) i++;
+    return values ? values[i] : NULL;
+}
+
+soda_status spectral_merge(const soda_layer *layer, method_values values, double *W)
+{
+    const float *delta = delta_in(layer, values);
     const int64_t m = layer->m, n = layer->n, k = method_rank(layer);
     const float *U = layer->basis[0].source.data, *Vh = layer->basis[2].source.data;
     double *u = malloc((size_t)(m * k) * sizeof *u), *vh = malloc((size_t)(k * n) * sizeof *vh);
@@ -86,7 +89,9 @@ soda_status spectral_merge(const soda_layer *layer, const float *delta, double *
     return status;
 }
 
-void spectral_values(const soda_layer *layer, const float *delta, float *sigma)
+soda_status spectral_sigma(const soda_layer *layer, method_values values, float *sigma)
 {
+    const float *delta = delta_in(layer, values);
     for (int64_t i = 0; i < method_rank(layer); i++) sigma[i] = shifted(layer, delta, i);
+    return SODA_OK;
 }

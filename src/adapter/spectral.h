@@ -10,7 +10,13 @@
 #define SPECTRAL_KEYS "adapter.delta_init train.optimizer.spectrum"
 extern const method_tensor spectral_delta;
 
-/* Ws [m,n] in the graph, in fp32 (fp64 on an fp64 graph); its cost in training. */
+/* The parts of a method with one delta: see soda_method. W [m,n] = Ws; sigma [k] = relu(s + delta),
+ * or s if values is NULL. */
+#define SPECTRAL_PARTS .bases = &factorize_kind_svd, .sigma = spectral_sigma
+soda_status spectral_sigma(const soda_layer *layer, method_values values, float *sigma);
+soda_status spectral_merge(const soda_layer *layer, method_values values, double *W);
+
+/* Ws [m,n] in the graph, in fp32 (fp64 on an fp64 graph); its cost. */
 soda_id spectral_weight(soda_graph *graph, const soda_layer *layer, soda_id delta);
 double spectral_weight_cost(const route_case *c);
 
@@ -18,10 +24,3 @@ double spectral_weight_cost(const route_case *c);
 soda_id spectral_factored(soda_graph *graph, const soda_layer *layer, soda_id z, soda_id delta,
                           soda_id b);
 double spectral_factored_cost(const route_case *c);
-
-/* `weight` in the type of x, by a cast if it has another. */
-soda_id spectral_cast(soda_graph *graph, soda_id weight, soda_id x);
-
-/* W [m,n] = Ws; sigma [k] = relu(s + delta), or s if delta is NULL. */
-soda_status spectral_merge(const soda_layer *layer, const float *delta, double *W);
-void spectral_values(const soda_layer *layer, const float *delta, float *sigma);
