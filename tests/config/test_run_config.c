@@ -448,6 +448,41 @@ static void check_bad(const bad *rows, size_t count)
     }
 }
 
+/* Each method has its keys; those of the file that a --set of the method makes useless are left
+ * out. */
+static void keys_of_other_methods_are_refused(void **state)
+{
+    (void)state;
+    static const bad rows[] = {
+        {"adapter: {method: svdiff, factors: paper}",
+         "adapter.factors: expected no such key, as adapter.method is svdiff, found paper"},
+        {"adapter:\n  method: rotation\n  delta_init: 0",
+         "run.yaml:3: adapter.delta_init: expected no such key, as adapter.method is rotation"},
+        {"adapter: {method: svdiff}\ntrain: {optimizer: {rotation: {lr: 1}}}",
+         "train.optimizer.rotation.lr: expected no such key, as adapter.method is svdiff"},
+        {"adapter: {method: rotation}\ntrain: {optimizer: {spectrum: {lr: 1}}}",
+         "train.optimizer.spectrum.lr: expected no such key, as adapter.method is rotation"},
+    };
+    check_bad(rows, sizeof rows / sizeof *rows);
+    static const char whole[] = "adapter: {factors: balanced, delta_init: 1}\n"
+                                "train: {optimizer: {rotation: {lr: 1}, spectrum: {lr: 1}}}";
+    static const char *const methods[] = {"soda_svd", "soda_lq", "svdiff", "rotation"};
+    for (int i = 0; i < 4; i++) {
+        char set[64], *text;
+        snprintf(set, sizeof set, "adapter.method=%s", methods[i]);
+        run_config *c = parse(whole, (const char *const[MOST_SETS]){set});
+        assert_string_equal(c->adapter.method->name, methods[i]);
+        CHECK_OK(run_config_text(c, &text));
+        assert_int_equal(strstr(text, "factors:") != NULL, i != 2);
+        assert_int_equal(strstr(text, "rotation:") != NULL, i != 2);
+        assert_int_equal(strstr(text, "delta_init:") != NULL, i != 3);
+        assert_int_equal(strstr(text, "spectrum:") != NULL, i != 3);
+        run_config_destroy(parse(text, NULL));
+        free(text);
+        run_config_destroy(c);
+    }
+}
+
 static void values_of_the_wrong_kind_or_size_are_refused(void **state)
 {
     (void)state;
@@ -505,7 +540,8 @@ static void values_of_the_wrong_kind_or_size_are_refused(void **state)
         {"sample: {prompts: &a [*a]}", "sample.prompts[0]: expected a string, found a list"},
         {"adapter: {targets: []}", "run.yaml:1: adapter.targets: expected attn or regular"},
         {"adapter:\n  targets: ['(']", "run.yaml:2: adapter.targets: \"(\": expected attn or a"},
-        {"adapter: {method: lora}", "adapter.method: expected soda_svd | soda_lq, found lora"},
+        {"adapter: {method: lora}",
+         "adapter.method: expected soda_svd | soda_lq | svdiff | rotation, found lora"},
     };
     check_bad(rows, sizeof rows / sizeof *rows);
 }
@@ -724,6 +760,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read_says_why, files_setup,
                                         files_teardown),
         cmocka_unit_test(sets_override_and_create),
+        cmocka_unit_test(keys_of_other_methods_are_refused),
         cmocka_unit_test(a_section_that_is_set_replaces_the_one_of_the_file),
         cmocka_unit_test(a_word_or_null_stands_for_its_value),
         cmocka_unit_test(anchors_stand_for_what_they_name),

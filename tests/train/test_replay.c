@@ -159,6 +159,54 @@ static void steps_equal_pytorch(void **state)
         }
 }
 
+/* At the identity and one delta for all, shift and rotation alone predict what both together do,
+ * and have the same gradients: those of golden cases that start there. */
+static void check_part(const char *folder, const char *name, const char *set)
+{
+    char yaml[512], batch[512], out[512], want[512];
+    run_config *config;
+    pair p;
+    int found = 0;
+    double error = 0, size = 0;
+    snprintf(yaml, sizeof yaml, GOLDEN "%s.yaml", name);
+    snprintf(batch, sizeof batch, GOLDEN "%s.batch.safetensors", name);
+    snprintf(want, sizeof want, GOLDEN "%s.out.safetensors", name);
+    snprintf(out, sizeof out, "%s/part.safetensors", folder);
+    CHECK_OK(run_config_read(yaml, &set, 1, &config));
+    CHECK_OK(replay_run(config, backend_cpu(0), batch, 1, out));
+    run_config_destroy(config);
+    CHECK_OK(safetensors_open(want, &p.want));
+    CHECK_OK(safetensors_open(out, &p.got));
+    assert_true(relative_of(&p, "prediction") <= 3e-5);
+    for (int i = 0; i < safetensors_count(p.got); i++) {
+        const char *tensor = safetensors_at(p.got, i)->name;
+        if (strncmp(tensor, "grad.", 5) != 0) continue;
+        int64_t n, m;
+        float *a = read_all(p.want, tensor, &n), *b = read_all(p.got, tensor, &m);
+        assert_int_equal(n, m);
+        for (int64_t k = 0; k < n; k++) {
+            error += ((double)b[k] - (double)a[k]) * ((double)b[k] - (double)a[k]);
+            size += (double)a[k] * (double)a[k];
+        }
+        free(a);
+        free(b);
+        found++;
+    }
+    print_message("%s, %s: %d gradients, off by %.2e\n", name, set, found, sqrt(error / size));
+    assert_true(found > 0 && size > 0 && sqrt(error / size) <= 1e-4);
+    safetensors_close(p.want);
+    safetensors_close(p.got);
+}
+
+static void parts_alone_equal_pytorch(void **state)
+{
+    setenv("SODA_CACHE", *state, 1);
+    check_part(*state, "sd1-svd", "adapter.method=svdiff");
+    check_part(*state, "sdxl-svd", "adapter.method=svdiff");
+    check_part(*state, "sd1-lq", "adapter.method=rotation");
+    check_part(*state, "sd2-lq", "adapter.method=rotation");
+}
+
 static void recomputed_steps_equal_pytorch(void **state)
 {
     replay_case(*state, "sdxl-svd-random", "train.recompute=full", false);
@@ -225,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_equal_pytorch),
+        cmocka_unit_test(parts_alone_equal_pytorch),
         cmocka_unit_test(recomputed_steps_equal_pytorch),
         cmocka_unit_test(bf16_steps_are_as_near_as_pytorch_is),
         cmocka_unit_test(wrong_batches_are_refused),
