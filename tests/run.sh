@@ -65,3 +65,10 @@ fi
 soda_build release
 echo "== tests"
 ctest --preset release
+if [ "$all" ]; then ctest --test-dir build/release --output-on-failure -L '^sweep$'; fi
+
+lacks=
+for level in base avx2 avx512 avx512bf16 amx; do
+    SODA_ISA=$level build/release/soda --version >/dev/null 2>&1 || lacks+=" $level"
+done
+echo "== instruction sets that this CPU lacks, so that their tests were skipped:${lacks:- none}"
