@@ -24,6 +24,26 @@ static int64_t find_text(const soda_dataset *d, const char *text)
     return found - d->texts;
 }
 
+/* Says which captions are too long, by the first picture that has one of them. */
+static soda_status warn_cut(const dataset_opening *o)
+{
+    const soda_dataset *d = o->dataset;
+    char place[512];
+    for (int64_t i = 0; i < d->about.count; i++) {
+        const image_item *item = &d->folder->list.items[i];
+        const bool own = d->tokens.is_cut[d->images[i].text];
+        if (!own && !d->tokens.is_cut[d->images[i].class_text]) continue;
+        if (item->line)
+            snprintf(place, sizeof place, "%s, line %lld, %s", item->caption_file,
+                     (long long)item->line, item->file);
+        else
+            snprintf(place, sizeof place, "%s", item->caption_file);
+        return text_warn_cut(o->model, &d->tokens, "captions",
+                             d->texts[own ? d->images[i].text : d->images[i].class_text], place);
+    }
+    return SODA_OK;
+}
+
 soda_status dataset_list_texts(dataset_opening *o)
 {
     soda_dataset *d = o->dataset;
@@ -47,6 +67,7 @@ soda_status dataset_list_texts(dataset_opening *o)
     }
     d->about.empty_text = d->caption_dropout > 0 ? find_text(d, "") : -1;
     TRY(text_tokenize(o->model, d->texts, d->about.texts, &d->tokens));
+    TRY(warn_cut(o));
     d->about.tokens = d->tokens.tokens;
     for (int i = 0; i < o->model->texts; i++) d->about.width += o->model->text[i].width;
     if (o->model->xl) d->about.pooled_width = o->model->text[1].projection;

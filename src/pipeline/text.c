@@ -1,5 +1,6 @@
 #include "pipeline/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,23 +40,99 @@ static int64_t prompt_length(const soda_folder *folder, const soda_tokenizer *to
     return tokens;
 }
 
-/* Fills the ids of encoder `index`. Only the first speaks of texts that are cut. */
 static soda_status tokenize(const soda_tokenizer *tokenizer, int index, const char *const *texts,
                             soda_tokens *tokens)
 {
-    const char *first = NULL;
-    int64_t cut = 0;
     for (int64_t i = 0; i < tokens->count; i++) {
-        bool truncated = false;
+        bool is_cut = false;
         if (!texts[i]) continue;
         TRY(tokenizer_encode(tokenizer, texts[i], tokens->ids[index] + i * tokens->tokens,
-                             (int)tokens->tokens, &truncated));
-        if (truncated && cut++ == 0) first = texts[i];
+                             (int)tokens->tokens, &is_cut));
+        tokens->is_cut[i] |= is_cut;
     }
-    if (cut && index == 0)
-        log_warning("%lld of %lld texts are longer than %lld tokens: the rest is cut off, first "
-                    "of: %s",
-                    (long long)cut, (long long)tokens->count, (long long)tokens->tokens - 2, first);
+    return SODA_OK;
+}
+
+/* Whether all tokens of the first `bytes` of `text` are read. `ids` and `prefix` are scratch. */
+static soda_status fits(soda_tokenizer *const tokenizer[2], const char *text, size_t bytes,
+                        int32_t *ids, int tokens, char *prefix, bool *yes)
+{
+    memcpy(prefix, text, bytes);
+    prefix[bytes] = '\0';
+    *yes = true;
+    for (int i = 0; i < 2 && tokenizer[i] && *yes; i++) {
+        bool is_cut = false;
+        TRY(tokenizer_encode(tokenizer[i], prefix, ids, tokens, &is_cut));
+        *yes = !is_cut;
+    }
+    return SODA_OK;
+}
+
+static bool is_space(char c) { return c && strchr(" \t\n\v\f\r", c); }
+
+/* How many bytes of a text are read, by halving: up to the end of a word where there are words. */
+static soda_status find_cut(soda_tokenizer *const tokenizer[2], const char *text, int tokens,
+                            size_t *kept)
+{
+    size_t low = 0, high = strlen(text);
+    soda_status s = SODA_OK;
+    int32_t *ids = malloc((size_t)tokens * sizeof *ids);
+    char *prefix = malloc(high + 1);
+    if (!ids || !prefix) s = FAIL(SODA_ERR_MEMORY, "out of memory for a text");
+    while (s == SODA_OK && high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        while (middle > low && (text[middle] & 0xc0) == 0x80) middle--; /* between characters */
+        bool yes;
+        if (middle == low) break;
+        s = fits(tokenizer, text, middle, ids, tokens, prefix, &yes);
+        if (yes)
+            low = middle;
+        else
+            high = middle;
+    }
+    size_t word = low;
+    while (word > 0 && !is_space(text[word])) word--;
+    if (word > 0) low = word;
+    free(ids);
+    free(prefix);
+    TRY(s);
+    *kept = low;
+    return SODA_OK;
+}
+
+/* The last bytes before text + kept, from the start of a word, on one line. */
+static void last_words(const char *text, size_t kept, char *words, size_t size)
+{
+    size_t first = kept > size - 1 ? kept - (size - 1) : 0;
+    if (first > 0) {
+        size_t word = first;
+        while (word < kept && !is_space(text[word])) word++;
+        if (word < kept) first = word + 1;
+        while (first < kept && (text[first] & 0xc0) == 0x80) first++;
+    }
+    for (size_t i = first; i < kept; i++) *words++ = text[i];
+    *words = '\0';
+    for (size_t i = first; i < kept; i++)
+        if ((unsigned char)*--words < ' ') *words = ' ';
+}
+
+soda_status text_warn_cut(const soda_folder *folder, const soda_tokens *tokens, const char *noun,
+                          const char *text, const char *place)
+{
+    soda_tokenizer *tokenizer[2] = {NULL, NULL};
+    char words[60] = "";
+    size_t kept = 0;
+    long long cut = 0;
+    for (int64_t i = 0; i < tokens->count; i++) cut += tokens->is_cut[i];
+    soda_status s = open_tokenizers(folder, tokenizer);
+    if (s == SODA_OK) s = find_cut(tokenizer, text, (int)tokens->tokens, &kept);
+    for (int i = 0; i < 2; i++) tokenizer_close(tokenizer[i]);
+    TRY(s);
+    last_words(text, kept, words, sizeof words);
+    log_warning("%lld of %lld %s %s longer than the %lld tokens that the text encoder reads; the "
+                "first (%.120s) is cut after \"%s\"",
+                cut, (long long)tokens->count, noun, cut == 1 ? "is" : "are",
+                (long long)tokens->tokens - 2, place, words);
     return SODA_OK;
 }
 
@@ -68,7 +145,8 @@ soda_status text_tokenize(const soda_folder *folder, const char *const *texts, i
     TRY_TO(done, open_tokenizers(folder, tokenizer));
     tokens->tokens = prompt_length(folder, tokenizer[0]);
     tokens->absent = calloc((size_t)count + 1, sizeof *tokens->absent);
-    bool whole = tokens->absent != NULL;
+    tokens->is_cut = calloc((size_t)count + 1, sizeof *tokens->is_cut);
+    bool whole = tokens->absent && tokens->is_cut;
     for (int i = 0; i < folder->texts; i++) {
         tokens->ids[i] = calloc((size_t)(count * tokens->tokens) + 1, sizeof(int32_t));
         whole = whole && tokens->ids[i];
@@ -89,6 +167,7 @@ void text_tokens_free(soda_tokens *tokens)
 {
     for (int i = 0; i < 2; i++) free(tokens->ids[i]);
     free(tokens->absent);
+    free(tokens->is_cut);
     *tokens = (soda_tokens){0};
 }
 
@@ -161,6 +240,22 @@ done:
     return s;
 }
 
+/* Prompts have no file: the first words say which one it is. */
+static soda_status warn_prompts(const soda_folder *folder, const char *const *texts,
+                                const soda_tokens *tokens)
+{
+    char place[80];
+    for (int64_t i = 0; i < tokens->count; i++) {
+        if (!tokens->is_cut[i]) continue;
+        size_t bytes = strnlen(texts[i], 40);
+        while (bytes > 0 && (texts[i][bytes] & 0xc0) == 0x80) bytes--;
+        snprintf(place, sizeof place, "number %lld, \"%.*s...\"", (long long)i + 1, (int)bytes,
+                 texts[i]);
+        return text_warn_cut(folder, tokens, "prompts", texts[i], place);
+    }
+    return SODA_OK;
+}
+
 soda_status text_encode(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
                         const adapter_uses *adapters, const char *const *texts, int count,
                         soda_text *text)
@@ -168,7 +263,8 @@ soda_status text_encode(const soda_folder *folder, const soda_backend *backend, 
     soda_tokens tokens;
     *text = (soda_text){0};
     TRY(text_tokenize(folder, texts, count, &tokens));
-    const soda_status s = text_states(folder, backend, dtype, adapters, &tokens, text);
+    soda_status s = warn_prompts(folder, texts, &tokens);
+    if (s == SODA_OK) s = text_states(folder, backend, dtype, adapters, &tokens, text);
     text_tokens_free(&tokens);
     TRY(s);
     return SODA_OK;

@@ -1,5 +1,6 @@
 #include "tokenizer/tokenizer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/special_tokens.h"
+#include "tokenizer/tokenizer_json.h"
 #include "tokenizer/unicode.h"
 
 struct soda_tokenizer {
@@ -19,12 +21,14 @@ struct soda_tokenizer {
 
 /* ---- opening ---- */
 
+enum { MOST_TOKENS = 65536 };
+
 static soda_status read_config(const soda_json *config, int *length)
 {
     static const struct {
         const char *key, *expected;
     } fixed[] = {{"padding_side", "right"}, {"truncation_side", "right"}};
-    int64_t value;
+    double length_or_more;
     bool split;
     const char *text;
     TRY(soda_json_string(config, "tokenizer_class", "CLIPTokenizer", &text));
@@ -41,11 +45,12 @@ static soda_status read_config(const soda_json *config, int *length)
     if (split)
         return FAIL(SODA_ERR_UNSUPPORTED, "%s: split_special_tokens: expected false, found true",
                     config->file);
-    TRY(soda_json_require(config, "model_max_length"));
-    TRY(soda_json_int(config, "model_max_length", 0, &value));
-    if (value < 2 || value > 65536)
-        return soda_json_refuse(config, "model_max_length", "2 to 65536 tokens");
-    *length = (int)value;
+    /* absent, or 1e30 as transformers writes it: no limit but the text encoder's */
+    TRY(soda_json_double(config, "model_max_length", MOST_TOKENS, &length_or_more));
+    if (length_or_more < 2 ||
+        (length_or_more < MOST_TOKENS && length_or_more != floor(length_or_more)))
+        return soda_json_refuse(config, "model_max_length", "2 tokens or more");
+    *length = length_or_more < MOST_TOKENS ? (int)length_or_more : MOST_TOKENS;
     return SODA_OK;
 }
 
@@ -69,44 +74,73 @@ fail:
 
 enum { MAX_MERGES = 64 << 20 }; /* bytes: half a megabyte for CLIP */
 
-enum { VOCAB, MERGES, CONFIG, SPECIAL, ADDED, FILES };
-static const char *const file_names[FILES] = {"vocab.json", "merges.txt", "tokenizer_config.json",
-                                              "special_tokens_map.json", "added_tokens.json"};
+enum { VOCAB, MERGES, CONFIG, SPECIAL, ADDED, WHOLE, FILES };
+static const char *const file_names[FILES] = {
+    "vocab.json",        "merges.txt",     "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "tokenizer.json",
+};
 
-static soda_status load(char *const path[FILES], tokenizer_files *files, char **merges)
+/* A folder's files, open. */
+typedef struct {
+    char *path[FILES];
+    tokenizer_files files; /* what tokenizer_read wants */
+    soda_json whole;       /* tokenizer.json, from which files.vocab is borrowed then */
+    char *merges;
+} open_files;
+
+static bool is_there(const open_files *o, int file) { return access(o->path[file], F_OK) == 0; }
+
+/* The files that transformers 4 writes. */
+static soda_status load_parts(open_files *o)
 {
-    if (access(path[ADDED], F_OK) == 0)
+    if (is_there(o, ADDED))
         return FAIL(SODA_ERR_UNSUPPORTED, "%s: expected added tokens in tokenizer_config.json",
-                    path[ADDED]);
-    TRY(soda_json_load(path[VOCAB], &files->vocab));
-    TRY(soda_json_load(path[CONFIG], &files->config));
-    if (access(path[SPECIAL], F_OK) == 0) TRY(soda_json_load(path[SPECIAL], &files->special));
-    TRY(text_file_read(path[MERGES], MAX_MERGES, merges, &files->merges_bytes));
-    files->merges = *merges;
-    files->merges_file = path[MERGES];
+                    o->path[ADDED]);
+    TRY(soda_json_load(o->path[VOCAB], &o->files.vocab));
+    TRY(soda_json_load(o->path[CONFIG], &o->files.config));
+    if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
+    TRY(text_file_read(o->path[MERGES], MAX_MERGES, &o->merges, &o->files.merges_bytes));
+    o->files.merges = o->merges;
+    o->files.merges_file = o->path[MERGES];
     return SODA_OK;
+}
+
+/* Those of transformers 5. */
+static soda_status load_whole(open_files *o)
+{
+    TRY(soda_json_load(o->path[WHOLE], &o->whole));
+    TRY(is_there(o, CONFIG) ? soda_json_load(o->path[CONFIG], &o->files.config)
+                            : soda_json_parse("{}", 2, o->path[WHOLE], &o->files.config));
+    if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
+    return tokenizer_json_split(&o->whole, &o->files, &o->merges);
+}
+
+static soda_status open_folder(const char *folder, open_files *o)
+{
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/') length--;
+    for (int i = 0; i < FILES; i++) {
+        if (asprintf(&o->path[i], "%.*s/%s", (int)length, folder, file_names[i]) >= 0) continue;
+        o->path[i] = NULL;
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory", folder);
+    }
+    return is_there(o, WHOLE) && !is_there(o, VOCAB) ? load_whole(o) : load_parts(o);
 }
 
 soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer)
 {
-    soda_status s = SODA_OK;
-    tokenizer_files files = {0};
-    char *path[FILES] = {0}, *merges = NULL;
-    for (int i = 0; i < FILES; i++) {
-        if (asprintf(&path[i], "%s/%s", folder, file_names[i]) >= 0) continue;
-        path[i] = NULL;
-        s = FAIL(SODA_ERR_MEMORY, "%s: out of memory", folder);
-        goto done;
-    }
-    TRY_TO(done, load(path, &files, &merges));
-    TRY_TO(done, tokenizer_read(&files, tokenizer));
-done:
-    soda_json_free(&files.vocab);
-    soda_json_free(&files.config);
-    soda_json_free(&files.special);
-    free(merges);
-    for (int i = 0; i < FILES; i++) free(path[i]);
-    return s;
+    open_files o = {0};
+    soda_status s = open_folder(folder, &o);
+    if (s == SODA_OK) s = tokenizer_read(&o.files, tokenizer);
+    if (o.whole.object)
+        soda_json_free(&o.whole);
+    else
+        soda_json_free(&o.files.vocab);
+    soda_json_free(&o.files.config);
+    soda_json_free(&o.files.special);
+    free(o.merges);
+    for (int i = 0; i < FILES; i++) free(o.path[i]);
+    return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
 }
 
 void tokenizer_close(soda_tokenizer *tokenizer)

@@ -17,7 +17,8 @@
 typedef struct soda_tokenizer soda_tokenizer;
 
 /* Opens a diffusers tokenizer folder: vocab.json, merges.txt and tokenizer_config.json, and
- * special_tokens_map.json if it is there; tokenizer.json is not read.
+ * special_tokens_map.json if it is there. Without vocab.json: tokenizer.json, and the others but
+ * merges.txt if they are there.
  *
  * A special token is a string or an object with "content"; special_tokens_map.json wins over
  * tokenizer_config.json unless the latter has added_tokens_decoder, as in transformers.
@@ -41,7 +42,8 @@ soda_status tokenizer_read(const tokenizer_files *files, soda_tokenizer **tokeni
 soda_status tokenizer_encode(const soda_tokenizer *tokenizer, const char *text, int32_t *ids,
                              int length, bool *truncated);
 
-/* model_max_length: what `length` usually is, 77 in every published model. */
+/* model_max_length: what `length` usually is, 77 in every published model; 65536 where the file
+ * gives no limit, or a higher one. */
 int tokenizer_length(const soda_tokenizer *tokenizer);
 
 int32_t tokenizer_bos(const soda_tokenizer *tokenizer);

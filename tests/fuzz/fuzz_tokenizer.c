@@ -1,12 +1,13 @@
 /* libFuzzer harness of the tokenizer. An input that starts with 'P' is a prompt for the quickstart
  * model; any other is vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json and a
- * prompt, separated by bytes 0xFF, which UTF-8 does not have. */
+ * prompt, separated by bytes 0xFF, which UTF-8 does not have; without merges, tokenizer.json stands
+ * in the place of vocab.json. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/status.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,23 +36,34 @@ static char *next_part(char **rest)
     return part;
 }
 
+/* vocab.json or tokenizer.json. */
+static soda_status take_first(const soda_json *first, tokenizer_files *files, char **merges)
+{
+    if (!files->merges_bytes) return tokenizer_json_split(first, files, merges);
+    files->vocab = *first;
+    return SODA_OK;
+}
+
 static void read_and_encode(char *text)
 {
-    char *part[4];
+    char *part[4], *merges = NULL;
     tokenizer_files files = {0};
+    soda_json first = {0};
     soda_tokenizer *tokenizer = NULL;
     for (int i = 0; i < 4; i++) part[i] = next_part(&text);
     files.merges = part[1];
     files.merges_bytes = strlen(part[1]);
     files.merges_file = "merges";
-    if (soda_json_parse(part[0], strlen(part[0]), "vocab", &files.vocab) == SODA_OK &&
+    if (soda_json_parse(part[0], strlen(part[0]), "vocab", &first) == SODA_OK &&
         soda_json_parse(part[2], strlen(part[2]), "config", &files.config) == SODA_OK &&
+        take_first(&first, &files, &merges) == SODA_OK &&
         (!*part[3] ||
          soda_json_parse(part[3], strlen(part[3]), "special", &files.special) == SODA_OK) &&
         tokenizer_read(&files, &tokenizer) == SODA_OK)
         encode(tokenizer, text);
     tokenizer_close(tokenizer);
-    soda_json_free(&files.vocab);
+    soda_json_free(&first);
+    free(merges);
     soda_json_free(&files.config);
     soda_json_free(&files.special);
 }
