@@ -1,9 +1,12 @@
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/common.h"
 #include "app/inspect_adapter.h"
+#include "app/inspect_data.h"
 #include "app/verbs.h"
 #include "io/safetensors.h"
 #include "model/folder.h"
@@ -72,6 +75,12 @@ static soda_status inspect_model(const char *path)
     TRY_TO(done, inspect_component(folder, FOLDER_VAE));
     TRY_TO(done, inspect_component(folder, FOLDER_TEXT_ENCODER));
     if (folder->texts > 1) TRY_TO(done, inspect_component(folder, FOLDER_TEXT_ENCODER_2));
+    for (int i = 0; i < folder->texts; i++) {
+        static const char *const parts[2] = {"tokenizer", "tokenizer_2"};
+        char file[4096];
+        TRY_TO(done, folder_path(folder, parts[i], "", file, sizeof file));
+        TRY_TO(done, inspect_tokenizer(file, parts[i]));
+    }
 done:
     folder_close(folder);
     return s;
@@ -113,16 +122,49 @@ done:
     return s;
 }
 
+/* Whether "FOLDER/NAME" is there. */
+static bool has(const char *folder, const char *name)
+{
+    char path[4096];
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+/* Whether a file of the folder is a checkpoint. */
+static bool has_checkpoints(const char *folder)
+{
+    DIR *list = opendir(folder);
+    bool found = false;
+    for (const struct dirent *e; list && !found && (e = readdir(list)) != NULL;) {
+        const size_t length = strlen(e->d_name);
+        found = length > 3 && !strcmp(e->d_name + length - 3, ".h5");
+    }
+    if (list) closedir(list);
+    return found;
+}
+
+static soda_status inspect_folder(const char *path, const char *model, bool *is_run)
+{
+    const bool is_model = has(path, "model_index.json") || has(path, "unet");
+    *is_run = !is_model && (has(path, "checkpoints") || has_checkpoints(path));
+    if (is_model) return inspect_model(path);
+    if (*is_run) return SODA_OK;
+    if (has(path, "tokenizer.json") || has(path, "vocab.json"))
+        return inspect_tokenizer(path, "tokenizer");
+    return inspect_data(path, model);
+}
+
 static soda_status inspect_any(const char *path, const char *model)
 {
     struct stat info;
     char file[4096];
     soda_checkpoint checkpoint;
-    bool found;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode) &&
-        snprintf(file, sizeof file, "%s/checkpoints", path) < (int)sizeof file &&
-        stat(file, &info) != 0)
-        return inspect_model(path);
+    bool found, is_run = true, is_picture = false;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        TRY(inspect_folder(path, model, &is_run));
+    else if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+        TRY(inspect_picture(path, &is_picture));
+    if (!is_run || is_picture) return SODA_OK;
     TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &found));
     if (!found) return inspect_safetensors(path, model);
     const soda_status s = inspect_checkpoint(file, &checkpoint, model);
@@ -136,12 +178,13 @@ soda_status cmd_inspect(int argc, char **argv)
     bool help;
     const option_row rows[] = {
         {"model", OPTION_TEXT, &model, "DIR", NULL,
-         "say which layers of this model an adapter fits, and how they would be computed", 0, 0},
+         "say which layers of this model an adapter fits, or which captions of a data set it cuts",
+         0, 0},
     };
     option_table table = {
         .verb = "inspect",
-        .summary = "Shows what a model folder, an adapter, a checkpoint, a run's folder or a "
-                   "safetensors file holds.",
+        .summary = "Shows what a model, tokenizer or data folder, a run's folder, a checkpoint, an "
+                   "adapter, a safetensors file or a picture holds.",
         .synopsis = "inspect PATH [--model DIR]",
         .example = "soda inspect configs/quickstart/model",
         .rows = rows,

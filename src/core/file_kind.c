@@ -32,6 +32,7 @@ static const struct {
     AT(0, "II*\0", "a TIFF picture"),
     AT(0, "MM\0*", "a TIFF picture"),
     AT(8, "WEBPVP8", "a WebP picture"),
+    AT(6, "\0\0", "a BMP picture"), /* behind "BM" and a length: see begins_with */
     AT(4, "ftypavif", "an AVIF picture: convert it to PNG, JPEG or WebP"),
     AT(4, "ftypheic", "a HEIC picture: convert it to PNG, JPEG or WebP"),
     AT(4, "ftypheix", "a HEIC picture: convert it to PNG, JPEG or WebP"),
@@ -67,6 +68,7 @@ static int begins_with(const uint8_t *bytes, size_t size, size_t i)
 {
     const size_t end = kinds[i].at + kinds[i].bytes;
     if (size < end || memcmp(bytes + kinds[i].at, kinds[i].magic, kinds[i].bytes) != 0) return 0;
+    if (kinds[i].at == 6) return memcmp(bytes, "BM", 2) == 0;
     /* the upper half of a header's length is zero, which text never has */
     return strcmp(kinds[i].magic, "{\"") != 0 || memcmp(bytes + 4, "\0\0\0\0", 4) == 0;
 }

@@ -23,11 +23,18 @@ static soda_status cannot(const char *what, const char *path)
 /* Weights in any of the formats that model folders come with. */
 static bool is_weights(const char *name)
 {
-    static const char *const endings[] = {".safetensors", ".safetensors.index.json",
-                                          ".bin",         ".bin.index.json",
-                                          ".ckpt",        ".pt",
-                                          ".pth",         ".msgpack",
-                                          ".onnx",        ".onnx_data"};
+    static const char *const endings[] = {".safetensors",
+                                          ".safetensors.index.json",
+                                          ".safetensors.index.fp16.json",
+                                          ".bin.index.fp16.json",
+                                          ".bin",
+                                          ".bin.index.json",
+                                          ".ckpt",
+                                          ".pt",
+                                          ".pth",
+                                          ".msgpack",
+                                          ".onnx",
+                                          ".onnx_data"};
     const size_t length = strlen(name);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         const size_t ending = strlen(endings[i]);
@@ -156,10 +163,15 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
         tensors[i] = *safetensors_at(files.set, i);
         snprintf(weight, sizeof weight, "%s.%s", name, tensors[i].name);
         const soda_weight *changed = merged_find(merged, weight);
-        if (changed) tensors[i].data = changed->source.data;
+        if (!changed) continue;
+        tensors[i].data = changed->source.data;
+        if (tensors[i].dtype == SAFETENSORS_F64) tensors[i].dtype = SAFETENSORS_F32;
     }
-    TRY_TO(done, path_in(path, sizeof path, root, "%s/%s.safetensors", name,
-                         component == FOLDER_UNET ? "diffusion_pytorch_model" : "model"));
+    const char *file = strrchr(safetensors_path(files.set), '/');
+    /* a variant keeps its name, as the components that are copied do */
+    TRY_TO(done, path_in(path, sizeof path, root, "%s/%s%s.safetensors", name,
+                         component == FOLDER_UNET ? "diffusion_pytorch_model" : "model",
+                         file && strstr(file, ".fp16.") ? ".fp16" : ""));
     TRY_TO(done, safetensors_write(path, tensors, count, pairs, pair_count));
 done:
     free(pairs);

@@ -230,13 +230,15 @@ static soda_status nothing_there(const char *folder, const char *stem)
     char other[4096];
     if (access(folder, F_OK) != 0)
         return FAIL(SODA_ERR_IO, "%s: cannot open: %s", folder, strerror(errno));
-    const char *const pickles[] = {stem, "pytorch_model"};
-    for (int i = 0; i < 2; i++) {
+    const char *const pickles[] = {stem, "pytorch_model", "diffusion_pytorch_model.fp16",
+                                   "pytorch_model.fp16"};
+    for (int i = 0; i < 4; i++) {
         TRY(path_in(other, sizeof other, folder, "%s.bin", pickles[i]));
         if (access(other, F_OK) == 0)
             return FAIL(SODA_ERR_UNSUPPORTED,
-                        "%s: expected %s.safetensors, found only %s.bin: save the model as "
-                        ".safetensors",
+                        "%s: expected %s.safetensors, found only %s.bin, a pickle, which soda does "
+                        "not open since it may run code: convert the model once in Python: "
+                        "load it with diffusers and call save_pretrained(\"FOLDER\")",
                         folder, stem, pickles[i]);
     }
     return FAIL(SODA_ERR_INPUT,

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "model/clip.h"
+#include "model/folder_check.h"
 #include "model/unet.h"
 #include "model/vae.h"
 #include "model/weight_files.h"
@@ -132,6 +133,7 @@ soda_status folder_open(const char *path, soda_folder **folder)
     char file[PATH_SIZE];
     soda_folder *f = NULL;
     *folder = NULL;
+    TRY(folder_check(path));
     TRY_TO(done, create(path, &f));
     TRY_TO(done, path_in(file, sizeof file, path, "model_index.json"));
     TRY_TO(done, soda_json_load(file, &index));

@@ -7,6 +7,8 @@
 typedef struct {
     soda_weight_source source; /* first: the pointer handed out is to it */
     soda_safetensors *set;
+    float **whole; /* of tensor i, as fp32, where the file has fp64; NULL elsewhere */
+    int count;
     char **name; /* of tensor i of the set, with the prefix, within one block behind the list */
 } tensor_source;
 
@@ -17,6 +19,7 @@ static bool weight_dtype(safetensors_dtype from, soda_dtype *to)
     case SAFETENSORS_F32: *to = SODA_F32; return true;
     case SAFETENSORS_BF16: *to = SODA_BF16; return true;
     case SAFETENSORS_F16: *to = SODA_F16; return true;
+    case SAFETENSORS_F64: *to = SODA_F32; return true; /* rounded: see narrow */
     default: return false;
     }
 }
@@ -37,6 +40,21 @@ static bool shape_is(const safetensors_tensor *t, const soda_shape *shape)
            memcmp(t->dim, shape->dim, (size_t)t->rank * sizeof *t->dim) == 0;
 }
 
+/* The values of an fp64 tensor as fp32, made at the first call. */
+static soda_status narrow(tensor_source *from, const safetensors_tensor *t, void **data)
+{
+    float **made = &from->whole[t - safetensors_at(from->set, 0)];
+    if (!*made) {
+        *made = malloc(t->bytes / 2 + 1);
+        if (!*made)
+            return FAIL(SODA_ERR_MEMORY, "%s: tensor %s: out of memory for %zu bytes", t->file,
+                        t->name, t->bytes / 2);
+        TRY(safetensors_read_f32(t, *made));
+    }
+    *data = *made;
+    return SODA_OK;
+}
+
 static soda_status source_find(soda_weight_source *source, const char *name,
                                const soda_shape *expected, soda_weight *weight)
 {
@@ -50,7 +68,7 @@ static soda_status source_find(soda_weight_source *source, const char *name,
         return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected shape %s, found %s", t->file, name,
                     shape_text(expected, want, sizeof want), dims_text(t, found, sizeof found));
     if (!weight_dtype(t->dtype, &dtype))
-        return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected type F32, F16 or BF16, found %s",
+        return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected type F64, F32, F16 or BF16, found %s",
                     t->file, name, safetensors_dtype_name(t->dtype));
     safetensors_mark_used(from->set, name);
     *weight = (soda_weight){
@@ -59,7 +77,9 @@ static soda_status source_find(soda_weight_source *source, const char *name,
         .source = {.dtype = dtype, .shape = *expected, .data = (void *)t->data},
         .mapped = true,
     };
-    return SODA_OK;
+    if (t->dtype != SAFETENSORS_F64) return SODA_OK;
+    weight->mapped = false;
+    return narrow(from, t, &weight->source.data);
 }
 
 static bool source_has(soda_weight_source *source, const char *name)
@@ -78,8 +98,10 @@ soda_status weight_files_create(soda_safetensors *set, const char *prefix,
 
     tensor_source *made = malloc(sizeof *made);
     char **names = malloc(bytes + 1);
-    if (!made || !names) {
+    float **whole = calloc((size_t)count + 1, sizeof *whole);
+    if (!made || !names || !whole) {
         free(made);
+        free(whole);
         free(names);
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory for %zu bytes of names",
                     safetensors_path(set), bytes);
@@ -89,15 +111,21 @@ soda_status weight_files_create(soda_safetensors *set, const char *prefix,
         names[i] = at;
         at += sprintf(at, "%s%s", prefix, safetensors_at(set, i)->name) + 1;
     }
-    *made = (tensor_source){
-        .source = {.find = source_find, .has = source_has}, .set = set, .name = names};
+    *made = (tensor_source){.source = {.find = source_find, .has = source_has},
+                            .set = set,
+                            .whole = whole,
+                            .count = count,
+                            .name = names};
     *source = &made->source;
     return SODA_OK;
 }
 
 void weight_files_destroy(soda_weight_source *source)
 {
+    tensor_source *from = (tensor_source *)source;
     if (!source) return;
-    free(((tensor_source *)source)->name);
+    for (int i = 0; i < from->count; i++) free(from->whole[i]);
+    free(from->whole);
+    free(from->name);
     free(source);
 }

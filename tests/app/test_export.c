@@ -115,6 +115,42 @@ static void the_exported_folder_draws_the_same(void **state)
     program_expect(program_run(at, "ls new | wc -l"), 0, "1\n"); /* no temporary folder is left */
 }
 
+/* The files of a variant keep their names, so that one variant loads as a whole. */
+static void a_variant_keeps_its_name(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a.safetensors"), MODEL("sd1"), SODA_METHOD_SVD, false, 1);
+    program_expect(program_run(at,
+                               "cp -r %s v && cd v && "
+                               "for f in */*.safetensors; do mv $f ${f%%.*}.fp16.safetensors; done "
+                               "&& soda export ../a.safetensors --to diffusers --model . "
+                               "--out ../new && cd .. && ls new/unet new/vae",
+                               MODEL("sd1")),
+                   0, "new/unet:\nconfig.json\ndiffusion_pytorch_model.fp16.safetensors\n");
+    assert_null(strstr(program_output, "diffusion_pytorch_model.safetensors"));
+    program_expect(program_run(at, "soda sample --model new " SAMPLE " l1"), 0, "1 picture");
+}
+
+/* Whatever sample and train open. */
+static void inspect_opens_data_pictures_and_tokenizers(void **state)
+{
+    const char *at = *state;
+    program_expect(program_run(at,
+                               "cp -r %s/configs/quickstart/images/train d && "
+                               "printf x > d/z.heic && "
+                               "soda inspect d --model %s/configs/quickstart/model",
+                               SODA_SOURCE_DIR, SODA_SOURCE_DIR),
+                   0, "d: 6 pictures with captions");
+    assert_non_null(strstr(program_output, "shorter side 64 to 64"));
+    assert_non_null(strstr(program_output, "1 picture is left out: its format"));
+    assert_non_null(strstr(program_output, "0 of 6 captions are longer than the 30 that"));
+    program_expect(program_run(at, "soda inspect d/automobile.png"), 0, "a PNG picture of 64x64");
+    program_expect(program_run(at, "soda inspect %s/tokenizer", MODEL("sd1")), 0, "640 tokens");
+    program_expect(program_run(at, "soda inspect %s", MODEL("sd1")), 0, "prompts of up to 19");
+    program_expect(program_run(at, "printf x > d/automobile.png; soda inspect d"), 0,
+                   "1 picture cannot be read; the first: d/automobile.png: expected a PNG");
+}
+
 static void weights_and_several_adapters_work(void **state)
 {
     const char *at = *state, *m = MODEL("sdxl");
@@ -452,6 +488,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(diffusers_draws_from_an_export_what_the_adapter_draws,
                                         setup, files_teardown),
         cmocka_unit_test_setup_teardown(the_exported_folder_draws_the_same, setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_variant_keeps_its_name, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(inspect_opens_data_pictures_and_tokenizers, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(weights_and_several_adapters_work, setup, files_teardown),
         cmocka_unit_test_setup_teardown(types_and_other_tensors_are_kept, setup, files_teardown),
         cmocka_unit_test_setup_teardown(differences_have_kohyas_names, setup, files_teardown),
