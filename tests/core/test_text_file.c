@@ -53,6 +53,7 @@ static void what_is_no_text_is_named(void **state)
         {"\x80\3\0\0\0\0\0\0{\"", 10, "a safetensors file"},
         {"\x89PNG\r\n\x1a\n", 8, "a PNG picture"},
         {"\x40\0\0\0\0\0\0\0{\"a", 11, "a safetensors file"},
+        {"\x80\4\0\0\0\0\0\0{\"a", 11, "a safetensors file"}, /* 1152 bytes, no pickle */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = "x";

@@ -257,7 +257,7 @@ static void weights_come_with_prefix_and_are_checked(void **state)
     check_message_has("library.safetensors: tensor c is missing");
     assert_true(source->has(source, "a"));
     CHECK_FAILS(source->find(source, "a", &pair, &w), SODA_ERR_INPUT);
-    check_message_has("tensor a: expected type F32, F16 or BF16, found I64");
+    check_message_has("tensor a: expected type F64, F32, F16 or BF16, found I64");
     assert_false(source->has(source, "unet.a"));
 
     char names[64];
