@@ -119,7 +119,7 @@ static void the_exported_folder_draws_the_same(void **state)
 static void a_variant_keeps_its_name(void **state)
 {
     const char *at = *state;
-    write_adapter(files_path(at, "a.safetensors"), MODEL("sd1"), SODA_METHOD_SVD, false, 1);
+    write_adapter(files_path(at, "a.safetensors"), MODEL("sd1"), &method_soda_svd, false, 1);
     program_expect(program_run(at,
                                "cp -r %s v && cd v && "
                                "for f in */*.safetensors; do mv $f ${f%%.*}.fp16.safetensors; done "
