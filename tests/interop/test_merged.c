@@ -252,7 +252,7 @@ static void check_prediction(const char *family, const soda_method *method)
         run.builder.source = merged_source(merged);
         float *got = predict(&run, NULL, &count);
         const double error = check_relative_l2(got, want, count);
-        if (!(error <= 3e-5)) fail_msg("%s, method %d: %g", family, method, error);
+        if (!(error <= 3e-5)) fail_msg("%s, %s: %g", family, method->name, error);
         assert_true(check_relative_l2(plain, want, count) > 1e-2);
         free(got);
         merged_destroy(merged);
