@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
+
 enum {
     MOST_DEPTH = 16,  /* far more than any key needs; libyaml takes squared time for depth */
     PATH_BYTES = 160, /* a key that is cut is longer than any that is known */
@@ -200,10 +202,6 @@ static soda_status refuse_repeated(const run_value *value, const char *name, int
 static soda_status refuse_unknown(const run_value *value, const char *name)
 {
     char place[PLACE_BYTES], nearest[PATH_BYTES];
-    const char *now = run_keys_renamed(name);
-    if (now)
-        return FAIL(SODA_ERR_INPUT, "%s: %s is called %s now",
-                    run_tree_place(value, NULL, place, sizeof place), name, now);
     run_keys_nearest(name, nearest, sizeof nearest);
     return FAIL(SODA_ERR_INPUT, "%s: unknown key %s, did you mean %s?",
                 run_tree_place(value, NULL, place, sizeof place), name, nearest);
@@ -212,8 +210,13 @@ static soda_status refuse_unknown(const run_value *value, const char *name)
 /* Keeps the value of key `name`; a section is taken_mapping's. */
 static soda_status take_key(run_tree *tree, const char *name, const run_value *value)
 {
-    const int row = run_keys_find(name);
+    const char *now = run_keys_renamed(name);
+    const int row = run_keys_find(now ? now : name);
+    char place[PLACE_BYTES];
     if (row < 0) return refuse_unknown(value, name);
+    if (now)
+        log_warning("%s is called %s now; the old name still works",
+                    run_tree_place(value, name, place, sizeof place), now);
     run_value *kept = &tree->value[row];
     if (kept->source == value->source) return refuse_repeated(value, name, kept->line);
     *kept = *value;
