@@ -3,7 +3,7 @@
 
 # What building and running needs.
 soda_install_build() {
-    soda_install gcc libc6-dev make cmake pkg-config libdnnl-dev libjansson-dev libpng-dev \
+    soda_install gcc libc6-dev make cmake pkg-config libjansson-dev libpng-dev \
         libutf8proc-dev libssl-dev librandom123-dev libopenmpi-dev openmpi-bin libopenblas-dev \
         libhdf5-dev libyaml-dev libjpeg62-turbo-dev libwebp-dev libtiff-dev libgif-dev
 }

@@ -50,7 +50,7 @@ typedef struct {
 typedef struct soda_backend {
     const char *name;
     int threads;             /* that its kernels use */
-    const char *description; /* library versions and instruction sets found, for --version */
+    const char *description; /* threads and instruction set, for --version */
     soda_device *device;     /* where its kernels find their tensors */
     const soda_update *update;
     /* Collectives between the devices of `comm`'s ranks. Collective. */

@@ -1,7 +1,7 @@
 /* isa.h: which instructions the kernels may use: the one place that asks the CPU.
  *
  * Levels form a chain; each holds all below it. A level is an upper limit, chosen once at start by
- * --isa or SODA_ISA, for our own loops and oneDNN alike. The bits of a run depend on it. */
+ * --isa or SODA_ISA. The bits of a run depend on it. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,5 +35,5 @@ isa_level isa_now(void);
 static inline bool isa_allows(isa_level level) { return isa_now() >= level; }
 
 /* Chooses `level`, or the highest if this CPU has less, whatever has been prepared so far: for
- * tests that compare levels. oneDNN keeps the level of its first use. */
+ * tests that compare levels. */
 void isa_limit(isa_level level);

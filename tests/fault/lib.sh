@@ -24,13 +24,16 @@ checkpoint: {every: 3, keep: 2, time_limit: none}
 YAML
 
 # train NAME RANKS [OPTION]...: in a folder NAME, which all runs call `current`: paths are stored in checkpoints, and
-# runs that are compared have the same ones. One thread a rank, or $threads. Returns soda's exit code.
+# runs that are compared have the same ones. One thread per rank, or $threads; with `none` soda decides. Returns
+# soda's exit code.
 train() {
     local name=$1 ranks=$2
+    local count=(--threads "${threads:-1}")
     shift 2
+    [ "${threads:-1}" = none ] && count=()
     mkdir -p "$name"
     ln -sfn "$name" current
-    (exec "$mpiexec" --oversubscribe --bind-to none -n "$ranks" "$soda" train run.yaml --threads "${threads:-1}" \
+    (exec "$mpiexec" --oversubscribe --bind-to none -n "$ranks" "$soda" train run.yaml "${count[@]}" \
         --set output=current/run "$@" >>"$name/log" 2>&1)
 }
 

@@ -17,10 +17,16 @@ train moved 2 || fail "six on two"
 same moved
 [ "$(wc -l <moved/run/metrics.jsonl)" -eq 10 ] || fail "moved: metrics.jsonl does not have ten lines"
 
-# Nor do kernels of our own, nor oneDNN's at these sizes, sum in another order for another number of threads.
+# Sums do not depend on the number of threads.
 for count in 2 5; do
     (threads=$count; train "threads$count" 2) || fail "$count threads a rank"
     same "threads$count"
+done
+
+# As a user starts it, with no option: threads are shared out among the ranks.
+for ranks in 1 2 3; do
+    (threads=none; train "plain$ranks" "$ranks") || fail "$ranks ranks without options"
+    same "plain$ranks"
 done
 
 # Nothing that earlier runs left in the cache is part of the result.

@@ -63,7 +63,6 @@ $hits"
 }
 outside '#include [<"](mpi|cuda|nccl|cublas|cusolver)' '^$' 'MPI or CUDA headers'
 outside '\bMPI_[A-Z]' '^$' 'MPI calls'
-outside '\bdnnl_' '^src/backend/cpu/onednn' 'oneDNN calls'
 outside '\bH5[A-Z]+[a-z_]+\(' '^src/io/' 'HDF5 calls'
 outside '\byaml_[a-z]' '^src/config/' 'libyaml calls'
 outside '\bLAPACKE_|\bcblas_' '^src/adapter/' 'LAPACK calls'

@@ -1,16 +1,14 @@
-/* The CPU backend: oneDNN for matrices and convolutions, our own loops for everything else. */
+/* The CPU backend: vector loops for several instruction sets, on threads of OpenMP. */
 #include <stdio.h>
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
 #include "core/isa.h"
 
 const soda_backend *backend_cpu(int threads)
 {
     static char description[128];
-    char onednn[64];
     static soda_backend backend = {
         .name = "cpu",
         .description = description,
@@ -26,8 +24,7 @@ const soda_backend *backend_cpu(int threads)
     backend.update = update_host();
     parallel_set_threads(threads);
     backend.threads = parallel_threads();
-    onednn_text(onednn, sizeof onednn);
-    snprintf(description, sizeof description, "%s, instruction set %s", onednn,
+    snprintf(description, sizeof description, "%d threads, instruction set %s", backend.threads,
              isa_name(isa_now()));
     return &backend;
 }

@@ -1,15 +1,11 @@
-/* conv2d and the gradient of its input. The contract is channels-last on both sides; bf16 goes by
- * AMX tiles where there are any, else 1x1 kernels
- * are matrix products, 3x3 kernels in fp32 go by Winograd's way where that is faster, everything
- * else is oneDNN's direct convolution. */
+/* conv2d and the gradient of its input, channels-last on both sides: bf16 by AMX tiles where there
+ * are any, 3x3 kernels in fp32 by Winograd's way where that is faster, the rest by products. */
 #include "backend/cpu/conv2d.h"
 
 #include <string.h>
 
-#include "backend/cpu/dense.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/linear.h"
-#include "backend/cpu/pack.h"
+#include "backend/cpu/product.h"
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd.h"
 #include "core/round.h"
@@ -49,12 +45,6 @@ conv2d_form conv2d_form_of(const soda_call *call, bool grad_x)
     return f;
 }
 
-static bool pointwise(const conv2d_form *f)
-{
-    return f->kh == 1 && f->kw == 1 && f->stride == 1 && f->spread == 1 &&
-           !(f->top | f->left | f->bottom | f->right);
-}
-
 /* The input of `call` as the convolution sees it: spread, if need be, behind the rest of scratch.
  */
 static soda_tensor spread_input(const soda_call *call, const conv2d_form *f, size_t *bytes)
@@ -82,31 +72,12 @@ static void spread(const soda_tensor *from, const soda_tensor *to, int64_t step)
                        (const char *)from->data + (size_t)((n * h + i) * w + j) * pixel, pixel);
 }
 
-typedef enum { BY_TILES, BY_PRODUCT, BY_WINOGRAD, BY_ONEDNN } method;
+typedef enum { BY_TILES, BY_WINOGRAD, BY_PRODUCT } method;
 
 static method method_of(const conv2d_form *f)
 {
     if (tiles_can(f)) return BY_TILES;
-    if (pointwise(f)) return BY_PRODUCT;
-    return winograd_wins(f) ? BY_WINOGRAD : BY_ONEDNN;
-}
-
-static soda_status prepare_direct(soda_call *call, soda_weights *weights, const conv2d_form *f)
-{
-    conv2d_form computed = *f;
-    soda_dense *dense;
-    onednn_layout kernel;
-    TRY(dense_dtype(f->dtype, &computed.dtype));
-    TRY(dense_create(call, &dense));
-    TRY(onednn_create_convolution(&dense->op, &computed, dense_bias(call, computed.dtype)));
-    TRY(onednn_layout_of(&dense->op, ONEDNN_WEIGHTS, &kernel));
-    const pack_axes axes = {.axis = {f->turned ? 1 : 0, f->turned ? 0 : 1, 2, 3},
-                            .flip = {false, false, f->turned, f->turned}};
-    TRY(pack_frozen(call, weights, 1, &axes, &kernel));
-    TRY(dense_bind_input(dense, 0, ONEDNN_SRC));
-    TRY(dense_bind_input(dense, 1, ONEDNN_WEIGHTS));
-    TRY(dense_bind_bias(call, weights));
-    return dense_finish(call);
+    return winograd_wins(f) ? BY_WINOGRAD : BY_PRODUCT;
 }
 
 static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
@@ -121,9 +92,8 @@ static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
     call->in[0] = spread_input(call, &f, &bytes);
     switch (method_of(&f)) {
     case BY_TILES: TRY(tiles_prepare(call, weights, &f)); break;
-    case BY_PRODUCT: TRY(linear_prepare(call, weights, f.turned)); break;
     case BY_WINOGRAD: TRY(winograd_prepare(call, weights, &f)); break;
-    case BY_ONEDNN: TRY(prepare_direct(call, weights, &f)); break;
+    case BY_PRODUCT: TRY(product_prepare(call, weights, &f)); break;
     }
     call->scratch_bytes += bytes;
     call->in[0] = x;
@@ -143,8 +113,9 @@ static soda_status run(const soda_call *call, bool grad_x)
     switch (method_of(&f)) {
     case BY_TILES: return tiles_run(&c);
     case BY_WINOGRAD: return winograd_run(&c, &f);
-    default: return dense_run(&c);
+    case BY_PRODUCT: break;
     }
+    return product_run(&c);
 }
 
 static void release(soda_call *call, bool grad_x)
@@ -153,7 +124,7 @@ static void release(soda_call *call, bool grad_x)
     switch (method_of(&f)) {
     case BY_TILES: tiles_release(call); break;
     case BY_WINOGRAD: winograd_release(call); break;
-    default: dense_release(call);
+    case BY_PRODUCT: product_release(call); break;
     }
 }
 

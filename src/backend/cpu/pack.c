@@ -75,51 +75,6 @@ void pack_table(const void *source, soda_dtype from, int64_t rows, int64_t colum
     }
 }
 
-/* Where index `i` of axis `axis` lies in the layout: contributions of the axes add up. */
-static int64_t axis_offset(const onednn_layout *layout, int axis, int64_t i)
-{
-    int64_t offset = 0, unit = 1;
-    for (int k = layout->blocks - 1; k >= 0; k--) {
-        if (layout->block_axis[k] == axis) {
-            offset += i % layout->block[k] * unit;
-            i /= layout->block[k];
-        }
-        unit *= layout->block[k];
-    }
-    return offset + i * layout->stride[axis];
-}
-
-static int64_t source_offset(const onednn_layout *layout, const pack_axes *axes,
-                             const soda_shape *shape, int axis, int64_t i)
-{
-    const int64_t at = axes->flip[axis] ? shape->dim[axis] - 1 - i : i;
-    return axis_offset(layout, axes->axis[axis], at);
-}
-
-/* The tables of pack_table: axis 0 is the row, the others together are the column. */
-static void fill_tables(const onednn_layout *layout, const pack_axes *axes, const soda_shape *shape,
-                        int64_t *row, int64_t *column, int64_t columns)
-{
-    for (int64_t r = 0; r < shape->dim[0]; r++) row[r] = source_offset(layout, axes, shape, 0, r);
-    for (int64_t c = 0; c < columns; c++) {
-        int64_t rest = c;
-        column[c] = 0;
-        for (int a = shape->rank - 1; a > 0; a--) {
-            column[c] += source_offset(layout, axes, shape, a, rest % shape->dim[a]);
-            rest /= shape->dim[a];
-        }
-    }
-}
-
-/* A layout filled from other axes is another form. */
-static uint64_t form_of(const onednn_layout *layout, const pack_axes *axes)
-{
-    uint64_t h = onednn_form(layout);
-    for (int a = 0; a < layout->rank; a++)
-        h = h * 31 + 2 * (uint64_t)axes->axis[a] + (axes->flip[a] ? 1 : 0);
-    return h;
-}
-
 void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,
                    const int64_t *column, soda_dtype to, void *form)
 {
@@ -127,36 +82,6 @@ void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,
     const int64_t rows = source->shape.dim[0], columns = shape_count(&source->shape) / rows;
     if (bytes != (size_t)(rows * columns) * dtype_bytes(to)) memset(form, 0, bytes);
     pack_table(source->data, source->dtype, rows, columns, row, column, form, to);
-}
-
-typedef struct {
-    pack_axes axes;
-    onednn_layout layout;
-} frozen_recipe;
-
-static soda_status fill_frozen(const soda_weight *weight, const void *recipe, void *form)
-{
-    const frozen_recipe *r = recipe;
-    const soda_shape *shape = &weight->source.shape;
-    const int64_t rows = shape->dim[0], columns = shape_count(shape) / rows;
-    int64_t *row = malloc((size_t)(rows + columns) * sizeof *row);
-    if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
-    fill_tables(&r->layout, &r->axes, shape, row, row + rows, columns);
-    pack_by_table(weight, r->layout.bytes, row, row + rows, r->layout.dtype, form);
-    free(row);
-    return SODA_OK;
-}
-
-soda_status pack_frozen(const soda_call *call, soda_weights *weights, int input,
-                        const pack_axes *axes, const onednn_layout *layout)
-{
-    const frozen_recipe recipe = {*axes, *layout};
-    return call_form(call, weights, input,
-                     &(weights_form){.form = form_of(layout, axes),
-                                     .bytes = layout->bytes,
-                                     .fill = fill_frozen,
-                                     .recipe = &recipe,
-                                     .recipe_bytes = sizeof recipe});
 }
 
 static soda_status fill_vector(const soda_weight *weight, const void *recipe, void *form)
@@ -177,4 +102,49 @@ soda_status pack_vector(const soda_call *call, soda_weights *weights, int input)
                      &(weights_form){.form = PACK_VECTOR,
                                      .bytes = (size_t)n * sizeof(float),
                                      .fill = fill_vector});
+}
+
+typedef struct {
+    int64_t width;
+    soda_dtype to;
+    size_t bytes;
+} panels_recipe;
+
+/* Elements of one panel. */
+static int64_t panel_elements(const soda_shape *shape, int64_t width)
+{
+    const int64_t taps = shape_count(shape) / shape->dim[0] / shape->dim[1];
+    return pack_panels_depth(shape) * taps * width;
+}
+
+static soda_status fill_panels(const soda_weight *weight, const void *recipe, void *form)
+{
+    const panels_recipe *r = recipe;
+    const soda_shape *shape = &weight->source.shape;
+    const int64_t O = shape->dim[0], columns = shape_count(shape) / O;
+    int64_t *row = malloc((size_t)(O + columns) * sizeof *row);
+    if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
+    for (int64_t o = 0; o < O; o++)
+        row[o] = o / r->width * panel_elements(shape, r->width) + o % r->width;
+    for (int64_t c = 0; c < columns; c++) row[O + c] = c * r->width;
+    pack_by_table(weight, r->bytes, row, row + O, r->to, form);
+    free(row);
+    return SODA_OK;
+}
+
+int64_t pack_panels_depth(const soda_shape *shape) { return round_up(shape->dim[1], 16); }
+
+soda_status pack_panels(const soda_call *call, soda_weights *weights, int input, int64_t width,
+                        soda_dtype to)
+{
+    const soda_shape *shape = &call->weight[input]->source.shape;
+    const int64_t panels = ceil_div(shape->dim[0], width);
+    const panels_recipe recipe = {
+        width, to, (size_t)(panels * panel_elements(shape, width)) * dtype_bytes(to)};
+    return call_form(call, weights, input,
+                     &(weights_form){.form = PACK_PANELS + 2 * (uint64_t)width + (to == SODA_BF16),
+                                     .bytes = recipe.bytes,
+                                     .fill = fill_panels,
+                                     .recipe = &recipe,
+                                     .recipe_bytes = sizeof recipe});
 }

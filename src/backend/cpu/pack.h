@@ -6,25 +6,20 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "backend/cpu/onednn.h"
 
-/* How axes of the file's tensor become axes of oneDNN's: axis[i] for axis i of the source; flipped
- * axes run backwards. */
-typedef struct {
-    int axis[SODA_MAX_RANK];
-    bool flip[SODA_MAX_RANK];
-} pack_axes;
-
-/* Asks for frozen input `input` in oneDNN's `layout`; padding is zero. */
-soda_status pack_frozen(const soda_call *call, soda_weights *weights, int input,
-                        const pack_axes *axes, const onednn_layout *layout);
-
-/* Asks for it as fp32, element after element. */
+/* Asks for frozen input `input` as fp32, element after element. */
 soda_status pack_vector(const soda_call *call, soda_weights *weights, int input);
 
-/* Forms of weights with a layout of our own; oneDNN's forms are hashes that no small number meets.
- */
-enum { PACK_VECTOR = 1, PACK_WINOGRAD, PACK_CELLS };
+enum { PACK_CHUNK = 64 }; /* width of the panels of 3x3 kernels, here and in winograd.h */
+
+/* Asks for a weight [O,I,taps] in panels [O / width][depth][taps][width] of fp32 or bf16 (`to`),
+ * padded with zeros; depth is pack_panels_depth, I rounded up. */
+soda_status pack_panels(const soda_call *call, soda_weights *weights, int input, int64_t width,
+                        soda_dtype to);
+int64_t pack_panels_depth(const soda_shape *shape);
+
+/* Forms of weights; those of panels go on from PACK_PANELS. */
+enum { PACK_VECTOR = 1, PACK_CELLS, PACK_PANELS = 1024 };
 
 /* For the fill of a form: the first axis of `weight` is the row, the others are the column. */
 void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sets the number of threads of all kernels, oneDNN's included; <= 0: as many as this process may
+/* Sets the number of threads of all kernels; <= 0: as many as this process may
  * use. Counts for the calling thread and for threads that it starts later. */
 void parallel_set_threads(int threads);
 

@@ -9,6 +9,7 @@
 #include "backend/cpu/attention_amx.h"
 #include "backend/cpu/pack.h"
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/product_copy.h"
 #include "backend/cpu/tiles_cut.h"
 #include "backend/cpu/tiles_kernels.h"
 #include "core/isa.h"
@@ -30,6 +31,7 @@ enum {
 typedef struct {
     conv2d_form f;
     tiles_cut cut;
+    bool grad_weight;      /* the left operand is x transposed, in scratch; y is fp32 */
     int64_t in, out;       /* blocks of 32 channels of this convolution */
     int64_t chunk;         /* blocks of in that are summed at once */
     int64_t group, blocks; /* tiles and blocks of out in an item */
@@ -107,7 +109,7 @@ static bool bias_computed(const soda_call *call)
     return call->inputs > 2 && call->in[2].shape.rank > 0 && !call->weight[2];
 }
 
-soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_form *f)
+static soda_status create(soda_call *call, const conv2d_form *f, tiles **state)
 {
     tiles *s = calloc(1, sizeof *s);
     if (!s) return FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -116,6 +118,14 @@ soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_f
     s->in = ceil_div(f->in, TILES_CHANNELS);
     s->out = ceil_div(f->out, TILES_CHANNELS);
     s->threads = parallel_threads();
+    *state = s;
+    return SODA_OK;
+}
+
+soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_form *f)
+{
+    tiles *s;
+    TRY(create(call, f, &s));
     TRY(tiles_cut_create(f, &s->cut));
     if (call->weight[1]) TRY(want_cells(call, weights, s->cut.taps));
     if (call->inputs > 2 && call->weight[2]) TRY(pack_vector(call, weights, 2));
@@ -123,6 +133,20 @@ soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_f
     s->x_bytes = tiles_cut_bytes(f, &s->cut);
     call->scratch_bytes = s->x_bytes + (size_t)s->threads * s->own_bytes;
     if (bias_computed(call)) call->scratch_bytes += (size_t)f->out * sizeof(float);
+    return SODA_OK;
+}
+
+soda_status tiles_prepare_grad_weight(soda_call *call, const conv2d_form *f)
+{
+    tiles *s;
+    TRY(create(call, f, &s));
+    s->grad_weight = true;
+    conv2d_form padded = *f; /* rows of whole blocks, so that they need no packing */
+    padded.in = s->in * TILES_CHANNELS;
+    TRY(tiles_cut_create(&padded, &s->cut));
+    size_items(s);
+    s->x_bytes = (size_t)(f->w * padded.in) * sizeof(uint16_t);
+    call->scratch_bytes = s->x_bytes + (size_t)s->threads * s->own_bytes;
     return SODA_OK;
 }
 
@@ -171,7 +195,7 @@ typedef struct {
     const char *x; /* packed planes, or x itself */
     const uint16_t *w;
     const float *bias;
-    uint16_t *y;
+    void *y; /* bf16, or fp32 in the gradient of a weight */
 } operands;
 
 /* One block of sums: a pair of tiles, or one, times blocks [first,end) of input channels. */
@@ -203,10 +227,15 @@ static void run_block(const tiles *s, const operands *p, const block *b, int row
     tiles_product(&left, b->first, b->end, b->cells, b->sums, b->first > 0, b->next, b->ahead);
     if (b->end < s->in) return;
     const int64_t channel = b->out * TILES_CHANNELS;
-    uint16_t *const y[2] = {p->y + t[0].y * s->f.out + channel,
-                            b->two ? p->y + t[1].y * s->f.out + channel : NULL};
-    tiles_finish(b->sums, left.rows, p->bias ? p->bias + channel : NULL,
-                 min64(TILES_CHANNELS, s->f.out - channel), y, s->f.out);
+    const int64_t columns = min64(TILES_CHANNELS, s->f.out - channel);
+    const int64_t at[2] = {t[0].y * s->f.out + channel, b->two ? t[1].y * s->f.out + channel : 0};
+    if (s->grad_weight) {
+        float *const y[2] = {(float *)p->y + at[0], (float *)p->y + at[1]};
+        tiles_finish_wide(b->sums, left.rows, columns, y, s->f.out);
+        return;
+    }
+    uint16_t *const y[2] = {(uint16_t *)p->y + at[0], (uint16_t *)p->y + at[1]};
+    tiles_finish(b->sums, left.rows, p->bias ? p->bias + channel : NULL, columns, y, s->f.out);
 }
 
 /* Tiles [0,tiles) at `t` times blocks [first_out, end_out). */
@@ -271,23 +300,41 @@ static const float *bias_of(const tiles *s, const soda_call *call)
     return copy;
 }
 
+/* x [in][rows] transposed, 32 rows at a time. */
+static void turn_x(const tiles *s, const uint16_t *x, uint16_t *to)
+{
+    const int64_t rows = s->f.w, padded = s->in * TILES_CHANNELS;
+#pragma omp for schedule(static)
+    for (int64_t row = 0; row < rows; row += TILES_CHANNELS)
+        product_turn_halves(x + row, rows, min64(TILES_CHANNELS, rows - row), s->f.in,
+                            to + row * padded, padded, padded);
+}
+
 soda_status tiles_run(const soda_call *call)
 {
     tiles s = *(const tiles *)call->state;
     char *scratch = call->scratch;
+    const bool direct = s.cut.kind == CUT_ROWS && !s.grad_weight;
     s.cells = call->form[1];
-    const operands p = {.x = s.cut.kind == CUT_ROWS ? call->in[0].data : call->scratch,
+    const operands p = {.x = direct ? call->in[0].data : call->scratch,
                         .w = call->in[1].data,
                         .bias = bias_of(&s, call),
                         .y = call->out[0].data};
 #pragma omp parallel num_threads(s.threads)
     {
         char *own = scratch + s.x_bytes + (size_t)omp_get_thread_num() * s.own_bytes;
+        if (s.grad_weight) turn_x(&s, call->in[0].data, call->scratch);
         for (int64_t r = 0; r < s.cut.rounds; r++) run_round(&s, &p, &s.cut.round[r], own, call);
     }
     return SODA_OK;
 }
 #else
+soda_status tiles_prepare_grad_weight(soda_call *call, const conv2d_form *f)
+{
+    (void)call, (void)f;
+    return FAIL(SODA_ERR_INTERNAL, "no AMX on this kind of CPU");
+}
+
 bool tiles_can(const conv2d_form *f)
 {
     (void)f;
@@ -299,6 +346,16 @@ soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_f
 {
     (void)call, (void)weights, (void)f;
     return FAIL(SODA_ERR_INTERNAL, "no AMX on this kind of CPU");
+}
+
+/* x [in][rows] transposed, 32 rows at a time. */
+static void turn_x(const tiles *s, const uint16_t *x, uint16_t *to)
+{
+    const int64_t rows = s->f.w, padded = s->in * TILES_CHANNELS;
+#pragma omp for schedule(static)
+    for (int64_t row = 0; row < rows; row += TILES_CHANNELS)
+        product_turn_halves(x + row, rows, min64(TILES_CHANNELS, rows - row), s->f.in,
+                            to + row * padded, padded, padded);
 }
 
 soda_status tiles_run(const soda_call *call)

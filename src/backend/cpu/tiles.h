@@ -19,5 +19,9 @@ bool tiles_can(const conv2d_form *form);
  * of one picture of height 1 with a 1x1 kernel; w may then be computed: [out,in], or [in,out] if
  * form->turned. Sets call->state and call->scratch_bytes. */
 soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_form *form);
+
+/* Prepares out[0] = in[0]' in[1], fp32, the gradient of a matrix: `form` as in product.h. */
+soda_status tiles_prepare_grad_weight(soda_call *call, const conv2d_form *form);
+
 soda_status tiles_run(const soda_call *call);
 void tiles_release(soda_call *call);

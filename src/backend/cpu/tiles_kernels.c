@@ -96,6 +96,21 @@ BF16_TARGET void tiles_finish(const float *sums, const int rows[2], const float 
     }
 }
 
+BF16_TARGET void tiles_finish_wide(const float *sums, const int rows[2], int64_t columns,
+                                   float *const y[2], int64_t y_row)
+{
+    const __mmask32 mask = columns >= 32 ? 0xffffffffu : (1u << columns) - 1;
+    for (int half = 0; half < 2; half++) {
+        const float *from = sums + (int64_t)half * 2 * TILE_F32;
+        float *to = y[half];
+        for (int r = 0; r < rows[half]; r++, from += 16, to += y_row) {
+            _mm512_mask_storeu_ps(to, (__mmask16)mask, _mm512_load_ps(from));
+            _mm512_mask_storeu_ps(to + 16, (__mmask16)(mask >> 16),
+                                  _mm512_load_ps(from + TILE_F32));
+        }
+    }
+}
+
 AMX_TARGET void tiles_transpose_cell(const uint16_t *from, uint16_t *to)
 {
     for (int half = 0; half < 2; half++) { /* of out, which becomes pairs 8 half .. */

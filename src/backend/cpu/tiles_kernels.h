@@ -33,6 +33,10 @@ void tiles_product(const tiles_left *left, int64_t first, int64_t end, const uin
 void tiles_finish(const float *sums, const int rows[2], const float *bias, int64_t columns,
                   uint16_t *const y[2], int64_t y_row);
 
+/* The same in fp32, without bias. */
+void tiles_finish_wide(const float *sums, const int rows[2], int64_t columns, float *const y[2],
+                       int64_t y_row);
+
 /* The cell with the roles of in and out exchanged. */
 void tiles_transpose_cell(const uint16_t *from, uint16_t *to);
 

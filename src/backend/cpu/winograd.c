@@ -7,6 +7,7 @@
 #include "backend/cpu/pack.h"
 #include "backend/cpu/winograd_steps.h"
 #include "core/isa.h"
+#include "core/round.h"
 
 enum { EDGE = 4 }; /* a tile is EDGE x EDGE results */
 
@@ -25,9 +26,6 @@ typedef struct {
     int64_t v_stride, v_block;  /* floats from point to point, and from depth block to the next */
     int64_t v_bytes, own_bytes; /* V; and U and M of each thread */
 } cut;
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static cut cut_of(const conv2d_form *f)
 {
@@ -55,27 +53,6 @@ bool winograd_wins(const conv2d_form *f)
     return 18.0 * (double)k.tiles + 100 < 4.5 / 0.8 * (double)(f->n * f->oh * f->ow);
 }
 
-static size_t kernel_bytes(const soda_shape *shape)
-{
-    const int64_t chunks = ceil_div(shape->dim[0], WINO_WIDTH);
-    return (size_t)(chunks * ceil_div(shape->dim[1], 16) * 16 * 9 * WINO_WIDTH) * sizeof(float);
-}
-
-static soda_status fill_kernels(const soda_weight *weight, const void *recipe, void *form)
-{
-    (void)recipe;
-    const int64_t O = weight->source.shape.dim[0], I = weight->source.shape.dim[1];
-    const int64_t deep = ceil_div(I, 16) * 16;
-    int64_t *row = malloc((size_t)(O + I * 9) * sizeof *row);
-    if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
-    for (int64_t o = 0; o < O; o++)
-        row[o] = o / WINO_WIDTH * deep * 9 * WINO_WIDTH + o % WINO_WIDTH;
-    for (int64_t i = 0; i < I * 9; i++) row[O + i] = i * WINO_WIDTH;
-    pack_by_table(weight, kernel_bytes(&weight->source.shape), row, row + O, SODA_F32, form);
-    free(row);
-    return SODA_OK;
-}
-
 static const winograd_steps *steps_now(void)
 {
 #if defined(__x86_64__)
@@ -93,11 +70,8 @@ soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2
     call->state = state; /* from here on release frees it */
     state->threads = omp_get_max_threads();
     state->steps = steps_now();
-    state->w_depth = ceil_div(call->in[1].shape.dim[1], 16) * 16;
-    TRY(call_form(call, weights, 1,
-                  &(weights_form){.form = PACK_WINOGRAD,
-                                  .bytes = kernel_bytes(&call->weight[1]->source.shape),
-                                  .fill = fill_kernels}));
+    state->w_depth = pack_panels_depth(&call->weight[1]->source.shape);
+    TRY(pack_panels(call, weights, 1, WINO_WIDTH, SODA_F32));
     if (call->inputs > 2 && call->weight[2]) TRY(pack_vector(call, weights, 2));
     call->scratch_bytes = (size_t)(k.v_bytes + state->threads * k.own_bytes);
     return SODA_OK;

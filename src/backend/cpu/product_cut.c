@@ -1,0 +1,80 @@
+/* How product.h cuts its work. None of it changes a bit of the result. */
+#include "backend/cpu/product_state.h"
+
+/* An item is a group of rows times a group of panels. */
+enum {
+    GROUP = 192,      /* rows, where panels are used as they lie */
+    TALL_GROUP = 768, /* rows, where each item makes its own panels */
+    COLUMNS = 256,    /* columns, or 64 */
+    LEAST_ROWS = 24,
+    ITEMS = 8, /* for each thread, where there are rows enough */
+};
+
+static int64_t items(const product_state *s)
+{
+    return ceil_div(s->rows, s->group) * ceil_div(product_panels(s), s->columns);
+}
+
+/* Large enough to use operands often, small enough for all threads to have several items. */
+static void size_items(product_state *s)
+{
+    const int64_t wanted = s->threads == 1 ? 1 : ITEMS * (int64_t)s->threads;
+    s->group = s->panels_lie ? GROUP : TALL_GROUP;
+    s->columns = ceil_div(s->panels_lie ? COLUMNS : 64, s->kernel->width);
+    while (s->columns > 1 && items(s) < wanted) s->columns--;
+    while (s->group > LEAST_ROWS && items(s) < wanted) s->group /= 2;
+    s->group = min64(s->group, s->rows);
+    s->columns = min64(s->columns, product_panels(s));
+}
+
+static size_t take(size_t *used, size_t bytes)
+{
+    const size_t at = *used;
+    *used += whole_lines(bytes);
+    return at;
+}
+
+static void size_scratch(product_state *s)
+{
+    const size_t rows = (size_t)s->group, width = (size_t)s->kernel->width * sizeof(float);
+    const bool sums = s->y_dtype != SODA_F32 || s->f.out % s->kernel->lanes;
+    const int64_t x_rows = s->x_way == X_CONVERT ? s->f.n * s->f.h * s->f.w : s->rows;
+    s->x_bytes =
+        s->x_way == X_DIRECT ? 0 : whole_lines((size_t)(x_rows * s->words) * sizeof(float));
+    s->own_bytes = 0;
+    s->b = take(&s->own_bytes, s->panels_lie ? 0 : (size_t)s->depth * width);
+    s->start = take(&s->own_bytes, width);
+    s->sums = take(&s->own_bytes, sums ? rows * width * (size_t)s->columns : 0);
+    s->a = take(&s->own_bytes, rows * sizeof(const float *));
+    s->corner = take(&s->own_bytes, s->matrix ? 0 : rows * sizeof(product_corner));
+}
+
+/* Few channels: all taps fit into one block. */
+static bool gathers(const product_state *s)
+{
+    const int64_t taps = s->f.kh * s->f.kw;
+    return taps > 1 && taps * product_words(s, s->f.in) <= PRODUCT_DEPTH;
+}
+
+void product_cut(product_state *s)
+{
+    const conv2d_form *f = &s->f;
+    const bool usable = s->kernel->pairs ? f->in % 2 == 0 : f->dtype == SODA_F32;
+    s->taps = f->kh * f->kw;
+    s->words = product_words(s, f->in);
+    if (s->x_way != X_TURN) s->x_way = gathers(s) ? X_GATHER : usable ? X_DIRECT : X_CONVERT;
+    if (s->x_way == X_GATHER) {
+        s->words *= s->taps;
+        s->taps = 1;
+    }
+    s->rows = f->n * f->oh * f->ow;
+    s->matrix = s->x_way == X_GATHER || (f->kh == 1 && f->kw == 1 && f->stride == 1 &&
+                                         !(f->top | f->left | f->bottom | f->right));
+    s->blocks = ceil_div(s->words, PRODUCT_DEPTH);
+    s->depth = min64(s->words, round_up(ceil_div(s->words, s->blocks), 16));
+    s->blocks = ceil_div(s->words, s->depth);
+    s->panels_lie = s->frozen && !f->turned && f->dtype == SODA_F32 &&
+                    s->chunk == s->kernel->width && f->kh * f->kw == 1;
+    size_items(s);
+    size_scratch(s);
+}
