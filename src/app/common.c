@@ -6,6 +6,7 @@
 
 #include "app/verbs.h"
 #include "core/isa.h"
+#include "core/thread_count.h"
 
 static soda_comm *ranks;
 static int threads_each;
@@ -13,7 +14,7 @@ static int threads_each;
 /* What the options that all computing verbs share were set to. */
 static struct {
     const char *backend;
-    int64_t threads; /* 0: threads_each */
+    int64_t threads; /* 0: see thread_count.h */
     const char *isa; /* NULL: SODA_ISA, or the highest level of this CPU */
     const char *cache;
     bool overwrite;
@@ -51,7 +52,9 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
          "any time",
          0, 0},
         {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", NULL, 0, 0},
-        {"threads", OPTION_INT, &chosen.threads, "N", "its cores", "threads per rank", 1, 1024},
+        {"threads", OPTION_INT, &chosen.threads, "N",
+         "OMP_NUM_THREADS, else the job's cores per task, else its cores", "threads per rank", 1,
+         1024},
         {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, or the highest of this CPU",
          "highest instruction set to use: base, avx2, avx512, avx512bf16 or amx", 0, 0},
     };
@@ -92,7 +95,7 @@ soda_status common_backend(const soda_backend **backend)
         return FAIL(SODA_ERR_USAGE, "--backend: expected one of %s, found '%s'", backend_names(),
                     chosen.backend);
     TRY(isa_choose(chosen.isa));
-    *backend = make(chosen.threads ? (int)chosen.threads : threads_each);
+    *backend = make(thread_count(chosen.threads, ranks->node_size, threads_each));
     return SODA_OK;
 }
 

@@ -132,7 +132,7 @@ static soda_status fill_panels(const soda_weight *weight, const void *recipe, vo
     return SODA_OK;
 }
 
-int64_t pack_panels_depth(const soda_shape *shape) { return round_up(shape->dim[1], 16); }
+int64_t pack_panels_depth(const soda_shape *shape) { return ceil_div(shape->dim[1], 16) * 16; }
 
 soda_status pack_panels(const soda_call *call, soda_weights *weights, int input, int64_t width,
                         soda_dtype to)

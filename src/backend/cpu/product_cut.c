@@ -71,7 +71,7 @@ void product_cut(product_state *s)
     s->matrix = s->x_way == X_GATHER || (f->kh == 1 && f->kw == 1 && f->stride == 1 &&
                                          !(f->top | f->left | f->bottom | f->right));
     s->blocks = ceil_div(s->words, PRODUCT_DEPTH);
-    s->depth = min64(s->words, round_up(ceil_div(s->words, s->blocks), 16));
+    s->depth = min64(s->words, ceil_div(ceil_div(s->words, s->blocks), 16) * 16);
     s->blocks = ceil_div(s->words, s->depth);
     s->panels_lie = s->frozen && !f->turned && f->dtype == SODA_F32 &&
                     s->chunk == s->kernel->width && f->kh * f->kw == 1;
