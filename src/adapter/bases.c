@@ -47,6 +47,8 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
     status_slot slot = {0};
     log_progress progress;
     int64_t done = 0;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_share made the list */
+    const bool shown = store || !list->folder;
     log_progress_start(&progress, "factorise", (count - first + step - 1) / step);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = first; i < count; i += step) {
@@ -55,7 +57,7 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
         status_keep(&slot, shared_arrays_missing(list, i, &missing));
         if (missing) status_keep(&slot, make(layers, list, i, store));
 #pragma omp critical(bases)
-        if (store || !list->folder) log_progress_update(&progress, ++done, "");
+        if (shown) log_progress_update(&progress, ++done, "");
     }
     return status_take(&slot);
 }

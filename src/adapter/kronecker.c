@@ -150,7 +150,7 @@ soda_status kronecker_angles(const soda_layer *layer, method_values values, floa
                              double orthogonality[3])
 {
     const int64_t *f = layer->factor;
-    double *sums = malloc((size_t)(f[0] + f[1] + f[2]) * sizeof *sums);
+    double *sums = calloc((size_t)(f[0] + f[1] + f[2]), sizeof *sums);
     if (!sums) return spectrum_no_memory(layer);
     double *const of[3] = {sums, sums + f[0], sums + f[0] + f[1]};
     soda_status s = SODA_OK;

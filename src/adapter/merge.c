@@ -30,7 +30,7 @@ soda_status merge_read_weight(const soda_weight *weight, float *values)
 soda_status merge_read_wide(const soda_layer *layer, double *W)
 {
     const int64_t count = layer->m * layer->n;
-    float *values = malloc((size_t)count * sizeof *values);
+    float *values = calloc((size_t)count, sizeof *values);
     if (!values) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", layer->name);
     const soda_status s = merge_read_weight(&layer->w0, values);
     for (int64_t i = 0; s == SODA_OK && i < count; i++) W[i] = (double)values[i];

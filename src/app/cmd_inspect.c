@@ -75,7 +75,7 @@ static soda_status inspect_model(const char *path)
     TRY_TO(done, inspect_component(folder, FOLDER_VAE));
     TRY_TO(done, inspect_component(folder, FOLDER_TEXT_ENCODER));
     if (folder->texts > 1) TRY_TO(done, inspect_component(folder, FOLDER_TEXT_ENCODER_2));
-    for (int i = 0; i < folder->texts; i++) {
+    for (int i = 0; i < folder->texts && i < 2; i++) {
         static const char *const parts[2] = {"tokenizer", "tokenizer_2"};
         char file[4096];
         TRY_TO(done, folder_path(folder, parts[i], "", file, sizeof file));

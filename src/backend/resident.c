@@ -36,10 +36,10 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
 /* Room in the lists for the entries of `weights`, and a block for those that are missing. */
 static soda_status make_room(resident *r, const soda_weights *weights, size_t bytes, char **block)
 {
-    const size_t most = (size_t)(r->item_count + weights->entry_count);
+    const size_t most = (size_t)r->item_count + (size_t)weights->entry_count;
     item *items = realloc(r->items, most * sizeof *items);
     if (items) r->items = items;
-    void **blocks = realloc(r->blocks, (size_t)(r->block_count + 1) * sizeof *blocks);
+    void **blocks = realloc(r->blocks, ((size_t)r->block_count + 1) * sizeof *blocks);
     if (blocks) r->blocks = blocks;
     if (!items || !blocks) return FAIL(SODA_ERR_MEMORY, "out of memory");
     TRY(r->device->alloc(r->device, bytes, (void **)block));

@@ -317,6 +317,7 @@ static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
         s = scan_entry(walk, at, at->names[i], depth);
     if (s == SODA_OK) s = count_lone_captions(walk, at);
 done:
+    at->listed = NULL;
     image_items_clear(&own);
     for (size_t i = 0; i < at->count; i++) free(at->names[i]);
     free(at->names);

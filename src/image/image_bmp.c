@@ -133,7 +133,7 @@ static void read_row(const bmp *b, const uint8_t *row, uint8_t *rgb)
 static soda_status read_raw(const bmp *b, soda_image *image)
 {
     const size_t row = ((size_t)(b->width * b->bits) + 31) / 32 * 4;
-    if (b->pixels_at > b->source->size ||
+    if (row == 0 || b->pixels_at > b->source->size ||
         (b->source->size - b->pixels_at) / row < (size_t)b->height)
         return damaged(b, "rows are missing");
     for (int64_t y = 0; y < b->height; y++)

@@ -27,15 +27,13 @@ static soda_status read_first_frame(const image_source *source, soda_image *imag
     const WebPData data = {source->bytes, source->size};
     uint8_t *rgba = NULL;
     int time;
-    soda_status s = SODA_OK;
     if (!WebPAnimDecoderOptionsInit(&options)) return image_damaged(source, "WebP", "no decoder");
     WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, &options);
-    if (!decoder || !WebPAnimDecoderGetNext(decoder, &rgba, &time))
-        s = image_damaged(source, "WebP", "its first frame cannot be decoded");
-    for (int64_t i = 0; s == SODA_OK && i < image->width * image->height; i++)
+    const bool decoded = decoder && WebPAnimDecoderGetNext(decoder, &rgba, &time) && rgba;
+    for (int64_t i = 0; decoded && i < image->width * image->height; i++)
         memcpy(image->rgb + 3 * i, rgba + 4 * i, 3);
     WebPAnimDecoderDelete(decoder);
-    return s;
+    return decoded ? SODA_OK : image_damaged(source, "WebP", "its first frame cannot be decoded");
 }
 
 static soda_status read_pixels(const image_source *source, bool animated, soda_image *image)

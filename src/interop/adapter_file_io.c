@@ -132,7 +132,7 @@ static soda_status list_tensors(const soda_adapter *a, safetensors_tensor **tens
     for (int i = 0; i < a->count; i++)
         for (int p = 0; p < each; p++)
             bytes += strlen(a->layers[i].name) + strlen(a->method->tensors[p]->leaf) + 2;
-    safetensors_tensor *t = *tensors = calloc((size_t)(a->count * each), sizeof *t);
+    safetensors_tensor *t = *tensors = calloc((size_t)a->count * (size_t)each, sizeof *t);
     char *name = *names = malloc(bytes);
     if (!t || !name) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < a->count; i++) {

