@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/common.h"
 #include "app/verbs.h"
 #include "core/log.h"
 #include "support/check.h"
@@ -70,6 +71,7 @@ static void drawing_survives_the_end_of_memory(void **state) { sweep(*state, tru
 
 int main(void)
 {
+    common_set_comm(comm_self(), 0);
     log_set_quiet(true);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drawing_survives_every_failed_allocation),
