@@ -94,7 +94,7 @@ static soda_status read_names(scanned_folder *at, DIR *list)
         if (!at->names[at->count++])
             return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
     }
-    qsort(at->names, at->count, sizeof *at->names, by_bytes);
+    if (at->count > 0) qsort(at->names, at->count, sizeof *at->names, by_bytes);
     at->used = calloc(at->count + 1, sizeof *at->used);
     return at->used ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
 }
