@@ -82,11 +82,13 @@ static char **find_name(const scanned_folder *at, const char *name)
 
 static soda_status read_names(scanned_folder *at, DIR *list)
 {
-    size_t room = 0;
+    size_t room = 64;
+    at->names = malloc(room * sizeof *at->names); /* never NULL, for searches of an empty folder */
+    if (!at->names) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
     for (const struct dirent *e; (e = readdir(list)) != NULL;) {
         if (e->d_name[0] == '.') continue;
         if (at->count == room) {
-            char **larger = realloc(at->names, (room = room ? 2 * room : 64) * sizeof *larger);
+            char **larger = realloc(at->names, (room *= 2) * sizeof *larger);
             if (!larger) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
             at->names = larger;
         }
@@ -94,7 +96,7 @@ static soda_status read_names(scanned_folder *at, DIR *list)
         if (!at->names[at->count++])
             return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
     }
-    if (at->count > 0) qsort(at->names, at->count, sizeof *at->names, by_bytes);
+    qsort(at->names, at->count, sizeof *at->names, by_bytes);
     at->used = calloc(at->count + 1, sizeof *at->used);
     return at->used ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
 }
