@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [--no-install] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc release, gcc
 # with ASan and UBSan, gcc with TSan, clang, clang with libFuzzer) and runs all tests, then the quickstart and a short
-# test in bare Debian roots (tests/fresh; --all: both, of both releases). About 20 minutes on two idle cores.
+# test in bare Debian roots (tests/fresh; --all: both, of both releases). About 35 minutes on two idle cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=jobs/setup.sh
