@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Times the SD1.5 U-Net: soda beside PyTorch, alternating, in one run.
+"""Times a U-Net: soda beside PyTorch, alternating, in one run.
 
     pip install torch==2.15.0 diffusers==0.42.1 peft==0.21.2
     python3 tests/bench/peer.py [--soda build/release/soda] [--rounds 3] [--compile]
     python3 tests/bench/peer.py --train [--only lora]
+    python3 tests/bench/peer.py --isa avx2
+    python3 tests/bench/peer.py --model configs/quickstart/model --batch 8 --threads 1
 
 The forward pass against diffusers; with --train a whole training step (forward, backward, clipping,
 update) of SODA against SODA in PyTorch and against LoRA and OFT of PEFT: peer_train.py.
 
-Batch 1, 64x64 latents, 77 tokens, all cores, random weights of the published shapes. PyTorch runs
+SD1.5 with batch 1 and 64x64 latents, or the model and batch given; 77 tokens, all cores, random
+weights of the published shapes. --isa holds soda and what PyTorch multiplies with (its own kernels,
+oneDNN, MKL) to the same instructions, so that any machine can measure an older one. PyTorch runs
 in the settings that were fastest for it: fp32 in NCHW, bf16 in channels-last, and malloc told to
 keep its memory (huge pages, no trimming), which alone makes it several times faster on machines
 where page faults are dear. Each side runs in a process of its own; a round is one process of each,
@@ -28,17 +32,29 @@ TUNED = ("glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=34359738368:"
          "glibc.malloc.trim_threshold=34359738368")
 PEERS = {"soda_svd": "SODA-SVD, dense R", "soda_lq": "SODA-LQ, dense R", "lora": "PEFT LoRA r=4",
          "oft": "PEFT OFT b=32"}
+ISA = {"base": ("default", "SSE41", "SSE4_2"), "avx2": ("avx2", "AVX2", "AVX2"),
+       "avx512": ("avx512", "AVX512_CORE", "AVX512"),
+       "avx512bf16": ("avx512", "AVX512_CORE_BF16", "AVX512"),
+       "amx": ("avx512", "AVX512_CORE_AMX", "AVX512")}
 
 
-def torch_side(dtype, compiled, repeat, threads):
+def limits(isa):
+    """Environment that holds both sides to the instructions of level `isa` of soda's --isa."""
+    if not isa:
+        return {}
+    aten, onednn, mkl = ISA[isa]
+    return {"SODA_ISA": isa, "ATEN_CPU_CAPABILITY": aten, "ONEDNN_MAX_CPU_ISA": onednn,
+            "DNNL_MAX_CPU_ISA": onednn, "MKL_ENABLE_INSTRUCTIONS": mkl}
+
+
+def torch_side(dtype, compiled, repeat, threads, model, batch):
     """Runs in the child: prints one JSON object."""
     import torch
-    from diffusers import UNet2DConditionModel
-    from peer_train import UNET
+    from peer_train import random_inputs, random_net
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    net = UNet2DConditionModel(**UNET).eval()
-    x, text = torch.randn(1, 4, 64, 64), torch.randn(1, 77, 768)
+    net = random_net(model).eval()
+    x, text = random_inputs(net, batch)
     if dtype == "bf16":
         net = net.to(torch.bfloat16, memory_format=torch.channels_last)
         x, text = x.bfloat16().to(memory_format=torch.channels_last), text.bfloat16()
@@ -63,10 +79,21 @@ def run(command, **environment):
     return json.loads(done.stdout)
 
 
+def latent_of(model):
+    if not model:
+        return 64
+    with open(os.path.join(model, "unet/config.json"), encoding="utf-8") as file:
+        return json.load(file)["sample_size"]
+
+
 def sides_of(args, dtype):
     """{name: command}; each prints a JSON object with forward_s, or step_s, and peak_rss_bytes."""
-    common = ["--repeat", str(args.repeat), "--threads", str(args.threads)]
-    soda = [args.soda, "bench", "--arch", "sd15", "--dtype", dtype, "--json", *common]
+    common = ["--repeat", str(args.repeat), "--threads", str(args.threads),
+              "--batch", str(args.batch)]
+    soda = [args.soda, "bench", "--arch", args.model or "sd15", "--dtype", dtype, "--json",
+            "--latent", str(latent_of(args.model)), *common]
+    if args.model:
+        common += ["--model", args.model]
     sides = {}
     if not args.train:
         sides["soda"] = soda
@@ -85,12 +112,12 @@ def sides_of(args, dtype):
     return sides
 
 
-def measure(sides, rounds):
+def measure(sides, rounds, isa):
     results = {name: [] for name in sides}
     for _ in range(rounds):
         for name, command in sides.items():
             tuned = {} if name.startswith("soda") else {"GLIBC_TUNABLES": TUNED}
-            results[name].append(run(command, **tuned))
+            results[name].append(run(command, **tuned, **limits(isa)))
     return results
 
 
@@ -113,6 +140,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--soda", default=os.path.join(HERE, "../../build/release/soda"))
+    parser.add_argument("--model", metavar="FOLDER", help="a diffusers folder instead of SD1.5")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--isa", choices=ISA, help="instructions that both sides may use")
     parser.add_argument("--train", action="store_true", help="training steps")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], help="one of the two")
     parser.add_argument("--only", default="", metavar="WORD",
@@ -124,17 +154,20 @@ def main():
     parser.add_argument("--torch-side", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.torch_side:
-        torch_side(args.torch_side, args.compile, args.repeat, args.threads)
+        torch_side(args.torch_side, args.compile, args.repeat, args.threads, args.model,
+                   args.batch)
         return
     what = "training step" if args.train else "U-Net forward"
-    print(f"SD1.5 {what}, batch 1, 64x64 latents, {args.threads} threads, best of {args.rounds} "
+    side = latent_of(args.model)
+    print(f"{args.model or 'SD1.5'} {what}, batch {args.batch}, {side}x{side} latents, "
+          f"{args.threads} threads, {args.isa or 'all'} instructions, best of {args.rounds} "
           f"rounds of {args.repeat}")
     for dtype in [args.dtype] if args.dtype else ("fp32", "bf16"):
         sides = {name: command for name, command in sides_of(args, dtype).items()
                  if args.only.lower() in name.lower()}
         if not sides:
             parser.error(f"--only {args.only}: no side has this in its name")
-        report(dtype, measure(sides, args.rounds), "step" if args.train else "forward")
+        report(dtype, measure(sides, args.rounds, args.isa), "step" if args.train else "forward")
 
 
 if __name__ == "__main__":

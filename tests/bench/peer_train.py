@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""One side of `peer.py --train`: times training steps of the SD1.5 U-Net in PyTorch, in a process
-of its own, so that the peak memory is this method's. Prints one JSON object.
+"""One side of `peer.py --train`: times training steps of a U-Net in PyTorch, in a process of
+its own, so that the peak memory is this method's. Prints one JSON object.
 
     python3 tests/bench/peer_train.py soda_svd|soda_lq|lora|oft fp32|bf16 [--compile] [--repeat 3]
+        [--model FOLDER] [--batch N]
 
 A step is forward, backward to the adapters, clipping to one norm, and the update. On every
 attention projection (to_q, to_k, to_v, to_out.0), with random weights:
@@ -62,11 +63,24 @@ def add_peft(net, method):
     return get_peft_model(net, config, autocast_adapter_dtype=False)
 
 
-def prepare(method, dtype):
+def random_net(model):
+    """SD1.5's U-Net, or that of the diffusers folder `model`; the values are random either way."""
+    if not model:
+        return UNet2DConditionModel(**UNET)
+    return UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(model + "/unet"))
+
+
+def random_inputs(net, batch):
+    """Latents of the model's own size and text of 77 tokens."""
+    side, wide = net.config.sample_size, net.config.cross_attention_dim
+    return torch.randn(batch, 4, side, side), torch.randn(batch, 77, wide)
+
+
+def prepare(method, dtype, model, batch):
     torch.manual_seed(0)
-    net = UNet2DConditionModel(**UNET)
-    x, target = torch.randn(1, 4, 64, 64), torch.randn(1, 4, 64, 64)
-    text, layout = torch.randn(1, 77, 768), torch.contiguous_format
+    net = random_net(model)
+    x, text = random_inputs(net, batch)
+    target, layout = torch.randn(x.shape), torch.contiguous_format
     wide = torch.bfloat16 if dtype == "bf16" else torch.float32
     if dtype == "bf16":
         layout = torch.channels_last
@@ -100,10 +114,13 @@ def main():
     parser.add_argument("dtype", choices=["fp32", "bf16"])
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--model", metavar="FOLDER")
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    times, trainable = time_steps(*prepare(args.method, args.dtype), args.compile, args.repeat)
+    subject = prepare(args.method, args.dtype, args.model, args.batch)
+    times, trainable = time_steps(*subject, args.compile, args.repeat)
     steps = [step for _, step in times]
     print(json.dumps({"forward_s": min(f for f, _ in times), "step_s": min(steps),
                       "step_median_s": statistics.median(steps), "trainable": trainable,
