@@ -6,6 +6,7 @@
 
 #include "app/common.h"
 #include "app/inspect_adapter.h"
+#include "app/inspect_cache.h"
 #include "app/inspect_data.h"
 #include "app/verbs.h"
 #include "io/safetensors.h"
@@ -151,7 +152,9 @@ static soda_status inspect_folder(const char *path, const char *model, bool *is_
     if (*is_run) return SODA_OK;
     if (has(path, "tokenizer.json") || has(path, "vocab.json"))
         return inspect_tokenizer(path, "tokenizer");
-    return inspect_data(path, model);
+    bool is_cache;
+    TRY(inspect_cache(path, &is_cache));
+    return is_cache ? SODA_OK : inspect_data(path, model);
 }
 
 static soda_status inspect_any(const char *path, const char *model)
@@ -183,8 +186,8 @@ soda_status cmd_inspect(int argc, char **argv)
     };
     option_table table = {
         .verb = "inspect",
-        .summary = "Shows what a model, tokenizer or data folder, a run's folder, a checkpoint, an "
-                   "adapter, a safetensors file or a picture holds.",
+        .summary = "Shows what a model, tokenizer or data folder, the cache, a run's folder, a "
+                   "checkpoint, an adapter, a safetensors file or a picture holds.",
         .synopsis = "inspect PATH [--model DIR]",
         .example = "soda inspect configs/quickstart/model",
         .rows = rows,

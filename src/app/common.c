@@ -3,20 +3,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/verbs.h"
 #include "core/isa.h"
+#include "core/log.h"
 #include "core/thread_count.h"
+#include "io/array_cache.h"
+#include "io/cache_limit.h"
 
 static soda_comm *ranks;
 static int threads_each;
+enum { GIB = 1 << 30 };
 
 /* What the options that all computing verbs share were set to. */
 static struct {
     const char *backend;
     int64_t threads; /* 0: see thread_count.h */
     const char *isa; /* NULL: SODA_ISA, or the highest level of this CPU */
-    const char *cache;
+    const char *cache, *cache_limit;
     bool overwrite;
 } chosen;
 
@@ -39,17 +44,33 @@ soda_status common_dtype(const char *text, soda_dtype *dtype)
     return SODA_OK;
 }
 
+/* The environment carries them to where arrays are made. */
+static soda_status cache_options(void)
+{
+    int64_t most;
+    if (chosen.cache && setenv("SODA_CACHE", chosen.cache, 1) != 0)
+        return FAIL(SODA_ERR_MEMORY, "out of memory");
+    if (chosen.cache_limit && setenv("SODA_CACHE_LIMIT", chosen.cache_limit, 1) != 0)
+        return FAIL(SODA_ERR_MEMORY, "out of memory");
+    return cache_limit_bytes(&most);
+}
+
 soda_status common_options(option_table *table, int argc, char **argv, const char **operand,
                            bool *help)
 {
     const unsigned flags = verbs_find(table->verb)->flags;
-    enum { BACKEND_ROW = 2 };
+    enum { BACKEND_ROW = 3 };
     static option_row rows[] = {
         {"overwrite", OPTION_FLAG, &chosen.overwrite, NULL, NULL,
          "write over files that are there already, instead of refusing to", 0, 0},
         {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, or ~/.cache/soda",
-         "where factorisations, latents and text states are kept between runs; may be deleted at "
-         "any time",
+         "where factorisations, latents and text states are kept between runs; soda inspect DIR "
+         "says "
+         "how much it holds, rm -r DIR clears it",
+         0, 0},
+        {"cache-limit", OPTION_TEXT, &chosen.cache_limit, "GIB", "SODA_CACHE_LIMIT, or 50",
+         "size above which the files of the cache that were used least recently are removed at the "
+         "end of a run; none: never",
          0, 0},
         {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", NULL, 0, 0},
         {"threads", OPTION_INT, &chosen.threads, "N",
@@ -63,6 +84,7 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
     chosen.threads = 0;
     chosen.isa = NULL;
     chosen.cache = NULL;
+    chosen.cache_limit = NULL;
     chosen.overwrite = false;
     if (flags & VERB_COMPUTES) {
         const int first = flags & VERB_WRITES ? 0 : 1;
@@ -70,10 +92,32 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
         table->more_count = (int)(sizeof rows / sizeof *rows) - first;
     }
     TRY(options_read(table, argc, argv, operand, help));
-    if (chosen.cache && setenv("SODA_CACHE", chosen.cache, 1) != 0)
-        return FAIL(SODA_ERR_MEMORY, "out of memory");
+    TRY(cache_options());
     if (*help && ranks->rank == 0) options_print_help(table);
     return SODA_OK;
+}
+
+void common_trim_cache(void)
+{
+    char folder[4096];
+    int64_t most;
+    cache_size removed, left;
+    if (!cache_limit_used() || cache_limit_bytes(&most) != SODA_OK || most == INT64_MAX ||
+        array_cache_root(folder, sizeof folder) != SODA_OK)
+        return;
+    if (cache_limit_apply(folder, most, &removed, &left) != SODA_OK) {
+        log_warning("%s: its limit could not be kept: %s", folder, status_message());
+        return;
+    }
+    if (removed.files)
+        log_info("removed the %lld files (%.1f GiB) of the cache %s that were used least recently; "
+                 "%.1f GiB are left (limit %.4g GiB, see --cache-limit)",
+                 (long long)removed.files, (double)removed.bytes / GIB, folder,
+                 (double)left.bytes / GIB, (double)most / GIB);
+    if (left.bytes > most)
+        log_info("the cache %s holds %.1f GiB, above its limit of %.4g GiB, because other runs use "
+                 "its files",
+                 folder, (double)left.bytes / GIB, (double)most / GIB);
 }
 
 bool common_overwrite(void) { return chosen.overwrite; }

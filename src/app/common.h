@@ -10,10 +10,14 @@
 soda_status common_dtype(const char *text, soda_dtype *dtype);
 
 /* Reads the options of the verb table->verb as options_read does, and with them, if its row says
- * that it computes, --backend, --threads, --isa and --cache, and if it writes, --overwrite. Prints
- * its help where *help is set, on rank 0. */
+ * that it computes, --backend, --threads, --isa, --cache and --cache-limit, and if it writes,
+ * --overwrite. Prints its help where *help is set, on rank 0. */
 soda_status common_options(option_table *table, int argc, char **argv, const char **operand,
                            bool *help);
+
+/* Brings the cache below its limit if this process used it and has closed all that it took. What
+ * fails is a warning: the verb is done. */
+void common_trim_cache(void);
 
 /* Whether --overwrite was given; SODA_ERR_INPUT for a file that is there already and was not to be
  * written over. */

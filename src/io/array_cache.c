@@ -10,15 +10,15 @@
 #include "core/arena.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "io/cache_limit.h"
 #include "io/newfile.h"
 
 enum { MOST_PATH = 4096 };
 
-soda_status array_cache_folder(const char *kind, char *folder, size_t size)
+soda_status array_cache_root(char *folder, size_t size)
 {
     const char *own = getenv("SODA_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
-    char own_kind[MOST_PATH];
     int used;
     if (own && *own)
         used = snprintf(folder, size, "%s", own);
@@ -31,6 +31,13 @@ soda_status array_cache_folder(const char *kind, char *folder, size_t size)
                                  "not set");
     if (used < 0 || (size_t)used >= size)
         return FAIL(SODA_ERR_IO, "the path of the cache folder is too long");
+    return SODA_OK;
+}
+
+soda_status array_cache_folder(const char *kind, char *folder, size_t size)
+{
+    char own_kind[MOST_PATH];
+    TRY(array_cache_root(folder, size));
     TRY(path_in(own_kind, sizeof own_kind, folder, "%s", kind));
     return newfile_make_folder(own_kind);
 }
@@ -58,6 +65,14 @@ static soda_status file_path(const char *folder, const char *kind, const char *k
                              char path[MOST_PATH])
 {
     return path_in(path, MOST_PATH, folder, "%s/%s.safetensors", kind, key);
+}
+
+bool array_cache_has(const char *folder, const char *kind, const char *key)
+{
+    char path[MOST_PATH];
+    if (file_path(folder, kind, key, path) == SODA_OK) return access(path, F_OK) == 0;
+    status_clear();
+    return false;
 }
 
 /* The checksum of the data of all tensors, in the order given. */
@@ -113,6 +128,7 @@ soda_status array_cache_load(const char *folder, const char *kind, const char *k
     if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "array_cache: too many arrays");
     TRY(file_path(folder, kind, key, path));
     if (access(path, F_OK) != 0) return SODA_OK;
+    cache_limit_touch(path);
     soda_status s = safetensors_open(path, set);
     if (s == SODA_OK) {
         s = verify(*set, key, expected, count);

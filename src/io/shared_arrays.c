@@ -7,7 +7,7 @@
 #include "io/array_cache.h"
 
 /* A process may hold about 65,000 mappings (vm.max_map_count): of longer lists, copies are kept. */
-enum { MOST_MAPPED = 20000 };
+enum { MOST_MAPPED = 20000, MUCH_BYTES = 1 << 30 };
 
 static void warn(shared_arrays *p)
 {
@@ -29,7 +29,11 @@ soda_status shared_arrays_create(const char *kind, const char *folder, int64_t c
     if (!folder) warn(p);
     p->items = calloc((size_t)count + 1, sizeof *p->items);
     if (folder) p->folder = strdup(folder);
-    if (p->items && (p->folder || !folder)) return SODA_OK;
+    if (p->items && (p->folder || !folder)) {
+        const soda_status s = folder ? cache_limit_begin(folder, &p->use) : SODA_OK;
+        if (s != SODA_OK) shared_arrays_destroy(p);
+        return s;
+    }
     shared_arrays_destroy(p);
     return FAIL(SODA_ERR_MEMORY, "out of memory for a list of %lld %s", (long long)count, kind);
 }
@@ -40,6 +44,7 @@ void shared_arrays_destroy(shared_arrays *p)
         safetensors_close(p->items[i].set);
         free(p->items[i].memory);
     }
+    cache_limit_end(p->use);
     free(p->items);
     free(p->folder);
     *p = (shared_arrays){0};
@@ -51,6 +56,33 @@ static int by_key(const void *a, const void *b)
                              *y = *(shared_arrays_item *const *)b;
     const int order = strcmp(x->key, y->key);
     return order ? order : (x > y) - (x < y);
+}
+
+/* What the cache still lacks, in bytes. */
+static int64_t missing_bytes(const shared_arrays *p)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < p->count; i++) {
+        const shared_arrays_item *item = &p->items[i];
+        if (item->first != i || array_cache_has(p->folder, p->kind, item->key)) continue;
+        for (int a = 0; a < p->arrays; a++)
+            bytes += shape_count(&item->shape[a]) * (int64_t)sizeof(float);
+    }
+    return bytes;
+}
+
+/* Home folders are often small, and on clusters have a quota. */
+static void warn_about_home(const shared_arrays *p)
+{
+    const char *home = getenv("HOME"), *chosen = getenv("SODA_CACHE");
+    const size_t length = home ? strlen(home) : 0;
+    if (!p->folder || !length || (chosen && *chosen)) return;
+    if (strncmp(p->folder, home, length) != 0 || p->folder[length] != '/') return;
+    const int64_t bytes = missing_bytes(p);
+    if (bytes >= MUCH_BYTES)
+        log_warning("up to %.1f GiB of %s will be written to the cache %s, in the home folder; "
+                    "--cache DIR or SODA_CACHE=DIR chooses another folder",
+                    (double)bytes / 1073741824, p->kind, p->folder);
 }
 
 soda_status shared_arrays_link(shared_arrays *p)
@@ -66,6 +98,7 @@ soda_status shared_arrays_link(shared_arrays *p)
                                ? sorted[i - 1]->first
                                : sorted[i] - p->items;
     free(sorted);
+    warn_about_home(p);
     return SODA_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/sha256.h"
 #include "core/tensor.h"
+#include "io/cache_limit.h"
 #include "io/safetensors.h"
 
 enum { SHARED_ARRAYS = 3 };
@@ -26,6 +27,7 @@ typedef struct {
     const char *name[SHARED_ARRAYS]; /* of the arrays */
     int arrays;                      /* that each item has */
     char *folder;                    /* the cache; NULL: there is none */
+    cache_use *use;                  /* tells other processes that the cache is in use */
     bool warned;                     /* that the cache cannot be written */
     int64_t count;
     shared_arrays_item *items;
@@ -38,7 +40,8 @@ soda_status shared_arrays_create(const char *kind, const char *folder, int64_t c
                                  shared_arrays *p);
 void shared_arrays_destroy(shared_arrays *arrays); /* a zeroed struct is fine */
 
-/* Finds the items with equal keys. */
+/* Finds the items with equal keys. Warns before gigabytes go to the home folder, where the user did
+ * not choose it. */
 soda_status shared_arrays_link(shared_arrays *arrays);
 
 /* Whether the arrays of item `index` have to be made: it is the first with its key, and neither in

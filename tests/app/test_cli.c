@@ -240,10 +240,29 @@ static void bench_speaks_json(void **state)
     expect(shell("grep -c attention g.dot"), 0, "");
 }
 
+/* One run fills the cache, the next one empties it at its end. */
+static void the_cache_is_shown_and_limited(void **state)
+{
+    (void)state;
+    const char *replay = "replay " SODA_TEST_DIR "/golden/training/sd1-svd.yaml --overwrite"
+                         " --batch " SODA_TEST_DIR "/golden/training/sd1-svd.batch.safetensors"
+                         " --out replayed --cache kept";
+    expect(shell(SODA_PROGRAM " %s", replay), 0, "");
+    expect(shell(SODA_PROGRAM " inspect kept"), 0, "rm -r 'kept'");
+    assert_non_null(strstr(output, "factors"));
+    assert_non_null(strstr(output, "(limit 50 GiB)"));
+    expect(shell(SODA_PROGRAM " %s --cache-limit 0", replay), 0, "that were used least recently");
+    assert_non_null(strstr(output, "--cache-limit"));
+    expect(shell("ls kept/factors | wc -l"), 0, "0\n");
+    expect(shell(SODA_PROGRAM " %s --cache-limit 5GB", replay), 2, "'5GB'");
+    expect(shell("SODA_CACHE_LIMIT=no " SODA_PROGRAM " %s", replay), 2, "SODA_CACHE_LIMIT");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_work),
+        cmocka_unit_test(the_cache_is_shown_and_limited),
         cmocka_unit_test(threads_spin_for_a_short_time),
         cmocka_unit_test(a_busy_machine_is_recognised),
         cmocka_unit_test(every_verb_of_the_table_has_help),
