@@ -1,24 +1,9 @@
 /* attention in fp32 with AVX2 and FMA: 8 lanes, blocks of 16. */
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include "backend/cpu/attention_internal.h"
-#include "backend/cpu/transpose8.h"
+#include "backend/cpu/vec_avx2.h"
 
-#define TARGET __attribute__((target("avx2,fma")))
 #define STEPS attention_f32_avx2
-enum { LANES = 8 };
-#define MAX_VECTORS 2
-
-typedef __m256 vec;
-
-TARGET static inline vec vec_set(float x) { return _mm256_set1_ps(x); }
-TARGET static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
-TARGET static inline void vec_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
-TARGET static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
-TARGET static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
-TARGET static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
-TARGET static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 
 /* 2^x = 2^n 2^f, n nearest to x; 0 from n = -127 down, no overflow guard: x is at most about 0.
  * The polynomial is the minimax fit of 2^f on [-0.5,0.5] in relative error (Remez, degree 5):
@@ -36,12 +21,6 @@ TARGET static inline vec vec_exp2(vec x)
     y = vec_fma(y, f, vec_set(0x1.000002p+0f));
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return vec_mul(y, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
-}
-
-TARGET static inline void vec_transpose(const float *src, int64_t src_row, float *dst,
-                                        int64_t dst_row)
-{
-    transpose8(src, src_row, dst, dst_row);
 }
 
 #include "backend/cpu/attention_simd.h"
