@@ -20,7 +20,8 @@ static soda_status split(const char *text, char *path, size_t size, double *weig
     *weight = strtod(colon + 1, &end);
     if (end == colon + 1 || *end || !isfinite(*weight))
         return FAIL(SODA_ERR_USAGE,
-                    "--adapter: expected FILE or FILE:weight with a number, found '%s'", text);
+                    "--adapter: expected FILE or FILE:WEIGHT with a number for WEIGHT, found '%s'",
+                    text);
     path[colon - text] = '\0';
     return SODA_OK;
 }

@@ -26,26 +26,30 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
     *o = (bench_options){
         .arch = "sd15", .dtype = "fp32", .method = "none", .batch = 1, .latent = 64, .repeat = 3};
     char names[128], training[192];
-    snprintf(training, sizeof training, "none: forward pass; %s: the whole training step",
+    snprintf(training, sizeof training, "none: forward pass only; %s: whole training step",
              method_list(names, sizeof names));
     const option_row rows[] = {
         {"arch", OPTION_TEXT, &o->arch, "NAME", "sd15", "sd15, sd21, sdxl or a model folder", 0, 0},
-        {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
+        {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32",
+         "type of weights and activations: fp32 or bf16", 0, 0},
         {"method", OPTION_TEXT, &o->method, "NAME", "none", training, 0, 0},
-        {"batch", OPTION_INT, &o->batch, "N", "1", "pictures at once", 1, 16},
-        {"latent", OPTION_INT, &o->latent, "N", "64", "side of the latent picture", 1, 512},
-        {"repeat", OPTION_INT, &o->repeat, "N", "3", "runs after the first", 1, 1000},
-        {"json", OPTION_FLAG, &o->json, NULL, NULL, "one JSON object on stdout", 0, 0},
+        {"batch", OPTION_INT, &o->batch, "N", "1", "batch size", 1, 16},
+        {"latent", OPTION_INT, &o->latent, "N", "64", "height and width of the latents", 1, 512},
+        {"repeat", OPTION_INT, &o->repeat, "N", "3", "timed runs, after one that is not timed", 1,
+         1000},
+        {"json", OPTION_FLAG, &o->json, NULL, NULL, "print one JSON object instead of a table", 0,
+         0},
         {"dump-text", OPTION_TEXT, &o->dump_text, "FILE", NULL, "write the graph as text", 0, 0},
         {"dump-dot", OPTION_TEXT, &o->dump_dot, "FILE", NULL, "write the graph for Graphviz", 0, 0},
     };
-    option_table table = {
-        .verb = "bench",
-        .summary = "Times a U-Net with random weights, by operator: forward pass or training step.",
-        .synopsis = "bench [--arch NAME] [--dtype TYPE] [--method NAME] [OPTION]...",
-        .example = "soda bench --arch sd15 --dtype bf16 --method " METHOD_DEFAULT,
-        .rows = rows,
-        .row_count = sizeof rows / sizeof *rows};
+    option_table table = {.verb = "bench",
+                          .summary = "Times the forward pass or the training step of a U-Net with "
+                                     "random weights, by operator.",
+                          .synopsis =
+                              "bench [--arch NAME] [--dtype TYPE] [--method NAME] [OPTION]...",
+                          .example = "soda bench --arch sd15 --dtype bf16 --method " METHOD_DEFAULT,
+                          .rows = rows,
+                          .row_count = sizeof rows / sizeof *rows};
     return common_options(&table, argc, argv, NULL, help);
 }
 
@@ -92,14 +96,14 @@ typedef struct {
 static void report_text(const bench_options *o, const bench_state *b)
 {
     const bench_profile *p = &b->profile;
-    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d rank%s of %d threads\n"
-           "roof: the fastest %s matrix product here runs at %.0f GFLOP/s\n\n",
+    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d rank%s with %d threads\n"
+           "peak: the fastest %s matrix product on this machine runs at %.0f GFLOP/s\n\n",
            o->arch, o->dtype, b->trains ? o->method : "forward pass", (long long)o->batch,
            (long long)o->latent, (long long)o->latent, common_comm()->size,
            common_comm()->size == 1 ? "" : "s", b->backend->threads, o->dtype, b->roof * 1e-9);
     bench_print(p, b->roof);
     if (b->trains)
-        printf("\n%s, %lld trainable numbers: forward %.4f s, backward %.4f s, reduce %.4f s "
+        printf("\n%s, %lld trainable parameters: forward %.4f s, backward %.4f s, reduce %.4f s "
                "(exact), clip and update %.4f s\n",
                o->method, (long long)b->params.total, p->forward_s, p->backward_s, p->reduce_s,
                p->update_s);

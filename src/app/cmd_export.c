@@ -22,14 +22,13 @@ static soda_status read_options(int argc, char **argv, export_options *o, const 
          "adapter (one file for soda), diffusers (a merged model folder) or diff (full differences "
          "for LyCORIS, A1111, ComfyUI)",
          0, 0},
-        {"out", OPTION_TEXT, &o->out, "PATH", options_required, "the file or folder to write", 0,
-         0},
-        {"model", OPTION_TEXT, &o->model, "DIR", "the run's", "the model folder", 0, 0},
+        {"out", OPTION_TEXT, &o->out, "PATH", options_required, "file or folder to write", 0, 0},
+        {"model", OPTION_TEXT, &o->model, "DIR", "the run's model", "model folder", 0, 0},
     };
     option_table table = {
         .verb = "export",
-        .summary = "Writes what a run learned, from a checkpoint, a run's folder or an adapter "
-                   "file, for soda or for other programs.",
+        .summary = "Exports a trained adapter for soda or for other programs. CHECKPOINT is a "
+                   "checkpoint, a run's\nfolder or an adapter file.",
         .synopsis = "export CHECKPOINT --to adapter|diffusers|diff --out PATH [--model DIR]",
         .example = "soda export runs/dog --to diffusers --out models/dog",
         .rows = rows,
@@ -122,13 +121,12 @@ soda_status cmd_export(int argc, char **argv)
     } else {
         const char *model = o.model ? o.model : own_model;
         if (!model || !*model) {
-            s = FAIL(SODA_ERR_USAGE, "export: %s does not say which model it is for: give --model",
-                     path);
+            s = FAIL(SODA_ERR_USAGE, "export: %s does not name its model: give --model DIR", path);
             goto done;
         }
         TRY_TO(done, export_merged(&o, adapter, model));
     }
-    log_info("%d adapted layers in %s", adapter->count, o.out);
+    log_info("wrote %d adapted layers to %s", adapter->count, o.out);
 done:
     free(own_model);
     adapter_close(adapter);

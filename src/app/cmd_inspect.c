@@ -181,13 +181,15 @@ soda_status cmd_inspect(int argc, char **argv)
     bool help;
     const option_row rows[] = {
         {"model", OPTION_TEXT, &model, "DIR", NULL,
-         "say which layers of this model an adapter fits, or which captions of a data set it cuts",
+         "also show which layers of this model an adapter fits, or how many captions of a data set "
+         "it truncates",
          0, 0},
     };
     option_table table = {
         .verb = "inspect",
-        .summary = "Shows what a model, tokenizer or data folder, the cache, a run's folder, a "
-                   "checkpoint, an adapter, a safetensors file or a picture holds.",
+        .summary =
+            "Shows the contents of a model, tokenizer or data folder, the cache, a run's folder, "
+            "a\ncheckpoint, an adapter, a safetensors file or a picture.",
         .synopsis = "inspect PATH [--model DIR]",
         .example = "soda inspect configs/quickstart/model",
         .rows = rows,

@@ -14,15 +14,16 @@ static soda_status read_options(int argc, char **argv, replay_options *o, bool *
     *o = (replay_options){.steps = 1};
     const option_row rows[] = {
         {"batch", OPTION_TEXT, &o->batch, "FILE", options_required,
-         "safetensors: sample, timestep, encoder_hidden_states, target, ...", 0, 0},
+         "safetensors file with sample, timestep, encoder_hidden_states, target, ...", 0, 0},
         {"out", OPTION_TEXT, &o->out, "FILE", options_required,
-         "safetensors: prediction, loss, grad.NAME, updated.NAME", 0, 0},
+         "safetensors file to write: prediction, loss, grad.NAME, updated.NAME", 0, 0},
         {"steps", OPTION_INT, &o->steps, "K", "1", "training steps on the same batch", 1, 1000000},
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL, "override a key of RUN.yaml", 0, 0},
     };
     option_table table = {
         .verb = "replay",
-        .summary = "Runs training steps on a batch from outside, to compare with other programs.",
+        .summary = "Runs training steps on given tensors, to compare the results with those of "
+                   "other programs.",
         .synopsis = "replay RUN.yaml --batch FILE --out FILE [--steps K] [OPTION]...",
         .example = "soda replay run.yaml --batch step.safetensors --out mine.safetensors",
         .rows = rows,

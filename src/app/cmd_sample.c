@@ -37,30 +37,33 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
 {
     *o = (sample_options){.dtype = "fp32", .steps = 25, .guidance = 7.5, .n = 1};
     const option_row rows[] = {
-        {"model", OPTION_TEXT, &o->model, "DIR", options_required, "a diffusers model folder", 0,
-         0},
+        {"model", OPTION_TEXT, &o->model, "DIR", options_required,
+         "model folder in the diffusers layout", 0, 0},
         {"adapter", OPTION_LIST, &o->adapters, "FILE[:W]", NULL,
-         "an adapter with its weight, 1 if not given; may be repeated", 0, 0},
+         "adapter file and its weight (default 1); may be repeated", 0, 0},
         {"prompt", OPTION_LIST, &o->prompts, "TEXT", NULL, "what to draw; may be repeated", 0, 0},
-        {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL, "one prompt a line", 0, 0},
+        {"prompts", OPTION_TEXT, &o->prompt_file, "FILE", NULL,
+         "text file with one prompt per line", 0, 0},
         {"out", OPTION_TEXT, &o->out, "DIR", options_required,
-         "where 0000.png, 0001.png, ... go; numbers go on behind those that are there", 0, 0},
+         "folder for 0000.png, 0001.png, ...; numbering continues after files that exist", 0, 0},
         {"scheduler", OPTION_TEXT, &o->scheduler, "NAME", "the model's", sampler_names(), 0, 0},
         {"steps", OPTION_INT, &o->steps, "N", "25", "sampling steps", 1, 100000},
         {"guidance", OPTION_FLOAT, &o->guidance, "G", "7.5", "classifier-free guidance scale", 0,
          1000},
-        {"negative", OPTION_TEXT, &o->negative, "TEXT", NULL, "what not to draw", 0, 0},
+        {"negative", OPTION_TEXT, &o->negative, "TEXT", NULL, "negative prompt: what not to draw",
+         0, 0},
         {"width", OPTION_INT, &o->width, "PIXELS", "the model's", "width of the pictures", 1,
          16384},
         {"height", OPTION_INT, &o->height, "PIXELS", "the model's", "height of the pictures", 1,
          16384},
         {"seed", OPTION_INT, &o->seed, "N", "0", "seed of the starting noise", 0, 9e15},
-        {"n", OPTION_INT, &o->n, "N", "1", "pictures for each prompt", 1, 10000},
+        {"n", OPTION_INT, &o->n, "N", "1", "number of pictures per prompt", 1, 10000},
         {"latents", OPTION_TEXT, &o->latents, "FILE", NULL,
-         "safetensors with the starting noise 'latents' [n,4,h,w]", 0, 0},
+         "safetensors file with the starting noise: 'latents' [n,4,h,w]", 0, 0},
         {"save-latents", OPTION_TEXT, &o->save_latents, "FILE", NULL,
-         "keep the final latents, before the VAE", 0, 0},
-        {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32", "fp32 or bf16", 0, 0},
+         "also write the final latents, before VAE decoding", 0, 0},
+        {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32",
+         "type of weights and activations: fp32 or bf16", 0, 0},
     };
     option_table table = {
         .verb = "sample",
@@ -74,7 +77,7 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
     TRY(common_options(&table, argc, argv, NULL, help));
     if (*help) return SODA_OK;
     if (!o->prompts.count == !o->prompt_file)
-        return FAIL(SODA_ERR_USAGE, "sample: give --prompt TEXT or --prompts FILE, one of the two");
+        return FAIL(SODA_ERR_USAGE, "sample: give either --prompt TEXT or --prompts FILE");
     return SODA_OK;
 }
 
@@ -145,7 +148,8 @@ static soda_status latent_side(const char *option, int64_t pixels, int64_t nativ
     if (pixels % factor)
         return FAIL(SODA_ERR_USAGE, "--%s: expected a multiple of %lld, found %lld", option,
                     (long long)factor, (long long)pixels);
-    if (*side < 1) return FAIL(SODA_ERR_USAGE, "--%s: the model does not say: give one", option);
+    if (*side < 1)
+        return FAIL(SODA_ERR_USAGE, "--%s: the model has no default size: give one", option);
     return SODA_OK;
 }
 
@@ -238,7 +242,8 @@ static soda_status draw(const sample_options *o, sampling_request *r)
     if (o->save_latents) TRY_TO(done, save_latents(o->save_latents, r, latents));
     const int first = first_number(o->out);
     TRY_TO(done, write_pictures(r, o->out, first, latents));
-    log_info("wrote %d picture%s of %lldx%lld to %s, from %04d.png on, in %.2f s; peak memory %.0f "
+    log_info("wrote %d picture%s of %lldx%lld to %s, starting with %04d.png, in %.2f s; peak "
+             "memory %.0f "
              "MiB",
              pictures, pictures == 1 ? "" : "s", (long long)width, (long long)height, o->out, first,
              log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);

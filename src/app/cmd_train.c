@@ -15,14 +15,13 @@ typedef struct {
 /* Markdown: docs/configuration.md is this page. */
 static void print_keys(void)
 {
-    printf("# Configuration\n\nEvery key of a run, as `soda train --keys` prints it. A file holds "
-           "what a "
-           "run decides; the rest has\nthe default. `--set KEY=VALUE` overrides a key. Relative "
-           "paths are "
-           "relative to the file; `~` is the home\nfolder, `$NAME` comes from the environment. "
-           "Unknown keys "
-           "are errors that name the nearest known one.\n\n"
-           "| key | default | allowed | meaning |\n|---|---|---|---|\n");
+    printf(
+        "# Configuration\n\n"
+        "Every key of a run, as `soda train --keys` prints it. Keys that a file leaves out have\n"
+        "their defaults. `--set KEY=VALUE` overrides a key. Relative paths start at the folder of\n"
+        "the file; `~` is the home folder, and `$NAME` is replaced by the environment variable.\n"
+        "An unknown key is an error that names the nearest known one.\n\n"
+        "| key | default | allowed | meaning |\n|---|---|---|---|\n");
     for (int i = 0; i < RUN_KEYS; i++) {
         const run_key *key = &run_keys[i];
         printf("| `%s` | `%s` | ", key->name, key->fallback);
@@ -40,14 +39,16 @@ static soda_status read_options(int argc, char **argv, train_options *o, bool *h
         {"set", OPTION_LIST, &o->sets, "KEY=VALUE", NULL,
          "override a key, e.g. train.steps=200; may be repeated", 0, 0},
         {"keys", OPTION_FLAG, &o->keys, NULL, NULL,
-         "print every key of RUN.yaml with its default and meaning, and nothing else", 0, 0},
+         "print every key of RUN.yaml with its default and meaning, then exit", 0, 0},
     };
     option_table table = {
         .verb = "train",
         .summary =
             "Fine-tunes a model with a SODA adapter, or resumes from the newest checkpoint of the "
-            "run.\nRuns alone or under mpirun or srun; any number of ranks gives the same bits.\n"
-            "SIGUSR1 and the time limit stop it with a checkpoint and exit code 75.",
+            "run.\nRuns as one process or under mpirun or srun; the result does not depend on the "
+            "number "
+            "of ranks.\nAfter SIGUSR1, or near the time limit, it saves a checkpoint and ends with "
+            "exit code 75.",
         .synopsis = "train RUN.yaml [--set KEY=VALUE]... [OPTION]...",
         .example = "mpirun -n 2 soda train configs/quickstart/train.yaml",
         .rows = rows,

@@ -62,20 +62,20 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
     enum { BACKEND_ROW = 3 };
     static option_row rows[] = {
         {"overwrite", OPTION_FLAG, &chosen.overwrite, NULL, NULL,
-         "write over files that are there already, instead of refusing to", 0, 0},
+         "overwrite existing files instead of refusing to", 0, 0},
         {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, or ~/.cache/soda",
-         "where factorisations, latents and text states are kept between runs; soda inspect DIR "
-         "says "
-         "how much it holds, rm -r DIR clears it",
+         "folder that keeps factorisations, latents and text states between runs; may be deleted "
+         "at any time (soda inspect DIR shows its size)",
          0, 0},
         {"cache-limit", OPTION_TEXT, &chosen.cache_limit, "GIB", "SODA_CACHE_LIMIT, or 50",
-         "size above which the files of the cache that were used least recently are removed at the "
-         "end of a run; none: never",
+         "size of the cache above which a run, at its end, removes the files used least recently; "
+         "none: no limit",
          0, 0},
         {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", NULL, 0, 0},
         {"threads", OPTION_INT, &chosen.threads, "N",
-         "OMP_NUM_THREADS, else the job's cores per task, else its cores", "threads per rank", 1,
-         1024},
+         "OMP_NUM_THREADS, else the job's cores per task, else the rank's share of the node's "
+         "cores",
+         "threads per rank", 1, 1024},
         {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, or the highest of this CPU",
          "highest instruction set to use: base, avx2, avx512, avx512bf16 or amx", 0, 0},
     };
@@ -127,8 +127,8 @@ soda_status common_check_new(const char *path)
     struct stat about;
     if (chosen.overwrite || stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return SODA_OK;
     return FAIL(SODA_ERR_INPUT,
-                "%s: expected the name of a new file, found one that is there already (--overwrite "
-                "writes over it)",
+                "%s: expected the name of a new file, found an existing file (--overwrite replaces "
+                "it)",
                 path);
 }
 

@@ -104,7 +104,7 @@ static soda_status print_fit(const soda_adapter *a, const char *model)
         if (!fit.found[i]) printf("not in the model: %s\n", a->layers[i].name);
     if (layers_count(fit.layers) == a->count) {
         TRY_TO(done, adapter_check_base(a, folder));
-        printf("base model: %s\n", a->base_sha256[0] ? "this one" : "not known");
+        printf("base model: %s\n", a->base_sha256[0] ? "this one" : "unknown");
     }
 done:
     adapter_fit_destroy(&fit);
@@ -119,7 +119,7 @@ soda_status inspect_adapter(const soda_adapter *a, const char *model)
     printf("parameters: %lld stored, %lld degrees of freedom\n", (long long)adapter_stored(a),
            (long long)adapter_freedom(a));
     print_values(a);
-    printf("base model sha256: %s\n", a->base_sha256[0] ? a->base_sha256 : "not known");
+    printf("base model sha256: %s\n", a->base_sha256[0] ? a->base_sha256 : "unknown");
     return model ? print_fit(a, model) : SODA_OK;
 }
 

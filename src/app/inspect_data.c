@@ -98,10 +98,11 @@ static soda_status print_tokens(const image_folder *f, const char *model)
         longest = length - 1;
         which = i;
     }
-    printf("tokens: %lld of %lld captions are longer than the %lld that %s reads, longest %lld "
-           "(%s)\n",
-           (long long)cut, (long long)f->list.count, (long long)tokens.tokens - 2, model,
-           (long long)longest, f->list.items[which].file);
+    printf(
+        "tokens: %lld of %lld captions are longer than the %lld tokens that %s reads; the longest "
+        "has %lld (%s)\n",
+        (long long)cut, (long long)f->list.count, (long long)tokens.tokens - 2, model,
+        (long long)longest, f->list.items[which].file);
 done:
     text_tokens_free(&tokens);
     tokenizer_close(tokenizer);
@@ -122,9 +123,10 @@ soda_status inspect_data(const char *path, const char *model)
     printf("%s: %lld picture%s with captions\n", path, (long long)f->list.count,
            f->list.count == 1 ? "" : "s");
     if (sizes.read)
-        printf("sizes, as shown upright: shorter side %lld to %lld, longer side %lld to %lld\n",
-               (long long)sizes.least[0], (long long)sizes.most[0], (long long)sizes.least[1],
-               (long long)sizes.most[1]);
+        printf(
+            "sizes after rotation by EXIF: shorter side %lld to %lld, longer side %lld to %lld\n",
+            (long long)sizes.least[0], (long long)sizes.most[0], (long long)sizes.least[1],
+            (long long)sizes.most[1]);
     if (sizes.bad)
         printf("%lld picture%s cannot be read; the first: %s\n", (long long)sizes.bad,
                sizes.bad == 1 ? "" : "s", sizes.first_bad);
@@ -153,7 +155,7 @@ soda_status inspect_picture(const char *path, bool *is_picture)
     const soda_status s = image_decode(bytes, size, path, &image);
     free(bytes);
     TRY(s);
-    printf("%s: %s of %lldx%lld, as shown upright\n", path, kind, (long long)image.width,
+    printf("%s: %s, %lldx%lld after rotation by EXIF\n", path, kind, (long long)image.width,
            (long long)image.height);
     image_free(&image);
     return SODA_OK;
@@ -168,7 +170,7 @@ soda_status inspect_tokenizer(const char *path, const char *label)
     if (tokenizer_length(tokenizer) < 65536)
         printf("prompts of up to %d\n", tokenizer_length(tokenizer));
     else
-        printf("prompts as long as the text encoder takes\n");
+        printf("prompts up to the length of the text encoder\n");
     tokenizer_close(tokenizer);
     return SODA_OK;
 }

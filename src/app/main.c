@@ -30,7 +30,7 @@ static soda_status run(const app_verb *verb, int argc, char **argv)
     if (verb) return verb->run(argc - 1, argv + 1);
     if (argc < 2) {
         print_help();
-        return FAIL(SODA_ERR_USAGE, "a verb is missing");
+        return FAIL(SODA_ERR_USAGE, "no verb given");
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {

@@ -22,11 +22,11 @@ static soda_status alloc_host(soda_device *device, size_t bytes, void **memory)
     void *start = NULL;
     soda_arena *arena = NULL;
     if (bytes > SIZE_MAX / 2)
-        return FAIL(SODA_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
+        return FAIL(SODA_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);
     const size_t whole = sizeof(header) + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (whole < HUGE) {
         start = aligned_alloc(ALIGNMENT, whole);
-        if (!start) return FAIL(SODA_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
+        if (!start) return FAIL(SODA_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);
     } else {
         TRY(arena_create(&arena));
         const soda_status s = arena_alloc(arena, whole, &start);

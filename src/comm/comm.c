@@ -76,6 +76,6 @@ soda_status comm_agree_same(soda_comm *comm, const void *data, size_t bytes, con
     memcpy(root, data, bytes);
     TRY(comm->broadcast(comm, root, bytes, 0));
     if (memcmp(root, data, bytes) != 0)
-        s = FAIL(SODA_ERR_INPUT, "%s: not the same as on rank 0", what);
+        s = FAIL(SODA_ERR_INPUT, "%s: differs from that of rank 0", what);
     return comm_agree(comm, s);
 }

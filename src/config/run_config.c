@@ -39,7 +39,7 @@ static soda_status check_prior(const run_tree *tree)
     const run_value *weight = run_tree_given(tree, "data.prior.weight");
     char place[PLACE_BYTES];
     if (!weight || run_tree_given(tree, "data.prior.path")) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT, "%s: expected data.prior.path beside it, found nothing",
+    return FAIL(SODA_ERR_INPUT, "%s: expected data.prior.path to be set as well, found nothing",
                 run_tree_place(weight, "data.prior.weight", place, sizeof place));
 }
 
@@ -55,7 +55,8 @@ static soda_status check_conditions(const run_tree *tree, const run_config *c)
         const run_value *decides = &tree->value[run_keys_find(reason)];
         if (decides->source->set && !given->source->set) continue;
         const char *word = run_tree_scalar(decides);
-        snprintf(expected, sizeof expected, "no such key, as %s is %s", reason, word ? word : "");
+        snprintf(expected, sizeof expected, "no such key, since %s is %s", reason,
+                 word ? word : "");
         return run_tree_refuse(given, run_keys[i].name, expected);
     }
     return SODA_OK;

@@ -215,7 +215,7 @@ static soda_status take_key(run_tree *tree, const char *name, const run_value *v
     char place[PLACE_BYTES];
     if (row < 0) return refuse_unknown(value, name);
     if (now)
-        log_warning("%s is called %s now; the old name still works",
+        log_warning("%s has been renamed to %s; the old name still works",
                     run_tree_place(value, name, place, sizeof place), now);
     run_value *kept = &tree->value[row];
     if (kept->source == value->source) return refuse_repeated(value, name, kept->line);

@@ -86,7 +86,7 @@ static soda_status add_block(soda_arena *arena, size_t bytes)
         }
     }
     if (!b) {
-        return FAIL(SODA_ERR_MEMORY, "out of memory: %.1f MiB wanted, %.1f MiB in use here",
+        return FAIL(SODA_ERR_MEMORY, "out of memory: cannot allocate %.1f MiB, %.1f MiB in use",
                     (double)bytes / 1048576.0, (double)arena->used / 1048576.0);
     }
     b->used = 0;
@@ -104,7 +104,7 @@ soda_status arena_create(soda_arena **arena)
 soda_status arena_alloc(soda_arena *arena, size_t bytes, void **memory)
 {
     if (bytes > SIZE_MAX / 2)
-        return FAIL(SODA_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
+        return FAIL(SODA_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);
     const size_t size = round_up(bytes ? bytes : 1, ALIGNMENT);
     block *b = arena->blocks;
     while (b && b->bytes - b->used < size) b = b->next;

@@ -28,7 +28,6 @@ soda_status module_load(const char *name, const char *entry, const void **symbol
     find(name, path, sizeof path);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     *symbol = handle ? dlsym(handle, entry) : NULL;
-    if (!*symbol)
-        return FAIL(SODA_ERR_UNSUPPORTED, "a part of soda cannot be loaded: %s", dlerror());
+    if (!*symbol) return FAIL(SODA_ERR_UNSUPPORTED, "cannot load a part of soda: %s", dlerror());
     return SODA_OK;
 }

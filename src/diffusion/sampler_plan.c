@@ -70,7 +70,8 @@ soda_status sampler_check_timesteps(const soda_sampler *sampler)
     for (int i = 0; i < sampler->calls; i++) {
         const double t = sampler->timestep[i];
         if (t >= 0 && t < sampler->schedule.train_steps) continue;
-        return FAIL(SODA_ERR_USAGE, "steps: %d steps from offset %d visit timestep %.0f of %d",
+        return FAIL(SODA_ERR_USAGE,
+                    "steps: %d steps with steps_offset %d reach timestep %.0f of %d",
                     sampler->steps, sampler->offset, t, sampler->schedule.train_steps);
     }
     return SODA_OK;
@@ -174,7 +175,8 @@ soda_status sampler_plan_sigmas(soda_sampler *sampler, const soda_json *config, 
     for (int i = 0; i < calls; i++) {
         const float from = sampler->sigma[i], to = sampler->sigma[i + 1];
         if (from > to || (!is_dpmpp && from >= to)) continue; /* DPM++ divides by log(from / to) */
-        return FAIL(SODA_ERR_USAGE, "steps: %d are too many here: sigma %d is %g, the next one %g",
+        return FAIL(SODA_ERR_USAGE,
+                    "steps: %d are too many for this schedule: sigma %d is %g, the next one %g",
                     sampler->steps, i, (double)from, (double)to);
     }
     return SODA_OK;

@@ -64,7 +64,8 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
     const int train_steps = sampler->schedule.train_steps, steps = sampler->steps;
     bool to_one;
     if (sampler->schedule.prediction == PREDICT_SAMPLE)
-        return FAIL(SODA_ERR_UNSUPPORTED, "%s: prediction_type: PNDM has no \"sample\"",
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "%s: prediction_type: expected epsilon or v_prediction with PNDM, found sample",
                     config->file);
     TRY(sampler_refuse_true(config, "rescale_betas_zero_snr")); /* PNDM divides by a */
     TRY(soda_json_bool(config, "skip_prk_steps", false, &pndm->skip_prk));
@@ -72,8 +73,8 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
     pndm->final_alpha = to_one ? 1 : (double)sampler->schedule.alphas_cumprod[0];
     pndm->prk_calls = pndm->skip_prk ? 0 : PRK_CALLS;
     if (!pndm->skip_prk && steps <= PRK_STEPS)
-        return FAIL(SODA_ERR_USAGE, "steps: PNDM without skip_prk_steps takes 4 or more, found %d",
-                    steps);
+        return FAIL(SODA_ERR_USAGE,
+                    "steps: expected 4 or more for PNDM without skip_prk_steps, found %d", steps);
     const int calls = pndm->skip_prk ? steps + (steps > 1) : steps + PRK_CALLS - PRK_STEPS;
     TRY(sampler_allocate(sampler, calls, false));
     double *spaced = malloc((size_t)steps * sizeof *spaced);
@@ -85,8 +86,9 @@ static soda_status plan(soda_sampler *sampler, const soda_json *config)
     if (!pndm->skip_prk || calls == 1) return SODA_OK;
     const double above = sampler->timestep[1] + sampler_stride(sampler); /* see step_again */
     if (above >= train_steps)
-        return FAIL(SODA_ERR_USAGE, "steps: %d steps from offset %d visit timestep %.0f of %d",
-                    steps, sampler->offset, above, train_steps);
+        return FAIL(SODA_ERR_USAGE,
+                    "steps: %d steps with steps_offset %d reach timestep %.0f of %d", steps,
+                    sampler->offset, above, train_steps);
     return SODA_OK;
 }
 

@@ -37,8 +37,8 @@ static soda_status open_sampler(const sampling_request *r, soda_sampler **sample
     soda_status s = SODA_OK;
     if (!r->scheduler && !sampler_knows_class(r->folder->scheduler))
         return FAIL(SODA_ERR_UNSUPPORTED,
-                    "%s/model_index.json: scheduler: soda does not draw with %s: choose a sampler "
-                    "with --scheduler (one of %s; in a run: sample.scheduler)",
+                    "%s/model_index.json: scheduler: soda has no sampler for %s: choose one of "
+                    "%s with --scheduler (in a run: sample.scheduler)",
                     r->folder->root, r->folder->scheduler, sampler_names());
     TRY(folder_path(r->folder, "scheduler", "scheduler_config.json", path, sizeof path));
     TRY(soda_json_load(path, &config));
@@ -105,7 +105,8 @@ static soda_status denoise(soda_sampling *g, float *sample, log_progress *progre
                              g->request->guidance, prediction));
         for (int64_t k = 0; k < n; k++)
             if (!isfinite(prediction[k]))
-                return FAIL(SODA_ERR_NUMERIC, "the prediction at call %d is not finite", i + 1);
+                return FAIL(SODA_ERR_NUMERIC, "the output of the U-Net is not finite at call %d",
+                            i + 1);
         TRY(sampler_step(g->sampler, i, prediction, sample));
         if (progress) log_progress_update(progress, ++*calls, NULL);
     }

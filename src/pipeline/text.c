@@ -130,7 +130,7 @@ soda_status text_warn_cut(const soda_folder *folder, const soda_tokens *tokens, 
     TRY(s);
     last_words(text, kept, words, sizeof words);
     log_warning("%lld of %lld %s %s longer than the %lld tokens that the text encoder reads; the "
-                "first (%.120s) is cut after \"%s\"",
+                "first (%.120s) is truncated after \"%s\"",
                 cut, (long long)tokens->count, noun, cut == 1 ? "is" : "are",
                 (long long)tokens->tokens - 2, place, words);
     return SODA_OK;

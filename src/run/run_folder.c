@@ -42,11 +42,11 @@ static soda_status check_foreign(const char *output)
     if (exists(output, ".lock") || has_checkpoint(output)) return SODA_OK;
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
         if (exists(output, results[i]))
-            return FAIL(SODA_ERR_INPUT,
-                        "output: %s/%s: expected a new folder or one of an earlier run, found this "
-                        "file, which no soda run wrote here (--overwrite takes the folder all the "
-                        "same)",
-                        output, results[i]);
+            return FAIL(
+                SODA_ERR_INPUT,
+                "output: %s/%s: expected a new folder or that of an earlier run, found this "
+                "file without checkpoints beside it (--overwrite uses the folder anyway)",
+                output, results[i]);
     return SODA_OK;
 }
 
@@ -59,10 +59,11 @@ static soda_status lock_folder(const char *output, int *lock)
     *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return SODA_OK; /* or no locks here */
     if (errno != EWOULDBLOCK) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT,
-                "output: %s: another run is writing there (if these are ranks of one run, the "
-                "launcher does not tell them: try mpirun, or srun --mpi=pmix)",
-                output);
+    return FAIL(
+        SODA_ERR_INPUT,
+        "output: %s: another run is writing to this folder (if these processes should be ranks "
+        "of one run, they were not started as MPI ranks: use mpirun or srun --mpi=pmix)",
+        output);
 }
 
 soda_status run_folder_open(const char *output, bool overwrite, int *lock)
@@ -79,8 +80,8 @@ soda_status run_folder_check_new(const char *output)
     if (!exists(output, "adapter.safetensors")) return SODA_OK;
     return FAIL(
         SODA_ERR_INPUT,
-        "output: %s: expected a checkpoint to resume from, found none, but the finished "
-        "adapter.safetensors: choose another output folder, or --overwrite to train it anew "
+        "output: %s: expected a checkpoint to resume from, found only a finished "
+        "adapter.safetensors: choose another output folder, or give --overwrite to train again "
         "here",
         output);
 }
@@ -104,7 +105,10 @@ soda_status run_folder_write_config(const char *output, const char *text)
     TRY(path_in(path, sizeof path, output, "config.yaml"));
     TRY(path_in(resolved, sizeof resolved, output, "config.resolved.yaml"));
     const bool kept = access(path, F_OK) == 0 && !is_ours(path);
-    if (kept) log_info("%s is kept as it is; the resolved configuration is in %s", path, resolved);
+    if (kept)
+        log_info(
+            "%s was not written by soda and is left unchanged; the resolved configuration is in %s",
+            path, resolved);
     TRY_TO(done, newfile_create(kept ? resolved : path, &file));
     TRY_TO(done, newfile_write(file, written_by_soda, sizeof written_by_soda - 1));
     TRY_TO(done, newfile_write(file, text, strlen(text)));

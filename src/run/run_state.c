@@ -80,7 +80,7 @@ static soda_status other(const char *path, const char *what, const char *expecte
                          const char *found)
 {
     return FAIL(SODA_ERR_INPUT,
-                "%s: %s: this run has %s, the checkpoint is of %s; choose another output folder",
+                "%s: %s: this run has %s, the checkpoint has %s; choose another output folder",
                 path, what, expected, found);
 }
 
@@ -110,8 +110,8 @@ static soda_status copy_tensors(soda_params *params, const soda_checkpoint *c, c
         const checkpoint_tensor *from = &c->tensors[i];
         const params_tensor *to = params_find(params, from->name);
         if (!to)
-            return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: this run does not train it", path,
-                        from->name);
+            return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: expected a tensor that this run trains",
+                        path, from->name);
         if (from->rank != to->shape.rank || from->dim[0] != to->shape.dim[0] ||
             (from->rank == 2 && from->dim[1] != to->shape.dim[1]))
             return FAIL(SODA_ERR_INPUT, "%s: /adapter/%s: expected %lld rows, found %lld", path,
@@ -137,7 +137,7 @@ static soda_status copy_history(run_state *state, const soda_checkpoint *c, cons
     for (int k = 0; k < HISTORY_COLUMNS; k++) {
         const double *from = column(c, column_names[k]);
         if (!from)
-            return FAIL(SODA_ERR_INPUT, "%s: /history/%s: there is no such column", path,
+            return FAIL(SODA_ERR_INPUT, "%s: /history/%s: expected this column, found none", path,
                         column_names[k]);
         if (c->rows) memcpy(state->history[k], from, (size_t)c->rows * sizeof *from);
     }
@@ -146,38 +146,41 @@ static soda_status copy_history(run_state *state, const soda_checkpoint *c, cons
     return SODA_OK;
 }
 
+/* The length of a line of run_config_text without its help, which is behind the last "  #": a
+ * string may contain another. */
+static size_t without_help(const char *line, size_t length)
+{
+    size_t kept = length;
+    for (size_t i = 0; i + 3 <= length; i++)
+        if (memcmp(line + i, "  #", 3) == 0) kept = i;
+    return kept;
+}
+
+/* Whether the text has a line that begins with these bytes and goes on with help at most. */
 static bool has_line(const char *text, const char *line, size_t length)
 {
     for (const char *at = text; *at;) {
         const size_t n = strcspn(at, "\n");
-        if (n == length && memcmp(at, line, n) == 0) return true;
+        if (without_help(at, n) == length && memcmp(at, line, length) == 0) return true;
         at += n + (at[n] == '\n');
     }
     return false;
 }
 
-/* Of a line as run_config_text writes it: what stands before its help. */
-static size_t without_help(const char *line, size_t length)
-{
-    const char *help = memmem(line, length, "  #", 3);
-    return help ? (size_t)(help - line) : length;
-}
-
-/* Lines of `mine` that `theirs` lacks. */
+/* Lines of `mine` that `theirs` lacks; help may be worded differently. */
 static void warn_about_changes(const char *path, const char *mine, const char *theirs)
 {
     char changes[1024] = "";
     size_t used = 0;
     for (const char *at = mine; *at && used < sizeof changes;) {
         const size_t n = strcspn(at, "\n");
-        const char *word = at + strspn(at, " ");
-        if (!has_line(theirs, at, n))
-            used +=
-                (size_t)snprintf(changes + used, sizeof changes - used, "%s%.*s", used ? "; " : "",
-                                 (int)(at + without_help(at, n) - word), word);
+        const size_t length = without_help(at, n), indent = strspn(at, " ");
+        if (!has_line(theirs, at, length))
+            used += (size_t)snprintf(changes + used, sizeof changes - used, "%s%.*s",
+                                     used ? "; " : "", (int)(length - indent), at + indent);
         at += n + (at[n] == '\n');
     }
-    if (used) log_warning("%s was written under another configuration; now: %s", path, changes);
+    if (used) log_warning("%s was written with another configuration; now: %s", path, changes);
 }
 
 static void warn_about_isa(const char *path, const char *isa)
@@ -185,8 +188,8 @@ static void warn_about_isa(const char *path, const char *isa)
     const char *now = isa_name(isa_now());
     if (*isa && strcmp(isa, now) != 0)
         log_warning(
-            "%s was written with instruction set %s, this run uses %s: its bits will differ "
-            "from those of an uninterrupted run (--isa %s keeps them)",
+            "%s was written with instruction set %s, this run uses %s: the last bits will differ "
+            "from those of an uninterrupted run (--isa %s avoids that)",
             path, isa, now, isa);
 }
 

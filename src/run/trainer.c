@@ -111,7 +111,7 @@ static bool is_due(int64_t every, int64_t step) { return every > 0 && step % eve
 /* Turns the failure of all ranks into a warning. */
 static void go_on_without(soda_trainer *t, const char *what)
 {
-    log_warning("the run goes on without %s: %s", what, status_message());
+    log_warning("training continues without %s: %s", what, status_message());
     t->comm->failed_rank = -1;
     status_clear();
 }
@@ -148,10 +148,9 @@ static soda_status stop(soda_trainer *t, int64_t flags)
     TRY(check_replicas(t));
     TRY(trainer_save(t));
     log_info(
-        "stopped before step %lld of %lld (%s); the checkpoint in %s is complete: run the same "
-        "command again to go on",
+        "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
         (long long)t->state.step, (long long)t->config->train.steps,
-        flags & FLAG_SIGNAL ? "a signal came" : "the time limit is near", t->path_checkpoints);
+        flags & FLAG_SIGNAL ? "received a signal" : "near the time limit", t->path_checkpoints);
     return SODA_STOPPED;
 }
 

@@ -157,14 +157,14 @@ static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
     if (!isfinite(loss) || where >= t->params.length) /* the loss stands behind the gradients */
         return FAIL(
             SODA_ERR_NUMERIC,
-            "step %lld: the loss is %g (micro-batch that starts with %s); nothing of this step "
-            "is kept",
+            "step %lld: the loss is %g (first picture of the micro-batch: %s); this step is "
+            "discarded",
             (long long)t->state.step, (double)loss, picture);
     TRY(params_fetch(&t->params));
     return FAIL(
         SODA_ERR_NUMERIC,
-        "step %lld: the gradient of %s is %g (micro-batch that starts with %s); nothing of this "
-        "step is kept",
+        "step %lld: the gradient of %s is %g (first picture of the micro-batch: %s); this step "
+        "is discarded",
         (long long)t->state.step, params_at(&t->params, where)->name,
         (double)t->params.host.gradient[where], picture);
 }

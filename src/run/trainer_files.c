@@ -17,7 +17,8 @@ soda_status trainer_save(soda_trainer *t)
                                t->config->checkpoint.keep);
         if (s == SODA_OK && run_spectra_record(&t->spectra, t->model.layers, &t->params,
                                                t->path_spectra, t->state.step) != SODA_OK) {
-            log_warning("the run goes on without this record of its spectra: %s", status_message());
+            log_warning("training continues without this entry in spectra.h5: %s",
+                        status_message());
             status_clear(); /* the checkpoint is what matters, and it is there */
         }
     }
@@ -62,8 +63,8 @@ soda_status trainer_finish(soda_trainer *t)
                  mean_loss(&t->state, t->state.rows - 10));
     else
         snprintf(loss, sizeof loss, "%.4f", mean_loss(&t->state, 0));
-    log_info("done: %lld steps in %.1f s, %.0f MiB at most, loss %s%s; %s, and checkpoints, "
-             "spectra.h5, metrics.jsonl beside it",
+    log_info("done: %lld steps in %.1f s, peak memory %.0f MiB, loss %s%s; wrote %s; checkpoints, "
+             "spectra.h5 and metrics.jsonl are in the same folder",
              (long long)t->state.step, log_seconds() - t->started_s,
              (double)arena_peak_rss_bytes() / 0x1p20, loss, held, path);
     return SODA_OK;

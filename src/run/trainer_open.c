@@ -21,8 +21,8 @@ static soda_status check_config(const run_config *c)
     if (c->data.prior_path && c->train.loss == LOSS_DCO)
         return FAIL(
             SODA_ERR_INPUT,
-            "%s: train.loss: dco compares with the frozen model by itself; data.prior needs "
-            "mse",
+            "%s: train.loss: expected mse with data.prior.path, found dco (which already compares "
+            "with the frozen model)",
             c->file);
     if (c->sample.every > 0 && c->sample.prompts.count == 0)
         return FAIL(SODA_ERR_INPUT,
@@ -205,15 +205,15 @@ static void print_footprint(const soda_trainer *t)
     const size_t activations = all_activations(t);
     const size_t state = (size_t)t->params.total * 5 * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
-    log_info("%d layers adapted, %lld trainable numbers (%lld degrees of freedom); %lld images, "
-             "%d rank%s of %d thread%s",
+    log_info("%d adapted layers, %lld trainable parameters (%lld degrees of freedom); %lld images, "
+             "%d rank%s with %d thread%s",
              layers_count(t->model.layers), (long long)t->params.total,
              (long long)layers_freedom(t->model.layers),
              (long long)dataset_describe(t->data)->count, t->comm->size,
              t->comm->size == 1 ? "" : "s", t->backend->threads,
              t->backend->threads == 1 ? "" : "s");
-    log_info("memory of each rank: weights %.0f MiB, activations %.0f MiB (%d of %d blocks "
-             "recomputed), adapters and their state %.1f MiB",
+    log_info("memory per rank: weights %.0f MiB, activations %.0f MiB (%d of %d blocks "
+             "recomputed), adapters with optimizer state %.1f MiB",
              (double)t->model.residency->bytes / 0x1p20, (double)activations / 0x1p20,
              t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);
 }
@@ -265,7 +265,7 @@ static soda_status restore(soda_trainer *t)
     TRY(run_state_restore(&t->state, &t->params, t->comm, t->path_checkpoints, path, sizeof path));
     if (t->state.step > t->config->train.steps)
         return FAIL(SODA_ERR_INPUT,
-                    "%s: train.steps: expected %lld or more, the steps already done, "
+                    "%s: train.steps: expected at least the %lld steps already done, "
                     "found %lld",
                     t->config->file, (long long)t->state.step, (long long)t->config->train.steps);
     if (t->state.step == 0) {
@@ -274,7 +274,7 @@ static soda_status restore(soda_trainer *t)
         if (t->comm->rank == 0) unlink(t->path_spectra); /* of a run whose checkpoints are gone */
     }
     if (t->state.step > 0)
-        log_info("going on from %s: %lld of %lld steps are done", path, (long long)t->state.step,
+        log_info("resuming from %s at step %lld of %lld", path, (long long)t->state.step,
                  (long long)t->config->train.steps);
     return SODA_OK;
 }

@@ -40,10 +40,9 @@ soda_status trainer_choose_sampler(soda_trainer *t)
         t->scheduler = sampler_name((int)c->sample.scheduler - 1);
     } else if (!sampler_knows_class(t->folder->scheduler)) {
         t->scheduler = sampler_name(0);
-        log_warning(
-            "%s/model_index.json: soda does not draw with %s: this run's pictures are drawn "
-            "with %s (sample.scheduler chooses another)",
-            t->folder->root, t->folder->scheduler, t->scheduler);
+        log_warning("%s/model_index.json: scheduler: soda has no sampler for %s; this run draws "
+                    "with %s (sample.scheduler selects another)",
+                    t->folder->root, t->folder->scheduler, t->scheduler);
     }
     const sampling_request r = request_of(t, NULL, 0);
     return sampling_check(&r);
@@ -203,7 +202,7 @@ static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet
     TRY(path_in(path, sizeof path, t->config->output, "samples/validation.png"));
     TRY(soda_png_write(path, sheet->rgb, (int)(sheet->columns * sheet->width),
                        (int)(3 * sheet->height)));
-    log_info("%s: base model, this adapter, and the real pictures, above each other", path);
+    log_info("%s: rows from top: base model, with adapter, real pictures", path);
     return SODA_OK;
 }
 

@@ -33,7 +33,8 @@ static soda_status find(const replay *r, const char *name, int rank, int64_t *di
 {
     const safetensors_tensor *t = *tensor = safetensors_find(r->batch, name);
     if (!t)
-        return FAIL(SODA_ERR_INPUT, "%s: there is no tensor %s", safetensors_path(r->batch), name);
+        return FAIL(SODA_ERR_INPUT, "%s: %s: expected this tensor, found none",
+                    safetensors_path(r->batch), name);
     bool fits = t->rank == rank && has_type(t, name);
     for (int i = 0; fits && i < rank; i++) {
         if (dim[i] < 0) dim[i] = t->dim[i];
@@ -63,10 +64,12 @@ static soda_status find_sizes(replay *r)
     int64_t text[3] = {sample[0], -1, r->folder->unet.context};
     TRY(find(r, "encoder_hidden_states", 3, text, &t));
     if (r->folder->unet.in_channels != r->folder->unet.out_channels)
-        return FAIL(SODA_ERR_UNSUPPORTED,
-                    "%s: replay of a U-Net with in_channels %lld and out_channels %lld",
-                    r->folder->root, (long long)r->folder->unet.in_channels,
-                    (long long)r->folder->unet.out_channels);
+        return FAIL(
+            SODA_ERR_UNSUPPORTED,
+            "%s/unet/config.json: out_channels: expected as many as in_channels for replay, "
+            "%lld, found %lld",
+            r->folder->root, (long long)r->folder->unet.in_channels,
+            (long long)r->folder->unet.out_channels);
     r->B = sample[0];
     r->C = sample[1];
     r->h = sample[2];
@@ -145,8 +148,8 @@ static soda_status read_adapter(replay *r)
     }
     if (safetensors_unused(r->batch, unused, sizeof unused) > 0)
         return FAIL(SODA_ERR_INPUT,
-                    "%s: tensors that mean nothing to replay with this "
-                    "configuration: %s",
+                    "%s: expected only tensors that replay uses with this "
+                    "configuration, found also %s",
                     safetensors_path(r->batch), unused);
     return params_push(&r->params);
 }
@@ -252,7 +255,7 @@ soda_status replay_run(const run_config *config, const soda_backend *backend,
                     config->file);
     if (config->adapter.text_encoder)
         return FAIL(SODA_ERR_INPUT,
-                    "%s: adapter.text_encoder: expected false: a replayed batch has no texts",
+                    "%s: adapter.text_encoder: expected false, since a replayed batch has no texts",
                     config->file);
     TRY_TO(done, safetensors_open(batch_path, &r.batch));
     TRY_TO(done, open_networks(&r, backend));

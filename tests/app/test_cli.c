@@ -107,7 +107,7 @@ static void every_verb_of_the_table_has_help(void **state)
 static void usage_errors_exit_with_2(void **state)
 {
     (void)state;
-    expect(shell(SODA_PROGRAM), 2, "a verb is missing");
+    expect(shell(SODA_PROGRAM), 2, "no verb given");
     expect(shell(SODA_PROGRAM " paint"), 2, "unknown verb 'paint'");
     expect(shell(SODA_PROGRAM " sample --out o"), 2, "--model DIR is missing");
     expect(shell(SODA_PROGRAM " sample --model " MODEL " --out o"), 2, "--prompt");
@@ -142,8 +142,7 @@ static void instruction_sets_are_chosen_by_option_and_environment(void **state)
     }
     expect(shell("SODA_ISA=mmx " SODA_PROGRAM " --version"), 2, "found 'mmx'");
     expect(shell("SODA_ISA=base " SODA_PROGRAM " --version"), 0, ", instruction set base");
-    expect(shell("SODA_ISA=mmx " SODA_PROGRAM " selftest --isa base"), 0,
-           "computes what it should");
+    expect(shell("SODA_ISA=mmx " SODA_PROGRAM " selftest --isa base"), 0, "all checks passed");
 }
 
 static void pictures_and_latents_come_out(void **state)
@@ -226,7 +225,7 @@ static void outputs_that_cannot_be_written_are_named(void **state)
 static void selftest_passes(void **state)
 {
     (void)state;
-    expect(shell(SODA_PROGRAM " selftest"), 0, "computes what it should");
+    expect(shell(SODA_PROGRAM " selftest"), 0, "all checks passed");
 }
 
 static void bench_speaks_json(void **state)

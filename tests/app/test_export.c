@@ -96,7 +96,7 @@ static void the_exported_folder_draws_the_same(void **state)
     program_expect(program_run(at,
                                "soda export a.safetensors --to diffusers --model %s --out new/m/",
                                MODEL("sd1")),
-                   0, "adapted layers in new/m");
+                   0, "adapted layers to new/m");
     program_expect(program_run(at, "soda sample --model %s --adapter a.safetensors " SAMPLE " l1",
                                MODEL("sd1")),
                    0, "1 picture");
@@ -190,7 +190,7 @@ static void types_and_other_tensors_are_kept(void **state)
     write_adapter(files_path(at, "a"), MODEL("sdxl"), &method_soda_lq, false, 4);
     program_expect(
         program_run(at, "soda export a --to diffusers --out m --model %s", MODEL("sdxl")), 0,
-        "adapted layers in m");
+        "adapted layers to m");
     program_expect(program_run(at, "ls m/unet"), 0,
                    "config.json\ndiffusion_pytorch_model.safetensors\n");
     CHECK_OK(safetensors_open_folder(MODEL("sdxl") "/unet", "diffusion_pytorch_model", &before));
@@ -223,7 +223,7 @@ static void types_and_other_tensors_are_kept(void **state)
         "a: expected a new or empty folder");
     program_expect(
         program_run(at, "mkdir e; soda export a --to diffusers --out e --model %s", MODEL("sdxl")),
-        0, "adapted layers in e");
+        0, "adapted layers to e");
     program_expect(program_run(at,
                                "cp -r %s k && chmod -R u+w k && soda export a --to diffusers "
                                "--out k/new --model k",

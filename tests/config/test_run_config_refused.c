@@ -26,13 +26,13 @@ static void keys_of_other_methods_are_refused(void **state)
     (void)state;
     static const bad rows[] = {
         {"adapter: {method: svdiff, factors: paper}",
-         "adapter.factors: expected no such key, as adapter.method is svdiff, found paper"},
+         "adapter.factors: expected no such key, since adapter.method is svdiff, found paper"},
         {"adapter:\n  method: rotation\n  delta_init: 0",
-         "run.yaml:3: adapter.delta_init: expected no such key, as adapter.method is rotation"},
+         "run.yaml:3: adapter.delta_init: expected no such key, since adapter.method is rotation"},
         {"adapter: {method: svdiff}\ntrain: {optimizer: {rotation: {lr: 1}}}",
-         "train.optimizer.rotation.lr: expected no such key, as adapter.method is svdiff"},
+         "train.optimizer.rotation.lr: expected no such key, since adapter.method is svdiff"},
         {"adapter: {method: rotation}\ntrain: {optimizer: {spectrum: {lr: 1}}}",
-         "train.optimizer.spectrum.lr: expected no such key, as adapter.method is rotation"},
+         "train.optimizer.spectrum.lr: expected no such key, since adapter.method is rotation"},
     };
     check_bad(rows, sizeof rows / sizeof *rows);
     static const char whole[] = "adapter: {factors: balanced, delta_init: 1}\n"
@@ -130,12 +130,12 @@ static void optimizers_and_factors_are_refused_in_part(void **state)
         {"train: {optimizer: {spectrum: {type: sgd}}}",
          "train.optimizer.spectrum.type: expected adamw, found sgd"},
         {"train: {optimizer: {rotation: {type: sgd,\n betas: [0.9, 0.999]}}}",
-         "run.yaml:2: train.optimizer.rotation.betas: expected no such key, as "
+         "run.yaml:2: train.optimizer.rotation.betas: expected no such key, since "
          "train.optimizer.rotation.type is sgd"},
         {"train: {optimizer: {rotation: {type: sgd, eps: 1e-5}}}",
          "rotation.eps: expected no such"},
         {"train: {optimizer: {rotation: {momentum: 0.9}}}",
-         "rotation.momentum: expected no such key, as train.optimizer.rotation.type is adam"},
+         "rotation.momentum: expected no such key, since train.optimizer.rotation.type is adam"},
         {"train: {optimizer: {rotation: {dampening: 0}}}", "rotation.dampening: expected no such"},
         {"adapter: {factors: best}", "adapter.factors: expected paper | balanced, found best"},
         {"adapter:\n  factors:\n    640: [8, 8, 10]\n    320: [8, 8, 8]",

@@ -36,14 +36,14 @@ refused silent "sample.prompts" 2 --set sample.every=2
 mkdir -p twice/run
 flock twice/run/.lock sleep 20 & holder=$!
 sleep 0.2
-refused twice "another run is writing there" 2
+refused twice "another run is writing to this folder" 2
 kill "$holder"
 
 # Ranks that were given different configurations.
 mkdir -p apart
 ("$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" train run.yaml --set output=apart/run : \
     -n 1 "$soda" train run.yaml --set output=apart/run --set train.seed=12 >apart/log 2>&1) && fail "apart: exit code 0"
-says apart "the configuration of this run: not the same as on rank 0"
+says apart "the configuration of this run: differs from that of rank 0"
 
 # Checkpoints of another run are refused, damaged ones are passed over.
 train one 2 || fail "the run that others are compared with"
@@ -52,11 +52,11 @@ refused another "model_sha256" 2 --set model="$source/tests/golden/tiny-sd2"
 refused another "data_sha256" 2 --set data.resolution=32
 refused another "method" 1 --set adapter.method=soda_lq
 refused another "seed" 1 --set train.seed=12
-refused another "train.steps: expected 10 or more" 1 --set train.steps=5
+refused another "train.steps: expected at least the 10 steps already done" 1 --set train.steps=5
 cp -r one damaged
 rm damaged/log
 printf '\xff' | dd of=damaged/run/checkpoints/step-00000010.h5 bs=1 seek=5000 conv=notrunc status=none
-train damaged 2 || fail "damaged: going on from the older checkpoint"
+train damaged 2 || fail "damaged: resuming from the older checkpoint"
 says damaged "step-00000010.h5"
 same damaged
 
@@ -74,7 +74,7 @@ rc=0
 (ulimit -f 64 && exec "$soda" train run.yaml --threads 1 --set output=full/run --set train.steps=4 \
     >full/log 2>&1) || rc=$?
 [ "$rc" -eq 1 ] || fail "full: exit code $rc, expected 1"
-says full "the run goes on without this checkpoint"
+says full "training continues without this checkpoint"
 if compgen -G 'full/run/checkpoints/*' >/dev/null; then fail "full: something is left half-written"; fi
 
 # What is not finite is named, with its step, and nothing of it is kept.

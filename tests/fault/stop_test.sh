@@ -20,14 +20,14 @@ wait_for asked 1
 pkill -USR1 -P "$pid" -f mpi || fail "asked: no launcher"
 rc=0; wait "$pid" || rc=$?
 [ "$rc" -eq 75 ] || fail "asked: exit code $rc, expected 75"
-says asked "run the same command again to go on"
+says asked "rerun the command to resume"
 train asked 3 || fail "asked: going on"
 same asked
 
 # The end of the allocation is as good as a signal.
 rc=0; train late 2 --set checkpoint.time_limit=0.1 || rc=$?
 [ "$rc" -eq 75 ] || fail "late: exit code $rc, expected 75"
-says late "the time limit is near"
+says late "near the time limit"
 train late 1 || fail "late: going on"
 same late
 

@@ -49,7 +49,7 @@ static void a_second_run_is_kept_out(void **state)
     int first = -1, second = -1;
     CHECK_OK(run_folder_open(folder, false, &first));
     CHECK_FAILS(run_folder_open(folder, true, &second), SODA_ERR_INPUT);
-    check_message_has("another run is writing there");
+    check_message_has("another run is writing to this folder");
     close(second);
     close(first);
     open_and_close(folder, false);

@@ -251,7 +251,7 @@ static void wrong_batches_are_refused(void **state)
     safetensors_tensor t = {
         .name = "target", .dtype = SAFETENSORS_F32, .rank = 4, .dim = {2, 4, 7, 8}, .data = values};
     CHECK_FAILS(replay_with(*state, "target", NULL), SODA_ERR_INPUT);
-    check_message_has("there is no tensor target");
+    check_message_has("target: expected this tensor, found none");
     CHECK_FAILS(replay_with(*state, "target", &t), SODA_ERR_INPUT);
     check_message_has("target: expected F32 [2,4,7,9], found F32 [2,4,7,8]");
     t.dim[3] = 9;

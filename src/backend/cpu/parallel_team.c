@@ -68,8 +68,8 @@ int parallel_team_start(int threads)
 {
     const int team = threads > 1 ? 1 + try_threads(threads - 1) : 1;
     if (team < threads)
-        log_warning("%d of %d threads: the system starts no more (address space or processes "
-                    "are limited)",
+        log_warning("using %d of %d threads: the system cannot start more (see the limits on "
+                    "address space and processes, ulimit -a)",
                     team, threads);
     int started = 0;
 #pragma omp parallel num_threads(team)
