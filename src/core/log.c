@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,9 +14,15 @@ void log_set_quiet(bool value) { quiet = value; }
 static void line(const char *prefix, const char *format, va_list args)
 {
     if (quiet) return;
-    char text[2048]; /* one write per line, so that the lines of several ranks do not mix */
-    vsnprintf(text, sizeof text, format, args);
-    fprintf(stderr, "%s%s%s\n", bar_open ? "\n" : "", prefix, text);
+    char text[2048], *whole = text; /* one write per line: those of several ranks do not mix */
+    va_list again;
+    va_copy(again, args);
+    if (vsnprintf(text, sizeof text, format, args) >= (int)sizeof text &&
+        vasprintf(&whole, format, again) < 0)
+        whole = text; /* its start */
+    va_end(again);
+    fprintf(stderr, "%s%s%s\n", bar_open ? "\n" : "", prefix, whole);
+    if (whole != text) free(whole);
     bar_open = false;
 }
 

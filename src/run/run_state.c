@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/run_changes.h"
 #include "core/isa.h"
 #include "core/log.h"
 #include "io/checkpoint.h"
@@ -146,41 +147,18 @@ static soda_status copy_history(run_state *state, const soda_checkpoint *c, cons
     return SODA_OK;
 }
 
-/* The length of a line of run_config_text without its help, which is behind the last "  #": a
- * string may contain another. */
-static size_t without_help(const char *line, size_t length)
+static soda_status warn_about_changes(const char *path, const char *now, const char *stored)
 {
-    size_t kept = length;
-    for (size_t i = 0; i + 3 <= length; i++)
-        if (memcmp(line + i, "  #", 3) == 0) kept = i;
-    return kept;
-}
-
-/* Whether the text has a line that begins with these bytes and goes on with help at most. */
-static bool has_line(const char *text, const char *line, size_t length)
-{
-    for (const char *at = text; *at;) {
-        const size_t n = strcspn(at, "\n");
-        if (without_help(at, n) == length && memcmp(at, line, length) == 0) return true;
-        at += n + (at[n] == '\n');
-    }
-    return false;
-}
-
-/* Lines of `mine` that `theirs` lacks; help may be worded differently. */
-static void warn_about_changes(const char *path, const char *mine, const char *theirs)
-{
-    char changes[1024] = "";
-    size_t used = 0;
-    for (const char *at = mine; *at && used < sizeof changes;) {
-        const size_t n = strcspn(at, "\n");
-        const size_t length = without_help(at, n), indent = strspn(at, " ");
-        if (!has_line(theirs, at, length))
-            used += (size_t)snprintf(changes + used, sizeof changes - used, "%s%.*s",
-                                     used ? "; " : "", (int)(length - indent), at + indent);
-        at += n + (at[n] == '\n');
-    }
-    if (used) log_warning("%s was written with another configuration; now: %s", path, changes);
+    run_changes changes;
+    TRY(run_changes_find(stored, now, &changes));
+    if (changes.count)
+        log_warning("%s was written with another configuration; %d key%s changed:", path,
+                    changes.count, changes.count == 1 ? "" : "s");
+    for (int i = 0; i < changes.count; i++)
+        log_warning("%s: %s in the checkpoint, %s now", changes.list[i].name,
+                    changes.list[i].before, changes.list[i].after);
+    run_changes_free(&changes);
+    return SODA_OK;
 }
 
 static void warn_about_isa(const char *path, const char *isa)
@@ -205,7 +183,7 @@ static soda_status read_newest(run_state *state, soda_params *params, const char
     TRY_TO(done, check_same(state, &c, path));
     TRY_TO(done, copy_tensors(params, &c, path));
     TRY_TO(done, copy_history(state, &c, path));
-    warn_about_changes(path, state->config, c.config);
+    TRY_TO(done, warn_about_changes(path, state->config, c.config));
     warn_about_isa(path, c.isa);
 done:
     checkpoint_free(&c);

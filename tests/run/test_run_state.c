@@ -285,8 +285,11 @@ static void a_changed_configuration_is_a_warning_that_lists_it(void **state)
     r.state.config = after;
     listen(&r, folder, text, sizeof text);
     assert_non_null(strstr(text, "soda: warning: "));
-    assert_non_null(strstr(text, "step-00000000.h5 was written with another configuration; now: "
-                                 "steps: 20; clip: 0.5; output: "));
+    assert_non_null(strstr(text, "step-00000000.h5 was written with another configuration; 3 keys "
+                                 "changed:\n"));
+    assert_non_null(strstr(text, "warning: train.steps: 1000 in the checkpoint, 20 now\n"));
+    assert_non_null(strstr(text, "warning: train.clip: 1.0 in the checkpoint, 0.5 now\n"));
+    assert_non_null(strstr(text, "warning: output: null in the checkpoint, \"runs/a\" now\n"));
     run_close(&saved);
     run_close(&r);
     free(worded);
