@@ -20,13 +20,21 @@ static soda_status checked(int code, const char *what)
     return FAIL(SODA_ERR_IO, "MPI: %s failed: %.*s", what, length, text);
 }
 
-static soda_status all_reduce(void *data, int64_t count, MPI_Datatype type, size_t size, MPI_Op op)
+static MPI_Comm of(const soda_comm *comm) { return *(const MPI_Comm *)comm->context; }
+
+typedef struct {
+    MPI_Datatype type;
+    size_t bytes;
+} element;
+
+static soda_status all_reduce(const soda_comm *comm, void *data, int64_t count, element each,
+                              MPI_Op op)
 {
-    const int64_t piece = PIECE_BYTES / (int64_t)size;
+    const int64_t piece = PIECE_BYTES / (int64_t)each.bytes;
     for (int64_t i = 0; i < count; i += piece) {
         const int n = (int)(count - i < piece ? count - i : piece);
-        TRY(checked(MPI_Allreduce(MPI_IN_PLACE, (char *)data + (size_t)i * size, n, type, op,
-                                  MPI_COMM_WORLD),
+        TRY(checked(MPI_Allreduce(MPI_IN_PLACE, (char *)data + (size_t)i * each.bytes, n, each.type,
+                                  op, of(comm)),
                     "all-reduce"));
     }
     return SODA_OK;
@@ -34,28 +42,24 @@ static soda_status all_reduce(void *data, int64_t count, MPI_Datatype type, size
 
 static soda_status sum_i64(soda_comm *comm, int64_t *data, int64_t count)
 {
-    (void)comm;
-    return all_reduce(data, count, MPI_INT64_T, sizeof *data, MPI_SUM);
+    return all_reduce(comm, data, count, (element){MPI_INT64_T, sizeof *data}, MPI_SUM);
 }
 
 static soda_status sum_f32(soda_comm *comm, float *data, int64_t count)
 {
-    (void)comm;
-    return all_reduce(data, count, MPI_FLOAT, sizeof *data, MPI_SUM);
+    return all_reduce(comm, data, count, (element){MPI_FLOAT, sizeof *data}, MPI_SUM);
 }
 
 static soda_status max_i64(soda_comm *comm, int64_t *data, int64_t count)
 {
-    (void)comm;
-    return all_reduce(data, count, MPI_INT64_T, sizeof *data, MPI_MAX);
+    return all_reduce(comm, data, count, (element){MPI_INT64_T, sizeof *data}, MPI_MAX);
 }
 
 static soda_status broadcast(soda_comm *comm, void *data, size_t bytes, int root)
 {
-    (void)comm;
     for (size_t i = 0; i < bytes; i += PIECE_BYTES) {
         const int n = (int)(bytes - i < PIECE_BYTES ? bytes - i : PIECE_BYTES);
-        TRY(checked(MPI_Bcast((char *)data + i, n, MPI_BYTE, root, MPI_COMM_WORLD), "broadcast"));
+        TRY(checked(MPI_Bcast((char *)data + i, n, MPI_BYTE, root, of(comm)), "broadcast"));
     }
     return SODA_OK;
 }
@@ -84,26 +88,36 @@ static int share_of_cores(MPI_Comm node)
     return share < 1 ? 1 : (int)(share + 1e-6);
 }
 
+/* `comm` becomes the ranks of *group. */
+static void describe(soda_comm *comm, MPI_Comm *group)
+{
+    *comm = (soda_comm){.failed_rank = -1,
+                        .sum_i64 = sum_i64,
+                        .sum_f32 = sum_f32,
+                        .max_i64 = max_i64,
+                        .broadcast = broadcast,
+                        .context = group};
+    MPI_Comm_set_errhandler(*group, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(*group, &comm->rank);
+    MPI_Comm_size(*group, &comm->size);
+}
+
 soda_status comm_mpi_open(soda_comm **comm)
 {
-    static soda_comm world = {.failed_rank = -1,
-                              .sum_i64 = sum_i64,
-                              .sum_f32 = sum_f32,
-                              .max_i64 = max_i64,
-                              .broadcast = broadcast};
-    MPI_Comm node;
+    static soda_comm world, node;
+    static MPI_Comm world_group, node_group;
     int provided = 0;
     /* Open MPI: a rank that waits for another gives its core away in between. */
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     TRY(checked(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "initialisation"));
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(MPI_COMM_WORLD, &world.rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &world.size);
-    TRY(checked(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
-                "split"));
-    MPI_Comm_size(node, &world.node_size);
-    threads = share_of_cores(node);
-    MPI_Comm_free(&node);
+    world_group = MPI_COMM_WORLD;
+    describe(&world, &world_group);
+    TRY(checked(
+        MPI_Comm_split_type(world_group, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node_group),
+        "split"));
+    describe(&node, &node_group);
+    node.node = world.node = &node;
+    threads = share_of_cores(node_group);
     *comm = &world;
     return SODA_OK;
 }

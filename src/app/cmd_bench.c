@@ -15,7 +15,7 @@
 enum { PROMPT_TOKENS = 77 };
 
 typedef struct {
-    const char *arch, *dtype, *method;
+    const char *arch, *dtype, *method, *weights;
     int64_t batch, latent, repeat;
     bool json;
     const char *dump_text, *dump_dot;
@@ -23,8 +23,13 @@ typedef struct {
 
 static soda_status read_options(int argc, char **argv, bench_options *o, bool *help)
 {
-    *o = (bench_options){
-        .arch = "sd15", .dtype = "fp32", .method = "none", .batch = 1, .latent = 64, .repeat = 3};
+    *o = (bench_options){.arch = "sd15",
+                         .dtype = "fp32",
+                         .method = "none",
+                         .weights = "replicate",
+                         .batch = 1,
+                         .latent = 64,
+                         .repeat = 3};
     char names[128], training[192];
     snprintf(training, sizeof training, "none: forward pass only; %s: whole training step",
              method_list(names, sizeof names));
@@ -33,6 +38,8 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
         {"dtype", OPTION_TEXT, &o->dtype, "TYPE", "fp32",
          "type of weights and activations: fp32 or bf16", 0, 0},
         {"method", OPTION_TEXT, &o->method, "NAME", "none", training, 0, 0},
+        {"weights", OPTION_TEXT, &o->weights, "POLICY", "replicate",
+         "under mpirun: replicate or node, as parallel.weights", 0, 0},
         {"batch", OPTION_INT, &o->batch, "N", "1", "batch size", 1, 16},
         {"latent", OPTION_INT, &o->latent, "N", "64", "height and width of the latents", 1, 512},
         {"repeat", OPTION_INT, &o->repeat, "N", "3", "timed runs, after one that is not timed", 1,
@@ -110,7 +117,7 @@ static void report_text(const bench_options *o, const bench_state *b)
     printf("\n%s %.4f s (best of %lld, median %.4f s), weights %.0f MiB, activations and "
            "scratch %.0f MiB, peak memory %.0f MiB\n",
            b->trains ? "step" : "forward", p->best_s, (long long)o->repeat, p->median_s,
-           (double)b->model.residency->bytes / 1048576,
+           (double)residency_share(b->model.residency, 0) / 1048576,
            (double)exec_arena_bytes(b->step.net.exec) / 1048576,
            (double)arena_peak_rss_bytes() / 1048576);
 }
@@ -122,7 +129,7 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                              o->dtype, "method", o->method, "threads", b->backend->threads, "ranks",
                              common_comm()->size, "flop_forward", p->flops_forward, "roof_gflops",
                              b->roof * 1e-9, "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(),
-                             "weight_bytes", (json_int_t)b->model.residency->bytes);
+                             "weight_bytes", (json_int_t)residency_share(b->model.residency, 0));
     json_t *more = b->trains
                        ? json_pack("{s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f},s:f,s:I}", "forward_s",
                                    p->forward_s, "step_s", p->best_s, "step_median_s", p->median_s,
@@ -164,7 +171,17 @@ static soda_status adapt(const soda_method *method, bench_state *b)
     return reducer_create(REDUCE_EXACT, b->params.length, b->backend, b->exchange, &b->reducer);
 }
 
-static soda_status open_networks(const bench_options *o, bench_state *b)
+static soda_status open_residency(const bench_options *o, bench_state *b)
+{
+    soda_residency **residency = &b->model.residency;
+    if (strcmp(o->weights, "replicate") == 0) return resident_create(b->backend->device, residency);
+    if (strcmp(o->weights, "node") == 0)
+        return resident_create_shared(b->backend->device, common_comm(), residency);
+    return FAIL(SODA_ERR_USAGE, "--weights: expected replicate or node, found '%s'", o->weights);
+}
+
+/* Everything up to the weights. Local. */
+static soda_status plan_networks(const bench_options *o, bench_state *b)
 {
     const soda_method *method;
     soda_dtype dtype;
@@ -178,7 +195,7 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
     b->model.dtype = dtype;
     b->model.folder = &b->folder;
     b->model.source[FOLDER_UNET] = b->source;
-    TRY(resident_create(b->backend->device, &b->model.residency));
+    TRY(open_residency(o, b));
     if (b->trains) TRY(adapt(method, b));
     const step_shape shape = {.batch = o->batch,
                               .h = o->latent,
@@ -187,16 +204,22 @@ static soda_status open_networks(const bench_options *o, bench_state *b)
                               .adapted = b->trains,
                               .gradients = b->trains};
     TRY(bench_roof(b->backend, dtype, &b->roof));
-    TRY(step_open(&b->model, &b->params, &shape, &b->step));
+    TRY(step_plan(&b->model, &b->params, &shape, &b->step));
     TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
-    TRY(dump(b->step.net.graph, o->dump_dot, graph_dump_dot));
-    return fill_inputs(b->step.net.exec, b->step.net.graph);
+    return dump(b->step.net.graph, o->dump_dot, graph_dump_dot);
+}
+
+static soda_status open_networks(const bench_options *o, bench_state *b)
+{
+    TRY(comm_agree(common_comm(), plan_networks(o, b)));
+    TRY(comm_agree(common_comm(), step_commit(&b->step, b->backend)));
+    return comm_agree(common_comm(), fill_inputs(b->step.net.exec, b->step.net.graph));
 }
 
 /* Collective: under mpirun all ranks run the same step, and the reduction is between them. */
 static soda_status bench(const bench_options *o, bench_state *b)
 {
-    TRY(comm_agree(common_comm(), open_networks(o, b)));
+    TRY(open_networks(o, b));
     bench_subject subject = {.step = &b->step,
                              .params = b->trains ? &b->params : NULL,
                              .reducer = &b->reducer,

@@ -139,7 +139,7 @@ soda_status common_backend(const soda_backend **backend)
         return FAIL(SODA_ERR_USAGE, "--backend: expected one of %s, found '%s'", backend_names(),
                     chosen.backend);
     TRY(isa_choose(chosen.isa));
-    *backend = make(thread_count(chosen.threads, ranks->node_size, threads_each));
+    *backend = make(thread_count(chosen.threads, ranks->node->size, threads_each));
     return SODA_OK;
 }
 

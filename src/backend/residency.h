@@ -4,11 +4,13 @@
 
 #include "backend/device.h"
 #include "backend/weights.h"
+#include "comm/comm.h"
 
 typedef struct soda_residency soda_residency;
 
 struct soda_residency {
     size_t bytes; /* held on the device */
+    int sharers;  /* ranks that hold them together */
 
     /* Bytes that fill would add. */
     size_t (*missing)(const soda_residency *residency, const soda_weights *weights);
@@ -30,6 +32,18 @@ struct soda_residency {
 
 /* Every form in memory of its own on `device`. */
 soda_status resident_create(soda_device *device, soda_residency **residency);
+
+/* The same in memory that the ranks of a node share: each makes its part of the forms, all read
+ * them. `device` is the host, else SODA_ERR_UNSUPPORTED. A fill is collective over `comm` (which
+ * must outlive this) unless nothing is missing; all ranks fill in the same order. */
+soda_status resident_create_shared(soda_device *device, soda_comm *comm,
+                                   soda_residency **residency);
+
+/* What of its bytes, and of `more`, this rank has to answer for. */
+static inline size_t residency_share(const soda_residency *residency, size_t more)
+{
+    return (residency->bytes + more) / (size_t)residency->sharers;
+}
 
 /* Closes it; NULL is fine. */
 void residency_close(soda_residency *residency);

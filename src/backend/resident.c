@@ -1,20 +1,24 @@
-/* resident.c: every form of every weight has memory of its own, one block for each fill. */
+/* resident.c: every form of every weight has memory for good, one block for each fill: of this rank
+ * alone, or one copy that the ranks of a node share and make together. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/residency.h"
+#include "comm/node_memory.h"
 #include "core/arena.h"
+#include "core/sha256.h"
 
 typedef struct {
     size_t bytes;
     void *data;
-} item;
+} item; /* a form, or a block of them */
 
 typedef struct {
     soda_residency base;
     soda_device *device;
+    soda_comm *comm; /* whose node's ranks share blocks; NULL: they do not */
     form_table table;
-    item *items;
-    void **blocks;
+    item *items, *blocks;
     int item_count, block_count;
 } resident;
 
@@ -33,17 +37,51 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
     return bytes;
 }
 
-/* Room in the lists for the entries of `weights`, and a block for those that are missing. */
-static soda_status make_room(resident *r, const soda_weights *weights, size_t bytes, char **block)
+/* Room in the lists for the entries of `weights`. */
+static soda_status grow_lists(resident *r, const soda_weights *weights)
 {
     const size_t most = (size_t)r->item_count + (size_t)weights->entry_count;
     item *items = realloc(r->items, most * sizeof *items);
     if (items) r->items = items;
-    void **blocks = realloc(r->blocks, ((size_t)r->block_count + 1) * sizeof *blocks);
+    item *blocks = realloc(r->blocks, ((size_t)r->block_count + 1) * sizeof *blocks);
     if (blocks) r->blocks = blocks;
-    if (!items || !blocks) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    TRY(r->device->alloc(r->device, bytes, (void **)block));
-    r->blocks[r->block_count++] = *block;
+    return items && blocks ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+}
+
+/* Names, forms and bytes of the entries in their order. */
+static soda_status digest(const soda_weights *weights, uint8_t hash[SHA256_BYTES])
+{
+    soda_sha256 *sum;
+    soda_status s = SODA_OK;
+    TRY(sha256_create(&sum));
+    for (int i = 0; i < weights->entry_count && s == SODA_OK; i++) {
+        const weights_entry *e = &weights->entries[i];
+        const uint64_t numbers[] = {e->form.form, e->form.bytes};
+        s = sha256_update(sum, e->weight.name, strlen(e->weight.name) + 1);
+        if (s == SODA_OK) s = sha256_update(sum, numbers, sizeof numbers);
+    }
+    if (s == SODA_OK) s = sha256_finish(sum, hash);
+    sha256_destroy(sum);
+    return s;
+}
+
+/* A block that the ranks of a node share: the same places must mean the same to all. */
+static soda_status share_room(resident *r, const soda_weights *weights, size_t bytes, void **block)
+{
+    uint8_t hash[SHA256_BYTES] = {0};
+    TRY(comm_agree(r->comm, digest(weights, hash)));
+    TRY(comm_agree_same(r->comm, hash, sizeof hash, "the layout of shared weights"));
+    return node_memory_open(r->comm, bytes, block);
+}
+
+/* A block for the entries that are missing. */
+static soda_status make_room(resident *r, const soda_weights *weights, size_t bytes, char **block)
+{
+    const soda_status s = grow_lists(r, weights);
+    TRY(r->comm ? comm_agree(r->comm, s) : s);
+    TRY(r->comm ? share_room(r, weights, bytes, (void **)block)
+                : r->device->alloc(r->device, bytes, (void **)block));
+    r->blocks[r->block_count++] = (item){bytes, *block};
     r->base.bytes += bytes;
     return SODA_OK;
 }
@@ -62,13 +100,21 @@ static soda_status make(const resident *r, const weights_entry *entry, void *to)
     return s;
 }
 
-static soda_status fill(soda_residency *base, const soda_weights *weights)
+/* Whether this rank makes what lies in the middle of the block's bytes `from` .. `to`: each rank of
+ * a node has an equal part of the block. */
+static bool is_own(const resident *r, size_t from, size_t to)
 {
-    resident *r = (resident *)base;
-    const size_t bytes = missing(base, weights);
-    char *at;
-    if (bytes == 0) return SODA_OK;
-    TRY(make_room(r, weights, bytes, &at));
+    const item *block = &r->blocks[r->block_count - 1];
+    if (!r->comm) return true;
+    const double middle = (double)(from + to) / 2 / (double)block->bytes;
+    return (int)(middle * r->comm->node->size) == r->comm->node->rank;
+}
+
+/* Gives the entries that are missing their places in the newest block and makes the forms. */
+static soda_status make_forms(resident *r, const soda_weights *weights)
+{
+    char *block = r->blocks[r->block_count - 1].data;
+    size_t at = 0;
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const int old = find(r, entry);
@@ -77,12 +123,26 @@ static soda_status fill(soda_residency *base, const soda_weights *weights)
                         entry->weight.name, (unsigned long long)entry->form.form,
                         r->items[old].bytes, entry->form.bytes);
         if (old >= 0) continue;
-        TRY(make(r, entry, at));
+        const size_t end = at + device_align(r->device, entry->form.bytes);
+        if (is_own(r, at, end)) TRY(make(r, entry, block + at));
         TRY(form_table_add(&r->table, entry->weight.name, entry->form.form, r->item_count));
-        r->items[r->item_count++] = (item){entry->form.bytes, at};
-        at += device_align(r->device, entry->form.bytes);
+        r->items[r->item_count++] = (item){entry->form.bytes, block + at};
+        at = end;
     }
     return SODA_OK;
+}
+
+static soda_status fill(soda_residency *base, const soda_weights *weights)
+{
+    resident *r = (resident *)base;
+    const size_t bytes = missing(base, weights);
+    char *block;
+    if (bytes == 0) return SODA_OK;
+    TRY(make_room(r, weights, bytes, &block));
+    const soda_status s = make_forms(r, weights);
+    if (!r->comm) return s;
+    TRY(comm_agree(r->comm, s)); /* from now on all forms are whole */
+    return comm_agree(r->comm, node_memory_protect(block, bytes));
 }
 
 static void *address(const soda_residency *base, const soda_weights *weights, int use)
@@ -95,7 +155,11 @@ static void *address(const soda_residency *base, const soda_weights *weights, in
 static void close_resident(soda_residency *base)
 {
     resident *r = (resident *)base;
-    for (int i = 0; i < r->block_count; i++) r->device->release(r->device, r->blocks[i]);
+    for (int i = 0; i < r->block_count; i++)
+        if (r->comm)
+            node_memory_close(r->blocks[i].data, r->blocks[i].bytes);
+        else
+            r->device->release(r->device, r->blocks[i].data);
     form_table_free(&r->table);
     free(r->items);
     free(r->blocks);
@@ -108,9 +172,25 @@ soda_status resident_create(soda_device *device, soda_residency **residency)
     *residency = NULL;
     if (!r) return FAIL(SODA_ERR_MEMORY, "out of memory");
     r->device = device;
-    r->base = (soda_residency){
-        .missing = missing, .fill = fill, .address = address, .close = close_resident};
+    r->base = (soda_residency){.sharers = 1,
+                               .missing = missing,
+                               .fill = fill,
+                               .address = address,
+                               .close = close_resident};
     *residency = &r->base;
+    return SODA_OK;
+}
+
+soda_status resident_create_shared(soda_device *device, soda_comm *comm, soda_residency **residency)
+{
+    *residency = NULL;
+    if (!device->host)
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "parallel.weights: node: the memory of %s cannot be shared: use replicate",
+                    device->name);
+    TRY(resident_create(device, residency));
+    ((resident *)*residency)->comm = comm;
+    (*residency)->sharers = comm->node->size;
     return SODA_OK;
 }
 

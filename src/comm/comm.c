@@ -25,7 +25,7 @@ soda_comm *comm_self(void)
 {
     static soda_comm self = {.rank = 0,
                              .size = 1,
-                             .node_size = 1,
+                             .node = &self,
                              .failed_rank = -1,
                              .sum_i64 = keep_i64,
                              .sum_f32 = keep_f32,

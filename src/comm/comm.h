@@ -13,7 +13,7 @@ typedef struct soda_comm soda_comm;
 
 struct soda_comm {
     int rank, size;
-    int node_size;   /* ranks on this node: they share its memory */
+    soda_comm *node; /* the ranks on this node, which share its memory; of a node's own: itself */
     int failed_rank; /* whose failure the last comm_agree told all ranks; -1: nobody's */
     /* In place: every rank ends with the sum over ranks. Integer sums are exact in any order; fp32
      * sums may differ in the last bits with the number of ranks. */

@@ -17,6 +17,7 @@ typedef enum { CROP_CENTER, CROP_RANDOM } run_crop;
 typedef enum { LOSS_MSE, LOSS_DCO } run_loss;
 typedef enum { RECOMPUTE_NONE, RECOMPUTE_AUTO, RECOMPUTE_FULL } run_recompute;
 typedef enum { REDUCE_EXACT, REDUCE_FAST } run_reduction;
+typedef enum { WEIGHTS_REPLICATE, WEIGHTS_NODE } run_weights;
 
 /* time_limit: auto */
 #define RUN_TIME_AUTO (-1.0)
@@ -60,6 +61,7 @@ typedef struct run_config {
         uint64_t seed;
     } train;
     struct {
+        run_weights weights;
         run_reduction reduction;
     } parallel;
     struct {

@@ -24,8 +24,8 @@ typedef struct {
     soda_folder *folder;
     soda_schedule schedule;
     noising_rules rules;
-    const char *scheduler; /* of pictures; NULL: the folder's */
-    char *config_text;
+    const char *scheduler;           /* of pictures; NULL: the folder's */
+    char *config_text, *stored_text; /* in RUN/config.yaml, and in checkpoints */
 
     soda_dataset *data, *prior, *held_out; /* the last two may be NULL */
     training_model model;
@@ -71,6 +71,9 @@ soda_status trainer_save(soda_trainer *t);
 /* Chooses the sampler of the run's pictures, and fails now if it could not draw them later. A
  * folder whose scheduler soda does not draw with is a warning: ddim draws then. Local. */
 soda_status trainer_choose_sampler(soda_trainer *t);
+
+/* Plans the network that draws pictures, with the run's adapters or without. Local. */
+soda_status trainer_plan_pictures(const soda_trainer *t, bool adapted, soda_network *net);
 
 /* Draws config->sample.prompts to RUN/samples. Collective: ranks share the prompts. */
 soda_status trainer_sample(soda_trainer *t);

@@ -56,12 +56,22 @@ static soda_status open_schedule(soda_trainer *t)
     return s;
 }
 
+/* The configuration as checkpoints hold it: without where weights are kept, which changes no bit
+ * and may be another at each start. */
+static soda_status stored_text(const run_config *config, char **text)
+{
+    run_config stored = *config;
+    stored.parallel.weights = WEIGHTS_REPLICATE;
+    return run_config_text(&stored, text);
+}
+
 /* Everything a rank can do by itself before the first collective piece of work. */
 static soda_status open_alone(soda_trainer *t)
 {
     const run_config *c = t->config;
     TRY(check_config(c));
     TRY(run_config_text(c, &t->config_text));
+    TRY(stored_text(c, &t->stored_text));
     TRY(make_paths(t));
     TRY(folder_open(c->model, &t->folder));
     TRY(open_schedule(t));
@@ -109,7 +119,7 @@ static soda_status open_sets(soda_trainer *t)
 static size_t network_limit(const soda_trainer *t)
 {
     const double limit_gib = t->config->train.memory_limit_gib;
-    const double machine = 0.9 * (double)memory_limit_bytes("", t->comm->node_size);
+    const double machine = 0.9 * (double)memory_limit_bytes("", t->comm->node->size);
     const double total = limit_gib > 0 ? limit_gib * 0x1p30 : machine;
     const double held = (double)arena_rss_bytes();
     return total > held ? (size_t)(total - held) : 1;
@@ -153,23 +163,30 @@ static int shapes_of(const soda_dataset *set)
     return count;
 }
 
-/* Adds a network for every shape of latents in `set` that `steps` lacks. */
+/* Appends a planned network to `steps`. Local. */
+static soda_status plan_shape(soda_trainer *t, step_shape shape, soda_step **steps, int *count)
+{
+    soda_step *grown = realloc(*steps, (size_t)(*count + 1) * sizeof *grown);
+    if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    *steps = grown;
+    const size_t taken = all_activations(t);
+    shape.limit_bytes = t->limit_bytes > taken ? t->limit_bytes - taken : 1;
+    shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
+    return step_plan(&t->model, &t->params, &shape, &grown[(*count)++]);
+}
+
+/* Adds a network for every shape of latents in `set` that `steps` lacks. Collective: ranks may
+ * share the weights. */
 static soda_status add_shapes(soda_trainer *t, const soda_dataset *set, step_shape shape,
                               soda_step **steps, int *count)
 {
     for (int64_t i = 0; set && i < dataset_describe(set)->count; i++) {
         const dataset_image *image = dataset_image_at(set, i);
         if (find(*steps, *count, image->h, image->w)) continue;
-        soda_step *grown = realloc(*steps, (size_t)(*count + 1) * sizeof *grown);
-        if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
-        *steps = grown;
         shape.h = image->h;
         shape.w = image->w;
-        const size_t taken = all_activations(t);
-        shape.limit_bytes = t->limit_bytes > taken ? t->limit_bytes - taken : 1;
-        shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
-        TRY(step_open(&t->model, &t->params, &shape, &grown[*count]));
-        (*count)++;
+        TRY(comm_agree(t->comm, plan_shape(t, shape, steps, count)));
+        TRY(comm_agree(t->comm, step_commit(&(*steps)[*count - 1], t->backend)));
     }
     return SODA_OK;
 }
@@ -199,9 +216,32 @@ static soda_status open_networks(soda_trainer *t)
     return add_shapes(t, t->held_out, held, &t->held_steps, &t->held_count);
 }
 
+/* Makes the forms of weights that pictures of this run will want, if ranks share them: later, ranks
+ * draw different pictures and at different times. Collective. */
+static soda_status fill_for_pictures(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    const bool wanted[2] = {c->validation.pictures > 0,
+                            c->validation.pictures > 0 || c->sample.every > 0};
+    if (c->parallel.weights != WEIGHTS_NODE) return SODA_OK;
+    for (int adapted = 0; adapted < 2; adapted++) {
+        soda_network net = {0};
+        if (!wanted[adapted]) continue;
+        soda_status s = comm_agree(t->comm, trainer_plan_pictures(t, adapted, &net));
+        if (s == SODA_OK)
+            s = comm_agree(t->comm,
+                           t->model.residency->fill(t->model.residency, exec_weights(net.exec)));
+        network_close(&net);
+        TRY(s);
+    }
+    return SODA_OK;
+}
+
 /* What the run will hold from here to its end. */
 static void print_footprint(const soda_trainer *t)
 {
+    const soda_residency *r = t->model.residency;
+    char shared[64] = "";
     const size_t activations = all_activations(t);
     const size_t state = (size_t)t->params.total * 5 * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
@@ -212,9 +252,12 @@ static void print_footprint(const soda_trainer *t)
              (long long)dataset_describe(t->data)->count, t->comm->size,
              t->comm->size == 1 ? "" : "s", t->backend->threads,
              t->backend->threads == 1 ? "" : "s");
-    log_info("memory per rank: weights %.0f MiB, activations %.0f MiB (%d of %d blocks "
+    if (r->sharers > 1)
+        snprintf(shared, sizeof shared, " (a share of %.0f MiB of this node)",
+                 (double)r->bytes / 0x1p20);
+    log_info("memory per rank: weights %.0f MiB%s, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters with optimizer state %.1f MiB",
-             (double)t->model.residency->bytes / 0x1p20, (double)activations / 0x1p20,
+             (double)residency_share(r, 0) / 0x1p20, shared, (double)activations / 0x1p20,
              t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);
 }
 
@@ -248,7 +291,7 @@ static soda_status identify(soda_trainer *t)
     soda_status s = SODA_OK;
     t->state.seed = c->train.seed;
     t->state.method = c->adapter.method->name;
-    t->state.config = t->config_text;
+    t->state.config = t->stored_text;
     if (t->comm->rank == 0) {
         s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
                               t->state.former_model_sha256);
@@ -311,6 +354,7 @@ soda_status trainer_open(soda_trainer *t)
     TRY(comm_agree(t->comm, t->backend->connect(t->backend->device, t->comm, &t->exchange)));
     TRY(comm_agree(t->comm, open_buffers(t)));
     TRY(comm_agree(t->comm, open_networks(t)));
+    TRY(fill_for_pictures(t));
     TRY(comm_agree(t->comm, open_metrics(t)));
     print_footprint(t);
     return SODA_OK;
@@ -342,4 +386,5 @@ void trainer_close(soda_trainer *t)
     schedule_destroy(&t->schedule);
     folder_close(t->folder);
     free(t->config_text);
+    free(t->stored_text);
 }

@@ -48,6 +48,16 @@ soda_status trainer_choose_sampler(soda_trainer *t)
     return sampling_check(&r);
 }
 
+soda_status trainer_plan_pictures(const soda_trainer *t, bool adapted, soda_network *net)
+{
+    const sampling_request r = request_of(t, NULL, 0);
+    const unet_size size = {r.guidance > 1 ? 2 : 1, r.h, r.w, dataset_describe(t->data)->tokens,
+                            NULL};
+    TRY(network_share(r.dtype, t->model.residency, net));
+    training_model_build_sampler(&t->model, net->graph, adapted ? layers_append : NULL, size);
+    return network_plan(net, t->backend, NULL);
+}
+
 /* Receives picture number `index`, [height,width,3]. */
 typedef soda_status (*picture_sink)(void *context, int index, const uint8_t *rgb, int64_t width,
                                     int64_t height);

@@ -99,7 +99,7 @@ static size_t bytes_of(const soda_step *step)
 {
     const int networks = step->shape.networks > 1 ? step->shape.networks : 1;
     const soda_residency *r = step->net.residency;
-    return r->bytes + r->missing(r, exec_weights(step->net.exec)) +
+    return residency_share(r, r->missing(r, exec_weights(step->net.exec))) +
            (size_t)networks * exec_arena_bytes(step->net.exec);
 }
 
@@ -130,20 +130,29 @@ static soda_status fit(const builder *b)
     return step->recomputed == high ? SODA_OK : rebuild(b, high);
 }
 
+soda_status step_plan(const training_model *model, const soda_params *params,
+                      const step_shape *shape, soda_step *step)
+{
+    *step = (soda_step){.shape = *shape};
+    const builder b = {model, params, step};
+    const soda_status s = shape->recompute == RECOMPUTE_AUTO
+                              ? fit(&b)
+                              : build(&b, shape->recompute == RECOMPUTE_FULL ? INT32_MAX : 0);
+    if (s != SODA_OK) step_close(step);
+    return s;
+}
+
+soda_status step_commit(soda_step *step, const soda_backend *backend)
+{
+    return network_commit(&step->net, backend);
+}
+
 soda_status step_open(const training_model *model, const soda_params *params,
                       const step_shape *shape, soda_step *step)
 {
-    soda_status s = SODA_OK;
-    *step = (soda_step){.shape = *shape};
-    const builder b = {model, params, step};
-    if (shape->recompute == RECOMPUTE_AUTO)
-        TRY_TO(failed, fit(&b));
-    else
-        TRY_TO(failed, build(&b, shape->recompute == RECOMPUTE_FULL ? INT32_MAX : 0));
-    TRY_TO(failed, network_commit(&step->net, model->backend));
-    return SODA_OK;
-failed:
-    step_close(step);
+    TRY(step_plan(model, params, shape, step));
+    const soda_status s = step_commit(step, model->backend);
+    if (s != SODA_OK) step_close(step);
     return s;
 }
 

@@ -33,8 +33,16 @@ typedef struct {
     int recomputed, segments; /* how many of the network's segments are run twice */
 } soda_step;
 
-/* Builds, plans and packs. `trainable` lists the trainee's tensors. A limit that cannot be met is
- * SODA_ERR_MEMORY, with what would be needed. */
+/* Builds the network and plans its memory, of which nothing is taken yet. A limit that cannot be
+ * met is SODA_ERR_MEMORY, with what would be needed. Local. */
+soda_status step_plan(const training_model *model, const soda_params *params,
+                      const step_shape *shape, soda_step *step);
+
+/* Packs the weights that the model's store lacks, and takes the memory that was planned: collective
+ * where ranks share the store. */
+soda_status step_commit(soda_step *step, const soda_backend *backend);
+
+/* Both. */
 soda_status step_open(const training_model *model, const soda_params *params,
                       const step_shape *shape, soda_step *step);
 void step_close(soda_step *step); /* a zeroed struct is fine */

@@ -107,10 +107,12 @@ static soda_status open_files(training_model *t)
     return SODA_OK;
 }
 
-static soda_status find_layers(training_model *t, const run_config *config)
+static soda_status find_layers(training_model *t, const run_config *config, soda_comm *comm)
 {
     TRY(open_files(t));
-    TRY(resident_create(t->backend->device, &t->residency));
+    TRY(config->parallel.weights == WEIGHTS_NODE
+            ? resident_create_shared(t->backend->device, comm, &t->residency)
+            : resident_create(t->backend->device, &t->residency));
     TRY(targets_create((const char *const *)config->adapter.targets.list,
                        config->adapter.targets.count, &t->targets));
     TRY(layers_create(config->adapter.method, t->targets, &config->adapter.options, &t->layers));
@@ -129,7 +131,7 @@ soda_status training_model_open(const soda_folder *folder, const run_config *con
                           .folder = folder,
                           .text_encoder = config->adapter.text_encoder};
     soda_status s = SODA_OK;
-    TRY_TO(failed, comm_agree(comm, find_layers(t, config)));
+    TRY_TO(failed, comm_agree(comm, find_layers(t, config, comm)));
     TRY_TO(failed, bases_load(t->layers, comm, NULL, &t->bases));
     return SODA_OK;
 failed:

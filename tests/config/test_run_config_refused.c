@@ -102,7 +102,7 @@ static void values_of_the_wrong_kind_or_size_are_refused(void **state)
         {"data: {path: [a]}", "data.path: expected a string, found a list"},
         {"data: {path: ''}", "data.path: expected a path, found \"\""},
         {"output: \"a\\0b\"", "output: expected a string, found \"a?b\""},
-        {"parallel: {weights: shard}", "parallel.weights: expected replicate, found shard"},
+        {"parallel: {weights: shard}", "parallel.weights: expected replicate | node, found shard"},
         {"parallel: {shard: 2}", "parallel.shard: expected 1, found 2"},
         {"sample: {prompts: one}", "sample.prompts: expected a list of strings, found one"},
         {"sample:\n  prompts:\n  - a\n  - [b]",

@@ -101,6 +101,7 @@ void ranks_run(int size, ranks_body *body, void *context, ranks_result results[]
                                 .broadcast = broadcast,
                                 .context = &m};
         threads[r] = (rank_thread){comm, body, context, &results[r]};
+        threads[r].comm.node = &threads[r].comm;
         assert_int_equal(pthread_create(&ids[r], NULL, run, &threads[r]), 0);
     }
     for (int r = 0; r < size; r++) pthread_join(ids[r], NULL);

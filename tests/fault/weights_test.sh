@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Where frozen weights are kept changes no bit: parallel.weights on 1, 2 and 3 ranks, and a run that goes on with
+# another policy. With `node` the ranks of a node have one copy between them.
+# shellcheck source=tests/fault/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+everything=(--set train.dtype=bf16 --set train.loss=dco --set train.dco_beta=10 --set adapter.text_encoder=true
+    --set train.recompute=full --set "validation.path=$source/configs/quickstart/images/test" --set validation.pictures=3
+    --set sample.every=5 --set 'sample.prompts=["a fox"]' --set sample.steps=2)
+for method in soda_svd soda_lq; do
+    rm -rf one node1 node2 node3
+    options=(--set adapter.method=$method)
+    [ $method = soda_lq ] && options+=("${everything[@]}")
+    train one 1 "${options[@]}" || fail "$method: one"
+    for ranks in 1 2 3; do
+        train "node$ranks" "$ranks" "${options[@]}" --set parallel.weights=node || fail "$method: node on $ranks ranks"
+        same "node$ranks"
+        diff -r -x metrics.jsonl -x config.yaml one/run "node$ranks/run" >&2 || fail "$method: $ranks ranks: other files"
+    done
+    says node2 '(a share of '
+done
+
+# Begun with one policy, gone on with the other, on another number of ranks, without a word about it.
+rm -rf one
+train one 1 || fail "one"
+train both 2 --set parallel.weights=node --set train.steps=6 --set checkpoint.every=2 || fail "both: the first six steps"
+train both 1 --set checkpoint.every=3 || fail "both: the rest"
+cmp one/run/adapter.safetensors both/run/adapter.safetensors || fail "both: another adapter"
+if grep -q 'parallel.weights' both/log; then fail "both: speaks of parallel.weights"; fi
+
+# Ranks of one node really share: what each has of the shared memory is half of it.
+train shared 2 --set parallel.weights=node --set train.steps=100000 --set checkpoint.every=100000 &
+for _ in $(seq 300); do
+    grep -q 'memory per rank' shared/log 2>/dev/null && break
+    sleep 0.2
+done
+sleep 2
+pids=$(pgrep -f "$soda train run.yaml.*current/run.*train.steps=100000" | tr '\n' ' ')
+seen=0
+for pid in $pids; do
+    [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$soda")" ] || continue
+    rss=$(awk '/memfd:soda/ {on = 1} on && /^Rss:/ {rss += $2} on && /^VmFlags:/ {on = 0} END {print rss + 0}' "/proc/$pid/smaps")
+    pss=$(awk '/memfd:soda/ {on = 1} on && /^Pss:/ {pss += $2} on && /^VmFlags:/ {on = 0} END {print pss + 0}' "/proc/$pid/smaps")
+    echo "rank in process $pid: $rss kB of shared weights, its part $pss kB"
+    [ "$rss" -gt 500 ] || fail "shared: $rss kB of shared weights"
+    [ $((2 * pss)) -le $((rss + 64)) ] || fail "shared: $pss kB of $rss kB are this rank's"
+    seen=$((seen + 1))
+done
+pkill -USR1 -f "$soda train run.yaml.*train.steps=100000" || true
+rc=0
+wait $! || rc=$?
+[ "$seen" -eq 2 ] || fail "shared: found $seen ranks"
+[ "$rc" -eq 75 ] || fail "shared: exit $rc"
+
+rc=0
+train wrong 2 --set parallel.weights=some || rc=$?
+[ "$rc" -ne 0 ] || fail "wrong: exit 0"
+says wrong 'parallel.weights'
+echo "one copy of the weights per node: the same bits on 1, 2 and 3 ranks"
