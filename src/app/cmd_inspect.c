@@ -1,6 +1,8 @@
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,9 +10,17 @@
 #include "app/inspect_adapter.h"
 #include "app/inspect_cache.h"
 #include "app/inspect_data.h"
+#include "app/inspect_files.h"
 #include "app/verbs.h"
+#include "core/file_kind.h"
+#include "core/path.h"
 #include "io/safetensors.h"
+#include "io/spectra.h"
 #include "model/folder.h"
+
+static const char known_kinds[] =
+    "a folder of a model, a tokenizer, pictures, a run or the cache, or a file: checkpoint, "
+    "adapter, spectra, safetensors, picture, run.yaml or prompts";
 
 static int64_t tensor_count(const safetensors_tensor *t)
 {
@@ -144,17 +154,107 @@ static bool has_checkpoints(const char *folder)
     return found;
 }
 
+/* The weights of one part of a model, as in its folder unet; false if there are none. */
+static soda_status inspect_part(const char *path, bool *is_part)
+{
+    static const char *const stems[] = {"diffusion_pytorch_model", "model"};
+    soda_safetensors *set;
+    *is_part = false;
+    for (int i = 0; i < 2 && has(path, "config.json") && !*is_part; i++) {
+        if (safetensors_open_folder(path, stems[i], &set) != SODA_OK) {
+            status_clear();
+            continue;
+        }
+        printf("%s: one part of a model\n", path);
+        print_weights("all", set);
+        safetensors_close(set);
+        *is_part = true;
+    }
+    return SODA_OK;
+}
+
+/* A folder that is nothing else should hold pictures. */
+static soda_status inspect_pictures(const char *path, const char *model)
+{
+    const soda_status s = inspect_data(path, model);
+    char message[STATUS_MESSAGE];
+    if (s != SODA_ERR_INPUT) return s;
+    snprintf(message, sizeof message, "%s", status_message());
+    return FAIL(s, "%s; inspect also knows %s", message, known_kinds);
+}
+
 static soda_status inspect_folder(const char *path, const char *model, bool *is_run)
 {
     const bool is_model = has(path, "model_index.json") || has(path, "unet");
+    bool found;
     *is_run = !is_model && (has(path, "checkpoints") || has_checkpoints(path));
     if (is_model) return inspect_model(path);
     if (*is_run) return SODA_OK;
     if (has(path, "tokenizer.json") || has(path, "vocab.json"))
         return inspect_tokenizer(path, "tokenizer");
-    bool is_cache;
-    TRY(inspect_cache(path, &is_cache));
-    return is_cache ? SODA_OK : inspect_data(path, model);
+    TRY(inspect_cache(path, &found));
+    if (!found) TRY(inspect_part(path, &found));
+    if (found) return SODA_OK;
+    if (has(path, "adapter.safetensors")) { /* a run without its checkpoints */
+        char file[4096];
+        TRY(path_in(file, sizeof file, path, "adapter.safetensors"));
+        return inspect_safetensors(file, model);
+    }
+    return inspect_pictures(path, model);
+}
+
+static bool ends_in(const char *path, const char *end)
+{
+    const size_t length = strlen(path), most = strlen(end);
+    return length >= most && strcasecmp(path + length - most, end) == 0;
+}
+
+/* metadata.jsonl and metadata.csv describe the folder that they are in. */
+static soda_status inspect_metadata(const char *path, const char *model)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    return inspect_data(folder, model);
+}
+
+/* What is neither HDF5 nor a picture, by its first bytes and its name. */
+static soda_status inspect_other(const char *path, const char *model, const char *start,
+                                 size_t bytes)
+{
+    const char *kind = file_kind(start, bytes);
+    if ((kind && strstr(kind, "safetensors")) || ends_in(path, ".safetensors") ||
+        ends_in(path, ".safetensors.index.json"))
+        return inspect_safetensors(path, model);
+    if (ends_in(path, ".yaml") || ends_in(path, ".yml")) return inspect_run(path);
+    if (ends_in(path, "metadata.jsonl") || ends_in(path, "metadata.csv"))
+        return inspect_metadata(path, model);
+    const bool is_text = !kind && bytes && !memchr(start, 0, bytes);
+    if (is_text && !ends_in(path, ".json") && !ends_in(path, ".jsonl"))
+        return inspect_prompts(path, model);
+    return FAIL(SODA_ERR_INPUT, "%s: expected %s, found %s", path, known_kinds,
+                kind ? kind : "another kind of file");
+}
+
+static soda_status inspect_regular(const char *path, const char *model)
+{
+    static const char spectra[] = SPECTRA_FORMAT "\n";
+    char start[512], file[4096];
+    soda_checkpoint checkpoint;
+    bool found;
+    FILE *stream = fopen(path, "rb");
+    if (!stream) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    const size_t bytes = fread(start, 1, sizeof start, stream);
+    fclose(stream);
+    if (bytes >= sizeof spectra && !memcmp(start, spectra, sizeof spectra - 1))
+        return inspect_spectra(path);
+    TRY(inspect_picture(path, &found));
+    if (found) return SODA_OK;
+    TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &found));
+    if (!found) return inspect_other(path, model, start, bytes);
+    const soda_status s = inspect_checkpoint(file, &checkpoint, model);
+    checkpoint_free(&checkpoint);
+    return s;
 }
 
 static soda_status inspect_any(const char *path, const char *model)
@@ -162,14 +262,13 @@ static soda_status inspect_any(const char *path, const char *model)
     struct stat info;
     char file[4096];
     soda_checkpoint checkpoint;
-    bool found, is_run = true, is_picture = false;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        TRY(inspect_folder(path, model, &is_run));
-    else if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
-        TRY(inspect_picture(path, &is_picture));
-    if (!is_run || is_picture) return SODA_OK;
+    bool is_run, found;
+    if (stat(path, &info) != 0)
+        return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
+    if (!S_ISDIR(info.st_mode)) return inspect_regular(path, model);
+    TRY(inspect_folder(path, model, &is_run));
+    if (!is_run) return SODA_OK;
     TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &found));
-    if (!found) return inspect_safetensors(path, model);
     const soda_status s = inspect_checkpoint(file, &checkpoint, model);
     checkpoint_free(&checkpoint);
     return s;
@@ -181,15 +280,15 @@ soda_status cmd_inspect(int argc, char **argv)
     bool help;
     const option_row rows[] = {
         {"model", OPTION_TEXT, &model, "DIR", NULL,
-         "also show which layers of this model an adapter fits, or how many captions of a data set "
-         "it truncates",
+         "also show which layers of this model an adapter fits, or how many captions or prompts it "
+         "truncates",
          0, 0},
     };
     option_table table = {
         .verb = "inspect",
         .summary =
-            "Shows the contents of a model, tokenizer or data folder, the cache, a run's folder, "
-            "a\ncheckpoint, an adapter, a safetensors file or a picture.",
+            "Shows the contents of a folder (model, tokenizer, data set, run, cache) or of a file "
+            "(checkpoint,\nadapter, spectra, safetensors, picture, run.yaml, prompts).",
         .synopsis = "inspect PATH [--model DIR]",
         .example = "soda inspect configs/quickstart/model",
         .rows = rows,

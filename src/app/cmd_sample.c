@@ -1,16 +1,15 @@
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/adapters.h"
 #include "app/common.h"
+#include "app/prompts.h"
 #include "app/verbs.h"
 #include "core/arena.h"
 #include "core/log.h"
 #include "core/path.h"
-#include "core/text_file.h"
 #include "diffusion/sampler.h"
 #include "io/newfile.h"
 #include "io/png.h"
@@ -25,13 +24,6 @@ typedef struct {
     int64_t steps, width, height, seed, n;
     double guidance;
 } sample_options;
-
-/* Prompts of the command line or of a file; `text` owns the file's. */
-typedef struct {
-    const char **list;
-    int count;
-    char *text;
-} prompt_list;
 
 static soda_status read_options(int argc, char **argv, sample_options *o, bool *help)
 {
@@ -81,58 +73,9 @@ static soda_status read_options(int argc, char **argv, sample_options *o, bool *
     return SODA_OK;
 }
 
-/* A pipe is fine: `--prompts /dev/stdin`. */
-static soda_status read_prompt_file(const char *path, char **text)
-{
-    enum { MOST_BYTES = 64 << 20 };
-    FILE *file = fopen(path, "rb");
-    size_t room = 0, bytes = 0;
-    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    do {
-        room = room ? 2 * room : 4096;
-        char *larger = room <= MOST_BYTES ? realloc(*text, room) : NULL;
-        if (!larger) break;
-        *text = larger;
-        bytes += fread(*text + bytes, 1, room - 1 - bytes, file);
-    } while (bytes == room - 1);
-    const bool failed = ferror(file);
-    fclose(file);
-    if (failed) return FAIL(SODA_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
-    if (room > MOST_BYTES)
-        return FAIL(SODA_ERR_INPUT, "%s: expected at most %d bytes", path, MOST_BYTES);
-    if (bytes == room - 1 || !*text)
-        return FAIL(SODA_ERR_MEMORY, "%s: out of memory while reading", path);
-    (*text)[bytes] = '\0';
-    TRY(text_file_clean(*text, &bytes, path));
-    if (bytes == 0)
-        return FAIL(SODA_ERR_INPUT, "%s: expected one prompt per line, found none", path);
-    return SODA_OK;
-}
-
-/* Lines of the file; a final newline adds no prompt, an empty line is an empty prompt. */
-static soda_status split_lines(char *text, prompt_list *prompts)
-{
-    size_t lines = 1;
-    for (const char *c = text; *c; c++) lines += *c == '\n';
-    prompts->list = calloc(lines, sizeof *prompts->list);
-    if (!prompts->list) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (char *line = text; *line;) {
-        char *end = line + strcspn(line, "\n");
-        const bool last = *end == '\0';
-        *end = '\0';
-        prompts->list[prompts->count++] = line;
-        if (last) break;
-        line = end + 1;
-    }
-    return SODA_OK;
-}
-
 static soda_status read_prompts(const sample_options *o, prompt_list *prompts)
 {
-    if (o->prompt_file) {
-        TRY(read_prompt_file(o->prompt_file, &prompts->text));
-        return split_lines(prompts->text, prompts);
-    }
+    if (o->prompt_file) return prompts_read(o->prompt_file, prompts);
     prompts->count = o->prompts.count;
     prompts->list = calloc((size_t)o->prompts.count, sizeof *prompts->list);
     if (!prompts->list) return FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -284,7 +227,6 @@ soda_status cmd_sample(int argc, char **argv)
 done:
     adapters_close(&adapters);
     folder_close(folder);
-    free(prompts.list);
-    free(prompts.text);
+    prompts_free(&prompts);
     return s;
 }

@@ -9,8 +9,7 @@
 #include "io/h5_array.h"
 #include "io/newfile.h"
 
-enum { SPECTRA_VERSION = 1, MOST_PATH = 4096 };
-static const char FORMAT[] = "soda-spectra";
+enum { MOST_PATH = 4096 };
 
 /* The columns of a layer that grow by a row a record, and their widths (0: a number a row). */
 typedef struct {
@@ -58,7 +57,7 @@ static soda_status make_file(const char *path, const spectra_layer *layers, int 
                              h5_file **file)
 {
     soda_status s = SODA_OK;
-    TRY(h5_file_create(path, FORMAT, SPECTRA_VERSION, file));
+    TRY(h5_file_create(path, SPECTRA_FORMAT, SPECTRA_VERSION, file));
     TRY_TO(failed, h5_array_make_rows(*file, "steps", ARRAY_I64, 0));
     TRY_TO(failed, h5_attr_make_group(*file, "layers"));
     for (int i = 0; i < count; i++) TRY_TO(failed, make_layer(*file, &layers[i]));
@@ -142,7 +141,8 @@ static soda_status replace(h5_file *file)
     soda_newfile *new;
     h5_file *again = NULL;
     TRY(h5_file_save(file, &new));
-    soda_status s = h5_file_open(newfile_temporary(new), FORMAT, SPECTRA_VERSION, false, &again);
+    soda_status s =
+        h5_file_open(newfile_temporary(new), SPECTRA_FORMAT, SPECTRA_VERSION, false, &again);
     if (s == SODA_OK) s = newfile_commit(new);
     h5_file_close(again);
     newfile_close(new);
@@ -157,7 +157,7 @@ soda_status spectra_record(const char *path, int64_t step, const spectra_layer *
     if (access(path, F_OK) != 0) {
         TRY(make_file(path, layers, count, &file));
     } else {
-        TRY(h5_file_open(path, FORMAT, SPECTRA_VERSION, true, &file));
+        TRY(h5_file_open(path, SPECTRA_FORMAT, SPECTRA_VERSION, true, &file));
         TRY_TO(done, find_row(file, step, &rows, &row));
         TRY_TO(done, check_file(file, layers, count, rows));
     }

@@ -12,6 +12,9 @@
 
 #include "core/status.h"
 
+enum { SPECTRA_VERSION = 1 };
+#define SPECTRA_FORMAT "soda-spectra"
+
 typedef struct {
     const char *name; /* "unet. ... .to_q" */
     int64_t k, n;
@@ -27,3 +30,14 @@ typedef struct {
  * never half-written. SODA_ERR_INPUT names what does not fit: a layer that is missing or of another
  * size. */
 soda_status spectra_record(const char *path, int64_t step, const spectra_layer *layers, int count);
+
+/* What a file holds in short. */
+typedef struct {
+    int layers;
+    int64_t records, first_step, last_step;
+    double first_rank, last_rank; /* means over layers of the effective rank of those records */
+    double largest_angle;         /* of the last record, radians */
+} spectra_about;
+
+/* SODA_ERR_IO if `path` cannot be read; SODA_ERR_INPUT names what is damaged. */
+soda_status spectra_describe(const char *path, spectra_about *about);
