@@ -8,6 +8,7 @@
 #include "io/newfile.h"
 #include "model/hash.h"
 #include "run/run_folder.h"
+#include "run/same_model.h"
 #include "run/trainer_internal.h"
 
 /* What a training run needs and the reader of configurations leaves to the verb. */
@@ -284,7 +285,8 @@ static soda_status hash_data(soda_trainer *t, char hex[SHA256_HEX], char former[
     return SODA_OK;
 }
 
-/* Hashing models is the work of one rank. */
+/* Every rank reads the model for itself, so each says what it read; hashing the rest is the work of
+ * one rank. */
 static soda_status identify(soda_trainer *t)
 {
     const run_config *c = t->config;
@@ -292,13 +294,12 @@ static soda_status identify(soda_trainer *t)
     t->state.seed = c->train.seed;
     t->state.method = c->adapter.method->name;
     t->state.config = t->stored_text;
-    if (t->comm->rank == 0) {
-        s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
-                              t->state.former_model_sha256);
-        if (s == SODA_OK) s = hash_data(t, t->state.data_sha256, t->state.former_data_sha256);
-    }
+    s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
+                          t->state.former_model_sha256);
+    if (s == SODA_OK && t->comm->rank == 0)
+        s = hash_data(t, t->state.data_sha256, t->state.former_data_sha256);
     TRY(comm_agree(t->comm, s));
-    TRY(t->comm->broadcast(t->comm, t->state.model_sha256, SHA256_HEX, 0));
+    TRY(same_model_check(t->comm, t->folder, c->adapter.text_encoder, t->state.model_sha256));
     return t->comm->broadcast(t->comm, t->state.data_sha256, SHA256_HEX, 0);
 }
 

@@ -45,6 +45,21 @@ mkdir -p apart
     -n 1 "$soda" train run.yaml --set output=apart/run --set train.seed=12 >apart/log 2>&1) && fail "apart: exit code 0"
 says apart "the configuration of this run: differs from that of rank 0"
 
+# Ranks that find different models under one path: one tensor is another on rank 1.
+mkdir -p models/own models/other
+cp -r "$source/tests/golden/tiny-sd1" models/own/model
+cp -r "$source/tests/golden/tiny-sd1" models/other/model
+printf '\x3f' | dd of=models/other/model/unet/diffusion_pytorch_model.safetensors bs=1 seek=$(($(
+    stat -c %s models/other/model/unet/diffusion_pytorch_model.safetensors) - 5)) conv=notrunc status=none
+rc=0
+"$mpiexec" --oversubscribe --bind-to none -n 1 -wdir "$work/models/own" "$soda" train "$work/run.yaml" --threads 1 \
+    --set model=/proc/self/cwd/model --set output="$work/models/run" : -n 1 -wdir "$work/models/other" "$soda" train \
+    "$work/run.yaml" --threads 1 --set model=/proc/self/cwd/model --set output="$work/models/run" \
+    >models/log 2>&1 || rc=$?
+[ "$rc" -eq 1 ] || fail "models: exit code $rc, expected 1"
+says models "not the tensor that rank 0 read"
+says models "rank 1 of 2"
+
 # Checkpoints of another run are refused, damaged ones are passed over.
 train one 2 || fail "the run that others are compared with"
 cp -r one another
