@@ -4,6 +4,7 @@
 #include "backend/cpu/vec_avx512.h"
 
 #define STEPS attention_f32_avx512
+#define BLOCK_VECTORS 4
 
 /* 2^x = 2^floor(x) 2^f. The polynomial is the minimax fit of 2^f on [0,1) in relative error
  * (Remez, degree 5): 7.5e-8. */

@@ -10,10 +10,13 @@ BF16_INLINE void tile(const bf16_product *p, int64_t row, int rows, int vectors)
     __m512 sum[MAX_ROWS][BF16_VECTORS];
     const uint32_t *a = p->a + row * p->a_row, *b = p->b;
     const int64_t a_row = p->a_row, a_pair = p->a_pair, b_pair = p->b_pair, b_vector = p->b_vector;
+    const attention_onto onto = p->onto; /* read once: a store to c might change *p */
+    const float *keep = p->keep;
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int n = 0; n < vectors; n++) sum[i][n] = _mm512_setzero_ps();
+#pragma GCC unroll 4
     for (int64_t k = 0; k < p->pairs; k++, a += a_pair, b += b_pair) {
         __m512i bk[BF16_VECTORS];
 #pragma GCC unroll 4
@@ -32,35 +35,35 @@ BF16_INLINE void tile(const bf16_product *p, int64_t row, int rows, int vectors)
 #pragma GCC unroll 4
         for (int n = 0; n < vectors; n++, c += p->c_vector) {
             __m512 x = sum[i][n];
-            if (p->onto == ONTO_C) x = _mm512_add_ps(x, _mm512_loadu_ps(c));
-            if (p->onto == ONTO_KEPT)
-                x = _mm512_fmadd_ps(_mm512_loadu_ps(p->keep + n * BF16_LANES), _mm512_loadu_ps(c),
-                                    x);
+            if (onto == ONTO_C) x = _mm512_add_ps(x, _mm512_loadu_ps(c));
+            if (onto == ONTO_KEPT)
+                x = _mm512_fmadd_ps(_mm512_loadu_ps(keep + n * BF16_LANES), _mm512_loadu_ps(c), x);
             _mm512_storeu_ps(c, x);
         }
     }
 }
 
-BF16_INLINE void tile_rows(const bf16_product *p, int64_t row, int rows, int vectors)
+/* `count` tiles of `rows` rows. */
+BF16_INLINE void tiles(const bf16_product *p, int64_t row, int64_t count, int64_t rows, int vectors)
 {
-    switch (rows) {
-    case 6: tile(p, row, 6, vectors); break;
-    case 5: tile(p, row, 5, vectors); break;
-    case 4: tile(p, row, 4, vectors); break;
-    case 3: tile(p, row, 3, vectors); break;
-    case 2: tile(p, row, 2, vectors); break;
-    default: tile(p, row, 1, vectors); break;
-    }
+    for (int64_t t = 0; t < count; t++, row += rows) switch (rows) {
+        case 6: tile(p, row, 6, vectors); break;
+        case 5: tile(p, row, 5, vectors); break;
+        case 4: tile(p, row, 4, vectors); break;
+        case 3: tile(p, row, 3, vectors); break;
+        case 2: tile(p, row, 2, vectors); break;
+        default: tile(p, row, 1, vectors); break;
+        }
 }
 
-/* Cuts m into nearly equal tiles: no thin tile at the end, which would wait for its own sums. */
+/* Nearly equal tiles, as in attention_simd.h. */
 BF16_INLINE void multiply(const bf16_product *p, int vectors)
 {
-    const int64_t tiles = (p->m + MAX_ROWS - 1) / MAX_ROWS;
-    for (int64_t t = 0; t < tiles; t++) {
-        const int64_t row = t * p->m / tiles, end = (t + 1) * p->m / tiles;
-        tile_rows(p, row, (int)(end - row), vectors);
-    }
+    const int64_t count = (p->m + MAX_ROWS - 1) / MAX_ROWS, low = p->m / count;
+    const int64_t high = p->m - low * count; /* tiles with one row more */
+    for (int part = 0; part < 2; part++)
+        tiles(p, part ? high * (low + 1) : 0, part ? count - high : high, part ? low : low + 1,
+              vectors);
 }
 
 BF16_TARGET void bf16_multiply(const bf16_product *p)

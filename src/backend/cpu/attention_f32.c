@@ -7,7 +7,7 @@
 #include "backend/cpu/attention_f32.h"
 #include "backend/cpu/attention_internal.h"
 
-enum { KEYS = 128, PACK_ROWS = 256 };
+enum { KEYS = 64, PACK_ROWS = 256 };
 
 static const float LOG2E = 1.44269504088896341f, LN2 = 0.69314718055994531f;
 /* What masked logits become: finite, and nothing real comes near. */

@@ -7,6 +7,7 @@
 #define STEPS attention_f32_portable
 enum { LANES = 4 };
 #define MAX_VECTORS 2
+#define BLOCK_VECTORS 2
 
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t bits __attribute__((vector_size(16)));

@@ -2,7 +2,8 @@
  *
  * Included once per instruction set, after:
  *   TARGET        the function attribute that allows the instructions
- *   LANES, MAX_VECTORS, STEPS (the name of the table)
+ *   LANES, MAX_VECTORS (6 MAX_VECTORS sums leave registers for b and one element of a),
+ *   BLOCK_VECTORS (of a block: 2 or 4), STEPS (the name of the table)
  *   vec           the type, and on it vec_set, vec_load, vec_store (unaligned), vec_add, vec_mul,
  *                 vec_max (the second operand if either is NaN), vec_fma(a, b, c) = a b + c,
  *                 vec_exp2, vec_transpose(src, src_row, dst, dst_row): one LANES x LANES square.
@@ -11,7 +12,7 @@
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-enum { MAX_ROWS = 6 }; /* 6 x MAX_VECTORS sums leave registers for b and one element of a */
+enum { MAX_ROWS = 6, SUMS = MAX_ROWS * MAX_VECTORS };
 
 /* Exponents below this give 0, and MASKED logits times any factor stay finite. */
 static const float LOWEST_EXPONENT = -1000;
@@ -19,15 +20,18 @@ static const float LOWEST_EXPONENT = -1000;
 /* rows x vectors of c: both are constants where this is inlined, so the sums live in registers. */
 INLINE void tile(const attention_product *p, int64_t row, int rows, int vectors)
 {
-    vec sum[MAX_ROWS][MAX_VECTORS];
+    vec sum[MAX_ROWS][BLOCK_VECTORS];
     const float *a = p->a + row * p->a_row, *b = p->b;
     const int64_t a_row = p->a_row, a_column = p->a_column, b_row = p->b_row;
+    const attention_onto onto = p->onto; /* read once: a store to c might change *p */
+    const float *keep = p->keep;
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int n = 0; n < vectors; n++) sum[i][n] = vec_set(0);
+#pragma GCC unroll 4
     for (int64_t k = 0; k < p->depth; k++, a += a_column, b += b_row) {
-        vec bk[MAX_VECTORS];
+        vec bk[BLOCK_VECTORS];
 #pragma GCC unroll 4
         for (int n = 0; n < vectors; n++) bk[n] = vec_load(b + n * LANES);
 #pragma GCC unroll 6
@@ -43,40 +47,59 @@ INLINE void tile(const attention_product *p, int64_t row, int rows, int vectors)
 #pragma GCC unroll 4
         for (int n = 0; n < vectors; n++, c += LANES) {
             vec x = sum[i][n];
-            if (p->onto == ONTO_C) x = vec_add(x, vec_load(c));
-            if (p->onto == ONTO_KEPT) x = vec_fma(vec_load(p->keep + n * LANES), vec_load(c), x);
+            if (onto == ONTO_C) x = vec_add(x, vec_load(c));
+            if (onto == ONTO_KEPT) x = vec_fma(vec_load(keep + n * LANES), vec_load(c), x);
             vec_store(c, x);
         }
     }
 }
 
-INLINE void tile_rows(const attention_product *p, int64_t row, int rows, int vectors)
+/* `count` tiles of `rows` rows. */
+INLINE void tiles(const attention_product *p, int64_t row, int64_t count, int64_t rows, int vectors)
 {
-    switch (rows) {
-    case 6: tile(p, row, 6, vectors); break;
-    case 5: tile(p, row, 5, vectors); break;
-    case 4: tile(p, row, 4, vectors); break;
-    case 3: tile(p, row, 3, vectors); break;
-    case 2: tile(p, row, 2, vectors); break;
-    default: tile(p, row, 1, vectors); break;
-    }
+    for (int64_t t = 0; t < count; t++, row += rows) switch (rows) {
+        case 6: tile(p, row, 6, vectors); break;
+        case 5: tile(p, row, 5, vectors); break;
+        case 4: tile(p, row, 4, vectors); break;
+        case 3: tile(p, row, 3, vectors); break;
+        case 2: tile(p, row, 2, vectors); break;
+        default: tile(p, row, 1, vectors); break;
+        }
 }
 
-/* Cuts m into nearly equal tiles: no thin tile at the end, which would wait for its own sums. */
+/* Cuts m into nearly equal tiles, the higher ones first: no thin tile at the end, which would wait
+ * for its own sums, and no jump that depends on the tile. */
 INLINE void product_vectors(const attention_product *p, int vectors)
 {
-    const int64_t tiles = (p->m + MAX_ROWS - 1) / MAX_ROWS;
-    for (int64_t t = 0; t < tiles; t++) {
-        const int64_t row = t * p->m / tiles, end = (t + 1) * p->m / tiles;
-        tile_rows(p, row, (int)(end - row), vectors);
-    }
+    const int64_t most = SUMS / vectors < MAX_ROWS ? SUMS / vectors : MAX_ROWS;
+    const int64_t count = (p->m + most - 1) / most, low = p->m / count;
+    const int64_t high = p->m - low * count; /* tiles with one row more */
+    for (int part = 0; part < 2; part++)
+        tiles(p, part ? high * (low + 1) : 0, part ? count - high : high, part ? low : low + 1,
+              vectors);
 }
+
+#if BLOCK_VECTORS > MAX_VECTORS
+/* Four vectors as two and two. */
+TARGET static void product_halves(const attention_product *p)
+{
+    attention_product half = *p;
+    product_vectors(&half, 2);
+    half.b += 2 * LANES, half.c += 2 * LANES;
+    if (half.keep) half.keep += 2 * LANES;
+    product_vectors(&half, 2);
+}
+#endif
 
 TARGET static void product(const attention_product *p)
 {
     switch (p->vectors) {
-#if MAX_VECTORS > 2
+#if BLOCK_VECTORS > 2
+#if BLOCK_VECTORS > MAX_VECTORS
+    case 4: product_halves(p); break;
+#else
     case 4: product_vectors(p, 4); break;
+#endif
     case 3: product_vectors(p, 3); break;
 #endif
     case 2: product_vectors(p, 2); break;
@@ -149,7 +172,7 @@ TARGET static void transpose(const float *src, int64_t src_row, int64_t rows, in
 }
 
 const attention_f32_steps STEPS = {.lanes = LANES,
-                                   .max_vectors = MAX_VECTORS,
+                                   .max_vectors = BLOCK_VECTORS,
                                    .product = product,
                                    .softmax = softmax,
                                    .probabilities = probabilities,

@@ -8,6 +8,7 @@ enum {
     COLUMNS = 256,    /* columns, or 64 */
     LEAST_ROWS = 24,
     ITEMS = 8, /* for each thread, where there are rows enough */
+    TALL_ITEMS = 4,
 };
 
 static int64_t items(const product_state *s)
@@ -18,7 +19,8 @@ static int64_t items(const product_state *s)
 /* Large enough to use operands often, small enough for all threads to have several items. */
 static void size_items(product_state *s)
 {
-    const int64_t wanted = s->threads == 1 ? 1 : ITEMS * (int64_t)s->threads;
+    const int64_t wanted =
+        s->threads == 1 ? 1 : (s->panels_lie ? ITEMS : TALL_ITEMS) * (int64_t)s->threads;
     s->group = s->panels_lie ? GROUP : TALL_GROUP;
     s->columns = ceil_div(s->panels_lie ? COLUMNS : 64, s->kernel->width);
     while (s->columns > 1 && items(s) < wanted) s->columns--;

@@ -48,37 +48,45 @@ NAME(product_tile)(const product_block *p, int64_t row, int64_t next_row, int ro
     }
 }
 
+/* `tiles` tiles of `rows` rows from `row` on. Of the rows at `ahead`, as many bytes as these tiles
+ * are worth are fetched meanwhile. */
 static inline __attribute__((always_inline)) TARGET void
-NAME(product_tile_rows)(const product_block *p, int64_t row, int64_t next_row, int64_t rows,
-                        int vectors)
+NAME(product_tiles)(const product_block *p, int64_t row, int64_t tiles, int64_t rows, int vectors,
+                    int64_t share)
 {
-    switch (rows) {
-    case 1: NAME(product_tile)(p, row, next_row, 1, vectors); break;
-    case 2: NAME(product_tile)(p, row, next_row, 2, vectors); break;
-    case 3: NAME(product_tile)(p, row, next_row, 3, vectors); break;
-    case 4: NAME(product_tile)(p, row, next_row, 4, vectors); break;
-    case 5: NAME(product_tile)(p, row, next_row, 5, vectors); break;
-    default: NAME(product_tile)(p, row, next_row, 6, vectors); break;
+    const char *next = p->next + row / rows * share, *end = p->next + p->ahead;
+    for (int64_t t = 0; t < tiles; t++, row += rows) {
+        /* The tile after this has at most as many rows: stay inside. */
+        const int64_t then = row + 2 * rows <= p->rows ? row + rows : row;
+        for (int64_t i = 0; i < share && next < end; i += 64, next += 64)
+            __builtin_prefetch(next, 0, 2);
+        switch (rows) {
+        case 1: NAME(product_tile)(p, row, then, 1, vectors); break;
+        case 2: NAME(product_tile)(p, row, then, 2, vectors); break;
+        case 3: NAME(product_tile)(p, row, then, 3, vectors); break;
+        case 4: NAME(product_tile)(p, row, then, 4, vectors); break;
+        case 5: NAME(product_tile)(p, row, then, 5, vectors); break;
+        default: NAME(product_tile)(p, row, then, 6, vectors); break;
+        }
     }
 }
 
+/* Tiles of nearly equal height, the higher ones first. */
 static TARGET void NAME(product_run_block)(const product_block *p)
 {
     const int64_t tiles = (p->rows + NAME(product_rows) - 1) / NAME(product_rows);
+    const int64_t low = p->rows / tiles, high = p->rows - low * tiles; /* those with a row more */
     const int64_t share = (p->ahead / tiles + 63) / 64 * 64;
-    for (int64_t t = 0; t < tiles; t++) { /* of nearly equal height */
-        const int64_t row = p->rows * t / tiles, end = p->rows * (t + 1) / tiles;
-        /* The tile after this has at most as many rows more as there are: stay inside. */
-        const int64_t next = end + NAME(product_rows) <= p->rows ? end : row;
-        for (int64_t i = t * share; i < (t + 1) * share && i < p->ahead; i += 64)
-            __builtin_prefetch(p->next + i, 0, 2);
+    for (int part = 0; part < 2; part++) {
+        const int64_t rows = part ? low : low + 1, row = part ? high * (low + 1) : 0;
+        const int64_t count = part ? tiles - high : high;
         switch ((p->columns + LANES - 1) / LANES) {
-        case 1: NAME(product_tile_rows)(p, row, next, end - row, 1); break;
+        case 1: NAME(product_tiles)(p, row, count, rows, 1, share); break;
 #if VECTORS > 2
-        case 2: NAME(product_tile_rows)(p, row, next, end - row, 2); break;
-        case 3: NAME(product_tile_rows)(p, row, next, end - row, 3); break;
+        case 2: NAME(product_tiles)(p, row, count, rows, 2, share); break;
+        case 3: NAME(product_tiles)(p, row, count, rows, 3, share); break;
 #endif
-        default: NAME(product_tile_rows)(p, row, next, end - row, VECTORS); break;
+        default: NAME(product_tiles)(p, row, count, rows, VECTORS, share); break;
         }
     }
 }

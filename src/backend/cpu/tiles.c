@@ -348,16 +348,6 @@ soda_status tiles_prepare(soda_call *call, soda_weights *weights, const conv2d_f
     return FAIL(SODA_ERR_INTERNAL, "no AMX on this kind of CPU");
 }
 
-/* x [in][rows] transposed, 32 rows at a time. */
-static void turn_x(const tiles *s, const uint16_t *x, uint16_t *to)
-{
-    const int64_t rows = s->f.w, padded = s->in * TILES_CHANNELS;
-#pragma omp for schedule(static)
-    for (int64_t row = 0; row < rows; row += TILES_CHANNELS)
-        product_turn_halves(x + row, rows, min64(TILES_CHANNELS, rows - row), s->f.in,
-                            to + row * padded, padded, padded);
-}
-
 soda_status tiles_run(const soda_call *call)
 {
     (void)call;

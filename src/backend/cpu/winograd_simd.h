@@ -124,6 +124,7 @@ INLINE void product_block(int rows, int vectors, const float *v, const float *u,
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int n = 0; n < vectors; n++) sum[r][n] = vec_set(0);
+#pragma GCC unroll 4
     for (int64_t k = 0; k < depth; k++) {
         vec b[MAX_VECTORS];
 #pragma GCC unroll 4
@@ -145,49 +146,52 @@ INLINE void product_block(int rows, int vectors, const float *v, const float *u,
         }
 }
 
-INLINE void product_rows(int vectors, int64_t rows, const float *v, const float *u, float *m,
-                         int64_t depth, bool add)
+/* `count` blocks of `rows` rows. */
+INLINE void product_rows(int vectors, int64_t rows, int64_t count, const float *v, const float *u,
+                         float *m, int64_t depth, bool add)
 {
-    switch (rows) {
-    case 1: product_block(1, vectors, v, u, m, depth, add); break;
-    case 2: product_block(2, vectors, v, u, m, depth, add); break;
-    case 3: product_block(3, vectors, v, u, m, depth, add); break;
-    case 4: product_block(4, vectors, v, u, m, depth, add); break;
-    case 5: product_block(5, vectors, v, u, m, depth, add); break;
-    default: product_block(6, vectors, v, u, m, depth, add); break;
-    }
+    for (int64_t i = 0; i < count; i++, v += rows * WINO_DEPTH, m += rows * WINO_WIDTH)
+        switch (rows) {
+        case 1: product_block(1, vectors, v, u, m, depth, add); break;
+        case 2: product_block(2, vectors, v, u, m, depth, add); break;
+        case 3: product_block(3, vectors, v, u, m, depth, add); break;
+        case 4: product_block(4, vectors, v, u, m, depth, add); break;
+        case 5: product_block(5, vectors, v, u, m, depth, add); break;
+        default: product_block(6, vectors, v, u, m, depth, add); break;
+        }
 }
 
-INLINE void product_columns(int64_t vectors, int64_t rows, const float *v, const float *u, float *m,
-                            int64_t depth, bool add)
+INLINE void product_columns(int64_t vectors, int64_t rows, int64_t count, const float *v,
+                            const float *u, float *m, int64_t depth, bool add)
 {
     switch (vectors) {
-    case 1: product_rows(1, rows, v, u, m, depth, add); break;
+    case 1: product_rows(1, rows, count, v, u, m, depth, add); break;
 #if MAX_VECTORS > 2
-    case 2: product_rows(2, rows, v, u, m, depth, add); break;
-    case 3: product_rows(3, rows, v, u, m, depth, add); break;
+    case 2: product_rows(2, rows, count, v, u, m, depth, add); break;
+    case 3: product_rows(3, rows, count, v, u, m, depth, add); break;
 #endif
-    default: product_rows(MAX_VECTORS, rows, v, u, m, depth, add); break;
+    default: product_rows(MAX_VECTORS, rows, count, v, u, m, depth, add); break;
     }
 }
 
+/* Blocks of nearly equal height, the higher ones first: all of a height in one loop. */
 TARGET static void products(const float *v, int64_t v_stride, const float *u, float *m,
                             int64_t tiles, int64_t depth, int64_t width, bool add, const char *next,
                             int64_t ahead)
 {
-    const int64_t blocks = (tiles + MAX_ROWS - 1) / MAX_ROWS; /* of nearly equal height */
+    const int64_t blocks = (tiles + MAX_ROWS - 1) / MAX_ROWS, low = tiles / blocks;
+    const int64_t high = tiles - low * blocks; /* blocks with one row more */
     const int64_t share = (ahead / WINO_POINTS + 63) / 64 * 64;
-    for (int point = 0; point < WINO_POINTS; point++) {
+    for (int point = 0; point < WINO_POINTS; point++, v += v_stride, u += WINO_U_STRIDE) {
         for (int64_t i = point * share; i < (point + 1) * share && i < ahead; i += 64)
             __builtin_prefetch(next + i, 0, 2);
-        for (int64_t block = 0; block < blocks; block++) {
-            const int64_t t = tiles * block / blocks, rows = tiles * (block + 1) / blocks - t;
-            const float *a = v + point * v_stride + t * WINO_DEPTH;
-            const float *b = u + (int64_t)point * WINO_U_STRIDE;
-            float *to = m + (int64_t)point * WINO_M_STRIDE + t * WINO_WIDTH;
+        float *to = m + (int64_t)point * WINO_M_STRIDE;
+        for (int part = 0; part < 2; part++) {
+            const int64_t first = part ? high * (low + 1) : 0;
             for (int64_t n = 0; n < width; n += MAX_VECTORS * LANES)
-                product_columns((width - n + LANES - 1) / LANES, rows, a, b + n, to + n, depth,
-                                add);
+                product_columns((width - n + LANES - 1) / LANES, part ? low : low + 1,
+                                part ? blocks - high : high, v + first * WINO_DEPTH, u + n,
+                                to + first * WINO_WIDTH + n, depth, add);
         }
     }
 }
