@@ -93,6 +93,15 @@ static void find_lifetimes(const soda_graph *g, const soda_plan *plan, int *firs
     }
 }
 
+/* Whether another input lies where the first one does: a + a reads what it would overwrite. */
+static bool reads_twice(const soda_graph *g, const soda_node *node, const soda_id *owner)
+{
+    const soda_id first = owner[graph_root(g, node->in[0])];
+    for (int i = 1; i < SODA_MAX_INPUTS; i++)
+        if (node->in[i] != NO_VALUE && owner[graph_root(g, node->in[i])] == first) return true;
+    return false;
+}
+
 /* owner[v]: the root whose memory v's root uses: itself, or the input that its node overwrites. */
 static void find_owners(const soda_graph *g, const soda_plan *plan, int *last, soda_id *owner)
 {
@@ -103,8 +112,7 @@ static void find_owners(const soda_graph *g, const soda_plan *plan, int *last, s
         const soda_id in = owner[graph_root(g, node->in[0])], out = node->out[0];
         if (plan->elsewhere[out]) continue;
         if (g->values[in].kind != VALUE_NODE || last[in] != n) continue;
-        const soda_id other = node->in[1] == NO_VALUE ? NO_VALUE : graph_root(g, node->in[1]);
-        if (other != NO_VALUE && owner[other] == in) continue; /* a + a reads what it overwrites */
+        if (reads_twice(g, node, owner)) continue;
         owner[out] = in;
         last[in] = last[out];
     }

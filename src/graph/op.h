@@ -116,6 +116,8 @@ soda_id graph_spectral_scale(soda_graph *graph, soda_id x, soda_id s, soda_id de
 
 soda_id graph_row_scale_add(soda_graph *graph, soda_id w, soda_id q, soda_id delta);
 
+soda_id graph_column_scale_add(soda_graph *graph, soda_id x, soda_id h, soda_id delta);
+
 typedef struct {
     float beta; /* of DCO; not used without a reference */
 } mse_loss_attr;

@@ -269,6 +269,27 @@ static bool build_row_scale_add_grad(op_case *c, int i, soda_dtype type)
     return true;
 }
 
+static bool build_column_scale_add(op_case *c, int i, soda_dtype type)
+{
+    if (i >= 2) return false;
+    case_input(c, type, SHAPE(i ? 1300 : 5, 69), 1);
+    case_input(c, type, SHAPE(i ? 1300 : 5, 67), 1);
+    case_input(c, SODA_F32, SHAPE(67), 1);
+    case_output(c, type, SHAPE(i ? 1300 : 5, 69));
+    return true;
+}
+
+static bool build_column_scale_add_grad(op_case *c, int i, soda_dtype type)
+{
+    if (i >= 2) return false;
+    case_input(c, type, SHAPE(i ? 1300 : 5, 69), 1);
+    case_input(c, type, SHAPE(i ? 1300 : 5, 67), 1);
+    case_input(c, SODA_F32, SHAPE(67), 1);
+    case_output(c, type, SHAPE(i ? 1300 : 5, 67));
+    case_output(c, SODA_F32, SHAPE(67));
+    return true;
+}
+
 static bool build_mse_loss(op_case *c, int i, soda_dtype type)
 {
     if (i >= 1) return false;
@@ -319,6 +340,8 @@ static const subject subjects[] = {
     SUBJECT(spectral_scale_grad, 32),
     SUBJECT(row_scale_add, 2),
     SUBJECT(row_scale_add_grad, 2),
+    SUBJECT(column_scale_add, 2),
+    SUBJECT(column_scale_add_grad, 32),
     SUBJECT(mse_loss, 1),
     SUBJECT(mse_loss_grad, 3),
 };

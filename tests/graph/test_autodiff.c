@@ -40,7 +40,8 @@ static soda_id attend(soda_graph *g, soda_id h, soda_id context)
     return graph_view(g, graph_add(g, causal, tokens), SHAPE(N, H, W, C));
 }
 
-/* Params enter in four places: activation-side, weight-side, factored spectrum, LQ rows. */
+/* Params enter in five places: activation-side, weight-side, factored spectrum, LQ rows, LQ
+ * columns. */
 static soda_id build(soda_graph *g)
 {
     const soda_id x = graph_input(g, "x", SODA_F64, SHAPE(N, H, W, C));
@@ -70,6 +71,8 @@ static soda_id build(soda_graph *g)
     const soda_id context = graph_linear(g, context_in, w, NO_VALUE);
     h = attend(g, h, context);
     graph_next_segment(g);
+    const soda_id tokens = graph_linear(g, h, frozen(g, SHAPE(K, C)), NO_VALUE);
+    h = graph_column_scale_add(g, h, tokens, delta);
     h = graph_concat(g, h, graph_activation(g, x, ACT_GELU));
     h = graph_geglu(g, h);
     h = graph_linear_transposed(g, graph_scale(g, h, 0.5f), w, NO_VALUE);

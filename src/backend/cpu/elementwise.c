@@ -41,10 +41,12 @@ static void sum_blocks(const void *context, int thread, int64_t first, int64_t l
     const int64_t size = block_rows(u->rows);
     for (int64_t block = first; block < last; block++) {
         const int64_t row = block * size, at = u->offset + row * u->n;
+        const int64_t stride = shape_columns(&u->a->shape);
         const int64_t rows = u->rows - row < size ? u->rows - row : size;
         float *sum = u->partial + block * u->n;
         if (u->b)
-            loops->dot_columns(inputs_at(u->a, at), inputs_at(u->b, at), rows, u->n, sum);
+            loops->dot_columns(inputs_at(u->a, row * stride), stride, inputs_at(u->b, at), rows,
+                               u->n, sum);
         else
             loops->sum_columns(inputs_at(u->a, at), rows, u->n, sum);
     }

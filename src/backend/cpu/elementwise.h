@@ -13,8 +13,10 @@ struct elementwise_loops {
     void (*spread_lines)(const void *x, int64_t lines, int64_t n, int64_t padded, float *y);
     void (*join_lines)(const float *x, int64_t lines, int64_t n, int64_t padded, void *y);
     void (*scale_columns)(const void *x, const float *factor, void *y, int64_t rows, int64_t n);
+    void (*add_scaled)(const void *x, const void *h, const float *factor, void *y, int64_t n);
     void (*sum_columns)(const void *x, int64_t rows, int64_t n, float *sum);
-    void (*dot_columns)(const void *a, const void *b, int64_t rows, int64_t n, float *sum);
+    void (*dot_columns)(const void *a, int64_t stride, const void *b, int64_t rows, int64_t n,
+                        float *sum);
     void (*sum_window)(const void *x, int64_t lines, int64_t stride, int64_t pixels, int64_t C,
                        void *y);
     double (*dot)(const void *a, const void *b, int64_t n);
@@ -26,8 +28,9 @@ struct elementwise_loops {
 const struct elementwise_loops *elementwise(soda_dtype dtype);
 
 /* y[i] = the sum over `rows` of a[..][i], or of a[..][i] b[..][i] if b is not NULL, for one matrix
- * of `rows` rows of n: fp32 within blocks of rows, fp64 between them, so that the result does not
- * depend on threads. `scratch` holds elementwise_sum_scratch(rows, n) bytes. */
+ * of `rows` rows of n (beside b, rows of a may go on): fp32 within blocks of rows, fp64 between
+ * them, so that the result does not depend on threads. `offset`: elements before the matrix.
+ * `scratch` holds elementwise_sum_scratch(rows, n) bytes. */
 size_t elementwise_sum_scratch(int64_t rows, int64_t n);
 void elementwise_sum_columns(const soda_tensor *a, const soda_tensor *b, int64_t offset,
                              int64_t rows, int64_t n, void *scratch, float *y);

@@ -74,6 +74,16 @@ static void LOOP(scale_columns)(const void *from, const float *factor, void *to,
     }
 }
 
+/* y[i] = x[i] + factor[i] h[i] */
+static void LOOP(add_scaled)(const void *left, const void *right, const float *factor, void *to,
+                             int64_t n)
+{
+    const T *x = left, *h = right;
+    T *y = to;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(x[i]) + factor[i] * LOAD(h[i]));
+}
+
 /* sum[i] = the sum of column i. */
 static void LOOP(sum_columns)(const void *from, int64_t rows, int64_t n, float *sum)
 {
@@ -86,12 +96,12 @@ static void LOOP(sum_columns)(const void *from, int64_t rows, int64_t n, float *
 }
 
 /* sum[i] = the sum of the products of column i of both. */
-static void LOOP(dot_columns)(const void *left, const void *right, int64_t rows, int64_t n,
-                              float *sum)
+static void LOOP(dot_columns)(const void *left, int64_t stride, const void *right, int64_t rows,
+                              int64_t n, float *sum)
 {
     for (int64_t i = 0; i < n; i++) sum[i] = 0.0f;
     for (int64_t row = 0; row < rows; row++) {
-        const T *a = (const T *)left + row * n, *b = (const T *)right + row * n;
+        const T *a = (const T *)left + row * stride, *b = (const T *)right + row * n;
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) sum[i] += LOAD(a[i]) * LOAD(b[i]);
     }
@@ -158,6 +168,7 @@ static const struct elementwise_loops LOOP(elementwise_loops) = {
     .spread_lines = LOOP(spread_lines),
     .join_lines = LOOP(join_lines),
     .scale_columns = LOOP(scale_columns),
+    .add_scaled = LOOP(add_scaled),
     .sum_columns = LOOP(sum_columns),
     .dot_columns = LOOP(dot_columns),
     .sum_window = LOOP(sum_window),
