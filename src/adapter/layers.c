@@ -157,11 +157,13 @@ static bool is_computed(const soda_graph *graph, soda_id x)
 static void choose_route(const layers_place *place, const soda_graph *graph, soda_id x,
                          soda_layer *layer)
 {
+    if (!place->prices) return;
     const route_case c = {.layer = layer,
                           .rows = shape_rows(&graph_value(graph, x)->shape),
                           .training = place->training,
                           .input_gradient = is_computed(graph, x),
-                          .compute = graph_compute_dtype(graph)};
+                          .compute = graph_compute_dtype(graph),
+                          .prices = place->prices};
     layer->rows = c.rows;
     layer->route = route_choose(&c);
 }

@@ -33,8 +33,9 @@ int64_t layers_freedom(const soda_layers *layers);
 /* What the hooks get as their context: one component of the model. */
 typedef struct {
     soda_layers *layers;
-    const char *prefix; /* "unet.": before every path */
-    bool training;      /* which costs decide the route: see route.h */
+    const char *prefix;        /* "unet.": before every path */
+    bool training;             /* which costs decide the route: see route.h, */
+    const price_table *prices; /* and at which prices; NULL: no route is chosen */
 } layers_place;
 
 /* Notes the layer at `path` if it is a target, with its sizes and the route it would take; always

@@ -5,33 +5,22 @@
 
 #include "adapter/method.h"
 
-/* How long one flop of a rotation, one byte of a pass over memory and one flop of an fp32 GEMM
- * take, in flops of a GEMM in the compute type. Measured with soda's CPU kernels, one thread,
- * AVX-512 and AMX: GEMM 205 GFLOP/s in fp32 and 1300 in bf16, rotations 50, passes 20 to 25 GB/s.
- * They decide speed only, and are constants so that every machine takes the same route. */
-typedef struct {
-    double rotate, byte, wide_gemm;
-} price;
-
-static price price_of(soda_dtype compute)
+static const price_row *price_of(const route_case *c)
 {
-    return compute == SODA_BF16 ? (price){26, 52, 6.5} : (price){4, 10, 1};
+    return c->compute == SODA_BF16 ? &c->prices->bf16 : &c->prices->f32;
 }
 
 double route_rotation(const route_case *c, int64_t rows)
 {
     const int64_t *f = c->layer->factor;
     /* 2 and 6 flops an element and side */
-    return (c->training ? 8 : 2) * price_of(c->compute).rotate * (double)rows *
-           (double)c->layer->n * (double)(f[0] + f[1] + f[2]);
+    return (c->training ? 8 : 2) * price_of(c)->rotate * (double)rows * (double)c->layer->n *
+           (double)(f[0] + f[1] + f[2]);
 }
 
-double route_bytes(const route_case *c, double bytes) { return bytes * price_of(c->compute).byte; }
+double route_bytes(const route_case *c, double bytes) { return bytes * price_of(c)->byte; }
 
-double route_wide(const route_case *c, double flops)
-{
-    return flops * price_of(c->compute).wide_gemm;
-}
+double route_wide(const route_case *c, double flops) { return flops * price_of(c)->wide_gemm; }
 
 /* dW is written once, in fp32. */
 double route_dense(const route_case *c, bool input_gradient)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/tensor.h"
+#include "graph/price.h"
 
 typedef struct soda_method soda_method;
 typedef struct soda_layer soda_layer;
@@ -24,6 +25,7 @@ typedef struct {
     bool training;       /* forward and backward, the weight new every time; else forward often */
     bool input_gradient; /* training: x leads to a trainable tensor */
     soda_dtype compute;
+    const price_table *prices; /* of the backend that will run it */
 } route_case;
 
 typedef struct {
@@ -31,9 +33,8 @@ typedef struct {
     double cost[ROUTE_COUNT]; /* flops at the speed of a GEMM in `compute`; INFINITY: cannot */
 } route_choice;
 
-/* The cheapest route of the layer's method by the costs of method.md, section 3, with Kronecker
- * passes and passes over memory weighted by what they were measured to take (see route.c). A
- * function of its argument alone: the same on every rank. */
+/* The cheapest route of the layer's method by the costs of method.md, section 4, at the backend's
+ * prices. A function of its argument alone: the same on every rank and when a run is resumed. */
 route_choice route_choose(const route_case *c);
 
 /* Terms of the methods' costs, in flops of a GEMM in `compute`: forward, and backward if training.

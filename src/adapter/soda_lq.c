@@ -4,7 +4,8 @@
  *     W = Ws R',  Ws = W0 + diag(delta) Q
  *
  *     weight       W = Ws R', y = x W' + b
- *     activation   z = x R, y = z Ws' + b */
+ *     activation   z = x R, y = z Ws' + b
+ *     factored     z = x R, y = z W0' + b + (z Q') diag(delta): no gradient of a weight either */
 #include <stdlib.h>
 
 #include "adapter/kronecker.h"
@@ -23,21 +24,36 @@ static double weight_cost(const route_case *c)
     return route_bytes(c, 5.0 * 4 * (double)c->layer->m * (double)c->layer->n);
 }
 
+/* Two products and their input gradients. Passes: h is added to y; dh and ddelta are made of dy and
+ * h, and the two parts of dz are added. */
+static double factored_cost(const route_case *c)
+{
+    const double m = (double)c->layer->m, n = (double)c->layer->n, k = m < n ? m : n;
+    const double rows = (double)c->rows, element = (double)dtype_bytes(c->compute);
+    const double passes = 2 * m + k + (c->training ? 3 * k + 3 * n : 0);
+    return route_frozen(c) + (c->training ? 4 : 2) * rows * n * k +
+           route_bytes(c, rows * passes * element);
+}
+
 static void cost(const route_case *c, double cost[ROUTE_COUNT])
 {
     const double Ws = weight_cost(c);
     cost[ROUTE_WEIGHT] = route_dense(c, c->input_gradient) + Ws + kronecker_weight_cost(c);
     cost[ROUTE_ACTIVATION] =
         route_dense(c, true) + Ws + route_rotation(c, c->rows); /* R needs dz, whatever x needs */
+    cost[ROUTE_FACTORED] = factored_cost(c) + route_rotation(c, c->rows);
 }
 
 static soda_id append(soda_graph *graph, const soda_layer *layer, route_kind route,
                       const method_nodes *at)
 {
+    const soda_id Q = graph_weight(graph, &layer->basis[0]), delta = at->tensor[DELTA];
     const soda_id x =
-        route == ROUTE_ACTIVATION ? graph_kron_rotate(graph, at->x, at->tensor, false) : at->x;
-    soda_id W =
-        graph_row_scale_add(graph, at->w, graph_weight(graph, &layer->basis[0]), at->tensor[DELTA]);
+        route == ROUTE_WEIGHT ? at->x : graph_kron_rotate(graph, at->x, at->tensor, false);
+    if (route == ROUTE_FACTORED)
+        return graph_column_scale_add(graph, graph_linear(graph, x, at->w, at->b),
+                                      graph_linear(graph, x, Q, NO_VALUE), delta);
+    soda_id W = graph_row_scale_add(graph, at->w, Q, delta);
     if (route == ROUTE_WEIGHT) W = graph_kron_rotate(graph, W, at->tensor, true);
     return method_product(graph, x, W, at->b);
 }
@@ -75,7 +91,7 @@ const soda_method method_soda_lq = {
     .tensors = tensors,
     .bases = &factorize_kind_lq,
     KRONECKER_PARTS,
-    .routes = 1u << ROUTE_WEIGHT | 1u << ROUTE_ACTIVATION,
+    .routes = 1u << ROUTE_WEIGHT | 1u << ROUTE_ACTIVATION | 1u << ROUTE_FACTORED,
     .cost = cost,
     .append = append,
     .merge = merge,

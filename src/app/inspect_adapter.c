@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backend/prices.h"
 #include "interop/adapter_fit.h"
 
 enum { CONFIG_LINES = 24, PROMPT_TOKENS = 77, LATENT = 64 };
@@ -96,7 +97,7 @@ static soda_status print_fit(const soda_adapter *a, const char *model)
     for (int i = 0; i < folder->texts; i++)
         if (folder->text[i].positions < tokens) tokens = folder->text[i].positions;
     TRY_TO(done, adapter_fit_create(a, &fit));
-    TRY_TO(done, adapter_fit_model(&fit, folder, h, w, tokens, true));
+    TRY_TO(done, adapter_fit_model(&fit, folder, h, w, tokens, prices_host()));
     printf("\n%s: %d of %d layers fit; training at latents %lldx%lld in fp32, batch 1:\n", model,
            layers_count(fit.layers), a->count, (long long)w, (long long)h);
     print_routes(fit.layers);

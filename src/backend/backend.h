@@ -8,6 +8,7 @@
 #pragma once
 
 #include "backend/device.h"
+#include "backend/prices.h"
 #include "backend/update.h"
 #include "backend/weights.h"
 #include "comm/exchange.h"
@@ -53,6 +54,7 @@ typedef struct soda_backend {
     const char *description; /* threads and instruction set, for --version */
     soda_device *device;     /* where its kernels find their tensors */
     const soda_update *update;
+    const price_table *prices; /* of its kernels, for adapter/route.h */
     /* Collectives between the devices of `comm`'s ranks. Collective. */
     soda_status (*connect)(soda_device *device, soda_comm *comm, soda_exchange **exchange);
     const soda_kernel *kernel[OP_COUNT];

@@ -65,11 +65,11 @@ static soda_id collect(void *context, soda_graph *graph, const char *path, soda_
 
 soda_status adapter_fit_component(adapter_fit *fit, const soda_folder *folder,
                                   folder_component component, soda_weight_source *source, int64_t h,
-                                  int64_t w, int64_t tokens, bool training)
+                                  int64_t w, int64_t tokens, const price_table *prices)
 {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "%s.", folder_component_name(component));
-    fit_place at = {{fit->layers, prefix, training}, fit};
+    fit_place at = {{fit->layers, prefix, true, prices}, fit};
     soda_builder b = {.source = source, .adapt = collect, .adapt_context = &at};
     TRY(graph_create(SODA_F32, &b.graph));
     const soda_status s = folder_build(folder, component, &b, h, w, tokens);
@@ -78,7 +78,7 @@ soda_status adapter_fit_component(adapter_fit *fit, const soda_folder *folder,
 }
 
 soda_status adapter_fit_model(adapter_fit *fit, const soda_folder *folder, int64_t h, int64_t w,
-                              int64_t tokens, bool training)
+                              int64_t tokens, const price_table *prices)
 {
     folder_component list[ADAPTER_COMPONENTS];
     const int count = adapter_components(folder, list);
@@ -87,7 +87,7 @@ soda_status adapter_fit_model(adapter_fit *fit, const soda_folder *folder, int64
         if (!adapter_touches(fit->adapter, list[i])) continue;
         TRY(folder_weights_open(folder, list[i], &weights));
         const soda_status s =
-            adapter_fit_component(fit, folder, list[i], weights.source, h, w, tokens, training);
+            adapter_fit_component(fit, folder, list[i], weights.source, h, w, tokens, prices);
         folder_weights_close(&weights);
         TRY(s);
     }
@@ -103,7 +103,7 @@ soda_status adapter_fit_check(const soda_adapter *adapter, const soda_folder *fo
 {
     adapter_fit fit;
     TRY(adapter_fit_create(adapter, &fit));
-    soda_status s = adapter_fit_model(&fit, folder, 1, 1, 1, false);
+    soda_status s = adapter_fit_model(&fit, folder, 1, 1, 1, NULL);
     for (int i = 0; s == SODA_OK && i < adapter->count; i++)
         if (!fit.found[i])
             s = FAIL(SODA_ERR_INPUT,

@@ -67,7 +67,7 @@ static soda_status add_adapter(job *j, int use, const soda_folder *folder,
     soda_layers *layers = a->bases;
     if (!layers) {
         TRY(adapter_fit_create(a, &j->fits[use]));
-        TRY(adapter_fit_component(&j->fits[use], folder, component, source, 1, 1, 1, false));
+        TRY(adapter_fit_component(&j->fits[use], folder, component, source, 1, 1, 1, NULL));
         layers = j->fits[use].layers;
         TRY(bases_load(layers, comm_self(), NULL, &j->bases[use]));
     }

@@ -17,7 +17,8 @@ typedef struct {
 
 static soda_builder builder_of(const assembly *a, folder_component component, layers_place *place)
 {
-    *place = (layers_place){a->model->layers, prefixes[component], a->training};
+    *place = (layers_place){a->model->layers, prefixes[component], a->training,
+                            a->model->backend->prices};
     return (soda_builder){.graph = a->graph,
                           .source = a->model->source[component],
                           .adapt = a->adapt,

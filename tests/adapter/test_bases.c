@@ -9,6 +9,7 @@
 
 #include "adapter/bases.h"
 #include "adapter/factorize.h"
+#include "backend/prices.h"
 #include "core/log.h"
 #include "io/array_cache.h"
 #include "io/newfile.h"
@@ -28,7 +29,7 @@ static void model_create(model *mo, const soda_method *method)
 {
     const char *const list[] = {"to_q"};
     const method_options options = {.factors = {.rule = FACTORS_BALANCED}};
-    layers_place place = {NULL, "unet.", true};
+    layers_place place = {NULL, "unet.", true, prices_host()};
     soda_graph *g;
     CHECK_OK(targets_create(list, 1, &mo->targets));
     CHECK_OK(layers_create(method, mo->targets, &options, &mo->layers));

@@ -7,6 +7,7 @@
 #include "adapter/layers.h"
 #include "app/archs.h"
 #include "app/random_weights.h"
+#include "backend/prices.h"
 #include "model/clip.h"
 #include "model/unet.h"
 
@@ -37,7 +38,7 @@ static void collection_destroy(collection *c)
 static int build_unet(collection *c, const char *arch, builder_adapt hook, soda_status want)
 {
     soda_unet_config config;
-    layers_place place = {c->layers, "unet.", true};
+    layers_place place = {c->layers, "unet.", true, prices_host()};
     soda_builder b = {.source = c->source, .adapt = hook, .adapt_context = &place};
     CHECK_OK(arch_find(arch, &config));
     CHECK_OK(graph_create(SODA_F32, &b.graph));
@@ -52,7 +53,7 @@ static int build_unet(collection *c, const char *arch, builder_adapt hook, soda_
 
 static void collect_clip(collection *c, const char *prefix, soda_clip_config config)
 {
-    layers_place place = {c->layers, prefix, true};
+    layers_place place = {c->layers, prefix, true, prices_host()};
     soda_builder b = {.source = c->source, .adapt = layers_collect, .adapt_context = &place};
     CHECK_OK(graph_create(SODA_F32, &b.graph));
     CHECK_OK(clip_build(&b, &config, 1, 77, CLIP_PENULTIMATE | CLIP_TEXT_EMBEDS));

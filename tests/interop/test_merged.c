@@ -236,7 +236,7 @@ static void check_prediction(const char *family, const soda_method *method)
     test_adapter_randomize(&t, 77, 0.3, 0.1);
     CHECK_OK(bases_load(t.layers, comm_self(), NULL, &bases));
 
-    layers_place place = {t.layers, "unet.", false};
+    layers_place place = {t.layers, "unet.", false, prices_host()};
     component_start(&run, &m, FOLDER_UNET);
     run.builder.adapt = layers_append;
     run.builder.adapt_context = &place;

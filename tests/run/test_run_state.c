@@ -42,7 +42,7 @@ static void run_open(run *r, const char *const *paths, int count, int64_t m)
     CHECK_OK(targets_create(list, 1, &r->targets));
     CHECK_OK(layers_create(&method_soda_lq, r->targets, &options, &r->layers));
     CHECK_OK(graph_create(SODA_F32, &g));
-    layers_place place = {r->layers, "unet.", true};
+    layers_place place = {r->layers, "unet.", true, prices_host()};
     const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
     for (int i = 0; i < count; i++) {
         const soda_weight weight = {paths[i], {SODA_F32, SHAPE(m, N), w}, false};

@@ -18,7 +18,7 @@ void test_adapter_open(test_adapter *t, const soda_folder *folder, const soda_me
     CHECK_OK(targets_create(&attn, 1, &t->targets));
     CHECK_OK(layers_create(method, t->targets, &options, &t->layers));
     for (int i = 0; i < (text ? 1 + folder->texts : 1); i++) {
-        layers_place place = {t->layers, prefixes[i], false};
+        layers_place place = {t->layers, prefixes[i], false, NULL};
         soda_builder b = {.adapt = layers_collect, .adapt_context = &place};
         CHECK_OK(folder_weights_open(folder, parts[i], &t->files[i]));
         CHECK_OK(graph_create(SODA_F32, &b.graph));

@@ -32,7 +32,7 @@ static void fixture_create(fixture *f, double delta_init)
     CHECK_OK(targets_create(list, 1, &f->targets));
     CHECK_OK(layers_create(&method_soda_lq, f->targets, &options_of_layers, &f->layers));
     CHECK_OK(graph_create(SODA_F32, &g));
-    layers_place place = {f->layers, "unet.", true};
+    layers_place place = {f->layers, "unet.", true, prices_host()};
     const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
     for (int i = 0; i < LAYERS; i++) {
         const char *const paths[] = {"b.to_q", "a.to_q", "c.to_q"};

@@ -22,6 +22,7 @@ const soda_backend *backend_cpu(int threads)
     };
     backend.device = device_host();
     backend.update = update_host();
+    backend.prices = prices_host();
     parallel_set_threads(threads);
     backend.threads = parallel_threads();
     snprintf(description, sizeof description, "%d threads, instruction set %s", backend.threads,

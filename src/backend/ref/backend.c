@@ -17,5 +17,6 @@ const soda_backend *backend_ref(void)
     };
     backend.device = device_host();
     backend.update = update_host();
+    backend.prices = prices_host();
     return &backend;
 }
