@@ -60,6 +60,17 @@ rc=0
 says models "not the tensor that rank 0 read"
 says models "rank 1 of 2"
 
+# Ranks with different instruction sets: refused before anything is read, on every rank.
+mkdir -p levels
+if SODA_ISA=avx2 "$soda" --version >/dev/null 2>&1; then
+    ("$mpiexec" --oversubscribe --bind-to none -n 1 -x SODA_ISA=base "$soda" train run.yaml --set output=levels/run : \
+        -n 1 -x SODA_ISA=avx2 "$soda" train run.yaml --set output=levels/run >levels/log 2>&1) && fail "levels: exit code 0"
+    says levels "rank 1 of 2 on"
+    says levels "expected what rank 0 has (instruction set base"
+    says levels "found instruction set avx2"
+    [ ! -e levels/run ] || fail "levels: the run began"
+fi
+
 # Checkpoints of another run are refused, damaged ones are passed over.
 train one 2 || fail "the run that others are compared with"
 cp -r one another

@@ -1,0 +1,37 @@
+#include "run/rank_check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/isa.h"
+#include "core/sha256.h"
+
+/* "instruction set avx2, soda 0.2.0, build 1a2b3c4d": the start of the hash of the program's file,
+ * where the system tells. */
+static void describe(char *text, size_t size)
+{
+    uint8_t digest[SHA256_BYTES];
+    char hex[SHA256_HEX] = "unknown!";
+    if (sha256_file("/proc/self/exe", digest) == SODA_OK)
+        sha256_hex(digest, hex);
+    else
+        status_clear();
+    snprintf(text, size, "instruction set %s, soda %s, build %.8s", isa_name(isa_now()),
+             SODA_VERSION, hex);
+}
+
+soda_status rank_check(soda_comm *comm)
+{
+    char own[128] = "", root[128];
+    if (comm->size == 1) return SODA_OK;
+    describe(own, sizeof own);
+    memcpy(root, own, sizeof root);
+    TRY(comm->broadcast(comm, root, sizeof root, 0));
+    soda_status s = SODA_OK;
+    if (strcmp(own, root) != 0)
+        s = FAIL(SODA_ERR_INPUT,
+                 "expected what rank 0 has (%s), found %s; install one program on all nodes, and "
+                 "give --isa or SODA_ISA a level that all of them have",
+                 root, own);
+    return comm_agree(comm, s);
+}

@@ -1,0 +1,9 @@
+/* rank_check.h: all ranks of a run are the same program, and compute with the same instructions:
+ * the bits of a run depend on both. */
+#pragma once
+
+#include "comm/comm.h"
+
+/* Collective, once the instruction set is chosen. SODA_ERR_INPUT on every rank if one of them has
+ * another instruction set, version or program file than rank 0; the message has both. */
+soda_status rank_check(soda_comm *comm);
