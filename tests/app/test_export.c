@@ -143,8 +143,8 @@ static void inspect_opens_data_pictures_and_tokenizers(void **state)
                    0, "d: 6 pictures with captions");
     assert_non_null(strstr(program_output, "shorter side 64 to 64"));
     assert_non_null(strstr(program_output, "1 picture is left out: its format"));
-    assert_non_null(strstr(program_output, "0 of 6 captions are longer than the 30 that"));
-    program_expect(program_run(at, "soda inspect d/automobile.png"), 0, "a PNG picture of 64x64");
+    assert_non_null(strstr(program_output, "0 of 6 captions are longer than the 30 tokens that"));
+    program_expect(program_run(at, "soda inspect d/automobile.png"), 0, "a PNG picture, 64x64");
     program_expect(program_run(at, "soda inspect %s/tokenizer", MODEL("sd1")), 0, "640 tokens");
     program_expect(program_run(at, "soda inspect %s", MODEL("sd1")), 0, "prompts of up to 19");
     program_expect(program_run(at, "printf x > d/automobile.png; soda inspect d"), 0,
@@ -307,12 +307,12 @@ static void differences_have_kohyas_names(void **state)
     const char *at = *state;
     write_adapter(files_path(at, "a"), MODEL("sd1"), &method_soda_svd, true, 8);
     program_expect(program_run(at, "soda export a --to diff --out d --model %s", MODEL("sd1")), 0,
-                   "in d");
+                   "to d");
     check_diff(at, MODEL("sd1"), sd1_keys, sd1_weights, 3);
     write_adapter(files_path(at, "a"), MODEL("sdxl"), &method_soda_svd, true, 8);
     program_expect(
         program_run(at, "soda export a --to diff --out d --overwrite --model %s", MODEL("sdxl")), 0,
-        "in d");
+        "to d");
     check_diff(at, MODEL("sdxl"), xl_keys, xl_weights, 6);
 }
 
@@ -378,7 +378,7 @@ static void another_base_is_refused_until_asked_for(void **state)
                    0, "");
     program_expect(program_run(at, "soda sample --model m --adapter a " SAMPLE " l"), 1,
                    "a: base_model_sha256: expected");
-    program_expect(program_run(at, "soda export a --to adapter --model m --out b"), 0, "in b");
+    program_expect(program_run(at, "soda export a --to adapter --model m --out b"), 0, "to b");
     program_expect(program_run(at, "soda sample --model m --adapter b " SAMPLE " l"), 0,
                    "1 picture");
 }
@@ -432,11 +432,11 @@ static void checkpoints_are_adapters(void **state)
     test_adapter_close(&t);
     folder_close(folder);
 
-    program_expect(program_run(at, "soda export run --to adapter --out b && cmp a b"), 0, "in b");
-    program_expect(program_run(at, "soda export %s --to diff --out d", step), 0, "in d");
+    program_expect(program_run(at, "soda export run --to adapter --out b && cmp a b"), 0, "to b");
+    program_expect(program_run(at, "soda export %s --to diff --out d", step), 0, "to d");
     program_expect(
         program_run(at, "soda export a --to diff --out e --model %s && cmp d e", MODEL("sd1")), 0,
-        "in e");
+        "to e");
     program_expect(program_run(at,
                                "soda sample --model %s --adapter run:1 --adapter %s:-1 " SAMPLE
                                " l && soda sample --model %s " SAMPLE " p",
