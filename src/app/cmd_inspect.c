@@ -137,8 +137,7 @@ done:
 static bool has(const char *folder, const char *name)
 {
     char path[4096];
-    return snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path &&
-           access(path, F_OK) == 0;
+    return path_in(path, sizeof path, folder, "%s", name) == SODA_OK && access(path, F_OK) == 0;
 }
 
 /* Whether a file of the folder is a checkpoint. */

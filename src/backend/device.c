@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/round.h"
 
 enum { ALIGNMENT = 64 };
 static const size_t HUGE = (size_t)2 << 20; /* from here on huge pages are worth their size */
@@ -23,7 +24,7 @@ static soda_status alloc_host(soda_device *device, size_t bytes, void **memory)
     soda_arena *arena = NULL;
     if (bytes > SIZE_MAX / 2)
         return FAIL(SODA_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);
-    const size_t whole = sizeof(header) + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    const size_t whole = sizeof(header) + round_up(bytes, ALIGNMENT);
     if (whole < HUGE) {
         start = aligned_alloc(ALIGNMENT, whole);
         if (!start) return FAIL(SODA_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);

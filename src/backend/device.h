@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/round.h"
 #include "core/status.h"
 
 typedef struct soda_device soda_device;
@@ -33,7 +34,7 @@ struct soda_device {
 /* `bytes`, rounded up to where the next tensor may start. */
 static inline size_t device_align(const soda_device *device, size_t bytes)
 {
-    return (bytes + device->alignment - 1) / device->alignment * device->alignment;
+    return round_up(bytes, device->alignment);
 }
 
 /* The memory of this process, all work done at once. */

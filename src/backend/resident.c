@@ -6,6 +6,7 @@
 #include "backend/residency.h"
 #include "comm/node_memory.h"
 #include "core/arena.h"
+#include "core/round.h"
 #include "core/sha256.h"
 
 typedef struct {
@@ -89,7 +90,7 @@ static soda_status make_room(resident *r, const soda_weights *weights, size_t by
 /* Makes a form in place, or on the host first if the host cannot write to the device. */
 static soda_status make(const resident *r, const weights_entry *entry, void *to)
 {
-    void *form = r->device->host ? to : aligned_alloc(64, (entry->form.bytes + 63) / 64 * 64);
+    void *form = r->device->host ? to : aligned_alloc(64, whole_lines(entry->form.bytes));
     if (!form) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", entry->weight.name);
     soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
     if (entry->weight.mapped)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/round.h"
+
 enum { ALIGNMENT = 64 };
 static const size_t HUGE_PAGE = (size_t)2 << 20;
 static const size_t MIN_BLOCK = (size_t)32 << 20;
@@ -25,8 +27,6 @@ struct soda_arena {
 
 static pthread_mutex_t idle_lock = PTHREAD_MUTEX_INITIALIZER;
 static block *idle; /* blocks no arena owns */
-
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 /* The smallest idle block that holds `bytes` without wasting more than it uses; NULL if none. */
 static block *take_idle(size_t bytes)
@@ -144,7 +144,7 @@ void arena_tune_malloc(void)
 void arena_drop_pages(const void *data, size_t bytes)
 {
     const uintptr_t page = 4096, begin = (uintptr_t)data;
-    const uintptr_t from = (begin + page - 1) / page * page;
+    const uintptr_t from = round_up(begin, page);
     const uintptr_t to = (begin + bytes) / page * page;
     if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
 }

@@ -19,7 +19,7 @@ static const struct {
         offset, text, sizeof text - 1, kind                                                        \
     }
     /* first: the length before it may be any bytes, those of a pickle too */
-    AT(8, "{\"", "a safetensors file"), /* behind a length of 8 bytes, see begins_with */
+    AT(8, "{", "a safetensors file"), /* behind a length of 8 bytes: see begins_with */
     AT(0, "version https://git-lfs.github.com/spec/",
        "a Git LFS pointer, not the file itself: run \"git lfs pull\" in its folder, or " FETCH),
     AT(0, "version https://hawser.github.com/spec/",
@@ -70,7 +70,7 @@ static int begins_with(const uint8_t *bytes, size_t size, size_t i)
     if (size < end || memcmp(bytes + kinds[i].at, kinds[i].magic, kinds[i].bytes) != 0) return 0;
     if (kinds[i].at == 6) return memcmp(bytes, "BM", 2) == 0;
     /* the upper half of a header's length is zero, which text never has */
-    return strcmp(kinds[i].magic, "{\"") != 0 || memcmp(bytes + 4, "\0\0\0\0", 4) == 0;
+    return strcmp(kinds[i].magic, "{") != 0 || memcmp(bytes + 4, "\0\0\0\0", 4) == 0;
 }
 
 /* Whether the text, behind white space, starts like a page. */

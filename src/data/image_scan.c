@@ -179,8 +179,8 @@ static soda_status look_up(const scan *walk, const image_items *list, const char
         if (i > 0 && !strcmp(item[-1].file, item->file))
             return FAIL(SODA_ERR_INPUT, "%s:%lld: %s is already listed in line %lld", metadata,
                         line, item->file, (long long)item[-1].line);
-        if (snprintf(path, sizeof path, "%s/%s", walk->folder->root, item->file) >= PATH_SIZE)
-            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: the path is too long", metadata, line);
+        TRY(status_prefix(path_in(path, sizeof path, walk->folder->root, "%s", item->file),
+                          "%s:%lld: file_name", metadata, line));
         if (stat(path, &about) != 0)
             return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: %s", metadata, line, path,
                         strerror(errno));

@@ -19,19 +19,15 @@ soda_status array_cache_root(char *folder, size_t size)
 {
     const char *own = getenv("SODA_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
-    int used;
     if (own && *own)
-        used = snprintf(folder, size, "%s", own);
-    else if (xdg && *xdg)
-        used = snprintf(folder, size, "%s/soda", xdg);
-    else if (home && *home)
-        used = snprintf(folder, size, "%s/.cache/soda", home);
-    else
-        return FAIL(SODA_ERR_IO, "no folder for the cache: SODA_CACHE, XDG_CACHE_HOME and HOME are "
-                                 "not set");
-    if (used < 0 || (size_t)used >= size)
-        return FAIL(SODA_ERR_IO, "the path of the cache folder is too long");
-    return SODA_OK;
+        return snprintf(folder, size, "%s", own) < (int)size
+                   ? SODA_OK
+                   : FAIL(SODA_ERR_INPUT, "SODA_CACHE: expected a path of less than %zu bytes",
+                          size);
+    if (xdg && *xdg) return path_in(folder, size, xdg, "soda");
+    if (home && *home) return path_in(folder, size, home, ".cache/soda");
+    return FAIL(SODA_ERR_IO, "no folder for the cache: SODA_CACHE, XDG_CACHE_HOME and HOME are "
+                             "not set");
 }
 
 soda_status array_cache_folder(const char *kind, char *folder, size_t size)

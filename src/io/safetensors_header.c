@@ -156,17 +156,13 @@ static soda_status check_cover(const safetensors_header *header, const uint8_t *
 static soda_status read_length(const uint8_t *bytes, size_t size, const char *file, size_t *length)
 {
     static const char expected[] = "a safetensors file";
+    const char *kind = file_kind(bytes, size);
     uint64_t n = 0;
+    if (kind && strcmp(kind, expected) != 0) return file_kind_refuse(bytes, size, file, expected);
     if (size < LENGTH_BYTES)
-        return file_kind(bytes, size)
-                   ? file_kind_refuse(bytes, size, file, expected)
-                   : FAIL(SODA_ERR_INPUT,
-                          "%s: not a safetensors file: expected at least 8 bytes, found %zu", file,
-                          size);
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: not a safetensors file: expected at least 8 bytes, found %zu", file, size);
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) n = n << 8 | bytes[i];
-    const bool is_header = n <= size - LENGTH_BYTES && n > 0 && bytes[LENGTH_BYTES] == '{';
-    if (!is_header && file_kind(bytes, size) && strcmp(file_kind(bytes, size), expected) != 0)
-        return file_kind_refuse(bytes, size, file, expected);
     if (n > MAX_HEADER_BYTES)
         return FAIL(SODA_ERR_INPUT, "%s: header length: expected at most %d, found %llu", file,
                     MAX_HEADER_BYTES, (unsigned long long)n);

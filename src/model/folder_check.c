@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/file_kind.h"
+#include "core/path.h"
 #include "io/safetensors.h"
 
 enum { PATH_SIZE = 4096 };
@@ -119,7 +120,6 @@ soda_status folder_check(const char *path)
     struct stat about;
     if (stat(path, &about) != 0) return refuse_absent(path);
     if (!S_ISDIR(about.st_mode)) return refuse_file(path);
-    if (snprintf(index, sizeof index, "%s/model_index.json", path) >= PATH_SIZE)
-        return FAIL(SODA_ERR_INPUT, "%s: the path is too long", path);
+    TRY(path_in(index, sizeof index, path, "model_index.json"));
     return access(index, F_OK) == 0 ? SODA_OK : refuse_folder(path);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/isa.h"
+#include "core/round.h"
 
 enum {
     SPACE_MATRICES = 12, /* of one thread: see NAME(cut) */
@@ -19,13 +20,11 @@ struct stiefel_work {
     char *memory;
 };
 
-static int64_t padded(int columns, int lanes)
-{
-    return ((int64_t)columns + lanes - 1) / lanes * lanes;
-}
-
 /* Bytes of an [n,m] matrix with padded rows, in the larger of the two types. */
-static size_t padded_bytes(int n, int m) { return (size_t)(n * padded(m, 16)) * sizeof(double); }
+static size_t padded_bytes(int n, int m)
+{
+    return (size_t)(n * round_up64(m, 16)) * sizeof(double);
+}
 
 soda_status stiefel_work_create(int n_max, int m_max, stiefel_work **work)
 {

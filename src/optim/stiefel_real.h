@@ -176,7 +176,7 @@ static void NAME(one_step)(const stiefel_options *o, int64_t t, const MATRIX *x,
 /* The scratch at `memory` cut into matrices for x. */
 static NAME(space) NAME(cut)(char *memory, const MATRIX *x)
 {
-    NAME(space) s = {.ld = padded(x->m, LANES)};
+    NAME(space) s = {.ld = round_up64(x->m, LANES)};
     const size_t step = padded_bytes(x->n, x->m);
     REAL **const each[] = {&s.X,  &s.G, &s.V, &s.W, &s.tall, &s.M,
                            &s.xi, &s.E, &s.A, &s.B, &s.C,    &s.Ynow};

@@ -54,6 +54,7 @@ static void what_is_no_text_is_named(void **state)
         {"\x89PNG\r\n\x1a\n", 8, "a PNG picture"},
         {"\x40\0\0\0\0\0\0\0{\"a", 11, "a safetensors file"},
         {"\x80\4\0\0\0\0\0\0{\"a", 11, "a safetensors file"}, /* 1152 bytes, no pickle */
+        {"\x80\4\0\0\0\0\0\0{ \"a", 12, "a safetensors file"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = "x";

@@ -176,7 +176,7 @@ static void folder_is_taken_from_the_environment(void **state)
     setenv("SODA_CACHE", want, 1);
     CHECK_OK(array_cache_folder("factors", folder, sizeof folder));
     assert_string_equal(folder, want);
-    CHECK_FAILS(array_cache_folder("factors", folder, 5), SODA_ERR_IO);
+    CHECK_FAILS(array_cache_folder("factors", folder, 5), SODA_ERR_INPUT);
     setenv("SODA_CACHE", "/dev/null/cache", 1);
     CHECK_FAILS(array_cache_folder("factors", folder, sizeof folder), SODA_ERR_IO);
     check_message_has("/dev/null");

@@ -40,10 +40,10 @@ static sizes sizes_of(const attention_job *job)
 {
     return (sizes){.depth = (job->d + 31) / 32,
                    .tiles = (job->d + 15) / 16,
-                   .units = (job->tk + UNIT - 1) / UNIT,
+                   .units = ceil_div(job->tk, UNIT),
                    .heads = job->batch * job->heads,
                    .blocks = (job->tq + GROUPS * UNIT - 1) / (GROUPS * UNIT),
-                   .pack_parts = (job->tk + PACK_ROWS - 1) / PACK_ROWS};
+                   .pack_parts = ceil_div(job->tk, PACK_ROWS)};
 }
 
 static size_t take(size_t *used, size_t bytes)
@@ -144,7 +144,7 @@ AMX_TARGET static void mask(const attention_job *job, float *s, int64_t key, int
             float *row = s + (j / UNIT * 2 + t) * 2 * TILE_F32 + j % UNIT * 16;
             int64_t hidden = job->causal ? key + j - query - 16 * t : 0;
             if (key + j >= job->tk) hidden = 16;
-            for (int64_t i = 0; i < attention_min(hidden, 16); i++) row[i] = MASKED;
+            for (int64_t i = 0; i < min64(hidden, 16); i++) row[i] = MASKED;
             top[t] = _mm512_max_ps(top[t], _mm512_loadu_ps(row));
         }
     }
@@ -187,7 +187,7 @@ AMX_TARGET static void weigh_values(const places *at, const sizes *z, int group,
                    .shift = {_mm512_mul_ps(minus, _mm512_loadu_ps(max)),
                              _mm512_mul_ps(minus, _mm512_loadu_ps(max + 16))},
                    .sum = {_mm512_loadu_ps(sum), _mm512_loadu_ps(sum + 16)}};
-    int64_t done = attention_min(z->tiles, RESIDENT);
+    int64_t done = min64(z->tiles, RESIDENT);
     if (done == 3)
         values_of_tiles(s, v, o, units, v_step, 3, first, &e);
     else if (done == 2)
@@ -197,7 +197,7 @@ AMX_TARGET static void weigh_values(const places *at, const sizes *z, int group,
     _mm512_storeu_ps(sum, e.sum[0]);
     _mm512_storeu_ps(sum + 16, e.sum[1]);
     while (done < z->tiles) {
-        const int64_t left = z->tiles - done, count = left == 4 ? 2 : attention_min(left, 3);
+        const int64_t left = z->tiles - done, count = left == 4 ? 2 : min64(left, 3);
         const uint16_t *from = v + done * TILE_BF16;
         float *to = o + done * 2 * TILE_F32;
         if (count == 3)
@@ -235,7 +235,7 @@ AMX_TARGET static void load_queries(const attention_job *job, const sizes *z, co
                                     const uint16_t *q, int64_t rows)
 {
     const int64_t step = z->depth * TILE_BF16;
-    for (int64_t t = 0; t < (rows + UNIT - 1) / UNIT * 2; t++)
+    for (int64_t t = 0; t < ceil_div(rows, UNIT) * 2; t++)
         amx_pack_right(q + t * 16 * job->width, job->width, rows - t * 16, job->d,
                        at->q + t * step);
     /* The maximum is sought before the factor, which must be >= 0: queries take its sign. */
@@ -250,7 +250,7 @@ AMX_TARGET static void attend_block(const attention_job *job, int64_t task)
     const int64_t bh = task / z.blocks, b = bh / job->heads, h = bh % job->heads;
     const attention_range r = attention_cut(job->tq, UNIT, z.blocks, task % z.blocks);
     const int64_t at_row = (b * job->tq + r.first) * job->width + h * job->d;
-    const int groups = (int)((r.rows + UNIT - 1) / UNIT);
+    const int groups = (int)ceil_div(r.rows, UNIT);
     const places at = places_in(job, job->own);
 
     load_queries(job, &z, &at, (const uint16_t *)job->q + at_row, r.rows);
@@ -259,8 +259,8 @@ AMX_TARGET static void attend_block(const attention_job *job, int64_t task)
         for (int g = 0; g < groups; g++) {
             const int64_t query = r.first + g * UNIT;
             /* Keys behind the group's last query are not looked at. */
-            const int64_t seen = job->causal ? (query + UNIT - 1) / UNIT + 1 : z.units;
-            const int64_t units = attention_min(attention_min(seen, z.units) - unit, KEY_UNITS);
+            const int64_t seen = job->causal ? ceil_div(query, UNIT) + 1 : z.units;
+            const int64_t units = min64(min64(seen, z.units) - unit, KEY_UNITS);
             if (units > 0) attend(job, &z, &at, bh, g, unit, units, query);
         }
     amx_end();

@@ -49,19 +49,19 @@ static sizes sizes_of(const attention_job *job)
     sizes z = {.depth = (job->d + 31) / 32,
                .tiles = (job->d + 15) / 16,
                .heads = job->batch * job->heads,
-               .query_units = (job->tq + UNIT - 1) / UNIT,
-               .key_units = (job->tk + UNIT - 1) / UNIT};
+               .query_units = ceil_div(job->tq, UNIT),
+               .key_units = ceil_div(job->tk, UNIT)};
     z.pairs = (z.tiles + 1) / 2;
-    z.pack_parts = (z.query_units + PACK_UNITS - 1) / PACK_UNITS;
-    const int64_t blocks = (z.key_units + KEY_UNITS - 1) / KEY_UNITS;
-    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES));
+    z.pack_parts = ceil_div(z.query_units, PACK_UNITS);
+    const int64_t blocks = ceil_div(z.key_units, KEY_UNITS);
+    z.copies = attention_copies(z.heads, min64(blocks, MAX_COPIES));
     return z;
 }
 
 static void *take(char *base, size_t *used, int64_t bytes)
 {
     char *at = base ? base + *used : NULL;
-    *used += (size_t)(bytes + 63) / 64 * 64;
+    *used += whole_lines((size_t)bytes);
     return at;
 }
 
@@ -193,8 +193,7 @@ static void mask(const attention_job *job, float *s, int64_t key, int64_t query)
         for (int t = 0; t < 2; t++) {
             int64_t hidden = job->causal ? key + j - query - 16 * t : 0;
             if (key + j >= job->tk) hidden = 16;
-            for (int64_t i = 0; i < attention_min(hidden, 16); i++)
-                s[t * 2 * TILE_F32 + j * 16 + i] = hide;
+            for (int64_t i = 0; i < min64(hidden, 16); i++) s[t * 2 * TILE_F32 + j * 16 + i] = hide;
         }
 }
 
@@ -265,7 +264,7 @@ static void one_block(const attention_job *job, const sizes *z, const places *at
                       int64_t copy, int64_t key, int64_t keys, int64_t u)
 {
     const int64_t unit = bh * z->query_units + u, flat = z->tiles * TILE_BF16;
-    const int64_t queries = attention_min(QUERY_UNITS, z->query_units - u);
+    const int64_t queries = min64(QUERY_UNITS, z->query_units - u);
     for (int64_t y = 0; y < keys; y++)
         for (int64_t x = 0; x < queries; x++) {
             logits(z, at, y, unit + x);
@@ -322,8 +321,8 @@ static void one_task(const attention_job *job, const sizes *z, const places *at,
     const size_t bytes = (size_t)(KEY_UNITS * z->pairs * BLOCK_BYTES);
     amx_begin();
     for (int64_t first = r.first; first < r.first + r.rows; first += KEY_UNITS) {
-        const int64_t keys = attention_min(KEY_UNITS, r.first + r.rows - first);
-        const int64_t key = first * UNIT, rows = attention_min(keys * UNIT, job->tk - key);
+        const int64_t keys = min64(KEY_UNITS, r.first + r.rows - first);
+        const int64_t key = first * UNIT, rows = min64(keys * UNIT, job->tk - key);
         const int64_t from = (b * job->tk + key) * job->width + h * job->d;
         load_keys(job, z, at, from, rows, keys);
         memset(at->dk, 0, bytes);

@@ -80,7 +80,7 @@ AMX_TARGET void amx_store_tile(const float *sums, float factor, int64_t rows, in
                                uint16_t *dst, int64_t dst_row)
 {
     const __mmask16 some = columns >= 16 ? 0xffff : (__mmask16)((1u << columns) - 1);
-    for (int64_t i = 0; i < attention_min(rows, 16); i++) {
+    for (int64_t i = 0; i < min64(rows, 16); i++) {
         const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(sums + i * 16), _mm512_set1_ps(factor));
         _mm256_mask_storeu_epi16(dst + i * dst_row, some, round_to_bf16(x));
     }

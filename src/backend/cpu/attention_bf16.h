@@ -55,7 +55,7 @@ void bf16_pack_pairs(const uint16_t *src, int64_t src_row, int64_t rows, int64_t
 static inline void *bf16_take(char *base, size_t *used, int64_t count)
 {
     void *place = base ? base + *used : NULL;
-    *used += (size_t)attention_round_up(count, BF16_LANES) * sizeof(uint32_t);
+    *used += (size_t)round_up64(count, BF16_LANES) * sizeof(uint32_t);
     return place;
 }
 

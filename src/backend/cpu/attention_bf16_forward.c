@@ -34,12 +34,12 @@ typedef struct {
 static sizes sizes_of(const attention_job *job)
 {
     return (sizes){.pairs = (job->d + 1) / 2,
-                   .depth = attention_round_up(job->d, 32) / 2,
-                   .columns = attention_round_up(job->d, BF16_LANES),
+                   .depth = round_up64(job->d, 32) / 2,
+                   .columns = round_up64(job->d, BF16_LANES),
                    .key_pairs = (job->tk + 1) / 2,
                    .heads = job->batch * job->heads,
-                   .blocks = (job->tq + BF16_BLOCK - 1) / BF16_BLOCK,
-                   .pack_parts = (job->tk + PACK_ROWS - 1) / PACK_ROWS};
+                   .blocks = ceil_div(job->tq, BF16_BLOCK),
+                   .pack_parts = ceil_div(job->tk, PACK_ROWS)};
 }
 
 static size_t lay_out(const sizes *z, char *base, places *at)
@@ -69,14 +69,14 @@ static uint32_t *keys_of(const attention_job *job, const sizes *z, int64_t bh)
 
 static uint32_t *values_of(const attention_job *job, const sizes *z, int64_t bh)
 {
-    const int64_t keys = attention_round_up(z->heads * job->tk * z->pairs, BF16_LANES);
+    const int64_t keys = round_up64(z->heads * job->tk * z->pairs, BF16_LANES);
     return (uint32_t *)job->shared + keys + bh * z->key_pairs * z->columns;
 }
 
 size_t bf16_forward_shared(const attention_job *job)
 {
     const sizes z = sizes_of(job);
-    const int64_t keys = attention_round_up(z.heads * job->tk * z.pairs, BF16_LANES);
+    const int64_t keys = round_up64(z.heads * job->tk * z.pairs, BF16_LANES);
     return (size_t)(keys + z.heads * z.key_pairs * z.columns) * sizeof(uint32_t);
 }
 
@@ -103,7 +103,7 @@ static void pack(const attention_job *job, int64_t task)
 static void mask(float *s, int64_t key, int64_t keys, int64_t query)
 {
     for (int64_t j = 0; j < keys; j++) {
-        const int64_t hidden = attention_min(key + j - query, BF16_BLOCK);
+        const int64_t hidden = min64(key + j - query, BF16_BLOCK);
         for (int64_t i = 0; i < hidden; i++) s[j * BF16_BLOCK + i] = MASKED;
     }
 }
@@ -157,8 +157,8 @@ static void attend(const attention_job *job, const sizes *z, const places *at, i
                    attention_range r, int vectors)
 {
     const uint32_t *k = keys_of(job, z, bh), *v = values_of(job, z, bh);
-    const int64_t keys = job->causal ? attention_min(job->tk, r.first + r.rows) : job->tk;
-    const int64_t blocks = (keys + KEYS - 1) / KEYS;
+    const int64_t keys = job->causal ? min64(job->tk, r.first + r.rows) : job->tk;
+    const int64_t blocks = ceil_div(keys, KEYS);
     bf16_product logits = {.pairs = z->pairs,
                            .vectors = vectors,
                            .a_row = z->pairs,
@@ -189,7 +189,7 @@ static void attend(const attention_job *job, const sizes *z, const places *at, i
         if (job->causal && n.first + n.rows > r.first + 1) mask(at->s, n.first, n.rows, r.first);
         if (n.rows % 2)
             for (int i = 0; i < BF16_BLOCK; i++) at->s[n.rows * BF16_BLOCK + i] = MASKED;
-        softmax(at, attention_round_up(n.rows, 2), vectors, fabsf(job->scale) * LOG2E);
+        softmax(at, round_up64(n.rows, 2), vectors, fabsf(job->scale) * LOG2E);
         values.a = v + n.first / 2 * z->columns;
         values.pairs = (n.rows + 1) / 2;
         values.onto = block ? ONTO_KEPT : ONTO_NOTHING;
@@ -215,7 +215,7 @@ static void attend_block(const attention_job *job, int64_t task)
     const sizes z = sizes_of(job);
     const int64_t bh = task / z.blocks, b = bh / job->heads, h = bh % job->heads;
     const attention_range r = attention_cut(job->tq, BF16_LANES, z.blocks, task % z.blocks);
-    const int vectors = (int)((r.rows + BF16_LANES - 1) / BF16_LANES);
+    const int vectors = (int)ceil_div(r.rows, BF16_LANES);
     const int64_t from = (b * job->tq + r.first) * job->width + h * job->d;
     places at;
     lay_out(&z, job->own, &at);

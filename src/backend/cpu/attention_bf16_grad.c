@@ -39,14 +39,14 @@ typedef struct {
 
 static sizes sizes_of(const attention_job *job)
 {
-    const int64_t heads = job->batch * job->heads, blocks = (job->tk + BF16_BLOCK - 1) / BF16_BLOCK;
+    const int64_t heads = job->batch * job->heads, blocks = ceil_div(job->tk, BF16_BLOCK);
     return (sizes){.pairs = (job->d + 1) / 2,
-                   .depth = attention_round_up(job->d, 32) / 2,
-                   .columns = attention_round_up(job->d, BF16_LANES),
+                   .depth = round_up64(job->d, 32) / 2,
+                   .columns = round_up64(job->d, BF16_LANES),
                    .query_pairs = (job->tq + 1) / 2,
                    .heads = heads,
-                   .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS,
-                   .copies = attention_copies(heads, attention_min(blocks, MAX_COPIES))};
+                   .pack_parts = ceil_div(job->tq, PACK_ROWS),
+                   .copies = attention_copies(heads, min64(blocks, MAX_COPIES))};
 }
 
 static size_t lay_out_shared(const attention_job *job, const sizes *z, char *base, places *at)
@@ -174,13 +174,13 @@ BF16_INLINE void store_pairs(float *to, __m512i even, __m512i odd)
 BF16_INLINE void probabilities(const places *at, int64_t rows, float c, const float *lse2,
                                const float *delta, bool masked, int64_t end, int64_t keys)
 {
-    const int vectors = masked ? (int)((keys + BF16_LANES - 1) / BF16_LANES) : BF16_VECTORS;
+    const int vectors = masked ? (int)ceil_div(keys, BF16_LANES) : BF16_VECTORS;
     const __m512 factor = _mm512_set1_ps(c);
     for (int64_t i = 0; i < rows; i += 2) {
         /* A row beyond the last is hidden, whatever it holds. */
         const int64_t next = i + 1 < rows ? i + 1 : i;
-        const int64_t end0 = attention_min(end + i, keys);
-        const int64_t end1 = next > i ? attention_min(end + next, keys) : 0;
+        const int64_t end0 = min64(end + i, keys);
+        const int64_t end1 = next > i ? min64(end + next, keys) : 0;
         const __m512 lse0 = _mm512_set1_ps(lse2[i]), lse1 = _mm512_set1_ps(lse2[next]);
         const __m512 delta0 = _mm512_set1_ps(delta[i]), delta1 = _mm512_set1_ps(delta[next]);
         const float *p = at->p + i * BF16_BLOCK, *dp = at->dp + i * BF16_BLOCK;
@@ -226,7 +226,7 @@ BF16_TARGET static void weigh_block(const attention_job *job, const places *at, 
 static void add_dq(const sizes *z, const places *at, float *dq, int64_t n, int64_t keys)
 {
     const int64_t vectors = z->columns / BF16_LANES;
-    const int64_t groups = (vectors + BF16_VECTORS - 1) / BF16_VECTORS;
+    const int64_t groups = ceil_div(vectors, BF16_VECTORS);
     for (int64_t g = 0; g < groups; g++) {
         const int64_t first = g * vectors / groups, end = (g + 1) * vectors / groups;
         bf16_multiply(&(bf16_product){.m = n,
@@ -249,7 +249,7 @@ static void add_dq(const sizes *z, const places *at, float *dq, int64_t n, int64
 static void add_queries(const attention_job *job, const sizes *z, const places *at, int64_t bh,
                         int64_t copy, attention_range queries, attention_range keys)
 {
-    const int vectors = (int)((keys.rows + BF16_LANES - 1) / BF16_LANES);
+    const int vectors = (int)ceil_div(keys.rows, BF16_LANES);
     const int64_t to = bh * job->tq + queries.first;
     const int64_t to_pair = (bh * z->query_pairs + queries.first / 2) * z->columns;
     bf16_product rows = {.m = queries.rows,
@@ -314,7 +314,7 @@ static void one_key_block(const attention_job *job, const sizes *z, const places
     /* Causal: no query before the first key sees it. */
     const int64_t start = job->causal ? keys.first / QUERIES * QUERIES : 0;
     for (int64_t i = start; i < job->tq; i += QUERIES) {
-        const attention_range queries = {i, attention_min(QUERIES, job->tq - i)};
+        const attention_range queries = {i, min64(QUERIES, job->tq - i)};
         add_queries(job, z, at, bh, copy, queries, keys);
     }
     store_keys(job, z, at->dkt, job->out[1], from, keys.rows, job->scale);
@@ -326,7 +326,7 @@ static void run_of_keys(const attention_job *job, const sizes *z, const places *
                         int64_t copy)
 {
     const attention_range run = attention_cut(job->tk, BF16_BLOCK, z->copies, copy);
-    const int64_t blocks = (run.rows + BF16_BLOCK - 1) / BF16_BLOCK;
+    const int64_t blocks = ceil_div(run.rows, BF16_BLOCK);
     for (int64_t i = 0; i < blocks; i++) {
         attention_range keys = attention_cut(run.rows, BF16_LANES, blocks, i);
         keys.first += run.first;

@@ -27,9 +27,9 @@ static sizes sizes_of(const attention_job *job)
     const attention_f32_steps *steps = job->steps;
     const int64_t lanes = (int64_t)steps->lanes * steps->max_vectors;
     return (sizes){.lanes = lanes,
-                   .ld = attention_round_up(job->d, 16),
-                   .blocks = (job->tq + lanes - 1) / lanes,
-                   .pack_parts = (job->tk + PACK_ROWS - 1) / PACK_ROWS};
+                   .ld = round_up64(job->d, 16),
+                   .blocks = ceil_div(job->tq, lanes),
+                   .pack_parts = ceil_div(job->tk, PACK_ROWS)};
 }
 
 /* With base NULL only counts: returns the floats that the parts take. */
@@ -48,7 +48,7 @@ static size_t lay_out(const attention_job *job, float *base, own_parts *parts)
     size_t used = 0;
     for (int i = 0; i < 7; i++) {
         if (base) *place[i] = base + used;
-        used += (each[i] + 15) / 16 * 16;
+        used += round_up(each[i], 16);
     }
     return used;
 }
@@ -93,7 +93,7 @@ static void pack(const attention_job *job, int64_t task)
 static void mask(float *s, int64_t key, int64_t keys, int64_t query, int64_t lanes, int64_t ld)
 {
     for (int64_t j = 0; j < keys; j++) {
-        const int64_t hidden = attention_min(key + j - query, lanes);
+        const int64_t hidden = min64(key + j - query, lanes);
         for (int64_t i = 0; i < hidden; i++) s[j * ld + i] = MASKED;
     }
 }
@@ -104,7 +104,7 @@ static void attend(const attention_job *job, const sizes *z, own_parts *own, int
 {
     const attention_f32_steps *steps = job->steps;
     const float *k = packed(job, z, bh, false), *v = packed(job, z, bh, true);
-    const int64_t keys = job->causal ? attention_min(job->tk, r.first + r.rows) : job->tk;
+    const int64_t keys = job->causal ? min64(job->tk, r.first + r.rows) : job->tk;
     attention_product logits = {.depth = job->d,
                                 .vectors = vectors,
                                 .a_row = z->ld,
@@ -124,7 +124,7 @@ static void attend(const attention_job *job, const sizes *z, own_parts *own, int
                                 .c_row = z->lanes,
                                 .keep = own->keep};
     for (int64_t key = 0; key < keys; key += KEYS) {
-        const int64_t n = attention_min(KEYS, keys - key);
+        const int64_t n = min64(KEYS, keys - key);
         logits.a = k + key * z->ld;
         logits.m = n;
         steps->product(&logits);
@@ -145,7 +145,7 @@ static void attend_block(const attention_job *job, int64_t task)
     const sizes z = sizes_of(job);
     const int64_t bh = task / z.blocks, b = bh / job->heads, h = bh % job->heads;
     const attention_range r = attention_cut(job->tq, steps->lanes, z.blocks, task % z.blocks);
-    const int vectors = (int)((r.rows + steps->lanes - 1) / steps->lanes);
+    const int vectors = (int)ceil_div(r.rows, steps->lanes);
     const int64_t row = b * job->tq + r.first;
     own_parts own = {.q = NULL};
     lay_out(job, (float *)job->own, &own);

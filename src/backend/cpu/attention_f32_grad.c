@@ -32,18 +32,18 @@ static sizes sizes_of(const attention_job *job)
 {
     const attention_f32_steps *steps = job->steps;
     sizes z = {.lanes = (int64_t)steps->lanes * steps->max_vectors,
-               .ld = attention_round_up(job->d, 16),
+               .ld = round_up64(job->d, 16),
                .heads = job->batch * job->heads,
-               .pack_parts = (job->tq + PACK_ROWS - 1) / PACK_ROWS};
-    const int64_t blocks = (job->tk + z.lanes - 1) / z.lanes;
-    z.copies = attention_copies(z.heads, attention_min(blocks, MAX_COPIES));
+               .pack_parts = ceil_div(job->tq, PACK_ROWS)};
+    const int64_t blocks = ceil_div(job->tk, z.lanes);
+    z.copies = attention_copies(z.heads, min64(blocks, MAX_COPIES));
     return z;
 }
 
 static size_t take(float *base, size_t *used, float **place, int64_t count)
 {
     if (base) *place = base + *used;
-    return *used += (size_t)attention_round_up(count, 16);
+    return *used += (size_t)round_up64(count, 16);
 }
 
 /* With NULL only counts floats. */
@@ -136,8 +136,8 @@ static void add_dq(const attention_job *job, const sizes *z, const places *at, f
                    int64_t keys)
 {
     const attention_f32_steps *steps = job->steps;
-    const int64_t vectors = (job->d + steps->lanes - 1) / steps->lanes;
-    const int64_t groups = (vectors + steps->max_vectors - 1) / steps->max_vectors;
+    const int64_t vectors = ceil_div(job->d, steps->lanes);
+    const int64_t groups = ceil_div(vectors, steps->max_vectors);
     for (int64_t g = 0; g < groups; g++) {
         const int64_t first = g * vectors / groups, end = (g + 1) * vectors / groups;
         const int64_t column = first * steps->lanes;
@@ -160,7 +160,7 @@ static void add_queries(const attention_job *job, const sizes *z, const places *
                         int64_t to, attention_range queries, attention_range keys)
 {
     const attention_f32_steps *steps = job->steps;
-    const int vectors = (int)((keys.rows + steps->lanes - 1) / steps->lanes);
+    const int vectors = (int)ceil_div(keys.rows, steps->lanes);
     const float *q = at->q + to * z->ld, *dout = at->dout + to * z->ld;
     attention_product rows = {.m = queries.rows,
                               .depth = job->d,
@@ -210,7 +210,7 @@ static void one_key_block(const attention_job *job, const sizes *z, const places
     memset(at->dvt, 0, block);
     const int64_t start = job->causal ? keys.first / QUERIES * QUERIES : 0;
     for (int64_t i = start; i < job->tq; i += QUERIES) {
-        const attention_range queries = {i, attention_min(QUERIES, job->tq - i)};
+        const attention_range queries = {i, min64(QUERIES, job->tq - i)};
         add_queries(job, z, at, copy, bh * job->tq + i, queries, keys);
     }
     /* k's place is free now: the results pass through it. */
@@ -242,7 +242,7 @@ void attention_f32_grad_run(const attention_job *job, int phase, int64_t task)
         const int64_t bh = task / z.copies, copy = task % z.copies;
         const attention_range run = attention_cut(job->tk, z.lanes, z.copies, copy);
         for (int64_t key = 0; key < run.rows; key += z.lanes) {
-            const attention_range keys = {run.first + key, attention_min(z.lanes, run.rows - key)};
+            const attention_range keys = {run.first + key, min64(z.lanes, run.rows - key)};
             one_key_block(job, &z, &at, bh, copy, keys);
         }
     } else {

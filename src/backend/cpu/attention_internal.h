@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "core/isa.h"
+#include "core/round.h"
 
 /* One call, its pointers included; prepare fills all but the pointers. */
 typedef struct attention_job {
@@ -89,18 +90,15 @@ typedef struct {
 
 static inline attention_range attention_cut(int64_t rows, int64_t unit, int64_t parts, int64_t part)
 {
-    const int64_t units = (rows + unit - 1) / unit;
+    const int64_t units = ceil_div(rows, unit);
     const int64_t first = part * units / parts * unit, end = (part + 1) * units / parts * unit;
     return (attention_range){first, (end < rows ? end : rows) - first};
 }
-
-static inline int64_t attention_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-static inline int64_t attention_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Into how many tasks, 1 .. most, each of `heads` is cut for threads to share the work. The number
  * of threads has no say: sums of the tasks' shares would round differently with it. */
 static inline int64_t attention_copies(int64_t heads, int64_t most)
 {
     enum { TASKS = 32 };
-    return heads >= TASKS ? 1 : attention_min((TASKS + heads - 1) / heads, most);
+    return heads >= TASKS ? 1 : min64(ceil_div(TASKS, heads), most);
 }

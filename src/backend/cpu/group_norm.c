@@ -19,6 +19,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/norm.h"
 #include "backend/cpu/parallel.h"
+#include "core/round.h"
 
 /* One call; the arrays are in scratch. */
 typedef struct {
@@ -38,7 +39,7 @@ static norm measure(const soda_call *call, const soda_tensor *x)
     u.rows = shape_rows(&x->shape) / u.N;
     u.groups = call->attr->group_norm.groups;
     u.block_rows = u.rows / 64 < 16 ? 16 : u.rows / 64 > 256 ? 256 : u.rows / 64;
-    u.blocks = (u.rows + u.block_rows - 1) / u.block_rows;
+    u.blocks = ceil_div(u.rows, u.block_rows);
     return u;
 }
 

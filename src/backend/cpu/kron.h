@@ -8,6 +8,7 @@
  *     first axis     R1' [n1, n2 p]      for each row          a batch of products */
 #pragma once
 
+#include "core/round.h"
 #include "core/tensor.h"
 
 /* C = A B for every batch: C [M,N], A [M,K], B [K,N], N a multiple of the vector width. Element

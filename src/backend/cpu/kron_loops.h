@@ -101,7 +101,7 @@ static void LOOP(strip)(const struct kron_product *p, int64_t V, int64_t j0, int
         LOOP(tiles_3),
 #endif
     };
-    const int64_t parts = (p->M + TILE_M - 1) / TILE_M, M = (p->M + parts - 1) / parts;
+    const int64_t parts = ceil_div(p->M, TILE_M), M = ceil_div(p->M, parts);
     const int64_t rows = p->M / M, rest = p->M % M;
     tiles[V - 1]((int)M, p, 0, rows, j0, columns);
     if (rest) tiles[V - 1]((int)rest, p, rows * M, 1, j0, columns);
@@ -110,7 +110,7 @@ static void LOOP(strip)(const struct kron_product *p, int64_t V, int64_t j0, int
 static void LOOP(product)(const struct kron_product *p)
 {
     const int64_t vectors = p->N / SIMD_WIDTH;
-    const int64_t parts = (vectors + TILE_V - 1) / TILE_V, V = (vectors + parts - 1) / parts;
+    const int64_t parts = ceil_div(vectors, TILE_V), V = ceil_div(vectors, parts);
     const int64_t columns = vectors / V, rest = vectors % V;
     LOOP(strip)(p, V, 0, columns);
     if (rest) LOOP(strip)(p, rest, columns * V * SIMD_WIDTH, 1);

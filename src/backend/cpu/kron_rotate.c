@@ -15,7 +15,6 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/kron.h"
 #include "backend/cpu/parallel.h"
-#include "core/round.h"
 
 enum {
     BUFFER_BYTES = 16 * 1024, /* of one buffer: three of them fit in the first-level cache */
@@ -61,23 +60,23 @@ static kron measure(const soda_call *call, int x, int per_thread)
     for (int k = 0; k < 3; k++) u.n[k] = n[u.order[k]];
     u.rows = shape_rows(&call->in[x].shape);
     u.width = shape_columns(&call->in[x].shape);
-    u.padded = (u.n[2] + u.loops->width - 1) / u.loops->width * u.loops->width;
+    u.padded = round_up64(u.n[2], u.loops->width);
     const int64_t row_floats = u.n[0] * u.n[1] * u.padded;
     u.block_rows = BUFFER_BYTES / (int64_t)sizeof(float) / row_floats;
     if (u.block_rows < 1) u.block_rows = 1;
     u.floats = u.block_rows * row_floats;
     if (u.floats < u.n[2] * u.padded) u.floats = u.n[2] * u.padded; /* add_last_grad */
-    u.floats = (u.floats + 15) / 16 * 16;
-    u.chunk_rows = (u.rows + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    u.floats = round_up64(u.floats, 16);
+    u.chunk_rows = ceil_div(u.rows, MOST_CHUNKS);
     if (u.chunk_rows < LEAST_CHUNK_ROWS) u.chunk_rows = LEAST_CHUNK_ROWS;
-    u.chunks = (u.rows + u.chunk_rows - 1) / u.chunk_rows;
+    u.chunks = ceil_div(u.rows, u.chunk_rows);
     u.threads = parallel_threads();
     u.per_thread = per_thread;
     return u;
 }
 
 /* Scratch: last_factor, sums, buffers. The copies of the last factor end on cache lines. */
-static int64_t factor_floats(const kron *u) { return (u->n[2] * u->padded + 15) / 16 * 16; }
+static int64_t factor_floats(const kron *u) { return round_up64(u->n[2] * u->padded, 16); }
 
 static size_t sums_bytes(const kron *u)
 {

@@ -5,6 +5,7 @@
 #include "backend/cpu/inputs.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
+#include "core/round.h"
 
 enum { BLOCK = 4096 };
 
@@ -13,7 +14,7 @@ static int64_t per_image(const soda_call *call)
     return shape_count(&call->in[0].shape) / call->in[0].shape.dim[0];
 }
 
-static int64_t block_count(const soda_call *call) { return (per_image(call) + BLOCK - 1) / BLOCK; }
+static int64_t block_count(const soda_call *call) { return ceil_div(per_image(call), BLOCK); }
 
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "backend/cpu/parallel_team.h"
+#include "core/round.h"
 
 /* Below this a team costs more than it saves: 32 KiB take about 2 us on one core. */
 enum { LEAST_BYTES = 32 * 1024 };
@@ -27,7 +28,7 @@ int parallel_threads(void) { return omp_get_max_threads(); }
 void parallel_for(int64_t count, int64_t unit, size_t bytes, int most, parallel_body body,
                   const void *context)
 {
-    const int64_t units = (count + unit - 1) / unit;
+    const int64_t units = ceil_div(count, unit);
     int64_t parts = most < parallel_threads() ? most : parallel_threads();
     if (parts > units) parts = units;
     if (parts <= 1 || bytes < LEAST_BYTES) {

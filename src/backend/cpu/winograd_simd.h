@@ -12,6 +12,7 @@
  * Lanes do not meet, so all instruction sets with a fused vec_fma give the same bits. No include
  * guard: that is the point. */
 #include "backend/cpu/winograd_steps.h"
+#include "core/round.h"
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
