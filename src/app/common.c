@@ -63,20 +63,19 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
     static option_row rows[] = {
         {"overwrite", OPTION_FLAG, &chosen.overwrite, NULL, NULL,
          "overwrite existing files instead of refusing to", 0, 0},
-        {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, or ~/.cache/soda",
+        {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, else ~/.cache/soda",
          "folder that keeps factorisations, latents and text states between runs; may be deleted "
-         "at any time (soda inspect DIR shows its size)",
+         "at any time",
          0, 0},
-        {"cache-limit", OPTION_TEXT, &chosen.cache_limit, "GIB", "SODA_CACHE_LIMIT, or 50",
+        {"cache-limit", OPTION_TEXT, &chosen.cache_limit, "GIB", "SODA_CACHE_LIMIT, else 50",
          "size of the cache above which a run, at its end, removes the files used least recently; "
          "none: no limit",
          0, 0},
         {"backend", OPTION_TEXT, &chosen.backend, "NAME", "cpu", NULL, 0, 0},
         {"threads", OPTION_INT, &chosen.threads, "N",
-         "OMP_NUM_THREADS, else the job's cores per task, else the rank's share of the node's "
-         "cores",
+         "OMP_NUM_THREADS, else the cores of the job or the node, divided among its ranks",
          "threads per rank", 1, 1024},
-        {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, or the highest of this CPU",
+        {"isa", OPTION_TEXT, &chosen.isa, "LEVEL", "SODA_ISA, else the highest of this CPU",
          "highest instruction set to use: base, avx2, avx512, avx512bf16 or amx", 0, 0},
     };
     rows[BACKEND_ROW].help = backend_names();

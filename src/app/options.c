@@ -114,16 +114,35 @@ soda_status options_read(const option_table *table, int argc, char **argv, const
     return check_given(table);
 }
 
+/* Words of the text from column `column` on; lines after the first begin there. */
+static void print_wrapped(const char *text, int column)
+{
+    enum { WIDTH = 100 };
+    int at = column;
+    for (const char *word = text; *word;) {
+        const int length = (int)strcspn(word, " ");
+        if (at > column && at + 1 + length > WIDTH) printf("\n%*s", at = column, "");
+        at += printf("%s%.*s", at > column ? " " : "", length, word);
+        word += length + (word[length] == ' ');
+    }
+    putchar('\n');
+}
+
 void options_print_help(const option_table *table)
 {
+    enum { COLUMN = 24 };
     printf("soda %s\n\n%s\n\nusage: soda %s\n\n", table->verb, table->summary, table->synopsis);
     for (int i = 0; i < row_total(table); i++) {
         const option_row *row = row_at(table, i);
-        char left[64];
+        const char *kind = row->fallback == options_required ? "" : "default: ";
+        char left[64], text[400];
         snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument ? " " : "",
                  row->argument ? row->argument : "");
-        printf("  %-26s %s%s%s%s\n", left, row->help, row->fallback ? " [" : "",
-               row->fallback ? row->fallback : "", row->fallback ? "]" : "");
+        snprintf(text, sizeof text, "%s%s%s%s%s", row->help, row->fallback ? " [" : "",
+                 row->fallback ? kind : "", row->fallback ? row->fallback : "",
+                 row->fallback ? "]" : "");
+        printf("  %-*s ", COLUMN - 3, left);
+        print_wrapped(text, COLUMN);
     }
-    printf("  %-26s %s\n\nexample: %s\n", "--help", "show this", table->example);
+    printf("  %-*s show this\n\nexample: %s\n", COLUMN - 3, "--help", table->example);
 }
