@@ -29,6 +29,8 @@ const product_kernel *product_kernel_best(soda_dtype dtype)
 {
 #if defined(__x86_64__)
     if (dtype == SODA_BF16 && isa_allows(ISA_AVX512BF16)) return &pairs;
+#else
+    (void)dtype; /* bf16 is widened when it is packed */
 #endif
     return product_loops_now();
 }
