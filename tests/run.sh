@@ -56,7 +56,7 @@ fresh() {
 }
 if [ "$all" ]; then
     fresh trixie quickstart build tests
-    fresh bookworm quickstart build tests
+    fresh bookworm quickstart build tests aarch64
 else
     fresh trixie quickstart
     fresh bookworm build

@@ -5,6 +5,7 @@
 #   quickstart  jobs/quickstart.sh: installs, builds, trains, draws
 #   build       installs what the build needs, builds the program, runs its selftest
 #   tests       a build with warnings as errors, and the tests that need no long run
+#   aarch64     tests/aarch64/run.sh: a cross build, and tests of it under qemu (bookworm only)
 #
 # The root is made by debootstrap (minbase) from the archive that this machine's apt uses. It is kept for a week as
 # $SODA_FRESH_CACHE/SUITE (default /var/cache/soda-fresh), and each run works in a copy. Needs root: exits with 77
@@ -14,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 skip() { echo "SKIPPED: tests in a bare Debian root: $1" >&2; exit 77; }
-[ $# -ge 2 ] || { echo "usage: tests/fresh/run.sh bookworm|trixie quickstart|build|tests..." >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: tests/fresh/run.sh bookworm|trixie quickstart|build|tests|aarch64..." >&2; exit 2; }
 [ "$(id -u)" -eq 0 ] || skip "only root can make one"
 command -v debootstrap >/dev/null || skip "debootstrap is not installed"
 command -v git >/dev/null || skip "git is not installed"
@@ -81,6 +82,7 @@ stage() {
             in_root '. jobs/setup.sh; soda_install_build; soda_install libcmocka-dev; soda_build release
                 ctest --preset release -LE house -E "^fault/"'
             ;;
+        aarch64) in_root 'bash tests/aarch64/run.sh' ;;
         *) echo "no stage $1" >&2; return 2 ;;
     esac
 }
