@@ -34,10 +34,10 @@ refused silent "sample.prompts" 2 --set sample.every=2
 
 # Two processes in one folder: whoever comes second is told.
 mkdir -p twice/run
-flock twice/run/.lock sleep 20 & holder=$!
-sleep 0.2
+exec {lock}>twice/run/.lock
+flock --nonblock "$lock"
 refused twice "another run is writing to this folder" 2
-kill "$holder"
+exec {lock}>&-
 
 # Ranks that were given different configurations.
 mkdir -p apart

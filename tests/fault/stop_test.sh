@@ -5,18 +5,19 @@
 
 train one 2 || fail "the run that is left alone"
 
-# wait_for NAME LINES: until metrics.jsonl has that many lines.
+# wait_for NAME LINES: until metrics.jsonl has that many lines; false if run $pid ended before.
 wait_for() {
-    for _ in $(seq 600); do
-        [ -f "$1/run/metrics.jsonl" ] && [ "$(wc -l <"$1/run/metrics.jsonl")" -ge "$2" ] && return 0
-        sleep 0.05
+    local until=$((SECONDS + 300))
+    while [ ! -f "$1/run/metrics.jsonl" ] || [ "$(wc -l <"$1/run/metrics.jsonl")" -lt "$2" ]; do
+        kill -0 "$pid" 2>/dev/null || return 1
+        [ "$SECONDS" -lt "$until" ] || fail "$1: no step for 300 s"
+        sleep 0.02
     done
-    fail "$1: no step for 30 s"
 }
 
 # SIGUSR1 to the launcher reaches all ranks; they stop on the same step, with exit code 75.
 train asked 2 & pid=$!
-wait_for asked 1
+wait_for asked 1 || fail "asked: ended before the signal"
 pkill -USR1 -P "$pid" -f mpi || fail "asked: no launcher"
 rc=0; wait "$pid" || rc=$?
 [ "$rc" -eq 75 ] || fail "asked: exit code $rc, expected 75"
@@ -31,15 +32,38 @@ says late "near the time limit"
 train late 1 || fail "late: going on"
 same late
 
-# kill -9 of one rank, at moments that differ from run to run.
-for round in 1 2 3; do
-    name=killed$round
-    train "$name" 2 & pid=$!
-    sleep "0.$((RANDOM % 9 + 1))"
-    [ "$round" -eq 1 ] || wait_for "$name" $((2 * round))
-    victim=$(pgrep -P "$(pgrep -P "$pid" | head -n 1)" -f "$soda" -n || true)
-    [ -z "$victim" ] || kill -9 "$victim" 2>/dev/null || true
-    wait "$pid" || true
+# kill_a_rank: kills one rank of run $pid as soon as there is one; false if the run ended before.
+kill_a_rank() {
+    local launcher rank=
+    while [ -z "$rank" ]; do
+        kill -0 "$pid" 2>/dev/null || return 1
+        launcher=$(pgrep -P "$pid" | head -n 1 || true)
+        [ -z "$launcher" ] || rank=$(pgrep -P "$launcher" -f "$soda" -n || true)
+    done
+    kill -KILL "$rank" 2>/dev/null
+}
+
+# kill -9 of one rank: when it has just started, somewhat later, and after 2 and 5 steps (3 makes a checkpoint). A run
+# that ended before it could be killed proves nothing, and is made again.
+seed=${SODA_TEST_SEED:-$$} RANDOM=$seed
+echo "seed of the moments: $seed"
+for lines in 0 random 2 5; do
+    name=killed$lines killed=
+    for _ in 1 2 3 4 5; do
+        rm -rf "$name"
+        train "$name" 2 & pid=$!
+        case $lines in
+            0) ;;
+            random) sleep "0.$((RANDOM % 9 + 1))" ;;
+            *) wait_for "$name" "$lines" || true ;;
+        esac
+        kill_a_rank || true
+        rc=0; wait "$pid" || rc=$?
+        [ "$rc" -eq 0 ] || { killed=yes; break; }
+    done
+    [ "$killed" ] || fail "$name: ended five times before it could be killed"
+    grep -q 'signal 9' "$name/log" || fail "$name: exit code $rc, but not killed"
+    [ "$lines" != 5 ] || [ -s "$name/run/checkpoints/step-00000003.h5" ] || fail "$name: no checkpoint to go on from"
     train "$name" 2 || fail "$name: going on"
     same "$name"
 done

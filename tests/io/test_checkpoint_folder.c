@@ -171,7 +171,7 @@ static void a_kill_harms_no_checkpoint(void **state)
     const char *folder = *state;
     int64_t step = 1;
     for (int kill_at = 0; kill_at < 12; kill_at++) {
-        int ends[2];
+        int ends[2], status;
         char byte;
         assert_int_equal(pipe(ends), 0);
         const pid_t child = fork();
@@ -183,7 +183,8 @@ static void a_kill_harms_no_checkpoint(void **state)
         assert_int_equal(kill(child, SIGKILL), 0);
         while (read(ends[0], &byte, 1) == 1) written++;
         close(ends[0]);
-        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         soda_checkpoint found_one;
         char path[1024];
         bool found;
