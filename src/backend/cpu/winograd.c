@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/elementwise.h"
 #include "backend/cpu/pack.h"
 #include "backend/cpu/winograd_steps.h"
 #include "core/isa.h"
@@ -12,7 +13,7 @@
 enum { EDGE = 4 }; /* a tile is EDGE x EDGE results */
 
 typedef struct {
-    const float *w;  /* [chunks of 64 O][I][9][64]: O and I as in the file, padded with zeros */
+    const void *w;   /* [chunks of 64 O][I][9][64]: O and I as in the file, padded with zeros */
     int64_t w_depth; /* I of the file */
     int threads;
     const winograd_steps *steps;
@@ -22,10 +23,14 @@ typedef struct {
  * then its items, groups of tiles times chunks of output channels, are independent. */
 typedef struct {
     int64_t tiles_h, tiles_w, tiles, round;
-    int64_t depths;             /* blocks of input channels */
-    int64_t v_stride, v_block;  /* floats from point to point, and from depth block to the next */
-    int64_t v_bytes, own_bytes; /* V; and U and M of each thread */
+    int64_t depths;              /* blocks of input channels */
+    int64_t v_stride, v_block;   /* floats from point to point, and from depth block to the next */
+    int64_t v_bytes, own_bytes;  /* V; and U and M of each thread, in bf16 also what follows */
+    int64_t x_bytes, bias_bytes; /* fp32 copies of bf16 */
 } cut;
+
+/* Of a thread, in bf16: kernels as floats, and one tile of the result. */
+enum { KERNELS = WINO_DEPTH * 9 * WINO_WIDTH, TILE = EDGE * EDGE * WINO_WIDTH };
 
 static cut cut_of(const conv2d_form *f)
 {
@@ -40,12 +45,18 @@ static cut cut_of(const conv2d_form *f)
     k.v_block = WINO_POINTS * k.v_stride;
     k.v_bytes = k.depths * k.v_block * (int64_t)sizeof(float);
     k.own_bytes = WINO_POINTS * (WINO_U_STRIDE + WINO_M_STRIDE) * (int64_t)sizeof(float);
+    if (f->dtype == SODA_F32) return k;
+    k.own_bytes += (KERNELS + TILE) * (int64_t)sizeof(float);
+    k.x_bytes = (int64_t)whole_lines((size_t)(f->n * f->h * f->w * f->in) * sizeof(float));
+    k.bias_bytes = (int64_t)whole_lines((size_t)f->out * sizeof(float));
     return k;
 }
 
 bool winograd_wins(const conv2d_form *f)
 {
-    if (f->dtype != SODA_F32 || f->kh != 3 || f->kw != 3 || f->stride != 1) return false;
+    if (f->kh != 3 || f->kw != 3 || f->stride != 1) return false;
+    /* Products of bf16 pairs would do twice as many channels at a time. */
+    if (f->dtype == SODA_BF16 && isa_allows(ISA_AVX512BF16)) return false;
     if (f->in < 16 || f->out < 16) return false;
     /* Cycles per input channel and 16 output channels: products at two per cycle, the transformed
      * weights (measured: about 100), against a direct convolution at four fifths of the peak. */
@@ -71,9 +82,10 @@ soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2
     state->threads = omp_get_max_threads();
     state->steps = steps_now();
     state->w_depth = pack_panels_depth(&call->weight[1]->source.shape);
-    TRY(pack_panels(call, weights, 1, WINO_WIDTH, SODA_F32));
+    TRY(pack_panels(call, weights, 1, WINO_WIDTH, f->dtype));
     if (call->inputs > 2 && call->weight[2]) TRY(pack_vector(call, weights, 2));
-    call->scratch_bytes = (size_t)(k.v_bytes + state->threads * k.own_bytes);
+    call->scratch_bytes =
+        (size_t)(k.v_bytes + state->threads * k.own_bytes + k.x_bytes + k.bias_bytes);
     return SODA_OK;
 }
 
@@ -114,35 +126,91 @@ static void transform_tile(const conv2d_form *f, const cut *k, const winograd_st
     }
 }
 
+/* The operands of a run, in fp32 but for y. */
+typedef struct {
+    const float *bias;
+    void *y;
+} operands;
+
 /* Weights of depth block b and chunk c of the output: a contiguous piece of the packed copy. */
-static const float *weights_at(const conv2d_form *f, const wino *s, int64_t b, int64_t c)
+static const char *weights_at(const conv2d_form *f, const wino *s, int64_t b, int64_t c)
 {
     const int64_t chunk = f->turned ? b : c, first = f->turned ? c * WINO_WIDTH : b * WINO_DEPTH;
-    return s->w + (chunk * s->w_depth + first) * 9 * WINO_WIDTH;
+    return (const char *)s->w +
+           (chunk * s->w_depth + first) * 9 * WINO_WIDTH * (int64_t)dtype_bytes(f->dtype);
+}
+
+/* The same as floats: where they lie, or from bf16 in `own`. */
+static const float *floats_at(const conv2d_form *f, const wino *s, int64_t b, int64_t c,
+                              int64_t rows, float *own)
+{
+    const char *w = weights_at(f, s, b, c);
+    if (f->dtype == SODA_F32) return (const float *)w;
+    elementwise(SODA_BF16)->to_f32(w, own, ceil_div(rows, 16) * 16 * 9 * WINO_WIDTH);
+    return own;
+}
+
+/* Y of one tile: rows of y, in bf16 by way of `own`. */
+static void finish_tile(const conv2d_form *f, const wino *s, const operands *p, const float *m,
+                        place at, int64_t c, float *own)
+{
+    const int64_t width = min64(WINO_WIDTH, f->out - c * WINO_WIDTH);
+    const int64_t rows = min64(EDGE, f->oh - at.y), columns = min64(EDGE, f->ow - at.x);
+    const int64_t first = ((at.n * f->oh + at.y) * f->ow + at.x) * f->out + c * WINO_WIDTH;
+    const float *bias = p->bias ? p->bias + c * WINO_WIDTH : NULL;
+    if (f->dtype == SODA_F32) {
+        s->steps->output(m, bias, width, (float *)p->y + first, f->ow * f->out, f->out, rows,
+                         columns);
+        return;
+    }
+    s->steps->output(m, bias, width, own, EDGE * WINO_WIDTH, WINO_WIDTH, rows, columns);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            elementwise(SODA_BF16)->from_f32(own + (i * EDGE + j) * WINO_WIDTH,
+                                             (uint16_t *)p->y + first + (i * f->ow + j) * f->out,
+                                             width);
 }
 
 /* Tiles [first, first + tiles) of the picture, whose V begins at v, times chunk c. */
-static void run_item(const conv2d_form *f, const cut *k, const wino *s, const float *bias,
-                     const float *v, int64_t first, int64_t tiles, int64_t c, float *own, float *y)
+static void run_item(const conv2d_form *f, const cut *k, const wino *s, const operands *p,
+                     const float *v, int64_t first, int64_t tiles, int64_t c, float *own)
 {
     float *u = own, *m = own + WINO_POINTS * WINO_U_STRIDE;
+    float *kernels = m + WINO_POINTS * WINO_M_STRIDE, *tile = kernels + KERNELS;
     const int64_t width = min64(WINO_WIDTH, f->out - c * WINO_WIDTH);
     for (int64_t b = 0; b < k->depths; b++) {
         const int64_t depth = min64(WINO_DEPTH, f->in - b * WINO_DEPTH);
         const bool more = b + 1 < k->depths;
         const int64_t next = more ? min64(WINO_DEPTH, f->in - (b + 1) * WINO_DEPTH) : 0;
-        s->steps->weights(weights_at(f, s, b, c), depth, width, f->turned, u);
+        s->steps->weights(floats_at(f, s, b, c, f->turned ? width : depth, kernels), depth, width,
+                          f->turned, u);
         s->steps->products(v + b * k->v_block, k->v_stride, u, m, tiles, depth, width, b > 0,
-                           (const char *)weights_at(f, s, more ? b + 1 : 0, c),
-                           (f->turned && more ? width : next) * 9 * WINO_WIDTH * 4);
+                           weights_at(f, s, more ? b + 1 : 0, c),
+                           (f->turned && more ? width : next) * 9 * WINO_WIDTH *
+                               (int64_t)dtype_bytes(f->dtype));
     }
-    for (int64_t t = 0; t < tiles; t++) {
-        const place p = place_of(k, first + t);
-        float *to = y + ((p.n * f->oh + p.y) * f->ow + p.x) * f->out + c * WINO_WIDTH;
-        s->steps->output(m + t * WINO_WIDTH, bias ? bias + c * WINO_WIDTH : NULL, width, to,
-                         f->ow * f->out, f->out, min64(EDGE, f->oh - p.y),
-                         min64(EDGE, f->ow - p.x));
-    }
+    for (int64_t t = 0; t < tiles; t++)
+        finish_tile(f, s, p, m + t * WINO_WIDTH, place_of(k, first + t), c, tile);
+}
+
+/* x as floats: as it is, or a copy that all threads make together. */
+static const float *widen(const conv2d_form *f, const void *x, float *copy)
+{
+    const int64_t pixels = f->n * f->h * f->w;
+    if (f->dtype == SODA_F32) return x;
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < pixels; i++)
+        elementwise(SODA_BF16)->to_f32((const uint16_t *)x + i * f->in, copy + i * f->in, f->in);
+    return copy;
+}
+
+static const float *bias_of(const soda_call *call, const conv2d_form *f, float *copy)
+{
+    if (call->inputs < 3) return NULL;
+    if (call->weight[2]) return call->form[2];
+    if (f->dtype == SODA_F32 || !call->in[2].data) return call->in[2].data;
+    elementwise(SODA_BF16)->to_f32(call->in[2].data, copy, f->out);
+    return copy;
 }
 
 soda_status winograd_run(const soda_call *call, const conv2d_form *f)
@@ -150,25 +218,26 @@ soda_status winograd_run(const soda_call *call, const conv2d_form *f)
     wino s = *(const wino *)call->state;
     s.w = call->form[1];
     const cut k = cut_of(f);
-    const float *x = call->in[0].data;
-    const float *bias = call->inputs < 3  ? NULL
-                        : call->weight[2] ? call->form[2]
-                                          : call->in[2].data;
-    float *v = call->scratch, *y = call->out[0].data;
+    float *v = call->scratch;
+    char *copies = (char *)v + k.v_bytes + s.threads * k.own_bytes;
+    const operands p = {.bias = bias_of(call, f, (float *)(copies + k.x_bytes)),
+                        .y = call->out[0].data};
     const int64_t chunks = ceil_div(f->out, WINO_WIDTH);
 #pragma omp parallel num_threads(s.threads)
-    for (int64_t start = 0; start < k.tiles; start += k.round) {
-        const int64_t tiles = min64(k.round, k.tiles - start);
-        const int64_t groups = ceil_div(tiles, WINO_TILES);
+    {
+        const float *x = widen(f, call->in[0].data, (float *)copies);
         float *own = (float *)((char *)v + k.v_bytes + omp_get_thread_num() * k.own_bytes);
+        for (int64_t start = 0; start < k.tiles; start += k.round) {
+            const int64_t tiles = min64(k.round, k.tiles - start);
+            const int64_t groups = ceil_div(tiles, WINO_TILES);
 #pragma omp for schedule(static)
-        for (int64_t t = 0; t < tiles; t++) transform_tile(f, &k, s.steps, x, start + t, t, v);
+            for (int64_t t = 0; t < tiles; t++) transform_tile(f, &k, s.steps, x, start + t, t, v);
 #pragma omp for collapse(2) schedule(dynamic)
-        for (int64_t g = 0; g < groups; g++) {
-            for (int64_t c = 0; c < chunks; c++) {
-                const int64_t from = tiles * g / groups, to = tiles * (g + 1) / groups;
-                run_item(f, &k, &s, bias, v + from * WINO_DEPTH, start + from, to - from, c, own,
-                         y);
+            for (int64_t g = 0; g < groups; g++) {
+                for (int64_t c = 0; c < chunks; c++) {
+                    const int64_t from = tiles * g / groups, to = tiles * (g + 1) / groups;
+                    run_item(f, &k, &s, &p, v + from * WINO_DEPTH, start + from, to - from, c, own);
+                }
             }
         }
     }

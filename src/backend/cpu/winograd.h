@@ -1,6 +1,8 @@
-/* winograd.h: 3x3 convolution with stride 1 in fp32 by F(4x4,3x3): a quarter of the products.
+/* winograd.h: 3x3 convolution with stride 1 by F(4x4,3x3): a quarter of the products.
  *
  *     Y = A' [ (G g G') . (B' d B) ] A     Lavin & Gray, arXiv:1509.09308, section 4.2
+ *
+ * All in fp32; bf16 pictures, kernels and results are widened and rounded on the way.
  *
  * A 4x4 piece of the result needs a 6x6 piece d of the picture; the 36 places of the transformed
  * pieces are 36 matrix products of [tiles,in] with [in,out]. The interpolation points are
