@@ -121,8 +121,12 @@ static soda_status check_fit(const soda_folder *f)
 static soda_status create(const char *path, soda_folder **folder)
 {
     soda_folder *f = *folder = calloc(1, sizeof *f);
-    if (f) f->root = strdup(path);
-    if (!f || !f->root) return FAIL(SODA_ERR_MEMORY, "%s: no memory to open it", path);
+    if (f) {
+        f->root = strdup(path);
+        f->identity = calloc(FOLDER_COMPONENTS, sizeof *f->identity);
+    }
+    if (!f || !f->root || !f->identity)
+        return FAIL(SODA_ERR_MEMORY, "%s: no memory to open it", path);
     return SODA_OK;
 }
 
@@ -166,6 +170,7 @@ failed:
 void folder_close(soda_folder *folder)
 {
     if (!folder) return;
+    free(folder->identity);
     free(folder->root);
     free(folder);
 }

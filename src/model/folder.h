@@ -2,6 +2,7 @@
  * of which classes its components are; every component has a folder with its config.json. */
 #pragma once
 
+#include "core/sha256.h"
 #include "graph/weight.h"
 #include "io/safetensors.h"
 #include "model/builder.h"
@@ -17,6 +18,13 @@ typedef enum {
 /* "unet", "vae", ...: the name of the folder; with a dot behind it, the prefix of weight names. */
 const char *folder_component_name(folder_component component);
 
+enum { FOLDER_COMPONENTS = FOLDER_TEXT_ENCODER_2 + 1 };
+
+/* What hash.h found out about a component: "" until it has read it. */
+typedef struct {
+    char sha256[SHA256_HEX], former[SHA256_HEX];
+} folder_identity;
+
 typedef struct {
     char *root;
     bool xl;                  /* StableDiffusionXLPipeline, else StableDiffusionPipeline */
@@ -24,9 +32,10 @@ typedef struct {
     char scheduler[64];       /* class name, e.g. "PNDMScheduler" */
     soda_unet_config unet;
     soda_vae_config vae;
-    int texts;                /* 1, or 2 for XL */
-    soda_clip_config text[2]; /* text_encoder, text_encoder_2 */
-    bool text_projection[2];  /* CLIPTextModelWithProjection */
+    int texts;                 /* 1, or 2 for XL */
+    soda_clip_config text[2];  /* text_encoder, text_encoder_2 */
+    bool text_projection[2];   /* CLIPTextModelWithProjection */
+    folder_identity *identity; /* [FOLDER_COMPONENTS], or NULL: hash.h keeps nothing */
 } soda_folder;
 
 /* Reads model_index.json and all configurations, and checks that the components fit each other.

@@ -60,8 +60,8 @@ static soda_status finish(soda_sha256 *hash, char hex[SHA256_HEX])
     return SODA_OK;
 }
 
-soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX],
-                       char former[SHA256_HEX])
+static soda_status identify(const soda_folder *folder, folder_component component,
+                            folder_identity *identity)
 {
     soda_safetensors *set = NULL;
     soda_sha256 *hash = NULL, *second = NULL;
@@ -70,16 +70,25 @@ soda_status model_hash(const soda_folder *folder, folder_component component, ch
     TRY_TO(done, sha256_create(&hash));
     for (int i = 0; i < safetensors_count(set); i++) /* sorted by name */
         TRY_TO(done, add_tensor(hash, safetensors_at(set, i)));
-    if (former) {
-        TRY_TO(done, sha256_copy(hash, &second));
-        TRY_TO(done, add_file(second, folder, component));
-        TRY_TO(done, finish(second, former));
-    }
+    TRY_TO(done, sha256_copy(hash, &second));
+    TRY_TO(done, add_file(second, folder, component));
+    TRY_TO(done, finish(second, identity->former));
     TRY_TO(done, add_values(hash, folder, component));
-    TRY_TO(done, finish(hash, hex));
+    TRY_TO(done, finish(hash, identity->sha256));
 done:
     sha256_destroy(second);
     sha256_destroy(hash);
     safetensors_close(set);
     return s;
+}
+
+soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX],
+                       char former[SHA256_HEX])
+{
+    folder_identity own = {.sha256 = ""};
+    folder_identity *identity = folder->identity ? &folder->identity[component] : &own;
+    if (!identity->sha256[0]) TRY(identify(folder, component, identity));
+    memcpy(hex, identity->sha256, SHA256_HEX);
+    if (former) memcpy(former, identity->former, SHA256_HEX);
+    return SODA_OK;
 }

