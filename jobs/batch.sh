@@ -1,0 +1,279 @@
+# shellcheck shell=bash
+# batch.sh: what the batch scripts of this folder do inside a job. They set `scheduler` (slurm or pbs) and SODA_HOME, then
+# call batch_train RUN.yaml [OPTION]..., which runs `soda train` on the job's nodes and decides what comes next:
+#
+#   0                              the run is finished
+#   75                             stopped early with a checkpoint: start again
+#   124, 137, 141, 143, 205        out of time, or a rank or a node was lost: start again
+#   any other, after a signal      start again if a checkpoint was saved since (mpirun makes 1 of TERM), or if the signal
+#                                  came before soda could take it (138)
+#   any other                      an error: the job ends with that code
+#
+# A job is not started again after MAX_RESTARTS attempts, nor when two attempts in a row ended where they began.
+# With DRY_RUN=1 the exact command is printed, and nothing runs.
+set -euo pipefail
+: "${scheduler:?set by the scripts}"
+
+batch_say() { echo "$(date +%H:%M:%S) jobs: $*" >&2; }
+batch_refuse() {
+    batch_say "error: $*"
+    exit 2
+}
+
+# The run's folder: the last --set output=DIR, else the line `output: DIR` of the file, relative to it.
+batch_output() {
+    local file=$1 option output=
+    shift
+    for option in "$@"; do
+        case $option in output=* | --set=output=*) output=${option#*output=} ;; esac
+    done
+    if [ "$output" ]; then
+        realpath -m "$output"
+        return
+    fi
+    output=$(sed -n 's/^output:[[:space:]]*//p' "$file" | tail -n 1 | sed 's/[[:space:]]\{1,\}#.*$//; s/[[:space:]]*$//; s/^["'\'']\(.*\)["'\'']$/\1/')
+    [ "$output" ] || batch_refuse "$file: expected a line 'output: FOLDER', or --set output=FOLDER"
+    case $output in
+        *'$'*) batch_refuse "$file: output: names a variable; give --set output=FOLDER" ;;
+        '~'*) output=$HOME${output#\~} ;;
+        /*) ;;
+        *) output=$(dirname "$file")/$output ;;
+    esac
+    realpath -m "$output"
+}
+
+# The step of the newest checkpoint; 0 if there is none.
+batch_step() {
+    local name=
+    read -r name 2>/dev/null <"$output/checkpoints/latest" || true
+    name=${name#step-}
+    name=${name%.h5}
+    case $name in
+        '' | *[!0-9]*) echo 0 ;;
+        *) echo $((10#$name)) ;;
+    esac
+}
+
+# When the newest checkpoint was saved.
+batch_saved() { stat -c %y "$output/checkpoints/latest" 2>/dev/null || true; }
+
+# Seconds since 1970 at which the scheduler ends this job; nothing if it does not tell.
+batch_end_time() {
+    local text h m s
+    if [ "$scheduler" = slurm ]; then
+        text=$(squeue -h -j "${SLURM_JOB_ID:-0}" -o %e 2>/dev/null) || return 0
+        date -d "$text" +%s 2>/dev/null || true
+        return
+    fi
+    text=$(qstat -f "${PBS_JOBID:-}" 2>/dev/null | sed -n 's/^ *Resource_List.walltime = //p') || return 0
+    IFS=: read -r h m s <<<"$text"
+    # Started a little before this script.
+    [ -z "$text" ] || echo $(($(date +%s) + 10#$h * 3600 + 10#$m * 60 + 10#$s - 5))
+}
+
+# Sets `command`. --bind-to none: soda shares the cores of a node between its ranks itself.
+batch_command() {
+    local name limit=() ranks
+    export OMPI_MCA_mpi_yield_when_idle=1                     # a rank that waits gives its core away
+    export OMPI_MCA_oob_tcp_keepalive_time=10                 # a node that is gone is noticed after 25 s,
+    export OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=3 # a network that pauses for 20 s is not
+    # mpirun may hang when a node is lost: TERM at the end of the job, by when soda has stopped, then KILL.
+    if [ "${SODA_END_TIME:-}" ]; then limit=(timeout -k 10 $((SODA_END_TIME - $(date +%s)))); fi
+    case $SODA_LAUNCHER in
+        srun)
+            [ "$scheduler" = slurm ] || batch_refuse "SODA_LAUNCHER=srun: PBS has no srun; use mpirun"
+            # Without kill-on-bad-exit the other ranks wait for a killed one for ever.
+            command=("${limit[@]}" srun --mpi="${SODA_SRUN_MPI:-pmix}" --kill-on-bad-exit=1)
+            ;;
+        mpirun)
+            if [ "$scheduler" = slurm ]; then
+                command=("${limit[@]}" mpirun -np "${SLURM_NTASKS:-1}" --bind-to none)
+            else
+                ranks=$(wc -l <"$PBS_NODEFILE")
+                command=("${limit[@]}" mpirun -np "$ranks" --hostfile "$PBS_NODEFILE" --bind-to none)
+            fi
+            for name in SODA_END_TIME SODA_JOB SODA_ATTEMPT SODA_CACHE LD_LIBRARY_PATH; do
+                [ -z "${!name:-}" ] || command+=(-x "$name")
+            done
+            ;;
+        *) batch_refuse "SODA_LAUNCHER=$SODA_LAUNCHER: expected mpirun or srun" ;;
+    esac
+    command+=("$SODA_PROGRAM" train "$@")
+}
+
+# batch_subject INDEX RUN.yaml SUBJECTS RUNS [OPTION]...: sets `subject`, the arguments of batch_train for one of them.
+batch_subject() {
+    local index=$1 run=$2 folder=$3 runs=$4 names=()
+    [ -f "$run" ] || batch_refuse "expected RUN.yaml, found '$run'"
+    [ -d "$folder" ] || batch_refuse "expected SUBJECTS, a folder with one folder per subject, found '$folder'"
+    [ "$runs" ] || batch_refuse "expected RUNS, the folder of all runs"
+    mapfile -t names < <(cd "$folder" && find . -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | LC_ALL=C sort)
+    if [ "$index" -lt 1 ] || [ "$index" -gt ${#names[@]} ]; then
+        batch_refuse "$folder: job $index of the array has no subject: there are ${#names[@]}, numbered from 1"
+    fi
+    # shellcheck disable=SC2034 # for the scripts
+    subject=("$run" --set "data.path=$(realpath "$folder")/${names[index - 1]}"
+        --set "output=$(realpath -m "$runs")/${names[index - 1]}" "${@:5}")
+}
+
+batch_check() {
+    [ $# -gt 0 ] || batch_refuse "expected RUN.yaml and perhaps options of soda train"
+    [ -f "$1" ] || batch_refuse "$1: there is no such file in $PWD"
+    SODA_PROGRAM=$(realpath "$SODA_PROGRAM")
+    [ -x "$SODA_PROGRAM" ] || batch_refuse "$SODA_PROGRAM: no such program; build it, or set SODA_PROGRAM in jobs/site.sh"
+    case ${SODA_SRUN_MPI:-pmix} in
+        pmix*) ;;
+        *) batch_refuse "SODA_SRUN_MPI=$SODA_SRUN_MPI: expected pmix: Open MPI's ranks find each other through PMIx;" \
+            "with pmi2 MPI_Init fails, or every rank runs alone" ;;
+    esac
+    if [ "$scheduler" = pbs ] && [ ! -f "${PBS_NODEFILE:-}" ]; then
+        batch_refuse "PBS_NODEFILE: expected the list of this job's nodes, found '${PBS_NODEFILE:-}'; submit this script with qsub"
+    fi
+}
+
+# Which attempt of which job this is: soda keeps older attempts out of the run's folder by it.
+batch_identify() {
+    if [ "$scheduler" = slurm ]; then
+        export SODA_JOB=${SODA_CHAIN:-slurm-${SLURM_JOB_ID:-none}}
+        if [ -z "${SODA_CHAIN:-}" ]; then SODA_ATTEMPT=${SLURM_RESTART_COUNT:-0}; fi
+    else
+        export SODA_JOB=${SODA_CHAIN:-${SODA_JOB:-pbs-${PBS_JOBID:-none}}}
+    fi
+    export SODA_ATTEMPT=${SODA_ATTEMPT:-0}
+}
+
+# Every attempt notes at which step it starts, which is where the one before it ended.
+batch_note() {
+    if ! { mkdir -p "$output" && echo "$SODA_JOB $SODA_ATTEMPT $1 $(hostname) $(date +%FT%T)" >>"$output/attempts"; }; then
+        batch_say "warning: cannot write $output/attempts: attempts without progress will not be noticed"
+    fi
+}
+
+# The step at which attempt $1 started.
+batch_start_of() {
+    awk -v job="$SODA_JOB" -v attempt="$1" '$1 == job && $2 + 0 == attempt + 0 { step = $3 } END { print step }' \
+        "$output/attempts" 2>/dev/null || true
+}
+
+# batch_check_progress ATTEMPT STEP: fails where starting this attempt, from this step, is of no use.
+batch_check_progress() {
+    local attempt=$1 step=$2
+    if [ "$attempt" -gt "$MAX_RESTARTS" ]; then
+        batch_say "error: the job was started again $MAX_RESTARTS times (MAX_RESTARTS); the newest checkpoint is of step $step"
+        return 1
+    fi
+    if [ "$attempt" -ge 2 ] && [ "$(batch_start_of $((attempt - 1)))" = "$step" ] &&
+        [ "$(batch_start_of $((attempt - 2)))" = "$step" ]; then
+        batch_say "error: two attempts in a row ended at step $step, where they began; not started again: the messages above tell why"
+        return 1
+    fi
+}
+
+# Passes USR1 on to what `timeout` started: soda stops after its step with a checkpoint. TERM is passed on as USR1:
+# mpirun would kill its ranks while they save.
+batch_signal() {
+    signalled=$1 trapped=1
+    batch_say "received $1: asking soda to stop"
+    if [ -z "$child" ]; then return; fi # not started yet
+    if [ "${command[0]}" = timeout ]; then
+        pkill -USR1 -P "$child" || true
+    else
+        kill -USR1 "$child" || true
+    fi
+}
+
+batch_run() {
+    if [ "$signalled" ]; then
+        code=75 # asked to stop before it began
+        return
+    fi
+    "${command[@]}" &
+    child=$!
+    while :; do
+        trapped=
+        wait "$child" && code=0 || code=$?
+        [ "$trapped" ] || break
+    done
+}
+
+# A job that someone cancelled stays so; one that ran into its time limit is no longer RUNNING either. On a node that was
+# cut off, this script may be the one of an attempt that Slurm has replaced.
+batch_requeue() {
+    local job state
+    trap - USR1 TERM
+    if [ "$scheduler" = slurm ]; then
+        job=$(scontrol show job -o "$SLURM_JOB_ID") || job=
+        state=$(sed -n 's/.* JobState=\([A-Z_]*\).*/\1/p' <<<"$job")
+        if [ "$(sed -n 's/.* Restarts=\([0-9]*\).*/\1/p' <<<"$job")" != "${SLURM_RESTART_COUNT:-0}" ]; then
+            batch_say "Slurm has started the job again already, or does not answer: left to Slurm"
+            return
+        fi
+        if [ "$state" != RUNNING ] && [ "$(date +%s)" -lt $((${SODA_END_TIME:-0} - 5)) ]; then
+            batch_say "the job was cancelled: not started again"
+            return
+        fi
+        scontrol requeue "$SLURM_JOB_ID"
+        sleep 60 # until Slurm ends this script
+    else
+        SODA_ATTEMPT=$((SODA_ATTEMPT + 1)) RUN=$1 OPTIONS=${*:2}
+        export RUN OPTIONS
+        # shellcheck disable=SC2086 # several options
+        qsub $SODA_QSUB -W "depend=afterany:$PBS_JOBID" \
+            -v RUN,OPTIONS,SODA_HOME,SODA_JOB,SODA_ATTEMPT,SODA_PROGRAM,SODA_CACHE,MAX_RESTARTS "$SODA_HOME/jobs/train.pbs"
+    fi
+}
+
+# Jobs of this chain that wait for their turn.
+batch_end_chain() {
+    [ "${SODA_CHAIN:-}" ] || return 0
+    if [ "$scheduler" = slurm ]; then
+        scancel --state=PENDING --name="$SODA_CHAIN"
+    else
+        qselect -N "$SODA_CHAIN" -s HQ | xargs -r qdel
+    fi
+}
+
+batch_again() {
+    case $code in
+        75 | 124 | 137 | 141 | 143 | 205) return 0 ;;
+        0 | 2) return 1 ;;
+    esac
+    [ "$signalled" ] || return 1
+    [ "$code" = 138 ] || [ "$(batch_saved)" != "$saved" ]
+}
+
+batch_train() {
+    local output code command=() signalled='' child='' trapped step saved
+    trap 'batch_signal USR1' USR1
+    trap 'batch_signal TERM' TERM
+    export SODA_HOME
+    # shellcheck source=jobs/site.sh
+    . "$SODA_HOME/jobs/site.sh"
+    batch_check "$@"
+    output=$(batch_output "$@")
+    batch_identify
+    SODA_END_TIME=${SODA_END_TIME_GIVEN:-$(batch_end_time)}
+    export SODA_END_TIME
+    [ "$SODA_END_TIME" ] || unset SODA_END_TIME
+    batch_command "$@"
+    printf '%s' "command:" >&2
+    printf ' %q' "${command[@]}" >&2
+    echo >&2
+    [ "${DRY_RUN:-}" != 1 ] || return 0
+
+    step=$(batch_step)
+    batch_say "job $SODA_JOB, attempt $SODA_ATTEMPT, from step $step, until ${SODA_END_TIME:-an unknown time}"
+    batch_note "$step"
+    batch_check_progress "$SODA_ATTEMPT" "$step" || { batch_end_chain; exit 1; }
+    saved=$(batch_saved)
+    batch_run
+    step=$(batch_step)
+    batch_say "soda ended with exit code $code; the newest checkpoint is of step $step"
+    if batch_again; then
+        batch_check_progress $((SODA_ATTEMPT + 1)) "$step" || { batch_end_chain; exit 1; }
+        if [ -z "${SODA_CHAIN:-}" ]; then batch_requeue "$@"; fi
+        exit "$code"
+    fi
+    batch_end_chain
+    exit "$code"
+}
