@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -107,6 +108,7 @@ soda_status comm_mpi_open(soda_comm **comm)
     static soda_comm world, node;
     static MPI_Comm world_group, node_group;
     int provided = 0;
+    signal(SIGPIPE, SIG_IGN); /* of a rank that was lost: the launcher tells how, not this rank */
     /* Open MPI: a rank that waits for another gives its core away in between. */
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     TRY(checked(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "initialisation"));

@@ -14,6 +14,7 @@
 #include "comm_mpi.h"
 #include "core/arena.h"
 #include "core/log.h"
+#include "run/preempt.h"
 
 static void print_help(void)
 {
@@ -58,12 +59,13 @@ int main(int argc, char **argv)
     waiting_limit_spin(argv);
     arena_tune_malloc();
     signal(SIGXFSZ, SIG_IGN); /* a file beyond its limit is a failed write, with a message */
+    const app_verb *verb = argc > 1 ? verbs_find(argv[1]) : NULL;
+    if (verb && (verb->flags & VERB_STOPS)) preempt_install();
     soda_comm *comm = comm_self();
     soda_status s = SODA_OK;
     if (comm_mpi_launched()) s = comm_mpi_open(&comm);
     log_set_quiet(comm->rank != 0);
     common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
-    const app_verb *verb = argc > 1 ? verbs_find(argv[1]) : NULL;
     const bool collective = verb && (verb->flags & VERB_COLLECTIVE);
     if (s == SODA_OK && (collective || comm->rank == 0)) s = run(verb, argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");

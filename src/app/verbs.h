@@ -7,6 +7,7 @@ enum { /* flags of a row */
        VERB_COLLECTIVE = 1,
        VERB_COMPUTES = 2,
        VERB_WRITES = 4,
+       VERB_STOPS = 8,
 };
 
 typedef struct {

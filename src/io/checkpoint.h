@@ -66,3 +66,7 @@ void checkpoint_free(soda_checkpoint *checkpoint); /* only what checkpoint_read 
  */
 soda_status checkpoint_read_newest(const char *folder, soda_checkpoint *checkpoint, char *path,
                                    size_t size, bool *found);
+
+/* When a disk is full: deletes all checkpoints that are older than the newest good one. *deleted is
+ * how many. */
+soda_status checkpoint_make_room(const char *folder, int *deleted);

@@ -132,6 +132,28 @@ soda_status checkpoint_prune(const char *folder, int64_t step, int64_t keep)
     return SODA_OK;
 }
 
+soda_status checkpoint_make_room(const char *folder, int *deleted)
+{
+    soda_checkpoint good;
+    steps list;
+    char path[MOST_PATH], name[NAME_BYTES];
+    bool found;
+    *deleted = 0;
+    TRY(checkpoint_read_newest(folder, &good, path, sizeof path, &found));
+    if (!found) return SODA_OK;
+    const int64_t step = good.step;
+    checkpoint_free(&good);
+    TRY(list_steps(folder, true, &list));
+    for (int i = 0; i < list.count; i++) {
+        if (list.step[i] >= step) continue;
+        step_name(list.step[i], name);
+        remove_file(folder, name);
+        ++*deleted;
+    }
+    free(list.step);
+    return SODA_OK;
+}
+
 /* The step that `latest` names, -1 if there is no such file, or, after a warning, no such step. */
 static soda_status read_latest(const char *folder, const steps *list, int64_t *step)
 {

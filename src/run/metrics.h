@@ -1,10 +1,14 @@
-/* metrics.h: metrics.jsonl: one object a step, for people and plots. Rank 0 writes. */
+/* metrics.h: metrics.jsonl: one JSON object a step, for people and plots. Rank 0 writes.
+ *
+ * A full disk never ends a run: rows that cannot be written are kept in memory, after one warning,
+ * and written when there is room again. */
 #pragma once
 
 #include <stdint.h>
-#include <stdio.h>
 
 #include "core/status.h"
+
+typedef struct soda_metrics soda_metrics;
 
 typedef struct {
     int64_t step; /* 0, 1, ... */
@@ -13,11 +17,17 @@ typedef struct {
 } metrics_row;
 
 /* Opens RUN/metrics.jsonl to append, after removing what is of step `step` and later, and a last
- * line that was cut short: a run that goes on from a checkpoint repeats those steps. */
-soda_status metrics_open(const char *path, int64_t step, FILE **file);
+ * line that was cut short: a run that goes on from a checkpoint repeats those steps. SODA_ERR_IO
+ * names the file if it cannot be opened at all. */
+soda_status metrics_open(const char *path, int64_t step, soda_metrics **metrics);
 
-/* One line, flushed. SODA_ERR_IO names the file. */
-soda_status metrics_write(FILE *file, const char *path, const metrics_row *row);
+/* Adds a line and writes what is not yet written. SODA_ERR_MEMORY only. */
+soda_status metrics_write(soda_metrics *metrics, const metrics_row *row);
 
-/* One line {"step": .., "validation_loss": ..}. */
-soda_status metrics_write_validation(FILE *file, const char *path, int64_t step, double loss);
+/* The same with a line {"step": .., "validation_loss": ..}. */
+soda_status metrics_write_validation(soda_metrics *metrics, int64_t step, double loss);
+
+/* Writes what is not yet written. SODA_ERR_IO names the file and how many lines it lacks. */
+soda_status metrics_flush(soda_metrics *metrics);
+
+void metrics_close(soda_metrics *metrics); /* accepts NULL; what is not written is lost */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -10,6 +11,10 @@
 
 static volatile sig_atomic_t requested;
 static double started_s;
+
+/* Seconds since 1970 at which the job ends, from the batch scripts of jobs/ and from Slurm (which
+ * sets its variable from version 23.02 on). */
+static const char *const end_names[] = {"SODA_END_TIME", "SLURM_JOB_END_TIME"};
 
 static void request(int signal_number)
 {
@@ -30,13 +35,47 @@ void preempt_install(void)
 
 bool preempt_requested(void) { return requested != 0; }
 
+/* The variable that tells the end, and what it says; NULL if none is set. */
+static const char *end_of_job(const char **text)
+{
+    for (int i = 0; i < 2; i++) {
+        *text = getenv(end_names[i]);
+        if (*text && **text) return end_names[i];
+    }
+    return NULL;
+}
+
+static bool read_end(const char *text, double *end_s)
+{
+    char *rest;
+    *end_s = strtod(text, &rest);
+    return rest != text && !*rest && isfinite(*end_s);
+}
+
+soda_status preempt_describe(double time_limit_s, char *text, size_t size)
+{
+    const char *end;
+    double end_s;
+    const char *name = end_of_job(&end);
+    if (time_limit_s != RUN_TIME_AUTO || !name) {
+        snprintf(text, size, "%s",
+                 time_limit_s != RUN_TIME_AUTO
+                     ? "as checkpoint.time_limit says"
+                     : "none is known: neither SODA_END_TIME nor SLURM_JOB_END_TIME is set");
+        return SODA_OK;
+    }
+    if (!read_end(end, &end_s))
+        return FAIL(SODA_ERR_INPUT, "%s: expected seconds since 1970, found \"%s\"", name, end);
+    snprintf(text, size, "%.0f s from now, as %s says", end_s - (double)time(NULL), name);
+    return SODA_OK;
+}
+
 double preempt_seconds_left(double time_limit_s)
 {
+    const char *end;
+    double end_s;
     if (time_limit_s > 0) return started_s + time_limit_s - log_seconds();
-    const char *end = getenv("SLURM_JOB_END_TIME");
-    if (time_limit_s != RUN_TIME_AUTO || !end) return (double)INFINITY;
-    char *rest;
-    const double end_s = strtod(end, &rest);
-    if (rest == end || *rest) return (double)INFINITY;
+    if (time_limit_s != RUN_TIME_AUTO || !end_of_job(&end) || !read_end(end, &end_s))
+        return (double)INFINITY;
     return end_s - (double)time(NULL);
 }

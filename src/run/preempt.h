@@ -5,13 +5,21 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* Installs the handlers, for the life of the process. */
+#include "core/status.h"
+
+/* Installs the handlers, for the life of the process: before it joins the other ranks, so that no
+ * signal kills a run that is only starting. */
 void preempt_install(void);
 
 /* Whether a signal has come. */
 bool preempt_requested(void);
 
-/* Seconds from now to the end of the allocation: `time_limit_s` since the process started, or with
- * RUN_TIME_AUTO what SLURM_JOB_END_TIME says. INFINITY: none known. */
+/* Seconds from now to the end of the allocation: `time_limit_s` since preempt_install, or with
+ * RUN_TIME_AUTO what SODA_END_TIME says, else SLURM_JOB_END_TIME. INFINITY: none known. */
 double preempt_seconds_left(double time_limit_s);
+
+/* For the log: when that is and who says so, or that nobody does. SODA_ERR_INPUT names the variable
+ * if it holds no number. */
+soda_status preempt_describe(double time_limit_s, char *text, size_t size);

@@ -1,11 +1,8 @@
 #include "run/run_folder.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -50,29 +47,50 @@ static soda_status check_foreign(const char *output)
     return SODA_OK;
 }
 
-/* Two runs in one folder would undo each other's checkpoints: ranks that a launcher started without
- * telling them of each other, or one job submitted twice. */
-static soda_status lock_folder(const char *output, int *lock)
+/* Deletes files "NAME.tmp-..." of `folder`, where NAME begins with one of `names`. */
+static void tidy_folder(const char *folder, const char *const *names)
 {
     char path[PATH_BYTES];
-    TRY(path_in(path, sizeof path, output, ".lock"));
-    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return SODA_OK; /* or no locks here */
-    if (errno != EWOULDBLOCK) return SODA_OK;
-    return FAIL(
-        SODA_ERR_INPUT,
-        "output: %s: another run is writing to this folder (if these processes should be ranks "
-        "of one run, they were not started as MPI ranks: use mpirun or srun --mpi=pmix)",
-        output);
+    DIR *list = opendir(folder);
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        bool ours = false;
+        for (const char *const *name = names; *name && !ours; name++)
+            ours = strncmp(entry->d_name, *name, strlen(*name)) == 0;
+        if (ours && strstr(entry->d_name, ".tmp-") &&
+            path_in(path, sizeof path, folder, "%s", entry->d_name) == SODA_OK)
+            unlink(path);
+    }
+    if (list) closedir(list);
 }
 
-soda_status run_folder_open(const char *output, bool overwrite, int *lock)
+/* What attempts that were killed left unfinished; with the lock in hand, none of it is in use. */
+static void tidy(const char *output)
+{
+    static const char *const results[] = {"adapter.safetensors.tmp-",
+                                          "spectra.h5.tmp-",
+                                          "metrics.jsonl.tmp-",
+                                          "config.yaml.tmp-",
+                                          "config.resolved.yaml.tmp-",
+                                          ".lock.tmp-",
+                                          NULL};
+    static const char *const checkpoints[] = {"step-", "latest.tmp-", NULL};
+    static const char *const pictures[] = {"step-", "validation.png.tmp-", NULL};
+    char path[PATH_BYTES];
+    tidy_folder(output, results);
+    if (path_in(path, sizeof path, output, "checkpoints") == SODA_OK)
+        tidy_folder(path, checkpoints);
+    if (path_in(path, sizeof path, output, "samples") == SODA_OK) tidy_folder(path, pictures);
+}
+
+soda_status run_folder_open(const char *output, bool overwrite, run_lock **lock)
 {
     char path[PATH_BYTES];
     if (!overwrite) TRY(check_foreign(output));
     TRY(path_in(path, sizeof path, output, "checkpoints"));
     TRY(newfile_make_folder(path));
-    return lock_folder(output, lock);
+    TRY(run_lock_take(output, lock));
+    tidy(output);
+    return SODA_OK;
 }
 
 soda_status run_folder_check_new(const char *output)

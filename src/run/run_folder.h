@@ -4,13 +4,13 @@
 
 #include <stdbool.h>
 
-#include "core/status.h"
+#include "run/run_lock.h"
 
-/* Before the first write: makes OUTPUT/checkpoints, and *lock a descriptor that keeps other runs
- * out until it is closed (-1 where the file system takes no locks). SODA_ERR_INPUT if another run
- * holds the folder, or if it holds files with the names of results but neither a checkpoint nor the
- * lock file of an earlier run; `overwrite` allows the latter. */
-soda_status run_folder_open(const char *output, bool overwrite, int *lock);
+/* Before the first write: makes OUTPUT/checkpoints, takes the lock, and deletes temporary files of
+ * attempts that were killed. SODA_ERR_INPUT if another run holds the folder, or if it holds files
+ * with the names of results but neither a checkpoint nor the lock file of an earlier run;
+ * `overwrite` allows the latter. */
+soda_status run_folder_open(const char *output, bool overwrite, run_lock **lock);
 
 /* Before a run starts at step 0: SODA_ERR_INPUT if OUTPUT/adapter.safetensors is there, the result
  * of a run whose checkpoints are gone. */

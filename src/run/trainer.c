@@ -22,8 +22,9 @@ static soda_status run_micro_batches(soda_trainer *t)
 
 static int64_t stop_flags(const soda_trainer *t)
 {
-    /* A step, and drawing and writing what it made, must fit twice into what is left. */
-    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + t->longest_save_s) + 2;
+    /* A step, and drawing and writing what it made, must fit twice into what is left; mpirun takes
+     * 3 s to end. */
+    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + t->longest_save_s) + 6;
     const bool late = preempt_seconds_left(t->config->checkpoint.time_limit_s) < needed_s;
     return (preempt_requested() ? FLAG_SIGNAL : 0) | (late ? FLAG_TIME : 0);
 }
@@ -69,7 +70,8 @@ static soda_status note(soda_trainer *t, double loss, const params_report *repor
                              .update_s = now_s - reduced_s};
     t->longest_step_s = fmax(t->longest_step_s, now_s - started_s);
     TRY(run_state_note(&t->state, loss, report->gradient_norm));
-    return t->metrics ? metrics_write(t->metrics, t->path_metrics, &row) : SODA_OK;
+    TRY(run_lock_check(t->lock));
+    return t->metrics ? metrics_write(t->metrics, &row) : SODA_OK;
 }
 
 /* One step; *flags are what the ranks agreed on. */
@@ -118,9 +120,11 @@ static void go_on_without(soda_trainer *t, const char *what)
 }
 
 /* A picture that cannot be drawn or written is no reason to end a run that is well. */
-static void sample(soda_trainer *t)
+static soda_status sample(soda_trainer *t)
 {
+    TRY(trainer_check_lock(t));
     if (trainer_sample(t) != SODA_OK) go_on_without(t, "these pictures");
+    return SODA_OK;
 }
 
 /* What is due after `state.step` steps, for people to look at. Repeating it changes nothing. */
@@ -130,7 +134,8 @@ static soda_status show(soda_trainer *t, bool last)
     const double start_s = log_seconds();
     const bool first = t->state.step == 0;
     if (first || last || is_due(c->validation.every, t->state.step)) TRY(trainer_validate(t));
-    if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step))) sample(t);
+    if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step)))
+        TRY(sample(t));
     t->longest_draw_s = fmax(t->longest_draw_s, log_seconds() - start_s);
     return SODA_OK;
 }
@@ -140,6 +145,7 @@ static soda_status show(soda_trainer *t, bool last)
 static soda_status checkpoint(soda_trainer *t)
 {
     TRY(check_replicas(t));
+    TRY(trainer_check_lock(t));
     if (trainer_save(t) != SODA_OK) go_on_without(t, "this checkpoint");
     return SODA_OK;
 }
@@ -147,7 +153,7 @@ static soda_status checkpoint(soda_trainer *t)
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
     TRY(check_replicas(t));
-    TRY(trainer_save(t));
+    TRY(trainer_save_last(t));
     log_info(
         "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
         (long long)t->state.step, (long long)t->config->train.steps,
@@ -174,7 +180,7 @@ static soda_status train(soda_trainer *t)
     }
     if (first < steps) {
         TRY(check_replicas(t));
-        TRY(trainer_save(t));
+        TRY(trainer_save_last(t));
     }
     TRY(show(t, true));
     TRY(trainer_compare(t));
@@ -190,10 +196,8 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
                       .overwrite = overwrite,
                       .held_before = (double)NAN,
                       .held_after = (double)NAN,
-                      .lock = -1,
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
-    preempt_install();
     TRY_TO(done, rank_check(comm));
     TRY_TO(done, trainer_open(&t));
     /* Before the first step: what the run will be compared with, and the most memory that it will

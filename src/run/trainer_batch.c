@@ -257,6 +257,12 @@ static soda_status own_pictures(soda_trainer *t, int64_t limbs[EXACT_LIMBS])
     return SODA_OK;
 }
 
+static soda_status write_held_out(const soda_trainer *t, double loss)
+{
+    TRY(run_lock_check(t->lock));
+    return metrics_write_validation(t->metrics, t->state.step, loss);
+}
+
 soda_status trainer_validate(soda_trainer *t)
 {
     int64_t limbs[EXACT_LIMBS] = {0};
@@ -269,8 +275,6 @@ soda_status trainer_validate(soda_trainer *t)
     log_info("held-out loss after %lld steps: %.5f", (long long)t->state.step, (double)loss);
     if (t->state.step == 0) t->held_before = (double)loss;
     t->held_after = (double)loss;
-    if (t->metrics && t->pending == SODA_OK)
-        t->pending =
-            metrics_write_validation(t->metrics, t->path_metrics, t->state.step, (double)loss);
+    if (t->metrics && t->pending == SODA_OK) t->pending = write_held_out(t, (double)loss);
     return SODA_OK;
 }

@@ -1,10 +1,18 @@
 /* trainer_files.c: what a run leaves on the disk besides its metrics. */
 #include <math.h>
+#include <unistd.h>
 
 #include "core/arena.h"
 #include "core/path.h"
+#include "io/checkpoint.h"
+#include "run/preempt.h"
 #include "run/trainer_internal.h"
 #include "train/params_adapter.h"
+
+soda_status trainer_check_lock(soda_trainer *t)
+{
+    return comm_agree(t->comm, run_lock_check(t->lock));
+}
 
 soda_status trainer_save(soda_trainer *t)
 {
@@ -27,16 +35,68 @@ soda_status trainer_save(soda_trainer *t)
     return s;
 }
 
-static soda_status write_adapter(soda_trainer *t, const char *path)
+/* Room for the last files of a run: on rank 0, whose write just failed. */
+static void make_room(const soda_trainer *t)
 {
+    int deleted = 0;
+    if (checkpoint_make_room(t->path_checkpoints, &deleted) != SODA_OK) status_clear();
+    if (deleted > 0)
+        log_warning("%s: deleted %d older checkpoint%s to make room", t->path_checkpoints, deleted,
+                    deleted > 1 ? "s" : "");
+}
+
+/* Calls `write`, collective, until it succeeds: for checkpoint.retry seconds, and as long as there
+ * is time for another try before the allocation ends. Collective. */
+static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
+{
+    const double until_s = log_seconds() + t->config->checkpoint.retry_s;
+    double longest_s = 0;
+    for (unsigned pause_s = 0;; pause_s = pause_s < 8 ? 2 * pause_s + 1 : 15) {
+        TRY(trainer_check_lock(t));
+        const double start_s = log_seconds();
+        const soda_status s = write(t);
+        if (s == SODA_OK) return SODA_OK;
+        longest_s = fmax(longest_s, log_seconds() - start_s);
+        const double next_s = 2 * longest_s + pause_s + 1; /* until another try has ended */
+        const double left_s =
+            fmin(until_s - log_seconds(), preempt_seconds_left(t->config->checkpoint.time_limit_s));
+        int64_t again = t->comm->rank == 0 && left_s > next_s;
+        if (pause_s == 0 && again) log_warning("retrying: %s", status_message());
+        TRY(t->comm->max_i64(t->comm, &again, 1));
+        if (!again) return s;
+        status_clear();
+        t->comm->failed_rank = -1;
+        if (t->comm->rank == 0) make_room(t);
+        sleep(pause_s);
+    }
+}
+
+soda_status trainer_save_last(soda_trainer *t) { return insist(t, trainer_save); }
+
+static soda_status write_own_adapter(soda_trainer *t)
+{
+    char path[4200];
     soda_adapter *adapter;
-    if (t->comm->rank != 0) return SODA_OK;
+    TRY(path_in(path, sizeof path, t->config->output, "adapter.safetensors"));
     TRY(params_fetch(&t->params));
     TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method,
                        t->state.model_sha256, &adapter));
     const soda_status s = adapter_write(path, adapter);
     adapter_close(adapter);
     return s;
+}
+
+static soda_status write_adapter(soda_trainer *t)
+{
+    return comm_agree(t->comm, t->comm->rank == 0 ? write_own_adapter(t) : SODA_OK);
+}
+
+/* The adapter is what counts: metrics that still find no room are a warning. */
+static void write_last_metrics(soda_trainer *t)
+{
+    if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;
+    log_warning("%s", status_message());
+    status_clear();
 }
 
 /* The mean loss of up to ten steps from `first` on. */
@@ -53,7 +113,8 @@ soda_status trainer_finish(soda_trainer *t)
 {
     char path[4200], loss[64], held[96] = "";
     TRY(path_in(path, sizeof path, t->config->output, "adapter.safetensors"));
-    TRY(comm_agree(t->comm, write_adapter(t, path)));
+    TRY(insist(t, write_adapter));
+    write_last_metrics(t);
     if (!isnan(t->held_before)) /* else it was measured before this process went on */
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);
     else if (!isnan(t->held_after))

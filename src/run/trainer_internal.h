@@ -1,12 +1,11 @@
 /* trainer_internal.h: what the files of the trainer share. */
 #pragma once
 
-#include <stdio.h>
-
 #include "core/log.h"
 #include "data/dataset.h"
 #include "interop/adapter_file.h"
 #include "run/metrics.h"
+#include "run/run_lock.h"
 #include "run/run_spectra.h"
 #include "run/run_state.h"
 #include "train/noising.h"
@@ -42,10 +41,11 @@ typedef struct {
     int shapes;         /* how many networks there will be, at most */
 
     run_state state;
-    run_spectra spectra; /* rank 0 */
+    run_spectra spectra;  /* rank 0 */
+    char time_limit[128]; /* for the log: when the allocation ends, and who says so */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096];
-    FILE *metrics;            /* rank 0 */
-    int lock;                 /* rank 0: of the run folder; -1: none */
+    soda_metrics *metrics;    /* rank 0 */
+    run_lock *lock;           /* rank 0: of the run folder */
     soda_status pending;      /* a failure after this step's agreement: for the next one */
     double data_s, network_s; /* of this step */
     double longest_step_s, longest_draw_s, longest_save_s;
@@ -64,9 +64,17 @@ soda_status trainer_micro_batch(soda_trainer *t, int64_t micro);
  * Collective. */
 soda_status trainer_validate(soda_trainer *t);
 
+/* Fails on all ranks if another attempt of the job has taken the run's folder over: before
+ * something is written. Collective. */
+soda_status trainer_check_lock(soda_trainer *t);
+
 /* Writes a checkpoint and a record of the spectra. Collective: all ranks learn of a failure, which
  * leaves the older checkpoints as they are. */
 soda_status trainer_save(soda_trainer *t);
+
+/* The same for the last one: tried again for checkpoint.retry seconds, as long as the allocation
+ * leaves time for it, and older checkpoints but one make room. Collective. */
+soda_status trainer_save_last(soda_trainer *t);
 
 /* Chooses the sampler of the run's pictures, and fails now if it could not draw them later. A
  * folder whose scheduler soda does not draw with is a warning: ddim draws then. Local. */
@@ -83,5 +91,6 @@ soda_status trainer_sample(soda_trainer *t);
  * config->validation.pictures asks for it. Collective. */
 soda_status trainer_compare(soda_trainer *t);
 
-/* adapter.safetensors, and the closing line that says where everything is. Collective. */
+/* adapter.safetensors, tried again like the last checkpoint, and the closing line that says where
+ * everything is. Collective. */
 soda_status trainer_finish(soda_trainer *t);

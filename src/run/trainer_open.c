@@ -7,6 +7,7 @@
 #include "core/path.h"
 #include "io/newfile.h"
 #include "model/hash.h"
+#include "run/preempt.h"
 #include "run/run_folder.h"
 #include "run/same_model.h"
 #include "run/trainer_internal.h"
@@ -73,6 +74,7 @@ static soda_status open_alone(soda_trainer *t)
     TRY(check_config(c));
     TRY(run_config_text(c, &t->config_text));
     TRY(stored_text(c, &t->stored_text));
+    TRY(preempt_describe(c->checkpoint.time_limit_s, t->time_limit, sizeof t->time_limit));
     TRY(make_paths(t));
     TRY(folder_open(c->model, &t->folder));
     TRY(open_schedule(t));
@@ -337,7 +339,11 @@ static soda_status open_buffers(soda_trainer *t)
 static soda_status open_metrics(soda_trainer *t)
 {
     if (t->comm->rank != 0) return SODA_OK;
-    TRY(run_folder_write_config(t->config->output, t->config_text));
+    if (run_folder_write_config(t->config->output, t->config_text) != SODA_OK) {
+        log_warning("training continues without this copy of the configuration: %s",
+                    status_message());
+        status_clear();
+    }
     return metrics_open(t->path_metrics, t->state.step, &t->metrics);
 }
 
@@ -358,6 +364,7 @@ soda_status trainer_open(soda_trainer *t)
     TRY(fill_for_pictures(t));
     TRY(comm_agree(t->comm, open_metrics(t)));
     print_footprint(t);
+    if (c->checkpoint.time_limit_s != 0) log_info("end of the job: %s", t->time_limit);
     return SODA_OK;
 }
 
@@ -369,8 +376,8 @@ static void close_steps(soda_step *steps, int count)
 
 void trainer_close(soda_trainer *t)
 {
-    if (t->metrics) fclose(t->metrics);
-    if (t->lock >= 0) close(t->lock);
+    metrics_close(t->metrics);
+    run_lock_release(t->lock);
     close_steps(t->steps, t->step_count);
     close_steps(t->frozen, t->frozen_count);
     close_steps(t->held_steps, t->held_count);

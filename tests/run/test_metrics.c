@@ -1,10 +1,13 @@
 /* metrics.jsonl: one JSON object a line, and after a restart no step twice. */
 #include "support/check.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/json.h"
+#include "core/log.h"
 #include "run/metrics.h"
 #include "support/files.h"
 
@@ -13,9 +16,12 @@ static void check_resumed(const char *folder, const char *before, int64_t step, 
                           const char *want)
 {
     size_t bytes;
-    FILE *file;
+    soda_metrics *metrics;
     const char *path = files_write(folder, "metrics.jsonl", before, strlen(before));
-    CHECK_OK(metrics_open(path, step, &file));
+    CHECK_OK(metrics_open(path, step, &metrics));
+    metrics_close(metrics);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
     fputs(more, file);
     assert_int_equal(fclose(file), 0);
     char *text = files_read(path, &bytes);
@@ -67,15 +73,15 @@ static void rows_are_json(void **state)
                              .reduce_s = 3,
                              .update_s = 0.125};
     const char *path = files_path(*state, "rows.jsonl");
-    FILE *file;
+    soda_metrics *metrics;
     size_t bytes;
     soda_json json, seconds;
     double number;
     int64_t step;
-    CHECK_OK(metrics_open(path, 0, &file)); /* there is none yet */
-    CHECK_OK(metrics_write(file, path, &row));
-    CHECK_OK(metrics_write_validation(file, path, 42, 0.75));
-    char *text = files_read(path, &bytes); /* flushed: `file` is open */
+    CHECK_OK(metrics_open(path, 0, &metrics)); /* there is none yet */
+    CHECK_OK(metrics_write(metrics, &row));
+    CHECK_OK(metrics_write_validation(metrics, 42, 0.75));
+    char *text = files_read(path, &bytes); /* each line is written at once */
     char *second = strchr(text, '\n') + 1;
     assert_int_equal(strlen(second), strcspn(second, "\n") + 1);
 
@@ -103,30 +109,89 @@ static void rows_are_json(void **state)
     assert_true(step == 42 && number == 0.75);
     soda_json_free(&json);
     free(text);
-    fclose(file);
+    metrics_close(metrics);
 }
 
-static void failures_name_the_file(void **state)
+static void a_file_that_cannot_be_opened_is_named(void **state)
 {
-    FILE *file;
-    const metrics_row row = {0};
-    CHECK_FAILS(metrics_open(files_path(*state, "absent/metrics.jsonl"), 0, &file), SODA_ERR_IO);
+    soda_metrics *metrics;
+    CHECK_FAILS(metrics_open(files_path(*state, "absent/metrics.jsonl"), 0, &metrics), SODA_ERR_IO);
     check_message_has("absent/metrics.jsonl: ");
-    file = fopen("/dev/full", "a");
-    assert_non_null(file);
-    CHECK_FAILS(metrics_write(file, "runs/x/metrics.jsonl", &row), SODA_ERR_IO);
-    check_message_has("runs/x/metrics.jsonl: cannot be written: No space left");
-    fclose(file);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A disk that is full in the middle of a line, for a while, by a limit on the size of files. */
+static void a_full_disk_delays_lines(void **state)
+{
+    enum { LINES = 400 };
+    const char *path = files_path(*state, "full.jsonl");
+    soda_metrics *metrics;
+    size_t bytes;
+    char line[64];
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_OK(metrics_open(path, 0, &metrics));
+    for (int i = 0; i < LINES; i++) {
+        if (i == 100) limit_files(5000);
+        if (i == 300) limit_files(RLIM_INFINITY);
+        CHECK_OK(metrics_write_validation(metrics, i, 0.5));
+        if (i != 299) continue;
+        free(files_read(path, &bytes));
+        assert_int_equal(bytes, 5000); /* some lines are missing, and one is cut */
+        CHECK_FAILS(metrics_flush(metrics), SODA_ERR_IO);
+        check_message_has(" lines are missing: ");
+        check_message_has("full.jsonl: cannot be written: File too large");
+    }
+    metrics_close(metrics);
+    char *text = files_read(path, &bytes), *at = text;
+    for (int i = 0; i < LINES; i++) {
+        snprintf(line, sizeof line, "{\"step\": %d, \"validation_loss\": 0.5}\n", i);
+        assert_memory_equal(at, line, strlen(line));
+        at += strlen(line);
+    }
+    assert_int_equal(at - text, bytes);
+    free(text);
+}
+
+/* No room for the lines to keep: they are cut off later, before the next line is written. */
+static void a_full_disk_at_the_start_delays_lines(void **state)
+{
+    static const char before[] = ROW("0") ROW("1") ROW("2");
+    const char *path = files_write(*state, "start.jsonl", before, strlen(before));
+    soda_metrics *metrics;
+    size_t bytes;
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(10);
+    CHECK_OK(metrics_open(path, 2, &metrics));
+    CHECK_OK(metrics_write_validation(metrics, 2, 0.25));
+    char *text = files_read(path, &bytes);
+    assert_string_equal(text, before);
+    free(text);
+    limit_files(RLIM_INFINITY);
+    CHECK_OK(metrics_flush(metrics));
+    metrics_close(metrics);
+    text = files_read(path, &bytes);
+    assert_string_equal(text, ROW("0") ROW("1") HELD("2"));
+    free(text);
 }
 
 int main(void)
 {
+    log_set_quiet(true);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(later_steps_are_removed),
         cmocka_unit_test(a_run_from_the_start_keeps_nothing),
         cmocka_unit_test(broken_lines_are_removed),
         cmocka_unit_test(rows_are_json),
-        cmocka_unit_test(failures_name_the_file),
+        cmocka_unit_test(a_file_that_cannot_be_opened_is_named),
+        cmocka_unit_test(a_full_disk_delays_lines),
+        cmocka_unit_test(a_full_disk_at_the_start_delays_lines),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

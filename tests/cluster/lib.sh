@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# lib.sh: sourced by the tests that run on the login host of a cluster that nodes.sh made. They get SODA, the program,
+# LAUNCHER (mpirun or srun) and SOURCE, soda's folder.
+set -euo pipefail
+work=$LAB/work
+mkdir -p "$work/jobs"
+cd "$work"
+began=$(date +%s)
+
+say() { echo "$(($(date +%s) - began)) s $LAUNCHER: $*"; }
+fail() {
+    say "FAILED: $*" >&2
+    sinfo -N -l >&2 || true
+    squeue >&2 || true
+    [ ! -f "$work/log" ] || tail -n 60 "$work/log" >&2
+    exit 1
+}
+
+# The shipped scripts; the settings of this cluster are what a user edits.
+cp "$SOURCE"/jobs/* jobs/
+cat >jobs/site.sh <<X2
+export SODA_LAUNCHER=\${SODA_LAUNCHER:-$LAUNCHER} SODA_PROGRAM=\${SODA_PROGRAM:-$SODA} SODA_CACHE=$work/cache SODA_QSUB=
+export MAX_RESTARTS=\${MAX_RESTARTS:-20} OMP_WAIT_POLICY=passive
+if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then sleep \${LAB_SLEEP:-0}; fi
+X2
+export SODA_HOME=$work SBATCH_EXPORT=ALL
+
+: "${STEPS:=240}"
+cat >run.yaml <<YAML
+model: $SOURCE/tests/golden/tiny-sd1
+data: {path: $SOURCE/configs/quickstart/images/train, resolution: 64, crop: random, flip: true, caption_dropout: 0.2}
+adapter: {method: soda_svd}
+train:
+  steps: $STEPS
+  global_batch: 2
+  optimizer: {rotation: {lr: 1.0e-2}, spectrum: {lr: 1.0e-2}}
+  seed: 11
+checkpoint: {every: 10, keep: 2}
+output: unused
+YAML
+
+# until_true SECONDS WHAT COMMAND...: waits for the command to succeed.
+until_true() {
+    local limit=$1 what=$2 start
+    shift 2
+    start=$(date +%s)
+    until "$@" >/dev/null 2>&1; do
+        [ $(($(date +%s) - start)) -lt "$limit" ] || fail "after $limit s: $what"
+        sleep 0.2
+    done
+}
+
+# submit NAME SCRIPT [OPTION of sbatch]... -- [ARGUMENT]...: sets job.
+submit() {
+    local name=$1 script=$2 options=()
+    shift 2
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    ln -sfn "$name.log" log
+    job=$(sbatch --parsable -o "$work/$name.log" "${options[@]}" "jobs/$script" "$@")
+}
+train() { # NAME [OPTION of sbatch]...: into runs/NAME
+    local name=$1
+    shift
+    run=$work/runs/$name
+    submit "$name" train.slurm "$@" -- run.yaml --set "output=$run"
+}
+
+field() { scontrol show job -o "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p"; }
+is() { [ "$(field "$1" "$2")" = "$3" ]; }
+step() { # of the newest checkpoint of $run
+    local name=step-0.h5
+    read -r name <"$run/checkpoints/latest" || true
+    name=${name#step-}
+    echo $((10#${name%.h5}))
+}
+reached() { [ "$(step 2>/dev/null)" -ge "$1" ]; }
+is_idle() { sinfo -h -N -o '%N %t' | grep -qx "$1 idle"; }
+
+# Processes of soda on node K.
+ranks_on() { pgrep -x soda --ns "$(pgrep -P "$(cat "$LAB/$1.pid")" | head -n 1)" --nslist pid; }
+first_node() { scontrol show hostnames "$(field "$job" NodeList)" | sed -n "${1:-1}s/^n//p"; }
+
+# Nothing is left of a run: no process, no lock, no temporary file.
+check_tidy() {
+    until_true 30 "$1: processes of soda are left: $(pgrep -a -x soda)" bash -c '! pgrep -x soda'
+    flock -n "$run/.lock" true || fail "$1: the run's folder is still locked"
+    [ -z "$(find "$run" -name '*.tmp-*')" ] || fail "$1: temporary files are left: $(find "$run" -name '*.tmp-*')"
+}
+# ... and it made the adapter of a run that nothing disturbed.
+check_run() {
+    cmp "$run/adapter.safetensors" "$work/runs/alone/adapter.safetensors" || fail "$1: another adapter"
+    [ "$(grep -c '"loss"' "$run/metrics.jsonl")" = "$STEPS" ] || fail "$1: expected $STEPS rows in metrics.jsonl"
+    check_tidy "$1"
+    say "$1: ok"
+}
+finished() { # NAME SECONDS
+    until_true "$2" "$1: job $job is not finished, but $(field "$job" JobState)" is "$job" JobState COMPLETED
+    check_run "$1"
+}
+
+run=$work/runs/alone
+OMP_WAIT_POLICY=passive SODA_CACHE=$work/cache "$SODA" train run.yaml --set output="$run" --threads 1 >alone.log 2>&1 ||
+    { cat alone.log; fail "the run that others are compared with"; }
+say "the run that others are compared with"
