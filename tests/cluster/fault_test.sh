@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One run that loses a rank, cables and nodes in turn: each time the same job goes on by itself, and in the end its adapter
 # is that of a run that nothing disturbed. Prints the seconds from each fault to the first new step.
+STEPS=400
 . "$SOURCE/tests/cluster/lib.sh"
 
 restarts=0
@@ -16,6 +17,13 @@ restarted() {
 undisturbed() { is "$job" Restarts "$restarts" || fail "expected $restarts restarts, found $(field "$job" Restarts)"; }
 made_step() { [ "$run/metrics.jsonl" -nt "$run/attempts" ] && [ "$(wc -l <"$run/attempts")" = $((restarts + 1)) ]; }
 
+# The run waits until node K is back, so that it does not end before the next fault.
+wait_for_node() { # K WHAT
+    pkill -STOP -x soda
+    until_true 60 "$2: node n$1 does not come back" is_idle "n$1"
+    pkill -CONT -x soda
+}
+
 cut_cable() { # K WHAT
     local since
     undisturbed
@@ -23,7 +31,7 @@ cut_cable() { # K WHAT
     ip link set "v$1" down
     restarted "$2" 120 "$since"
     ip link set "v$1" up
-    until_true 60 "$2: node n$1 does not come back" is_idle "n$1"
+    wait_for_node "$1" "$2"
 }
 power_off() { # K WHAT
     local since
@@ -32,7 +40,7 @@ power_off() { # K WHAT
     kill -9 "$(cat "$LAB/$1.pid")"
     restarted "$2" 120 "$since"
     STAGE=again bash "$NODES" "$1"
-    until_true 60 "$2: node n$1 does not come back" is_idle "n$1"
+    wait_for_node "$1" "$2"
 }
 
 train faults
