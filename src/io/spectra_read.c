@@ -34,7 +34,7 @@ static soda_status add_layer(h5_file *file, const char *name, spectra_about *abo
     TRY_TO(done, read_column(file, name, "angles", (h5_array_shape){ARRAY_F32, 2, {rows, 0}},
                              &shape, &angles));
     for (int64_t i = 0; i < shape.dim[1]; i++) {
-        const double angle = ((const float *)angles)[(rows - 1) * shape.dim[1] + i];
+        const double angle = (double)((const float *)angles)[(rows - 1) * shape.dim[1] + i];
         if (angle > about->largest_angle) about->largest_angle = angle;
     }
 done:
