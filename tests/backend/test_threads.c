@@ -32,22 +32,17 @@ static void keep_outputs(const op_case *c, char *bytes)
     }
 }
 
-/* Instrumented loops take ten times as long: two numbers of threads at the highest level. */
-#ifdef __SANITIZE_ADDRESS__
-enum { INSTRUMENTED = true };
-#else
-enum { INSTRUMENTED = false };
-#endif
-
-/* Runs the case with every number of threads at every level; with a few at the slow one. */
+/* Runs the case with every number of threads at every level; with a few at the slow one, and with
+ * two at the highest in instrumented builds. */
 static void same_bits(op_case *c, const soda_kernel *kernel, const char *label)
 {
     const size_t size = output_bytes(c);
     char *first = malloc(size), *other = malloc(size);
     assert_true(first && other);
-    for (int level = INSTRUMENTED ? (int)isa_best() : ISA_BASE; level <= (int)isa_best(); level++) {
+    for (int level = SODA_TEST_SLOW ? (int)isa_best() : ISA_BASE; level <= (int)isa_best();
+         level++) {
         isa_limit((isa_level)level);
-        for (int i = 0; i < COUNTS; i += INSTRUMENTED ? 4 : level == ISA_BASE ? 3 : 1) {
+        for (int i = 0; i < COUNTS; i += SODA_TEST_SLOW ? 4 : level == ISA_BASE ? 3 : 1) {
             parallel_set_threads(thread_counts[i]);
             case_run(c, kernel);
             keep_outputs(c, i ? other : first);
@@ -99,7 +94,8 @@ static void gradients_of_weights_have_the_same_bits(void **state)
     (void)state;
     for (int i = 0; i < 2 * MATRICES; i++) {
         const soda_dtype t = types[i % 2];
-        const int64_t rows = 10 * matrices[i / 2].rows, in = matrices[i / 2].in;
+        const int64_t rows = (SODA_TEST_SLOW ? 3 : 10) * matrices[i / 2].rows,
+                      in = matrices[i / 2].in;
         const int64_t out = matrices[i / 2].out;
         if (in * out > 1280 * 1280) continue;
         op_case c = {.inputs = 0};

