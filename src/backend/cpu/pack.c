@@ -164,7 +164,7 @@ static soda_status fill_by_table(const soda_weight *weight, const panels_recipe 
     return SODA_OK;
 }
 
-/* By transposing squares in registers: five times as fast as element by element. */
+/* By transposing squares in registers. */
 static soda_status fill_panels(const soda_weight *weight, const void *recipe, void *form)
 {
     const panels_recipe *r = recipe;
