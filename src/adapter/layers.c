@@ -72,21 +72,18 @@ soda_layer *layers_find(soda_layers *layers, const char *name)
     return NULL;
 }
 
-static int64_t sum_over(const soda_layers *layers, bool freedom)
+int64_t layers_freedom(const soda_layers *layers)
 {
     int64_t sum = 0;
     for (int i = 0; i < layers->count; i++) {
         const soda_layer *l = &layers->entries[i]->layer;
         for (int t = 0; l->method->tensors[t]; t++) {
             const soda_shape shape = method_tensor_shape(l, t);
-            sum += freedom ? method_freedom(l->method->tensors[t], &shape) : shape_count(&shape);
+            sum += method_freedom(l->method->tensors[t], &shape);
         }
     }
     return sum;
 }
-
-int64_t layers_stored(const soda_layers *layers) { return sum_over(layers, false); }
-int64_t layers_freedom(const soda_layers *layers) { return sum_over(layers, true); }
 
 static char *joined(const char *name, const char *middle, const char *leaf)
 {

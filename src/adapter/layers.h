@@ -26,8 +26,7 @@ int layers_count(const soda_layers *layers);
 soda_layer *layers_at(soda_layers *layers, int index);
 soda_layer *layers_find(soda_layers *layers, const char *name); /* NULL: no such layer */
 
-/* Trainable numbers: as stored, and degrees of freedom (method.h). */
-int64_t layers_stored(const soda_layers *layers);
+/* Degrees of freedom of all trainable tensors (method.h). */
 int64_t layers_freedom(const soda_layers *layers);
 
 /* What the hooks get as their context: one component of the model. */

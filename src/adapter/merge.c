@@ -45,9 +45,11 @@ soda_status merge_add_residual(const soda_layer *layer, method_values values, do
     double *W = malloc((size_t)count * sizeof *W);
     double *w0 = malloc((size_t)count * sizeof *w0);
     soda_status s = W && w0 ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", layer->name);
-    if (s == SODA_OK) s = merge_read_wide(layer, w0);
-    if (s == SODA_OK) s = layer->method->merge(layer, values, W);
-    for (int64_t i = 0; s == SODA_OK && i < count; i++) sum[i] += weight * (W[i] - w0[i]);
+    if (s != SODA_OK) goto done;
+    TRY_TO(done, merge_read_wide(layer, w0));
+    TRY_TO(done, layer->method->merge(layer, values, W));
+    for (int64_t i = 0; i < count; i++) sum[i] += weight * (W[i] - w0[i]);
+done:
     free(W);
     free(w0);
     return s;

@@ -33,8 +33,9 @@ typedef struct {
     double cost[ROUTE_COUNT]; /* flops at the speed of a GEMM in `compute`; INFINITY: cannot */
 } route_choice;
 
-/* The cheapest route of the layer's method by the costs of method.md, section 4, at the backend's
- * prices. A function of its argument alone: the same on every rank and when a run is resumed. */
+/* The cheapest route of the layer's method by the costs of docs/method.md, section 4, at the
+ * backend's prices. A function of its argument alone: the same on every rank and when a run is
+ * resumed. */
 route_choice route_choose(const route_case *c);
 
 /* Terms of the methods' costs, in flops of a GEMM in `compute`: forward, and backward if training.

@@ -53,15 +53,16 @@ static soda_status grow_lists(resident *r, const soda_weights *weights)
 static soda_status digest(const soda_weights *weights, uint8_t hash[SHA256_BYTES])
 {
     soda_sha256 *sum;
-    soda_status s = SODA_OK;
+    soda_status s;
     TRY(sha256_create(&sum));
-    for (int i = 0; i < weights->entry_count && s == SODA_OK; i++) {
+    for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *e = &weights->entries[i];
         const uint64_t numbers[] = {e->form.form, e->form.bytes};
-        s = sha256_update(sum, e->weight.name, strlen(e->weight.name) + 1);
-        if (s == SODA_OK) s = sha256_update(sum, numbers, sizeof numbers);
+        TRY_TO(done, sha256_update(sum, e->weight.name, strlen(e->weight.name) + 1));
+        TRY_TO(done, sha256_update(sum, numbers, sizeof numbers));
     }
-    if (s == SODA_OK) s = sha256_finish(sum, hash);
+    TRY_TO(done, sha256_finish(sum, hash));
+done:
     sha256_destroy(sum);
     return s;
 }

@@ -118,8 +118,6 @@ soda_status arena_alloc(soda_arena *arena, size_t bytes, void **memory)
     return SODA_OK;
 }
 
-size_t arena_used(const soda_arena *arena) { return arena->used; }
-
 void arena_destroy(soda_arena *arena)
 {
     if (!arena) return;

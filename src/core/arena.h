@@ -20,9 +20,6 @@ soda_status arena_create(soda_arena **arena);
  * Valid until arena_destroy. SODA_ERR_MEMORY names the size when the system has no more. */
 soda_status arena_alloc(soda_arena *arena, size_t bytes, void **memory);
 
-/* Bytes handed out so far, alignment included. */
-size_t arena_used(const soda_arena *arena);
-
 /* Ends every allocation; the blocks stay with the process for the next arena. NULL is fine. */
 void arena_destroy(soda_arena *arena);
 

@@ -280,20 +280,6 @@ soda_status soda_json_ints(const soda_json *json, const char *key, int64_t *valu
     return SODA_OK;
 }
 
-soda_status soda_json_doubles(const soda_json *json, const char *key, double *values, int max,
-                              int *count)
-{
-    const json_t *list;
-    TRY(count_entries(json, key, max, &list, count));
-    for (int i = 0; i < *count; i++) {
-        const json_t *found = entry(list, i);
-        if (!json_is_number(found))
-            return refuse(json, key, json_is_array(list) ? i : -1, found, "a number");
-        values[i] = json_number_value(found);
-    }
-    return SODA_OK;
-}
-
 soda_status soda_json_strings(const soda_json *json, const char *key, const char **values, int max,
                               int *count)
 {

@@ -52,8 +52,6 @@ soda_status soda_json_string(const soda_json *json, const char *key, const char 
  * or string alone is a list of one (diffusers writes both): see soda_json_is_list. */
 soda_status soda_json_ints(const soda_json *json, const char *key, int64_t *values, int max,
                            int *count);
-soda_status soda_json_doubles(const soda_json *json, const char *key, double *values, int max,
-                              int *count);
 soda_status soda_json_strings(const soda_json *json, const char *key, const char **values, int max,
                               int *count);
 

@@ -91,9 +91,10 @@ static soda_status find_identity(soda_dataset *d)
     soda_sha256 *hash;
     uint8_t digest[SHA256_BYTES];
     TRY(sha256_create(&hash));
-    soda_status s = SODA_OK;
-    for (int64_t i = 0; s == SODA_OK && i < d->about.count; i++) s = add_identity(d, i, hash);
-    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    soda_status s;
+    for (int64_t i = 0; i < d->about.count; i++) TRY_TO(done, add_identity(d, i, hash));
+    TRY_TO(done, sha256_finish(hash, digest));
+done:
     sha256_destroy(hash);
     TRY(s);
     sha256_hex(digest, d->about.sha256);
@@ -134,10 +135,10 @@ soda_status dataset_scan(dataset_opening *o)
     for (int64_t i = o->comm->rank; s == SODA_OK && i < count; i += o->comm->size)
         s = scan_file(o->dataset, i, rows + i * ROW);
     s = comm_agree(o->comm, s);
-    if (rows && s == SODA_OK) {
-        s = o->comm->sum_i64(o->comm, rows, count * ROW); /* the others hold zeros */
-        if (s == SODA_OK) s = comm_agree(o->comm, describe(o, rows));
-    }
+    if (!rows || s != SODA_OK) goto done;
+    TRY_TO(done, o->comm->sum_i64(o->comm, rows, count * ROW)); /* the others hold zeros */
+    TRY_TO(done, comm_agree(o->comm, describe(o, rows)));
+done:
     free(rows);
     return s;
 }
@@ -202,19 +203,21 @@ static soda_status encode_size(encoding *e, int64_t index)
     const int64_t h = d->images[index].h, w = d->images[index].w, factor = d->transform.factor;
     const size_t pixels = (size_t)(h * factor * w * factor * 3);
     const size_t latents = (size_t)(h * w * d->about.channels);
-    soda_status s = SODA_OK;
+    soda_status s;
     e->pixels = malloc(pixels * sizeof *e->pixels);
     e->mean = malloc(latents * sizeof *e->mean);
     e->std = malloc(latents * sizeof *e->std);
-    if (!e->pixels || !e->mean || !e->std)
+    if (!e->pixels || !e->mean || !e->std) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory for a picture of %lldx%lld", (long long)w,
                  (long long)h);
-    if (s == SODA_OK)
-        s = vae_encoder_open(e->o->model, e->o->backend, e->o->dtype, h * factor, w * factor,
-                             &e->encoder);
-    for (int64_t i = index; s == SODA_OK && i < d->about.count; i++)
+        goto done;
+    }
+    TRY_TO(done, vae_encoder_open(e->o->model, e->o->backend, e->o->dtype, h * factor, w * factor,
+                                  &e->encoder));
+    for (int64_t i = index; i < d->about.count; i++)
         if (d->images[i].h == h && d->images[i].w == w && any_missing(e, i))
-            s = encode_picture(e, i);
+            TRY_TO(done, encode_picture(e, i));
+done:
     vae_encoder_close(&e->encoder);
     free(e->pixels);
     free(e->mean);

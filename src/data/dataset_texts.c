@@ -84,11 +84,13 @@ static soda_status find_key(const dataset_opening *o, int64_t text, char key[SHA
     snprintf(line, sizeof line, "soda text %d %s encoders %s %s tokens %lld\n", TEXT_VERSION,
              dtype_name(o->dtype), o->text_sha256[0], o->text_sha256[1], (long long)tokens->tokens);
     TRY(sha256_create(&hash));
-    soda_status s = sha256_update(hash, line, strlen(line));
-    for (int i = 0; i < o->model->texts && s == SODA_OK; i++)
-        s = sha256_update(hash, tokens->ids[i] + text * tokens->tokens,
-                          (size_t)tokens->tokens * sizeof(int32_t));
-    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    soda_status s;
+    TRY_TO(done, sha256_update(hash, line, strlen(line)));
+    for (int i = 0; i < o->model->texts; i++)
+        TRY_TO(done, sha256_update(hash, tokens->ids[i] + text * tokens->tokens,
+                                   (size_t)tokens->tokens * sizeof(int32_t)));
+    TRY_TO(done, sha256_finish(hash, digest));
+done:
     sha256_destroy(hash);
     TRY(s);
     sha256_hex(digest, key);

@@ -145,11 +145,12 @@ static soda_status add_captioned(scan *walk, scanned_folder *at, const char *nam
     text[bytes] = '\0';
     snprintf(file, sizeof file, "%s%s", at->path, name);
     snprintf(caption, sizeof caption, "%s%s", at->path, *entry);
-    soda_status s = SODA_OK;
-    if (at->used[entry - at->names]) s = leave_out(walk->folder, SHARED_CAPTION, file);
-    at->used[entry - at->names] = true;
+    soda_status s;
     const image_item item = {.file = file, .text = text + first, .caption_file = caption};
-    if (s == SODA_OK) s = image_items_add(&walk->folder->list, &item);
+    if (at->used[entry - at->names]) TRY_TO(done, leave_out(walk->folder, SHARED_CAPTION, file));
+    at->used[entry - at->names] = true;
+    TRY_TO(done, image_items_add(&walk->folder->list, &item));
+done:
     free(text);
     return s;
 }
@@ -314,10 +315,9 @@ static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
     if (s != SODA_OK) goto done;
     TRY_TO(done, read_metadata(walk, at, &own, &has_metadata));
     if (has_metadata) at->listed = &own;
-    s = take_listed(walk->folder, &own);
-    for (size_t i = 0; i < at->count && s == SODA_OK; i++)
-        s = scan_entry(walk, at, at->names[i], depth);
-    if (s == SODA_OK) s = count_lone_captions(walk, at);
+    TRY_TO(done, take_listed(walk->folder, &own));
+    for (size_t i = 0; i < at->count; i++) TRY_TO(done, scan_entry(walk, at, at->names[i], depth));
+    TRY_TO(done, count_lone_captions(walk, at));
 done:
     at->listed = NULL;
     image_items_clear(&own);

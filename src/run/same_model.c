@@ -40,10 +40,12 @@ static soda_status compare_component(soda_comm *comm, const soda_folder *folder,
 {
     soda_safetensors *set = NULL;
     int64_t count = 0;
-    soda_status s = comm_agree(comm, folder_tensors_open(folder, component, &set));
+    soda_status s;
+    TRY_TO(done, comm_agree(comm, folder_tensors_open(folder, component, &set)));
     if (set) count = safetensors_count(set);
-    if (s == SODA_OK) s = comm->max_i64(comm, &count, 1);
-    for (int i = 0; i < count && s == SODA_OK; i++) s = compare_tensor(comm, set, i);
+    TRY_TO(done, comm->max_i64(comm, &count, 1));
+    for (int i = 0; i < count; i++) TRY_TO(done, compare_tensor(comm, set, i));
+done:
     safetensors_close(set);
     return s;
 }

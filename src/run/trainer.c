@@ -98,12 +98,14 @@ static soda_status check_replicas(soda_trainer *t)
     uint8_t digest[SHA256_BYTES] = {0};
     const size_t bytes = (size_t)t->params.length * sizeof(float);
     if (t->comm->size == 1) return SODA_OK;
-    soda_status s = params_fetch(&t->params);
-    if (s == SODA_OK) s = sha256_create(&hash);
-    if (s == SODA_OK) s = sha256_update(hash, t->params.host.value, bytes);
-    if (s == SODA_OK) s = sha256_update(hash, t->params.host.first, bytes);
-    if (s == SODA_OK) s = sha256_update(hash, t->params.host.second, bytes);
-    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    soda_status s;
+    TRY_TO(agree, params_fetch(&t->params));
+    TRY_TO(agree, sha256_create(&hash));
+    TRY_TO(agree, sha256_update(hash, t->params.host.value, bytes));
+    TRY_TO(agree, sha256_update(hash, t->params.host.first, bytes));
+    TRY_TO(agree, sha256_update(hash, t->params.host.second, bytes));
+    TRY_TO(agree, sha256_finish(hash, digest));
+agree:
     sha256_destroy(hash);
     TRY(comm_agree(t->comm, s));
     return comm_agree_same(t->comm, digest, sizeof digest, "adapter and optimizer state");

@@ -138,8 +138,10 @@ static soda_status fill(soda_trainer *t, soda_dataset *set, const dataset_sample
         set_time_ids(&view, in->time_ids + b * UNET_TIME_IDS);
         text[b] = samples[b].text;
     }
-    soda_status s = write_pictures(t, in, step);
-    if (s == SODA_OK) s = write_texts(t, set, text, in, step);
+    soda_status s;
+    TRY_TO(done, write_pictures(t, in, step));
+    TRY_TO(done, write_texts(t, set, text, in, step));
+done:
     free(text);
     return s;
 }
@@ -197,8 +199,10 @@ soda_status trainer_micro_batch(soda_trainer *t, int64_t micro)
     soda_dataset *set = micro < own ? t->data : t->prior;
     dataset_sample *samples = malloc((size_t)batch * sizeof *samples);
     if (!samples) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    soda_status s = dataset_samples(set, batch, global, t->state.step, micro % own, samples);
-    if (s == SODA_OK) s = run_samples(t, set, samples);
+    soda_status s;
+    TRY_TO(done, dataset_samples(set, batch, global, t->state.step, micro % own, samples));
+    TRY_TO(done, run_samples(t, set, samples));
+done:
     free(samples);
     return s;
 }

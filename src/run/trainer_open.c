@@ -230,10 +230,11 @@ static soda_status fill_for_pictures(soda_trainer *t)
     for (int adapted = 0; adapted < 2; adapted++) {
         soda_network net = {0};
         if (!wanted[adapted]) continue;
-        soda_status s = comm_agree(t->comm, trainer_plan_pictures(t, adapted, &net));
-        if (s == SODA_OK)
-            s = comm_agree(t->comm,
-                           t->model.residency->fill(t->model.residency, exec_weights(net.exec)));
+        soda_status s;
+        TRY_TO(done, comm_agree(t->comm, trainer_plan_pictures(t, adapted, &net)));
+        TRY_TO(done, comm_agree(t->comm, t->model.residency->fill(t->model.residency,
+                                                                  exec_weights(net.exec))));
+    done:
         network_close(&net);
         TRY(s);
     }

@@ -70,11 +70,13 @@ static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, vae
     float *latents = malloc((size_t)sampling_count(r) * sizeof *latents);
     uint8_t *rgb = malloc((size_t)(width * height * 3));
     soda_status s = latents && rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int p = t->comm->rank; p < r->prompt_count && s == SODA_OK; p += t->comm->size) {
-        s = sampling_draw(sampling, p, latents, NULL, NULL);
-        if (s == SODA_OK) s = vae_decoder_run(decoder, latents, rgb);
-        if (s == SODA_OK) s = sink(context, p, rgb, width, height);
+    if (s != SODA_OK) goto done;
+    for (int p = t->comm->rank; p < r->prompt_count; p += t->comm->size) {
+        TRY_TO(done, sampling_draw(sampling, p, latents, NULL, NULL));
+        TRY_TO(done, vae_decoder_run(decoder, latents, rgb));
+        TRY_TO(done, sink(context, p, rgb, width, height));
     }
+done:
     free(latents);
     free(rgb);
     return s;

@@ -1,4 +1,4 @@
-/* Every method as graph nodes: method.md, section 7, claims 1 to 3, for every route. */
+/* Every method as graph nodes (docs/method.md), by every route that it has. */
 #include "adapter/layer_case.h"
 
 /* delta = 0, R = I: the frozen layer. LQ to the bit in fp64; SVD up to the rounding of its bases to
@@ -152,7 +152,7 @@ static void cpu_follows_reference(void **state)
     }
 }
 
-/* All four tensors of a layer named as interface.md says, with their shapes. */
+/* All four tensors of a layer named as docs/formats.md says, with their shapes. */
 static void tensors_have_their_names(void **state)
 {
     (void)state;

@@ -27,7 +27,6 @@ static void round_trip(const char *file, const char *model, const soda_method *m
     CHECK_OK(adapter_read(file, &read));
     assert_ptr_equal(read->method, method);
     assert_int_equal(read->count, layers_count(t.layers));
-    assert_int_equal(adapter_stored(read), layers_stored(t.layers));
     assert_int_equal(adapter_freedom(read), layers_freedom(t.layers));
     assert_int_equal(adapter_touches_text(read), text);
     assert_int_equal(adapter_stored(read), t.params.total);
