@@ -118,8 +118,8 @@ static void usage_errors_exit_with_2(void **state)
     expect(shell(SODA_PROGRAM " bench --dtype fp8"), 2, "expected fp32 or bf16, found 'fp8'");
     expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --width 62"), 2,
            "--width: expected a multiple of 4, found 62");
-    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --scheduler heun"), 2,
-           "heun");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --scheduler plms"), 2,
+           "plms");
     expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --out o --steps 1001"), 2,
            "1000");
 }
