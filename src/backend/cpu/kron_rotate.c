@@ -8,6 +8,7 @@
  *
  * dR is summed in fp32 within a few rows and in fp64 over chunks of rows, which depend on the shape
  * alone; the chunks are added in order. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/elementwise.h"
@@ -25,19 +26,19 @@ enum {
 /* One call. Axis k here is axis order[k] of the operator: an axis of length 1 may stand anywhere in
  * the product, and as the last one it would waste whole vectors. */
 typedef struct {
-    const soda_call *call;
+    const soda_call *call; /* of the run; prepare sets what is below, down to per_thread */
     const struct kron_loops *loops;
+    int x;                /* the input that is rotated, before its three factors */
     int64_t rows, width;  /* of x */
     int64_t n[3], padded; /* lengths of the axes; of the last one in the buffers */
     int order[3];
-    const float *R[3];
     int64_t block_rows, floats; /* rows that one buffer holds; its size */
     int64_t chunk_rows, chunks; /* backward */
-    int threads;                /* that have buffers */
+    int threads, per_thread;    /* that have buffers, and how many */
+    const float *R[3];          /* by axis, like order */
     float *last_factor[2];      /* [n3,padded]: of forward and of backward */
     double *sums;               /* [chunks, all dR]; backward */
     float *buffers;             /* [threads, buffers of one thread, floats] */
-    int per_thread;
 } kron;
 
 static int64_t square_sum(const kron *u)
@@ -48,7 +49,7 @@ static int64_t square_sum(const kron *u)
 /* Sizes from the call: x is input `x`, the factors are the next three. */
 static kron measure(const soda_call *call, int x, int per_thread)
 {
-    kron u = {.call = call, .loops = kron_loops_best(), .order = {0, 1, 2}};
+    kron u = {.x = x, .loops = kron_loops_best(), .order = {0, 1, 2}};
     int64_t n[3];
     for (int k = 0; k < 3; k++) n[k] = call->in[x + 1 + k].shape.dim[0];
     for (int turn = 0; turn < 2 && n[u.order[2]] == 1; turn++) {
@@ -98,19 +99,18 @@ static void pad_factor(const float *R, int64_t n, int64_t padded, bool transpose
             to[i * padded + j] = transposed ? R[j * n + i] : R[i * n + j];
 }
 
-static kron start(const soda_call *call, int x, int per_thread, bool backward)
+static kron start(const soda_call *call, bool backward)
 {
-    kron u = measure(call, x, per_thread);
+    kron u = *(const kron *)call->state;
     const bool transposed = call->attr->kron_rotate.transposed;
-    for (int k = 0; k < 3; k++) u.R[k] = inputs_get(call, x + 1 + u.order[k]).data;
+    u.call = call;
+    for (int k = 0; k < 3; k++) u.R[k] = inputs_get(call, u.x + 1 + u.order[k]).data;
     u.last_factor[0] = call->scratch;
     u.last_factor[1] = u.last_factor[0] + factor_floats(&u);
     char *next = (char *)(u.last_factor[1] + factor_floats(&u));
     u.sums = (double *)(void *)next;
     if (backward) next += sums_bytes(&u);
     u.buffers = (float *)(void *)next;
-    /* Threads that came after prepare have no buffers and get no work. */
-    while (u.threads > 1 && scratch_bytes(&u, backward) > call->scratch_bytes) u.threads--;
     for (int back = 0; back <= (int)backward; back++)
         pad_factor(u.R[2], u.n[2], u.padded, transposed != (back == 1), u.last_factor[back]);
     return u;
@@ -228,24 +228,34 @@ static soda_status check_types(const soda_call *call, int x)
     return SODA_OK;
 }
 
-static soda_status prepare_kron_rotate(soda_call *call, soda_weights *weights)
+static soda_status prepare(soda_call *call, soda_weights *weights, int x, int per_thread)
 {
     TRY(inputs_prepare_frozen(call, weights));
-    TRY(check_types(call, 0));
-    const kron u = measure(call, 0, FORWARD_BUFFERS);
-    call->scratch_bytes = scratch_bytes(&u, false);
+    TRY(check_types(call, x));
+    kron *u = call->state = malloc(sizeof *u);
+    if (!u) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    *u = measure(call, x, per_thread);
+    call->scratch_bytes = scratch_bytes(u, per_thread == BACKWARD_BUFFERS);
     return SODA_OK;
+}
+
+static void release(soda_call *call) { free(call->state); }
+
+static soda_status prepare_kron_rotate(soda_call *call, soda_weights *weights)
+{
+    return prepare(call, weights, 0, FORWARD_BUFFERS);
 }
 
 static soda_status run_kron_rotate(const soda_call *call)
 {
-    const kron u = start(call, 0, FORWARD_BUFFERS, false);
+    const kron u = start(call, false);
     parallel_for(u.rows, u.block_rows, 2 * tensor_bytes(&call->out[0]), u.threads, forward_range,
                  &u);
     return SODA_OK;
 }
 
-const soda_kernel cpu_kron_rotate = {.prepare = prepare_kron_rotate, .run = run_kron_rotate};
+const soda_kernel cpu_kron_rotate = {
+    .prepare = prepare_kron_rotate, .run = run_kron_rotate, .release = release};
 
 /* sum [n,n] += the gradient of the last factor from `rows` rows; `product` is a buffer. */
 static void add_last_grad(const kron *u, int64_t rows, const float *x, const float *g,
@@ -333,20 +343,16 @@ static void add_chunks(const kron *u)
 
 static soda_status prepare_kron_rotate_grad(soda_call *call, soda_weights *weights)
 {
-    TRY(inputs_prepare_frozen(call, weights));
-    TRY(check_types(call, 1));
-    const kron u = measure(call, 1, BACKWARD_BUFFERS);
-    call->scratch_bytes = scratch_bytes(&u, true);
-    return SODA_OK;
+    return prepare(call, weights, 1, BACKWARD_BUFFERS);
 }
 
 static soda_status run_kron_rotate_grad(const soda_call *call)
 {
-    const kron u = start(call, 1, BACKWARD_BUFFERS, true);
+    const kron u = start(call, true);
     parallel_for(u.chunks, 1, 4 * tensor_bytes(&call->out[0]), u.threads, chunk_range, &u);
     add_chunks(&u);
     return SODA_OK;
 }
 
-const soda_kernel cpu_kron_rotate_grad = {.prepare = prepare_kron_rotate_grad,
-                                          .run = run_kron_rotate_grad};
+const soda_kernel cpu_kron_rotate_grad = {
+    .prepare = prepare_kron_rotate_grad, .run = run_kron_rotate_grad, .release = release};
