@@ -124,7 +124,7 @@ soda_status trainer_finish(soda_trainer *t)
                  mean_loss(&t->state, t->state.rows - 10));
     else
         snprintf(loss, sizeof loss, "%.4f", mean_loss(&t->state, 0));
-    log_info("done: %lld steps in %.1f s, peak memory %.0f MiB, loss %s%s; wrote %s; checkpoints, "
+    log_info("done: %lld steps in %.1f s, %.0f MiB at most, loss %s%s; wrote %s; checkpoints, "
              "spectra.h5 and metrics.jsonl are in the same folder",
              (long long)t->state.step, log_seconds() - t->started_s,
              (double)arena_peak_rss_bytes() / 0x1p20, loss, held, path);

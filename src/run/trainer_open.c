@@ -259,7 +259,7 @@ static void print_footprint(const soda_trainer *t)
     if (r->sharers > 1)
         snprintf(shared, sizeof shared, " (a share of %.0f MiB of this node)",
                  (double)r->bytes / 0x1p20);
-    log_info("memory per rank: weights %.0f MiB%s, activations %.0f MiB (%d of %d blocks "
+    log_info("memory of each rank: weights %.0f MiB%s, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters with optimizer state %.1f MiB",
              (double)residency_share(r, 0) / 0x1p20, shared, (double)activations / 0x1p20,
              t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);

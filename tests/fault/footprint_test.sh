@@ -11,7 +11,7 @@ peak() {
     train "$name" 1 --set train.steps="$steps" --set train.global_batch=1 --set data.resolution=32 \
         --set checkpoint.every=$(((steps + 1) / 2)) --set sample.every=10 --set sample.steps=1 \
         --set 'sample.prompts=["a fox"]' "$@" || fail "$name"
-    sed -n 's/.*done: .*, peak memory \([0-9]*\) MiB, .*/\1/p' "$name/log"
+    sed -n 's|.*done: .* s, \([0-9]*\) MiB at most.*|\1|p' "$name/log"
 }
 
 # The first run fills the cache; factorising and encoding take memory of their own.

@@ -31,7 +31,7 @@ if grep -q 'parallel.weights' both/log; then fail "both: speaks of parallel.weig
 # Ranks of one node really share: what each has of the shared memory is half of it.
 train shared 2 --set parallel.weights=node --set train.steps=100000 --set checkpoint.every=100000 &
 for _ in $(seq 300); do
-    grep -q 'memory per rank' shared/log 2>/dev/null && break
+    grep -q 'memory of each rank' shared/log 2>/dev/null && break
     sleep 0.2
 done
 sleep 2
