@@ -1,5 +1,5 @@
 /* The fp16 variant, whole and in shards: it loads, its export keeps variant and types, and the
- * bytes do not depend on how the files were cut. */
+ * bytes do not depend on how the files were cut. What a new folder cannot hold is refused. */
 #include "support/check.h"
 
 #include <stdio.h>
@@ -13,13 +13,13 @@
 #define MODEL SODA_SOURCE_DIR "/configs/quickstart/model" /* its U-Net is fp16 */
 #define STEM "m/unet/diffusion_pytorch_model"
 
-static void write_adapter(const char *path)
+static void write_adapter(const char *path, double shift)
 {
     test_adapter t;
     soda_folder *folder;
     CHECK_OK(folder_open(MODEL, &folder));
     test_adapter_open(&t, folder, &method_soda_lq, false);
-    test_adapter_randomize(&t, 3, 0.2, 0.1);
+    test_adapter_randomize(&t, 3, 0.2, shift);
     test_adapter_write(&t, path);
     test_adapter_close(&t);
     folder_close(folder);
@@ -61,7 +61,7 @@ static void cut_into_shards(const char *at)
 static void shards_of_fp16_export_as_one_file_of_fp16(void **state)
 {
     const char *at = *state;
-    write_adapter(files_path(at, "a.safetensors"));
+    write_adapter(files_path(at, "a.safetensors"), 0.1);
     program_expect(program_run(at, "cp -r " MODEL " m && chmod -R u+w m && soda export "
                                    "a.safetensors --to diffusers --model m --out whole"),
                    0, "");
@@ -81,10 +81,33 @@ static void shards_of_fp16_export_as_one_file_of_fp16(void **state)
                    "1 picture");
 }
 
+/* A refused export leaves nothing behind, not even its temporary folder. */
+static void expect_refused(const char *at, const char *out, const char *part)
+{
+    program_expect(
+        program_run(at, "soda export a.safetensors --to diffusers --model m --out '%s'", out), 1,
+        part);
+    program_expect(program_run(at, "ls"), 0, "a.safetensors\nm\n");
+    assert_null(strstr(program_output, "new"));
+}
+
+static void what_a_folder_cannot_hold_is_refused(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a.safetensors"), 1e6);
+    program_expect(program_run(at, "cp -r " MODEL " m && chmod -R u+w m"), 0, "");
+    expect_refused(at, "new", "beyond fp16"); /* whose largest number is 65504 */
+    expect_refused(at, "", "expected the path of a folder");
+    program_expect(program_run(at, "mkdir -p m/1/2/3/4/5/6/7/8/9"), 0, "");
+    expect_refused(at, "new", "m/1/2/3/4/5/6/7/8/9: expected folders at most 8 deep");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(shards_of_fp16_export_as_one_file_of_fp16, files_setup,
+                                        files_teardown),
+        cmocka_unit_test_setup_teardown(what_a_folder_cannot_hold_is_refused, files_setup,
                                         files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

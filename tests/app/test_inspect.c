@@ -38,6 +38,8 @@ static void prompts_are_counted(void **state)
     files_write(folder, "p.txt", prompts, sizeof prompts - 1);
     expect(folder, "p.txt", "3 prompts, 1 empty, longest 7 bytes");
     expect(folder, "p.txt --model " MODEL, "0 of 3 are longer than the ");
+    program_expect(program_run(folder, "yes | head -c 67108865 > p.txt; soda inspect p.txt"), 1,
+                   "p.txt: expected at most 67108864 bytes");
 }
 
 static void spectra_are_summed_up(void **state)
