@@ -1,7 +1,7 @@
 /* step.h: the network of a step for one shape of micro-batch: prediction, loss and gradients.
  *
  * inputs    sample [N,h,w,C], timestep [N], target [N,h,w,C], weight [N];
- *           encoder_hidden_states [N,T,width], or input_ids of the encoders: see trainee.h;
+ *           encoder_hidden_states [N,T,width], or input_ids of the encoders: see clip.h;
  *           SDXL: time_ids [N,6], and text_embeds [N,D] unless the encoders are in the graph;
  *           DCO with gradients: reference [N], the frozen network's image errors
  * outputs   prediction [N,h,w,C], loss [1], and without gradients image [N]: each image's error

@@ -26,7 +26,7 @@ typedef struct {
 } training_model;
 
 /* Opens the U-Net (and the text encoders if config says so), finds the layers that `config` adapts,
- * and loads or computes their bases. `folder` and `config` outlive the trainee. SODA_ERR_INPUT if
+ * and loads or computes their bases. `folder` and `config` outlive the model. SODA_ERR_INPUT if
  * no layer is a target.
  *
  * Collective: bases are shared over ranks. */
@@ -35,7 +35,7 @@ soda_status training_model_open(const soda_folder *folder, const run_config *con
                                 training_model *model);
 void training_model_close(training_model *model); /* a zeroed struct is fine */
 
-/* The part of training_model_open that needs no files: notes the layers of trainee->folder that are
+/* The part of training_model_open that needs no files: notes the layers of model->folder that are
  * targets; sources are set. */
 soda_status training_model_collect(training_model *model);
 

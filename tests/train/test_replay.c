@@ -91,7 +91,7 @@ static double largest_difference(const pair *p)
     return largest;
 }
 
-/* fp32: the bounds of the contract, a prediction within 3e-5 and gradients within 1e-4 relative L2.
+/* fp32: a prediction within 3e-5 and gradients within 1e-4 relative L2 of PyTorch.
  * PyTorch's own fp32 is off by 2e-6 or less, ours sums in other orders. A single tensor may be
  * small beside what cancelled in it: ten times the worst of PyTorch's own fp32. Where Adam divides
  * a gradient near eps by its size, its rounding decides: ten times what PyTorch's fp32 is off by,

@@ -123,7 +123,7 @@ static float *run_f32(const subject *s, soda_step *step)
     return out;
 }
 
-/* Gradients are within 1e-4 of the reference, which is the contract's bound for a whole model: here
+/* Gradients are within 1e-4 of the reference, as test_replay.c asks of a whole model: here
  * of each component, since those of the text encoders may be small beside the U-Net's. */
 static void backends_agree(void **state)
 {
