@@ -11,10 +11,11 @@ static soda_status check_options(const dataset_opening *o)
     const int64_t factor = config_vae_factor(&o->model->vae), resolution = o->options->resolution;
     if (resolution >= factor && resolution <= IMAGE_MAX_SIDE && resolution % factor == 0)
         return SODA_OK;
-    return FAIL(SODA_ERR_INPUT,
-                "data.resolution: expected a multiple of %lld (pixels per latent of %s), at most "
-                "%d, found %lld",
-                (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
+    return FAIL(
+        SODA_ERR_INPUT,
+        "data.resolution: expected a multiple of %lld (the VAE scale factor of %s), at most "
+        "%d, found %lld",
+        (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
 }
 
 /* What a rank does without the others. */

@@ -127,7 +127,7 @@ static soda_status keep(dataset_opening *o, const soda_text *text, int64_t i, in
     const float *const data[2] = {text->hidden + i * states, text->pooled + i * text->pooled_width};
     if (!all_finite(data[0], states) || !all_finite(data[1], text->pooled_width))
         return FAIL(SODA_ERR_NUMERIC,
-                    "%s: the states of this caption are not finite (try fp32): %s",
+                    "%s: the text encoder output for this caption is not finite (try fp32): %s",
                     o->options->path, d->texts[index]);
     return shared_arrays_put(&d->states, index, data, store);
 }

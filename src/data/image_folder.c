@@ -57,7 +57,7 @@ static soda_status refuse_empty(const image_folder *f)
                         f->root, line);
     return FAIL(SODA_ERR_INPUT,
                 "%s: expected pictures (%s) with captions in .txt files, metadata.jsonl or "
-                "metadata.csv, found none, nor in its subfolders",
+                "metadata.csv, found none in this folder or its subfolders",
                 f->root, IMAGE_ENDINGS);
 }
 

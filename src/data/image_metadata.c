@@ -122,7 +122,7 @@ static soda_status read_field(csv_reader *r, bool *more)
     r->field[r->bytes] = '\0';
     *more = false;
     if (!quoted) return SODA_OK;
-    return FAIL(SODA_ERR_INPUT, "%s:%lld: the quotation mark of a field is not closed", r->path,
+    return FAIL(SODA_ERR_INPUT, "%s:%lld: a quoted field has no closing quotation mark", r->path,
                 (long long)first);
 }
 
@@ -155,8 +155,8 @@ static soda_status read_row(csv_reader *r, const int64_t column[COLUMNS], int64_
         TRY(read_field(r, &more));
         if (i >= columns)
             return FAIL(SODA_ERR_INPUT,
-                        "%s:%lld: expected %lld fields, found more: put a text with commas in "
-                        "quotation marks",
+                        "%s:%lld: expected %lld fields, found more: put text that contains commas "
+                        "in quotation marks",
                         r->path, (long long)line, (long long)columns);
         for (int c = 0; c < COLUMNS; c++) {
             if (column[c] != i) continue;

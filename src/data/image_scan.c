@@ -282,7 +282,7 @@ static soda_status refuse_broken(const char *path)
     const ssize_t length = readlink(path, target, sizeof target - 1);
     if (length < 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(why));
     target[length] = '\0';
-    return FAIL(SODA_ERR_INPUT, "%s: a symbolic link to %s, where no file is%s", path, target,
+    return FAIL(SODA_ERR_INPUT, "%s: a symbolic link to %s, which does not exist%s", path, target,
                 strstr(target, "annex/objects") ? ": run \"git annex get\"" : "");
 }
 

@@ -70,14 +70,12 @@ soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoin
 {
     char folder[4096];
     struct stat about;
-    if (stat(path, &about) != 0)
-        return FAIL(SODA_ERR_INPUT, "%s: there is no such file or folder", path);
+    if (stat(path, &about) != 0) return FAIL(SODA_ERR_INPUT, "%s: no such file or folder", path);
     if (S_ISDIR(about.st_mode)) {
         TRY(path_in(folder, sizeof folder, path, "checkpoints"));
         TRY(checkpoint_read_newest(stat(folder, &about) == 0 ? folder : path, checkpoint, file,
                                    size, found));
-        return *found ? SODA_OK
-                      : FAIL(SODA_ERR_INPUT, "%s: there is no checkpoint in this folder", path);
+        return *found ? SODA_OK : FAIL(SODA_ERR_INPUT, "%s: no checkpoint in this folder", path);
     }
     TRY(is_hdf5(path, found));
     if (!*found) return SODA_OK;
@@ -203,7 +201,8 @@ soda_status adapter_check_base(const soda_adapter *a, const soda_folder *folder)
     TRY(adapter_base_hash(folder, adapter_touches_text(a), hex, former));
     if (!strcmp(hex, a->base_sha256) || !strcmp(former, a->base_sha256)) return SODA_OK;
     return FAIL(SODA_ERR_INPUT,
-                "%s: base_model_sha256: expected %s, found %s in %s: another model, or the same in "
-                "another precision (soda export %s --to adapter --model %s makes one for it)",
+                "%s: base_model_sha256: expected %s, found %s in %s: this is another model, or the "
+                "same model in another precision (to make an adapter for it: soda export %s --to "
+                "adapter --model %s)",
                 a->file, a->base_sha256, hex, folder->root, a->file, folder->root);
 }

@@ -199,7 +199,7 @@ static soda_status check_place(const soda_folder *folder, const char *out, const
         return cannot("find the place of", temporary);
     const size_t length = strlen(model);
     if (strncmp(place, model, length) == 0 && (place[length] == '/' || length == 1))
-        return FAIL(SODA_ERR_INPUT, "%s: expected a folder outside of the model %s", out,
+        return FAIL(SODA_ERR_INPUT, "%s: expected a folder outside the model folder %s", out,
                     folder->root);
     return SODA_OK;
 }

@@ -105,7 +105,8 @@ static soda_status store(const double *values, int64_t count, const soda_weight 
         const double x = values[i], size = fabs(x);
         const uint16_t sign = signbit(x) ? 0x8000u : 0;
         if (!isfinite((float)x) || (fp16 && size >= 65520)) /* halfway from the largest fp16 */
-            return FAIL(SODA_ERR_NUMERIC, "%s: element %lld with the adapter is %g, beyond %s",
+            return FAIL(SODA_ERR_NUMERIC,
+                        "%s: element %lld of the merged weight is %g, outside the range of %s",
                         to->name, (long long)i, x, dtype_name(to->source.dtype));
         if (to->source.dtype == SODA_F32)
             whole[i] = (float)x;

@@ -102,15 +102,20 @@ static soda_status verify(const soda_safetensors *set, const char *key,
         if (!f || f->dtype != e->dtype || f->rank != e->rank ||
             memcmp(f->dim, e->dim, (size_t)e->rank * sizeof *e->dim) != 0 ||
             (uintptr_t)f->data % sizeof(float))
-            return FAIL(SODA_ERR_INPUT, "%s: %s is not as expected", path, e->name);
+            return FAIL(
+                SODA_ERR_INPUT,
+                "%s: tensor %s: missing, or type, shape or alignment differ from what was expected",
+                path, e->name);
     }
     const char *stored_key = safetensors_metadata(set, "key");
     const char *stored_sum = safetensors_metadata(set, "sha256");
     TRY(checksum(found, count, sum));
     if (!stored_key || strcmp(stored_key, key) != 0)
-        return FAIL(SODA_ERR_INPUT, "%s: the file belongs to another key", path);
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: metadata key: expected another key (the file was made for something else)",
+                    path);
     if (!stored_sum || strcmp(stored_sum, sum) != 0)
-        return FAIL(SODA_ERR_INPUT, "%s: the data does not have its checksum", path);
+        return FAIL(SODA_ERR_INPUT, "%s: the checksum does not match the data", path);
     for (int i = 0; i < count; i++) /* the checksum brought them in; the next reader maps them */
         arena_drop_pages(found[i]->data, found[i]->bytes);
     return SODA_OK;
@@ -133,7 +138,7 @@ soda_status array_cache_load(const char *folder, const char *kind, const char *k
     if (s == SODA_OK) return SODA_OK;
     *set = NULL;
     if (s == SODA_ERR_MEMORY || s == SODA_ERR_INTERNAL) return s;
-    log_warning("a file of the cache is damaged and will be made again: %s", status_message());
+    log_warning("ignoring a damaged cache file and recomputing its contents: %s", status_message());
     status_clear();
     return SODA_OK;
 }

@@ -256,7 +256,8 @@ soda_status cache_limit_bytes(int64_t *bytes)
     if (strcmp(text, "none") == 0) return SODA_OK;
     if (end == text || *end || !(gib >= 0 && gib <= 1e9))
         return FAIL(SODA_ERR_USAGE,
-                    "SODA_CACHE_LIMIT (--cache-limit): expected GiB from 0, or none, found '%s'",
+                    "SODA_CACHE_LIMIT (--cache-limit): expected a number of GiB, at least 0, or "
+                    "none, found '%s'",
                     text);
     *bytes = (int64_t)(gib * 1073741824.0);
     return SODA_OK;

@@ -170,7 +170,7 @@ static soda_status read_latest(const char *folder, const steps *list, int64_t *s
     *step = step_of(line);
     for (int i = 0; i < list->count; i++)
         if (list->step[i] == *step) return SODA_OK;
-    log_warning("%s: does not name a checkpoint that is there; trying the newest", path);
+    log_warning("%s: does not name a checkpoint in this folder; trying the newest one", path);
     *step = -1;
     return SODA_OK;
 }

@@ -108,7 +108,7 @@ static soda_status check_shape(const h5_file *file, const char *path, hid_t id, 
     else if (H5Sget_simple_extent_dims(space, dim, NULL) < 0)
         s = h5_file_refusal(file, true, path);
     else if (dim[0] > INT32_MAX || dim[1] > INT32_MAX)
-        s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected at most %d a dimension, found [%llu,%llu]",
+        s = FAIL(SODA_ERR_INPUT, "%s: /%s: expected dimensions of at most %d, found [%llu,%llu]",
                  file->path, path, INT32_MAX, (unsigned long long)dim[0],
                  (unsigned long long)dim[1]);
     else if (!is_checked(id))
@@ -148,9 +148,9 @@ static soda_status take_bytes(h5_file *file, const char *path, const h5_array_sh
     char text[64];
     *bytes = (size_t)h5_array_count(shape) * value_bytes[shape->type];
     if (*bytes > file->unread)
-        return FAIL(SODA_ERR_INPUT, "%s: /%s: %s of %s, all in all more than the file's %zu bytes",
-                    file->path, path, shape_words(shape, text), type_name[shape->type],
-                    file->bytes);
+        return FAIL(
+            SODA_ERR_INPUT, "%s: /%s: %s of %s: the arrays together exceed the file's %zu bytes",
+            file->path, path, shape_words(shape, text), type_name[shape->type], file->bytes);
     file->unread -= *bytes;
     return SODA_OK;
 }

@@ -51,8 +51,7 @@ static soda_status get_attribute(const h5_file *file, const char *name, H5T_clas
 {
     soda_status s = SODA_OK;
     if (!h5_attr_has(file, name))
-        return FAIL(SODA_ERR_INPUT, "%s: /%s: expected such an attribute, found none", file->path,
-                    name);
+        return FAIL(SODA_ERR_INPUT, "%s: /%s: expected an attribute, found none", file->path, name);
     const hid_t attribute = H5Aopen(file->file, name, H5P_DEFAULT);
     if (attribute < 0) return h5_file_refusal(file, true, name);
     const hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
@@ -157,7 +156,7 @@ soda_status h5_attr_list(const h5_file *file, const char *group, h5_attr_names *
     if (l.memory)
         s = FAIL(SODA_ERR_MEMORY, "%s: /%s: out of memory", file->path, group);
     else if (l.strange)
-        s = FAIL(SODA_ERR_INPUT, "%s: /%s/%s: expected an object, found a link to elsewhere",
+        s = FAIL(SODA_ERR_INPUT, "%s: /%s/%s: expected an object, found a soft or external link",
                  file->path, group, l.strange);
     else if (!good)
         s = h5_file_refusal(file, true, group);

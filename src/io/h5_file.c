@@ -205,7 +205,8 @@ static soda_status read_bytes(const char *path, int fd, char *to, size_t bytes)
         const ssize_t done = read(fd, to, bytes);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return FAIL(SODA_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
-        if (done == 0) return FAIL(SODA_ERR_INPUT, "%s: the file became shorter", path);
+        if (done == 0)
+            return FAIL(SODA_ERR_INPUT, "%s: the file was truncated while it was being read", path);
         to += done;
         bytes -= (size_t)done;
     }
@@ -227,7 +228,7 @@ static soda_status check_head(const h5_file *s, const char *head, uint64_t bytes
     }
     const uint64_t end = stored_end(head);
     if (end == 0)
-        return FAIL(SODA_ERR_INPUT, "%s: damaged: no HDF5 data behind the first %d bytes", s->path,
+        return FAIL(SODA_ERR_INPUT, "%s: damaged: no HDF5 data after the first %d bytes", s->path,
                     SEAL_BYTES);
     if (end != bytes)
         return FAIL(SODA_ERR_INPUT, "%s: %s: expected %llu bytes, found %llu", s->path,
@@ -275,10 +276,10 @@ static soda_status open_image(h5_file *s, int version, bool writable)
         return FAIL(SODA_ERR_INPUT, "%s: /version: expected at most %d, found %lld", s->path,
                     version, (long long)found);
     if (!fits)
-        return FAIL(SODA_ERR_INPUT,
-                    "%s: damaged, or changed since it was written: expected \"%.71s\" in its "
-                    "second line",
-                    s->path, seal + strlen(s->format) + 1);
+        return FAIL(
+            SODA_ERR_INPUT,
+            "%s: damaged, or changed since it was written: expected \"%.71s\" on its second line",
+            s->path, seal + strlen(s->format) + 1);
     if (!opened) return h5_file_refusal(s, true, "");
     if (has == SODA_OK && found < 1)
         return FAIL(SODA_ERR_INPUT, "%s: /version: expected at least 1, found %lld", s->path,

@@ -126,9 +126,8 @@ static int by_place(const void *a, const void *b)
 
 static soda_status refuse_hole(const char *file, const char *before, size_t end, size_t begin)
 {
-    return FAIL(SODA_ERR_INPUT,
-                "%s: bytes %zu to %zu of the buffer, behind %s, belong to no tensor", file, end,
-                begin, before);
+    return FAIL(SODA_ERR_INPUT, "%s: bytes %zu to %zu of the buffer, after %s, belong to no tensor",
+                file, end, begin, before);
 }
 
 /* Tensors sorted by place must cover the buffer: each begins where the one before it ends. */

@@ -93,13 +93,13 @@ soda_status safetensors_write(const char *path, const safetensors_tensor *tensor
     header = describe_all(sorted, count, metadata, pairs);
     if (!header) {
         s = FAIL(SODA_ERR_MEMORY,
-                 "%s: out of memory for a header, or a name that comes twice or is not UTF-8",
+                 "%s: cannot write the header: out of memory, or a name is repeated or not UTF-8",
                  path);
         goto done;
     }
     TRY_TO(done, soda_json_dump(header, path, &text));
     if (strlen(text) > SAFETENSORS_MAX_HEADER_BYTES - 7) {
-        s = FAIL(SODA_ERR_UNSUPPORTED, "%s: expected at most %d bytes of header, found %zu", path,
+        s = FAIL(SODA_ERR_UNSUPPORTED, "%s: expected a header of at most %d bytes, found %zu", path,
                  SAFETENSORS_MAX_HEADER_BYTES, strlen(text));
         goto done;
     }

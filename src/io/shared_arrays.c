@@ -14,7 +14,8 @@ static void warn(shared_arrays *p)
 #pragma omp critical(shared_arrays)
     {
         if (!p->warned)
-            log_warning("%s: nothing is kept for the next run: %s", p->kind, status_message());
+            log_warning("%s: not all could be cached for the next run: %s", p->kind,
+                        status_message());
         p->warned = true;
     }
     status_clear();

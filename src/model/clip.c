@@ -127,7 +127,8 @@ soda_status clip_write(soda_exec *exec, const soda_graph *graph, const char *sco
                         "text encoder: token id %d, expected below vocab_size (%lld)", ids[i],
                         (long long)c->vocabulary);
     int32_t *positions = malloc((size_t)(count + batch) * sizeof *positions);
-    if (!positions) return FAIL(SODA_ERR_MEMORY, "no memory for %lld token ids", (long long)count);
+    if (!positions)
+        return FAIL(SODA_ERR_MEMORY, "out of memory for %lld token ids", (long long)count);
     int32_t *rows = positions + count;
     for (int64_t i = 0; i < count; i++) positions[i] = (int32_t)(i % tokens);
     clip_pooled_rows(c, ids, batch, tokens, rows);

@@ -126,7 +126,7 @@ static soda_status create(const char *path, soda_folder **folder)
         f->identity = calloc(FOLDER_COMPONENTS, sizeof *f->identity);
     }
     if (!f || !f->root || !f->identity)
-        return FAIL(SODA_ERR_MEMORY, "%s: no memory to open it", path);
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory while opening the model", path);
     return SODA_OK;
 }
 
@@ -223,7 +223,7 @@ soda_status folder_weights_open(const soda_folder *f, folder_component component
     safetensors_mark_used(weights->set, "text_model.embeddings.position_ids");
     safetensors_mark_used(weights->set, "embeddings.position_ids");
     if (safetensors_unused(weights->set, unused, sizeof unused) > 0)
-        log_warning("%s: tensors that the configuration does not ask for: %s",
+        log_warning("%s: ignoring tensors that config.json does not call for: %s",
                     safetensors_path(weights->set), unused);
 done:
     graph_destroy(b.graph);

@@ -44,7 +44,7 @@ static soda_status refuse_safetensors(const char *path)
                     path, large ? xl : plain, path);
     return FAIL(SODA_ERR_INPUT,
                 "%s: expected a diffusers folder with model_index.json, found a safetensors file "
-                "that is no whole model (an adapter?)",
+                "that is not a whole model (is it an adapter?)",
                 path);
 }
 
@@ -69,8 +69,8 @@ static soda_status refuse_absent(const char *path)
     if (errno != ENOENT) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     if (slash && slash != path && slash[1] && !strchr(slash + 1, '/') && path[0] != '.')
         return FAIL(SODA_ERR_IO,
-                    "%s: cannot open: No such file or directory (if it is a name on a model hub: "
-                    "soda downloads nothing; fetch it and give the folder)",
+                    "%s: cannot open: No such file or directory (if this is the name of a model on "
+                    "a hub: soda downloads nothing; download the model and give its folder)",
                     path);
     return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
 }
@@ -92,17 +92,16 @@ static soda_status refuse_folder(const char *path)
     closedir(list);
     if (!strcmp(found, "snapshots"))
         return FAIL(SODA_ERR_INPUT,
-                    "%s: expected a diffusers folder, found a folder of the hub's cache: give the "
-                    "folder below %s/snapshots",
+                    "%s: expected a diffusers folder, found a hub cache folder: give the folder "
+                    "inside %s/snapshots",
                     path, path);
     if (!strcmp(found, "unet"))
         return FAIL(SODA_ERR_INPUT,
-                    "%s/model_index.json: cannot open: No such file or directory (the folder has "
-                    "unet: was all of it downloaded?)",
+                    "%s/model_index.json: cannot open: No such file or directory (there is a unet "
+                    "folder: is the download complete?)",
                     path);
     if (found[0])
-        return FAIL(SODA_ERR_INPUT, "%s: expected a diffusers folder, found an adapter of PEFT",
-                    path);
+        return FAIL(SODA_ERR_INPUT, "%s: expected a diffusers folder, found a PEFT adapter", path);
     if (single[0])
         return FAIL(SODA_ERR_INPUT,
                     "%s: expected a diffusers folder with model_index.json, found %s: if it is a "

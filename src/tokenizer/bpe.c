@@ -153,8 +153,8 @@ static soda_status read_bytes(soda_bpe *bpe, const soda_json *vocab, const char 
         bpe->last[b] = find_token(vocab, token, bytes + strlen(WORD_END));
         if ((bpe->first[b] < 0 || bpe->last[b] < 0) && other < 0)
             return FAIL(SODA_ERR_INPUT,
-                        "%s: expected every byte, \"%s\" among them, or unk_token "
-                        "\"%s\" in their place",
+                        "%s: expected a token for every byte or for unk_token, found neither "
+                        "\"%s\" nor \"%s\"",
                         vocab->file, token, unknown);
         if (bpe->first[b] < 0) bpe->first[b] = other;
         if (bpe->last[b] < 0) bpe->last[b] = other;

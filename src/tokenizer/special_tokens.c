@@ -185,7 +185,7 @@ static soda_status add_named(special_tokens *list, const soda_json *vocab, const
         for (int j = 0; j < i; j++) is_known |= m[j].content && is_equal(m[j], m[i]);
         if (is_known) continue;
         if (!there && !json_object_get(vocab->object, m[i].content))
-            return FAIL(SODA_ERR_INPUT, "%s: %s: expected a token of %s, found \"%s\"",
+            return FAIL(SODA_ERR_INPUT, "%s: %s: expected a token in %s, found \"%s\"",
                         source[i].file, named[i].key, vocab->file, m[i].content);
         TRY(add(list, vocab, m[i]));
     }

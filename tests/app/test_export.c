@@ -154,7 +154,7 @@ static void weights_and_several_adapters_work(void **state)
     program_expect(program_run(at, "soda sample --model %s --adapter b:much " SAMPLE " x", m), 2,
                    "found 'b:much'");
     program_expect(program_run(at, "soda sample --model %s --adapter none " SAMPLE " x", m), 1,
-                   "none: there is no such file");
+                   "none: no such file");
     program_expect(program_run(at, "soda sample --model %s --adapter b " SAMPLE " x", MODEL("sd1")),
                    1, "b: tensor unet.");
 }
@@ -206,7 +206,7 @@ static void types_and_other_tensors_are_kept(void **state)
                                "cp -r %s k && chmod -R u+w k && soda export a --to diffusers "
                                "--out k/new --model k",
                                MODEL("sdxl")),
-                   1, "outside of the model");
+                   1, "outside the model");
     program_expect(program_run(at, "ls k | grep new"), 1, "");
 }
 
@@ -320,7 +320,7 @@ static void checkpoints_are_adapters(void **state)
                                MODEL("sd1"), step),
                    1, "step-00000007.h5");
     program_expect(program_run(at, "mkdir -p new/checkpoints; soda inspect new"), 1,
-                   "new: there is no checkpoint");
+                   "new: no checkpoint");
 }
 
 static void usage_errors_exit_with_2(void **state)

@@ -175,7 +175,7 @@ static void csv_is_read_as_pandas_does(void **state)
         {"file_name;text\na.png;b", "metadata.csv:1: expected the columns file_name and text, "
                                     "separated by commas, found file_name;text"},
         {"file_name,text\na.png,one, two\n", "metadata.csv:2: expected 2 fields, found more"},
-        {"file_name,text\na.png,\"one\ntwo", "metadata.csv:2: the quotation mark of a field"},
+        {"file_name,text\na.png,\"one\ntwo", "metadata.csv:2: a quoted field"},
         {"file_name,text\n,x\n", "metadata.csv:2: file_name: expected a path below the folder"},
         {"file_name,text\n../a.png,x\n", ":2: file_name: expected a path below the folder"},
         {"file_name,text\na.png,x\n\na.png,y", ":4: a.png is already listed in line 2"},
@@ -276,7 +276,7 @@ static void folders_without_captions_are_refused(void **state)
     const char *folder = *state;
     image_folder *f;
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
-    check_message_has("found none, nor in its subfolders");
+    check_message_has("found none in this folder or its subfolders");
     put(folder, "a.heic", "");
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
     check_message_has("found none: 1 picture is left out: its format is not one that soda reads");
@@ -286,7 +286,8 @@ static void folders_without_captions_are_refused(void **state)
     check_message_has("/none: cannot open: No such file");
     assert_int_equal(symlink("../.git/annex/objects/x", files_path(folder, "b.png")), 0);
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
-    check_message_has("/b.png: a symbolic link to ../.git/annex/objects/x, where no file is: run");
+    check_message_has(
+        "/b.png: a symbolic link to ../.git/annex/objects/x, which does not exist: run");
     unlink(files_path(folder, "b.png"));
     put(folder, "a.png", "");
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);

@@ -38,7 +38,7 @@ static void files_are_named_as_what_they_are(void **state)
                   "found a single-file checkpoint: convert it once in Python: "
                   "diffusers.StableDiffusionPipeline.from_single_file(");
     put_tensor(at, "xl.safetensors", "conditioner.embedders.1.model.logit_scale");
-    check_refused(files_path(at, "xl.safetensors"), "a safetensors file that is no whole model");
+    check_refused(files_path(at, "xl.safetensors"), "a safetensors file that is not a whole model");
     put(at, "m.ckpt", "PK\3\4");
     check_refused(files_path(at, "m.ckpt"), "a PyTorch file (.bin, .ckpt, .pt): convert it once");
     put(at, "pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
@@ -59,10 +59,10 @@ static void folders_are_named_as_what_they_are(void **state)
     put(at, "m.ckpt", "");
     check_refused(at, "found m.ckpt: if it is a single-file checkpoint, convert it once in Python");
     CHECK_OK(newfile_make_folder(files_path(at, "unet")));
-    check_refused(at, "was all of it downloaded?");
+    check_refused(at, "is the download complete?");
     CHECK_OK(newfile_make_folder(files_path(at, "hub")));
     CHECK_OK(newfile_make_folder(files_path(at, "hub/snapshots")));
-    check_refused(files_path(at, "hub"), "give the folder below");
+    check_refused(files_path(at, "hub"), "give the folder inside");
     put(at, "model_index.json", "{}");
     CHECK_OK(folder_check(at));
 }

@@ -282,9 +282,9 @@ static void wrong_vocabularies_and_merges_are_refused_by_key_and_line(void **sta
         {"{\"a\": 0, \"b\": 0}", NULL, "vocab.json: b: expected an id that no other"},
         {"{\"a\": 0, \"a\": 1}", NULL, "vocab.json:1:"},
         {"[]", NULL, "vocab.json: expected a JSON object"},
-        {"{}", NULL, "config.json: bos_token: expected a token of vocab.json"},
+        {"{}", NULL, "config.json: bos_token: expected a token in vocab.json"},
         {"{\"<|startoftext|>\": 0}", NULL,
-         "config.json: eos_token: expected a token of vocab.json"},
+         "config.json: eos_token: expected a token in vocab.json"},
         {NULL, "a r\n\ni n\n", "merges.txt:2: expected two tokens"},
         {NULL, "a r\ni n x\n", "merges.txt:2: expected two tokens"},
         {NULL, "a r \n", "merges.txt:1: expected two tokens"},
@@ -308,7 +308,7 @@ static void wrong_vocabularies_and_merges_are_refused_by_key_and_line(void **sta
                    "\"eos_token\": \"[E]\", \"pad_token\": \"[E]\"}",
                    NULL, &tokenizer),
         SODA_ERR_INPUT);
-    check_message_has("vocab.json: expected every byte");
+    check_message_has("vocab.json: expected a token for every byte");
 }
 
 static void wrong_settings_are_refused_by_key(void **state)
@@ -327,7 +327,7 @@ static void wrong_settings_are_refused_by_key(void **state)
         {"{\"truncation_side\": \"left\"}", NULL, SODA_ERR_UNSUPPORTED, "truncation_side"},
         {"{\"split_special_tokens\": true}", NULL, SODA_ERR_UNSUPPORTED, "split_special_tokens"},
         {NULL, "{\"pad_token\": \"[PAD]\"}", SODA_ERR_INPUT,
-         "special.json: pad_token: expected a token of vocab.json, found \"[PAD]\""},
+         "special.json: pad_token: expected a token in vocab.json, found \"[PAD]\""},
         {NULL, "{\"pad_token\": null}", SODA_ERR_INPUT, "special.json: pad_token: expected"},
         {NULL, "{\"pad_token\": \"\"}", SODA_ERR_INPUT, "special.json: pad_token: expected"},
         {NULL, "{\"eos_token\": 7}", SODA_ERR_INPUT, "special.json: eos_token: expected"},
