@@ -10,7 +10,7 @@
 
 enum { MAX_CONFIG = 64 << 20 }; /* as core/json.h reads */
 
-static soda_status add_tensor(soda_sha256 *hash, const safetensors_tensor *t)
+soda_status model_hash_tensor(soda_sha256 *hash, const safetensors_tensor *t)
 {
     char line[64 + 24 * SAFETENSORS_MAX_RANK];
     int used = snprintf(line, sizeof line, " %s [", safetensors_dtype_name(t->dtype));
@@ -69,7 +69,7 @@ static soda_status identify(const soda_folder *folder, folder_component componen
     TRY_TO(done, folder_tensors_open(folder, component, &set));
     TRY_TO(done, sha256_create(&hash));
     for (int i = 0; i < safetensors_count(set); i++) /* sorted by name */
-        TRY_TO(done, add_tensor(hash, safetensors_at(set, i)));
+        TRY_TO(done, model_hash_tensor(hash, safetensors_at(set, i)));
     TRY_TO(done, sha256_copy(hash, &second));
     TRY_TO(done, add_file(second, folder, component));
     TRY_TO(done, finish(second, identity->former));

@@ -2,17 +2,14 @@
 
 #include <string.h>
 
-/* A tensor by its name, type, shape and bytes. */
+#include "model/hash.h"
+
 static soda_status hash_tensor(const safetensors_tensor *t, uint8_t digest[SHA256_BYTES])
 {
-    const int64_t form[] = {(int64_t)t->dtype, t->rank};
     soda_sha256 *hash;
-    soda_status s = SODA_OK;
+    soda_status s;
     TRY(sha256_create(&hash));
-    TRY_TO(done, sha256_update(hash, t->name, strlen(t->name) + 1));
-    TRY_TO(done, sha256_update(hash, form, sizeof form));
-    TRY_TO(done, sha256_update(hash, t->dim, (size_t)t->rank * sizeof *t->dim));
-    TRY_TO(done, sha256_update(hash, t->data, t->bytes));
+    TRY_TO(done, model_hash_tensor(hash, t));
     TRY_TO(done, sha256_finish(hash, digest));
 done:
     sha256_destroy(hash);

@@ -293,12 +293,11 @@ static soda_status hash_data(soda_trainer *t, char hex[SHA256_HEX], char former[
 static soda_status identify(soda_trainer *t)
 {
     const run_config *c = t->config;
-    soda_status s = SODA_OK;
     t->state.seed = c->train.seed;
     t->state.method = c->adapter.method->name;
     t->state.config = t->stored_text;
-    s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
-                          t->state.former_model_sha256);
+    soda_status s = adapter_base_hash(t->folder, c->adapter.text_encoder, t->state.model_sha256,
+                                      t->state.former_model_sha256);
     if (s == SODA_OK && t->comm->rank == 0)
         s = hash_data(t, t->state.data_sha256, t->state.former_data_sha256);
     TRY(comm_agree(t->comm, s));
