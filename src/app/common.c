@@ -14,7 +14,6 @@
 
 static soda_comm *ranks;
 static int threads_each;
-enum { GIB = 1 << 30 };
 
 /* What the options that all computing verbs share were set to. */
 static struct {
@@ -111,12 +110,12 @@ void common_trim_cache(void)
     if (removed.files)
         log_info("removed the %lld files (%.1f GiB) of the cache %s that were used least recently; "
                  "%.1f GiB are left (limit %.4g GiB, see --cache-limit)",
-                 (long long)removed.files, (double)removed.bytes / GIB, folder,
-                 (double)left.bytes / GIB, (double)most / GIB);
+                 (long long)removed.files, (double)removed.bytes / 0x1p30, folder,
+                 (double)left.bytes / 0x1p30, (double)most / 0x1p30);
     if (left.bytes > most)
         log_info("the cache %s holds %.1f GiB, above its limit of %.4g GiB, because other runs use "
                  "its files",
-                 folder, (double)left.bytes / GIB, (double)most / GIB);
+                 folder, (double)left.bytes / 0x1p30, (double)most / 0x1p30);
 }
 
 bool common_overwrite(void) { return chosen.overwrite; }

@@ -4,7 +4,7 @@
 
 #include "io/cache_limit.h"
 
-static double gib(int64_t bytes) { return (double)bytes / 1073741824; }
+static double gib(int64_t bytes) { return (double)bytes / 0x1p30; }
 
 soda_status inspect_cache(const char *folder, bool *is_cache)
 {

@@ -259,6 +259,6 @@ soda_status cache_limit_bytes(int64_t *bytes)
                     "SODA_CACHE_LIMIT (--cache-limit): expected a number of GiB, at least 0, or "
                     "none, found '%s'",
                     text);
-    *bytes = (int64_t)(gib * 1073741824.0);
+    *bytes = (int64_t)(gib * 0x1p30);
     return SODA_OK;
 }

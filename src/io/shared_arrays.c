@@ -83,7 +83,7 @@ static void warn_about_home(const shared_arrays *p)
     if (bytes >= MUCH_BYTES)
         log_warning("up to %.1f GiB of %s will be written to the cache %s, in the home folder; "
                     "--cache DIR or SODA_CACHE=DIR chooses another folder",
-                    (double)bytes / 1073741824, p->kind, p->folder);
+                    (double)bytes / 0x1p30, p->kind, p->folder);
 }
 
 soda_status shared_arrays_link(shared_arrays *p)

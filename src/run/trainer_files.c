@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "core/arena.h"
-#include "core/path.h"
 #include "io/checkpoint.h"
 #include "run/preempt.h"
 #include "run/trainer_internal.h"
@@ -75,13 +74,11 @@ soda_status trainer_save_last(soda_trainer *t) { return insist(t, trainer_save);
 
 static soda_status write_own_adapter(soda_trainer *t)
 {
-    char path[4200];
     soda_adapter *adapter;
-    TRY(path_in(path, sizeof path, t->config->output, "adapter.safetensors"));
     TRY(params_fetch(&t->params));
     TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method,
                        t->state.model_sha256, &adapter));
-    const soda_status s = adapter_write(path, adapter);
+    const soda_status s = adapter_write(t->path_adapter, adapter);
     adapter_close(adapter);
     return s;
 }
@@ -111,8 +108,7 @@ static double mean_loss(const run_state *state, int64_t first)
 
 soda_status trainer_finish(soda_trainer *t)
 {
-    char path[4200], loss[64], held[96] = "";
-    TRY(path_in(path, sizeof path, t->config->output, "adapter.safetensors"));
+    char loss[64], held[96] = "";
     TRY(insist(t, write_adapter));
     write_last_metrics(t);
     if (!isnan(t->held_before)) /* else it was measured before this process went on */
@@ -127,6 +123,6 @@ soda_status trainer_finish(soda_trainer *t)
     log_info("done: %lld steps in %.1f s, %.0f MiB at most, loss %s%s; wrote %s; checkpoints, "
              "spectra.h5 and metrics.jsonl are in the same folder",
              (long long)t->state.step, log_seconds() - t->started_s,
-             (double)arena_peak_rss_bytes() / 0x1p20, loss, held, path);
+             (double)arena_peak_rss_bytes() / 0x1p20, loss, held, t->path_adapter);
     return SODA_OK;
 }

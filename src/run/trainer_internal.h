@@ -43,7 +43,7 @@ typedef struct {
     run_state state;
     run_spectra spectra;  /* rank 0 */
     char time_limit[128]; /* for the log: when the allocation ends, and who says so */
-    char path_checkpoints[4096], path_metrics[4096], path_spectra[4096];
+    char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;    /* rank 0 */
     run_lock *lock;           /* rank 0: of the run folder */
     soda_status pending;      /* a failure after this step's agreement: for the next one */

@@ -44,6 +44,7 @@ static soda_status make_paths(soda_trainer *t)
     TRY(status_prefix(path_in(t->path_checkpoints, most - 64, out, "checkpoints"), "output"));
     TRY(status_prefix(path_in(t->path_metrics, most, out, "metrics.jsonl"), "output"));
     TRY(status_prefix(path_in(t->path_spectra, most, out, "spectra.h5"), "output"));
+    TRY(status_prefix(path_in(t->path_adapter, most, out, "adapter.safetensors"), "output"));
     return t->comm->rank == 0 ? run_folder_open(out, t->overwrite, &t->lock) : SODA_OK;
 }
 
