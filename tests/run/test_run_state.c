@@ -1,115 +1,16 @@
-/* The state of a run: what is saved is restored to the bit on every rank, and only into the run it
- * belongs to. */
-#include "support/check.h"
+/* The state of a run: what is saved is restored to the bit, and only into the run it belongs to. */
+#include "run/run_state_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "adapter/targets.h"
 #include "config/run_config.h"
 #include "core/isa.h"
 #include "core/log.h"
 #include "io/checkpoint.h"
 #include "io/hdf5_leaks.h"
-#include "io/newfile.h"
-#include "run/run_state.h"
-#include "support/files.h"
-#include "support/ranks.h"
-
-enum { M = 6, N = 12, ROWS = 1500 }; /* more rows than the history has room for at first */
-
-typedef struct {
-    soda_targets *targets;
-    soda_layers *layers;
-    soda_params params;
-    run_state state;
-    char path[1024]; /* of the checkpoint that was restored */
-} run;
-
-/* A run at its start, with one layer for each path. */
-static void run_open(run *r, const char *const *paths, int count, int64_t m)
-{
-    static const char *const list[] = {"to_q"};
-    static float w[2 * M * N];
-    const method_options options = {.factors = {.rule = FACTORS_BALANCED}};
-    soda_graph *g;
-    *r = (run){
-        .state = {.seed = 11, .method = "soda_lq", .config = "train:\n  steps: 10  # updates\n"}};
-    snprintf(r->state.model_sha256, SHA256_HEX, "%064d", 1);
-    snprintf(r->state.data_sha256, SHA256_HEX, "%064d", 2);
-    CHECK_OK(targets_create(list, 1, &r->targets));
-    CHECK_OK(layers_create(&method_soda_lq, r->targets, &options, &r->layers));
-    CHECK_OK(graph_create(SODA_F32, &g));
-    layers_place place = {r->layers, "unet.", true, prices_host()};
-    const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(3, N));
-    for (int i = 0; i < count; i++) {
-        const soda_weight weight = {paths[i], {SODA_F32, SHAPE(m, N), w}, false};
-        layers_collect(&place, g, paths[i], x, graph_weight(g, &weight), NO_VALUE);
-    }
-    graph_destroy(g);
-    CHECK_OK(params_create(r->layers, &options, backend_ref(), &r->params));
-}
-
-static const char *const two_paths[] = {"b.to_q", "a.to_q"}; /* files sort them the other way */
-
-static void run_start(run *r) { run_open(r, two_paths, 2, M); }
-
-static void run_close(run *r)
-{
-    run_state_free(&r->state);
-    params_destroy(&r->params);
-    layers_destroy(r->layers);
-    targets_destroy(r->targets);
-}
-
-/* Steps that leave numbers nobody else has. */
-static void run_on(run *r, int64_t steps)
-{
-    soda_params *t = &r->params;
-    for (int64_t end = r->state.step + steps; r->state.step < end; r->state.step++)
-        CHECK_OK(run_state_note(&r->state, 1.0 / (double)(3 + r->state.step),
-                                1e-3 * (double)r->state.step));
-    for (int i = 0; i < t->count; i++) {
-        const uint32_t seed = (uint32_t)(r->state.step + 3 * i);
-        const int64_t at = t->tensors[i].offset, count = t->tensors[i].count;
-        check_fill_normal(t->host.value + at, count, seed, 1);
-        check_fill_normal(t->host.first + at, count, seed + 1, 1e-3f);
-        check_fill_normal(t->host.second + at, count, seed + 2, 1e-6f);
-    }
-    t->host.value[0] = -0.0f;
-    t->host.second[1] = 0x1p-149f;
-}
-
-static bool equal(const run *a, const run *b)
-{
-    const size_t bytes = (size_t)a->params.length * sizeof(float);
-    bool same = a->state.step == b->state.step && a->state.rows == b->state.rows &&
-                memcmp(a->params.host.value, b->params.host.value, bytes) == 0 &&
-                memcmp(a->params.host.first, b->params.host.first, bytes) == 0 &&
-                memcmp(a->params.host.second, b->params.host.second, bytes) == 0;
-    for (int c = 0; same && c < HISTORY_COLUMNS && a->state.rows; c++)
-        same = memcmp(a->state.history[c], b->state.history[c],
-                      (size_t)a->state.rows * sizeof(double)) == 0;
-    return same;
-}
-
-static soda_status restore(run *r, soda_comm *comm, const char *folder)
-{
-    return run_state_restore(&r->state, &r->params, comm, folder, r->path, sizeof r->path);
-}
-
-/* A folder of its own for each test, with the checkpoint of `saved` after ROWS steps. */
-static const char *save(run *saved, const char *folder, const char *name)
-{
-    const char *path = files_path(folder, name);
-    CHECK_OK(newfile_make_folder(path));
-    run_start(saved);
-    run_on(saved, ROWS);
-    CHECK_OK(run_state_save(&saved->state, &saved->params, path, 3));
-    return path;
-}
 
 static void what_was_saved_is_restored(void **state)
 {
@@ -322,70 +223,6 @@ static void another_instruction_set_is_a_warning(void **state)
     run_close(&r);
 }
 
-typedef struct {
-    run rank[RANKS_MOST];
-    const char *folder;
-} rank_runs;
-
-static soda_status restore_rank(soda_comm *comm, void *context)
-{
-    rank_runs *all = context;
-    return restore(&all->rank[comm->rank], comm, all->folder);
-}
-
-static void all_ranks_get_the_state(void **state)
-{
-    run saved;
-    rank_runs all = {.folder = save(&saved, *state, "ranks")};
-    ranks_result results[RANKS_MOST];
-    for (int size = 1; size <= 3; size++) {
-        for (int i = 0; i < size; i++) run_start(&all.rank[i]);
-        ranks_run(size, restore_rank, &all, results);
-        for (int i = 0; i < size; i++) {
-            if (results[i].status != SODA_OK) fail_msg("rank %d: %s", i, results[i].message);
-            assert_true(equal(&all.rank[i], &saved));
-            run_close(&all.rank[i]);
-        }
-    }
-    run_close(&saved);
-}
-
-static void all_ranks_start_at_zero(void **state)
-{
-    run start;
-    rank_runs all = {.folder = *state};
-    ranks_result results[RANKS_MOST];
-    run_start(&start);
-    for (int i = 0; i < 3; i++) run_start(&all.rank[i]);
-    ranks_run(3, restore_rank, &all, results);
-    for (int i = 0; i < 3; i++) {
-        if (results[i].status != SODA_OK) fail_msg("rank %d: %s", i, results[i].message);
-        assert_true(equal(&all.rank[i], &start));
-        run_close(&all.rank[i]);
-    }
-    run_close(&start);
-}
-
-static void all_ranks_refuse(void **state)
-{
-    run saved;
-    rank_runs all = {.folder = save(&saved, *state, "refused")};
-    ranks_result results[RANKS_MOST];
-    for (int i = 0; i < 3; i++) {
-        run_start(&all.rank[i]);
-        all.rank[i].state.seed = 12;
-    }
-    ranks_run(3, restore_rank, &all, results);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(results[i].status, SODA_ERR_INPUT);
-        assert_int_equal(all.rank[i].state.step, 0);
-        run_close(&all.rank[i]);
-    }
-    assert_non_null(strstr(results[0].message, "seed: this run has 12"));
-    assert_string_equal(results[2].message, "rank 0 of 3 failed");
-    run_close(&saved);
-}
-
 int main(void)
 {
     log_set_quiet(true);
@@ -397,9 +234,6 @@ int main(void)
         cmocka_unit_test(a_history_without_a_column_is_refused),
         cmocka_unit_test(a_changed_configuration_is_a_warning_that_lists_it),
         cmocka_unit_test(another_instruction_set_is_a_warning),
-        cmocka_unit_test(all_ranks_get_the_state),
-        cmocka_unit_test(all_ranks_start_at_zero),
-        cmocka_unit_test(all_ranks_refuse),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
