@@ -9,7 +9,7 @@ int comm_mpi_launched(void);
 /* Starts MPI; *comm is MPI_COMM_WORLD. */
 soda_status comm_mpi_open(soda_comm **comm);
 
-/* Threads that this rank should have when nobody says: its share of the node's cores. */
+/* Threads that this rank should have by default: its share of the node's cores. */
 int comm_mpi_threads(void);
 
 /* Ends MPI on an orderly way out; all ranks call it. */

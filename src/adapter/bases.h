@@ -17,4 +17,4 @@ typedef struct soda_bases soda_bases;
  * must outlive every graph built from the layers. */
 soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder,
                        soda_bases **bases);
-void bases_destroy(soda_bases *bases); /* NULL is fine */
+void bases_destroy(soda_bases *bases); /* accepts NULL */

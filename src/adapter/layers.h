@@ -18,7 +18,7 @@ soda_status layers_create(const soda_method *method, const soda_targets *targets
  * for layers that a file describes. */
 typedef soda_status (*layers_sizer)(void *context, soda_layer *layer);
 void layers_size_by(soda_layers *layers, layers_sizer size, void *context);
-void layers_destroy(soda_layers *layers); /* NULL is fine */
+void layers_destroy(soda_layers *layers); /* accepts NULL */
 
 /* In the order in which they were found. A layer's basis[i].source.data is the caller's to set. */
 const soda_method *layers_method(const soda_layers *layers);

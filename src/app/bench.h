@@ -1,4 +1,4 @@
-/* bench.h: what `soda bench` measures: a profile of one network, and the roof to hold it against.
+/* bench.h: what `soda bench` measures: a profile of one network, and the peak to compare it with.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ typedef struct {
 /* Runs the subject once to warm up and `repeat` times to measure; the classes are the best's. */
 soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile);
 
-/* The fastest matrix product this backend does here, in flop/s: the roof that shares refer to. */
+/* The fastest matrix product this backend does here, in flop/s: percentages refer to it. */
 soda_status bench_roof(const soda_backend *backend, soda_dtype dtype, double *flops_per_s);
 
 /* The table for people, on stdout. */

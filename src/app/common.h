@@ -31,7 +31,7 @@ soda_status common_backend(const soda_backend **backend);
 /* The method called `text`; NULL for "none". */
 soda_status common_method(const char *text, const soda_method **method);
 
-/* Set once by main: what all ranks talk through, and how many threads each of them should have
- * when the user does not say (0: all cores). */
+/* Set once by main: the communicator of all ranks, and how many threads each of them should have
+ * when the user does not choose (0: all cores). */
 void common_set_comm(soda_comm *comm, int threads);
 soda_comm *common_comm(void);

@@ -1,4 +1,4 @@
-/* inspect_adapter.h: what soda inspect says of adapter files and checkpoints. */
+/* inspect_adapter.h: what soda inspect prints about adapter files and checkpoints. */
 #pragma once
 
 #include "interop/adapter_file.h"

@@ -8,4 +8,4 @@
 
 /* Every tensor exists and is fp32, normal with standard deviation `scale`. */
 soda_status random_weights_create(float scale, soda_weight_source **source);
-void random_weights_destroy(soda_weight_source *source); /* NULL is fine */
+void random_weights_destroy(soda_weight_source *source); /* accepts NULL */

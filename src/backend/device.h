@@ -20,7 +20,7 @@ struct soda_device {
 
     /* `bytes` of undefined contents. SODA_ERR_MEMORY says how much was wanted. */
     soda_status (*alloc)(soda_device *device, size_t bytes, void **memory);
-    void (*release)(soda_device *device, void *memory); /* NULL is fine */
+    void (*release)(soda_device *device, void *memory); /* accepts NULL */
 
     /* upload has read `host` when it returns; download waits until `host` is written. */
     soda_status (*upload)(soda_device *device, void *to, const void *host, size_t bytes);

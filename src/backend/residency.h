@@ -45,5 +45,5 @@ static inline size_t residency_share(const soda_residency *residency, size_t mor
     return (residency->bytes + more) / (size_t)residency->sharers;
 }
 
-/* Closes it; NULL is fine. */
+/* Closes it; accepts NULL. */
 void residency_close(soda_residency *residency);

@@ -29,7 +29,7 @@ typedef struct {
     /* The list is copied; put big matrices first. Arrays stay where they are. */
     soda_status (*rotations_open)(soda_device *d, const stiefel_f32 *matrices, int64_t count,
                                   update_rotations **rotations);
-    void (*rotations_close)(soda_device *d, update_rotations *rotations); /* NULL is fine */
+    void (*rotations_close)(soda_device *d, update_rotations *rotations); /* accepts NULL */
 
     /* Step t = 1, 2, ... of stiefel.h. *drift is the largest ||X'X - I||_F after it, 0 if there is
      * no matrix. */

@@ -1,4 +1,4 @@
-/* comm.h: what ranks say to each other. Implemented by `self` (one rank) and by mpi/.
+/* comm.h: communication between ranks. Implemented by `self` (one rank) and by mpi/.
  *
  * Every function here is collective: all ranks of the communicator call it in the same order, with
  * the same count. A lost rank ends the job (the launcher kills it); it does not return. */

@@ -13,4 +13,4 @@ soda_status node_memory_open(soda_comm *comm, size_t bytes, void **memory);
 /* From now on this rank may only read. */
 soda_status node_memory_protect(void *memory, size_t bytes);
 
-void node_memory_close(void *memory, size_t bytes); /* NULL is fine */
+void node_memory_close(void *memory, size_t bytes); /* accepts NULL */

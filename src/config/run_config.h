@@ -1,7 +1,7 @@
 /* run_config.h: what a run decided: the YAML file, checked, with every default filled in.
  *
- * A key is one row of run_config.def; interface.md's names are the names in the file, and the
- * fields here follow them (train.optimizer.rotation.lr is c->train.rotation.lr). */
+ * A key is one row of run_config.def; names in the file are the names of the fields
+ * here (train.optimizer.rotation.lr is c->train.rotation.lr). */
 #pragma once
 
 #include <stdbool.h>
@@ -99,7 +99,7 @@ soda_status run_config_read(const char *path, const char *const *sets, int set_c
 /* The same from memory that messages call `file`; relative paths are left as they are. */
 soda_status run_config_parse(const char *text, size_t bytes, const char *file,
                              const char *const *sets, int set_count, run_config **config);
-void run_config_destroy(run_config *config); /* NULL is fine */
+void run_config_destroy(run_config *config); /* accepts NULL */
 
 /* Puts the working folder in front of relative paths: what is stored is then good anywhere. */
 soda_status run_config_make_absolute(run_config *config);

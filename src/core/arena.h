@@ -1,8 +1,8 @@
 /* arena.h: memory on huge pages, given back to the process and not to the system.
  *
- * The first touch of a page is the dearest part of using memory (a 4 KiB page costs up to 15 us),
- * so blocks are mapped once with MADV_HUGEPAGE and kept on a process-wide list for the next arena.
- * Everything big lives here: activations, packed weights, scratch. Small things use malloc.
+ * The first touch of a page is the most expensive part of using memory (a 4 KiB page costs up to 15
+ * us), so blocks are mapped once with MADV_HUGEPAGE and kept on a process-wide list for the next
+ * arena. Everything big lives here: activations, packed weights, scratch. Small things use malloc.
  * Not thread safe: an arena has one owner. */
 #pragma once
 
@@ -20,7 +20,7 @@ soda_status arena_create(soda_arena **arena);
  * Valid until arena_destroy. SODA_ERR_MEMORY names the size when the system has no more. */
 soda_status arena_alloc(soda_arena *arena, size_t bytes, void **memory);
 
-/* Ends every allocation; the blocks stay with the process for the next arena. NULL is fine. */
+/* Ends every allocation; the blocks stay with the process for the next arena. Accepts NULL. */
 void arena_destroy(soda_arena *arena);
 
 /* Sets up malloc so that what libraries allocate is not given back to the system either.

@@ -9,7 +9,7 @@
 
 #include "core/status.h"
 
-/* An object as messages speak of it. Copied freely: it owns nothing. */
+/* An object as messages name it. Copied freely: it owns nothing. */
 typedef struct {
     const char *file;     /* the name of the file, for messages */
     int64_t line;         /* of a file with one object per line; else 0, and not in messages */

@@ -1,4 +1,4 @@
-/* log.h: lines for people, on stderr. Only rank 0 speaks unless something failed. */
+/* log.h: lines for people, on stderr. Only rank 0 prints unless something failed. */
 #pragma once
 
 #include <stdbool.h>

@@ -16,7 +16,7 @@ soda_status sha256_update(soda_sha256 *hash, const void *data, size_t bytes);
 soda_status sha256_finish(soda_sha256 *hash, uint8_t digest[SHA256_BYTES]);
 /* Another hash that has been fed the same. */
 soda_status sha256_copy(const soda_sha256 *hash, soda_sha256 **copy);
-void sha256_destroy(soda_sha256 *hash); /* NULL is fine */
+void sha256_destroy(soda_sha256 *hash); /* accepts NULL */
 
 /* The hash of `bytes` of memory. */
 soda_status sha256_memory(const void *data, size_t bytes, uint8_t digest[SHA256_BYTES]);

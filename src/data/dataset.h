@@ -68,7 +68,7 @@ typedef struct {
  */
 soda_status dataset_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
                          const dataset_options *options, soda_comm *comm, soda_dataset **dataset);
-void dataset_close(soda_dataset *dataset); /* NULL is fine */
+void dataset_close(soda_dataset *dataset); /* accepts NULL */
 
 /* Everything lives until dataset_close. */
 const dataset_about *dataset_describe(const soda_dataset *dataset);

@@ -5,7 +5,7 @@
  *
  * Epoch e shuffles all pictures. The pictures of one bucket, epoch after epoch, are a stream that
  * is cut into micro-batches, so each holds one bucket only, and what an epoch leaves over begins a
- * micro-batch with the next: every picture is seen once an epoch, whatever the sizes of the
+ * micro-batch with the next: every picture is seen once per epoch, whatever the sizes of the
  * buckets. The micro-batches that end in epoch e come in an order that e shuffles too (with one
  * bucket: as they are cut). */
 #pragma once
@@ -35,7 +35,7 @@ typedef struct soda_order soda_order;
 
 /* Copies what it needs. */
 soda_status order_create(const order_options *options, soda_order **order);
-void order_destroy(soda_order *order); /* NULL is fine */
+void order_destroy(soda_order *order); /* accepts NULL */
 
 /* samples [batch] of micro-batch `micro` of a step. Cheap within an epoch; the first call in an
  * epoch costs time proportional to the pictures. */

@@ -9,7 +9,7 @@
  * The samplers are the rows of samplers.def.
  *
  * Coefficients and each element are computed in fp64 from the fp32 schedule and rounded to fp32
- * once a step; diffusers rounds after every operation. */
+ * once per step; diffusers rounds after every operation. */
 #pragma once
 
 #include <stdbool.h>
@@ -61,5 +61,5 @@ float sampler_input_scale(const soda_sampler *sampler, int i);
  * SODA_ERR_INTERNAL if i is not the next call. */
 soda_status sampler_step(soda_sampler *sampler, int i, const float *output, float *sample);
 
-/* NULL is fine. */
+/* Accepts NULL. */
 void sampler_destroy(soda_sampler *sampler);

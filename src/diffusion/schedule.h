@@ -1,4 +1,4 @@
-/* schedule.h: how much noise a timestep means. As PyTorch and diffusers 0.42 compute it.
+/* schedule.h: how much noise each timestep has. As PyTorch and diffusers 0.42 compute it.
  *
  * A training image x0 at timestep t is  x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise,  where a_t is the
  * product of (1 - beta) up to t.                    Ho, Jain & Abbeel, arXiv:2006.11239 */

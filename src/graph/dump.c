@@ -1,4 +1,4 @@
-/* dump.c: the graph for people: one node a line, or a picture by Graphviz. */
+/* dump.c: the graph for people: one node per line, or a picture by Graphviz. */
 #include "graph/graph_internal.h"
 
 static void write_value(const soda_graph *g, soda_id id, FILE *file)

@@ -95,6 +95,6 @@ typedef struct {
 } soda_cost;
 soda_cost graph_node_cost(const soda_graph *graph, int node);
 
-/* The graph as text, one node a line, or as a Graphviz digraph. */
+/* The graph as text, one node per line, or as a Graphviz digraph. */
 soda_status graph_dump_text(const soda_graph *graph, FILE *file);
 soda_status graph_dump_dot(const soda_graph *graph, FILE *file);

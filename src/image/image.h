@@ -10,7 +10,7 @@ enum { IMAGE_MAX_SIDE = 16384 };
 
 typedef struct {
     int64_t width, height;
-    uint8_t *rgb; /* [height,width,3], 8 bits a channel, as stored: profiles and gAMA are ignored */
+    uint8_t *rgb; /* [height,width,3], 8 bits each, as stored: profiles and gAMA are ignored */
 } soda_image;
 
 /* Decodes PNG, JPEG, WebP, GIF, BMP and TIFF; the content decides, not the name. The pixels are

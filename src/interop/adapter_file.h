@@ -62,7 +62,7 @@ soda_status adapter_from_tensors(const char *file, const char *method, const cha
 soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *checkpoint,
                                     soda_adapter **adapter);
 
-void adapter_close(soda_adapter *adapter); /* NULL is fine */
+void adapter_close(soda_adapter *adapter); /* accepts NULL */
 
 /* What the tensors of a layer say about it: n and sizes, no weights. */
 soda_layer adapter_layer_sizes(const soda_adapter *adapter, const adapter_layer *layer);

@@ -12,7 +12,7 @@ typedef struct {
 
 /* No layers yet. The adapter must outlive the result. */
 soda_status adapter_fit_create(const soda_adapter *adapter, adapter_fit *fit);
-void adapter_fit_destroy(adapter_fit *fit); /* a zeroed struct is fine */
+void adapter_fit_destroy(adapter_fit *fit); /* accepts a zeroed struct */
 
 /* Adds the layers of one component, whose weights come from `source`, with the routes they would
  * take when trained in fp32 for latents [h,w] and `tokens` tokens on a backend with `prices` (NULL:

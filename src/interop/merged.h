@@ -36,7 +36,7 @@ typedef struct merged_weights merged_weights;
 soda_status merged_create(const soda_folder *folder, folder_component component,
                           soda_weight_source *source, const adapter_uses *uses, merged_form form,
                           merged_weights **merged);
-void merged_destroy(merged_weights *merged); /* NULL is fine */
+void merged_destroy(merged_weights *merged); /* accepts NULL */
 
 /* `source` with the merged weights in the place of its own; lives as long as `adapted`. */
 soda_weight_source *merged_source(merged_weights *merged);

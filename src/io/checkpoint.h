@@ -1,4 +1,4 @@
-/* checkpoint.h: the state of a run as named global arrays in one sealed HDF5 file (sealed.h).
+/* checkpoint.h: the state of a run as named global arrays in one sealed HDF5 file (h5_file.h).
  *
  *     /                 format "soda-checkpoint", version, step, seed, method, config (YAML text),
  *                       model_sha256, data_sha256, isa (instruction set, core/isa.h; absent from

@@ -1,5 +1,5 @@
 /* h5_array.h: arrays of numbers in a sealed file: chunked, with a Fletcher32 checksum each, of rank
- * 1 or 2. Paths and failures as in fields.h. */
+ * 1 or 2. Paths and failures as in h5_attr.h. */
 #pragma once
 
 #include "io/h5_attr.h"

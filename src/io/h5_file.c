@@ -137,8 +137,8 @@ void h5_file_close(h5_file *h5)
     free(h5);
 }
 
-/* Equal contents give equal bytes: no times in the root group, nor in what fields.h creates. Few
- * attributes stay with their object. */
+/* Equal contents give equal bytes: no times in the root group, nor in what h5_attr.h and h5_array.h
+ * create. Few attributes stay with their object. */
 static hid_t creation_list(void)
 {
     const hid_t list = H5Pcreate(H5P_FILE_CREATE);

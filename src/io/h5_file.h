@@ -17,8 +17,8 @@
 #include "io/newfile.h"
 
 typedef struct {
-    hid_t file;         /* for calls of HDF5; values are read and written with fields.h */
-    char *path;         /* for messages */
+    hid_t file; /* for calls of HDF5; values are read and written with h5_array.h and h5_attr.h */
+    char *path; /* for messages */
     const char *format; /* the caller's */
     void *image;        /* from malloc */
     size_t bytes;       /* of the image, while HDF5 has not grown it */
@@ -39,7 +39,7 @@ soda_status h5_file_open(const char *path, const char *format, int version, bool
  * the caller reads newfile_temporary(*file) back first. *file is NULL after a failure. */
 soda_status h5_file_save(h5_file *h5, soda_newfile **file);
 
-void h5_file_close(h5_file *h5); /* NULL is fine */
+void h5_file_close(h5_file *h5); /* accepts NULL */
 
 /* The failure of the last call of HDF5, on /object, with its reason. SODA_ERR_INPUT if `reading`,
  * else SODA_ERR_INTERNAL, or SODA_ERR_MEMORY. */

@@ -24,7 +24,7 @@ const char *newfile_temporary(const soda_newfile *file); /* until newfile_commit
 /* Syncs, renames to `path`, syncs the folder. Once, after the last write. */
 soda_status newfile_commit(soda_newfile *file);
 
-/* Frees; removes the temporary file unless it was committed. NULL is fine. */
+/* Frees; removes the temporary file unless it was committed. Accepts NULL. */
 void newfile_close(soda_newfile *file);
 
 /* Makes the folder `path` and those above it, as mkdir -p does. */

@@ -75,7 +75,7 @@ soda_status safetensors_open(const char *path, soda_safetensors **set);
  * index, and the same of the variant fp16. */
 soda_status safetensors_open_folder(const char *folder, const char *stem, soda_safetensors **set);
 
-/* Unmaps and frees; NULL is fine. Everything taken from the set ends. */
+/* Unmaps and frees; accepts NULL. Everything taken from the set ends. */
 void safetensors_close(soda_safetensors *set);
 
 /* What was opened, for messages. */

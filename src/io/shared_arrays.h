@@ -38,7 +38,7 @@ typedef struct {
  * array_cache_folder. A cache that cannot be had is a warning. */
 soda_status shared_arrays_create(const char *kind, const char *folder, int64_t count, int arrays,
                                  shared_arrays *p);
-void shared_arrays_destroy(shared_arrays *arrays); /* a zeroed struct is fine */
+void shared_arrays_destroy(shared_arrays *arrays); /* accepts a zeroed struct */
 
 /* Finds the items with equal keys. Warns before gigabytes go to the home folder, where the user did
  * not choose it. */

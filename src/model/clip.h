@@ -5,7 +5,7 @@
 #include "model/builder.h"
 #include "model/config.h"
 
-/* What a caller may want of the encoder; outputs that are not asked for are not built. */
+/* Outputs that a caller may ask for; outputs that are not asked for are not built. */
 typedef enum {
     CLIP_LAST = 1, /* last_hidden_state: after the final norm */
     CLIP_PENULTIMATE =

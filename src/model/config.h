@@ -1,5 +1,5 @@
-/* config.h: what a component's config.json says, checked, with the defaults of diffusers 0.42 and
- * transformers for keys that are absent. A value that soda cannot honour is refused:
+/* config.h: the checked values of a component's config.json, with the defaults of diffusers 0.42
+ * and transformers for keys that are absent. A value that soda cannot honour is refused:
  * SODA_ERR_INPUT names file and key, what was expected and what was found. */
 #pragma once
 
@@ -21,7 +21,7 @@ enum {
 typedef struct {
     int blocks;
     int64_t in_channels, out_channels;
-    int64_t sample_h, sample_w; /* latent size it was made for; 0 if not said */
+    int64_t sample_h, sample_w; /* latent size it was made for; 0 if not given */
     int64_t channels[MODEL_MAX_BLOCKS];
     int64_t layers[MODEL_MAX_BLOCKS]; /* ResNet blocks on the way down; one more on the way up */
     int64_t heads[MODEL_MAX_BLOCKS];  /* the key is called attention_head_dim: diffusers #2011 */

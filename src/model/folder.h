@@ -20,7 +20,7 @@ const char *folder_component_name(folder_component component);
 
 enum { FOLDER_COMPONENTS = FOLDER_TEXT_ENCODER_2 + 1 };
 
-/* What hash.h found out about a component: "" until it has read it. */
+/* What hash.h computed for a component: "" until it has read it. */
 typedef struct {
     char sha256[SHA256_HEX], former[SHA256_HEX];
 } folder_identity;

@@ -1,4 +1,4 @@
-/* folder_check.h: what is given as a model and is none. */
+/* folder_check.h: names what was given in place of a model folder. */
 #pragma once
 
 #include "core/status.h"

@@ -9,4 +9,4 @@
  * which find refuses. The set must outlive the source, the source the weights. */
 soda_status weight_files_create(soda_safetensors *set, const char *prefix,
                                 soda_weight_source **source);
-void weight_files_destroy(soda_weight_source *source); /* NULL is fine */
+void weight_files_destroy(soda_weight_source *source); /* accepts NULL */

@@ -13,7 +13,7 @@ typedef struct {
  *     m <- beta1 m + (1 - beta1) g            v <- beta2 v + (1 - beta2) g^2
  *     x <- x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
  *
- * x, m, v in/out [n] fp32, m and v zero at first; g [n] fp32. Each element in fp64, rounded once a
- * line: the difference to torch's fp32 is rounding. A zero gradient still decays x. */
+ * x, m, v in/out [n] fp32, m and v zero at first; g [n] fp32. Each element in fp64, rounded once
+ * per line: the difference to torch's fp32 is rounding. A zero gradient still decays x. */
 void adamw_step(const adamw_options *options, int64_t t, int64_t n, float *x, const float *g,
                 float *m, float *v);

@@ -16,7 +16,7 @@ typedef struct {
 } soda_network;
 
 /* Starts an empty graph with activations of type `dtype`. The caller appends to network->graph,
- * then calls network_ready. Zeroed on failure; network_close is fine on a zeroed struct. */
+ * then calls network_ready. Zeroed on failure; network_close accepts a zeroed struct. */
 soda_status network_create(soda_dtype dtype, soda_network *network);
 
 /* The same over a store of weights that outlives the network: graphs that share it pack each

@@ -44,7 +44,7 @@ soda_status sampling_check(const sampling_request *request);
 /* Text encoders are loaded and freed in turn, then the U-Net is opened. `request` must outlive it.
  */
 soda_status sampling_open(const sampling_request *request, soda_sampling *sampling);
-void sampling_close(soda_sampling *sampling); /* a zeroed struct is fine */
+void sampling_close(soda_sampling *sampling); /* accepts a zeroed struct */
 
 /* How often the U-Net is asked for one picture. */
 int sampling_calls(const soda_sampling *sampling);

@@ -1,4 +1,4 @@
-/* vae_decoder.h: latents become pictures. */
+/* vae_decoder.h: decodes latents to pictures. */
 #pragma once
 
 #include "backend/backend.h"

@@ -1,4 +1,4 @@
-/* vae_encoder.h: pictures become the posterior over latents. */
+/* vae_encoder.h: encodes pictures to the posterior over latents. */
 #pragma once
 
 #include "backend/backend.h"

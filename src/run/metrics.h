@@ -1,4 +1,4 @@
-/* metrics.h: metrics.jsonl: one JSON object a step, for people and plots. Rank 0 writes.
+/* metrics.h: metrics.jsonl: one JSON object per step, for people and plots. Rank 0 writes.
  *
  * A full disk never ends a run: rows that cannot be written are kept in memory, after one warning,
  * and written when there is room again. */
@@ -17,7 +17,7 @@ typedef struct {
 } metrics_row;
 
 /* Opens RUN/metrics.jsonl to append, after removing what is of step `step` and later, and a last
- * line that was cut short: a run that goes on from a checkpoint repeats those steps. SODA_ERR_IO
+ * line that was cut short: a run that resumes from a checkpoint repeats those steps. SODA_ERR_IO
  * names the file if it cannot be opened at all. */
 soda_status metrics_open(const char *path, int64_t step, soda_metrics **metrics);
 

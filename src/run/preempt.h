@@ -20,6 +20,6 @@ bool preempt_requested(void);
  * RUN_TIME_AUTO what SODA_END_TIME says, else SLURM_JOB_END_TIME. INFINITY: none known. */
 double preempt_seconds_left(double time_limit_s);
 
-/* For the log: when that is and who says so, or that nobody does. SODA_ERR_INPUT names the variable
- * if it holds no number. */
+/* For the log: when that is and which variable gives it, or that none does. SODA_ERR_INPUT names
+ * the variable if it holds no number. */
 soda_status preempt_describe(double time_limit_s, char *text, size_t size);

@@ -17,4 +17,4 @@ typedef struct {
  * *spectra, which is zeroed at first. Layers are worked on by all OpenMP threads. */
 soda_status run_spectra_record(run_spectra *spectra, soda_layers *layers, const soda_params *params,
                                const char *path, int64_t step);
-void run_spectra_free(run_spectra *spectra); /* a zeroed struct is fine */
+void run_spectra_free(run_spectra *spectra); /* accepts a zeroed struct */

@@ -5,7 +5,7 @@
 #include "core/sha256.h"
 #include "train/params.h"
 
-/* Columns of /history, a row a step. */
+/* Columns of /history: one row per step. */
 enum { HISTORY_STEP, HISTORY_LOSS, HISTORY_GRAD_NORM, HISTORY_COLUMNS };
 
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
     char former_model_sha256[SHA256_HEX], former_data_sha256[SHA256_HEX];
 } run_state;
 
-void run_state_free(run_state *state); /* the history; a zeroed struct is fine */
+void run_state_free(run_state *state); /* the history; accepts a zeroed struct */
 
 /* Adds a row to the history. */
 soda_status run_state_note(run_state *state, double loss, double grad_norm);
@@ -30,7 +30,7 @@ soda_status run_state_note(run_state *state, double loss, double grad_norm);
 soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
                            int64_t keep);
 
-/* Goes on from the newest good checkpoint of FOLDER, if there is one: rank 0 reads it, all ranks
+/* Resumes from the newest good checkpoint of FOLDER, if there is one: rank 0 reads it, all ranks
  * get step, history and tensors; path[size] (on rank 0) is what was read, "" if nothing was.
  * SODA_ERR_INPUT if it belongs to another model, data set, method, seed or set of layers, naming
  * what differs. A changed configuration is a warning that lists the changed lines.

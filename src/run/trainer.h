@@ -10,7 +10,7 @@
 #include "comm/comm.h"
 #include "config/run_config.h"
 
-/* Runs, or goes on from the newest good checkpoint of config->output. SODA_STOPPED after a signal
+/* Runs, or resumes from the newest good checkpoint of config->output. SODA_STOPPED after a signal
  * or at the end of the time limit, with a committed checkpoint. Everything that a run writes is in
  * config->output: the README lists it.
  *

@@ -12,7 +12,7 @@
 #include "train/reducer.h"
 #include "train/step.h"
 
-/* Bits of trainer.flags, agreed on by all ranks once a step. */
+/* Bits of trainer.flags, agreed on by all ranks once per step. */
 enum { FLAG_SIGNAL = 1, FLAG_TIME = 2 };
 
 typedef struct {
@@ -42,7 +42,7 @@ typedef struct {
 
     run_state state;
     run_spectra spectra;  /* rank 0 */
-    char time_limit[128]; /* for the log: when the allocation ends, and who says so */
+    char time_limit[128]; /* for the log: when the allocation ends, and which variable says so */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;    /* rank 0 */
     run_lock *lock;           /* rank 0: of the run folder */

@@ -53,5 +53,5 @@ int32_t tokenizer_pad(const soda_tokenizer *tokenizer);
 /* One more than the largest id: the rows that the text encoder's embedding must have. */
 int32_t tokenizer_id_count(const soda_tokenizer *tokenizer);
 
-/* NULL is fine. */
+/* Accepts NULL. */
 void tokenizer_close(soda_tokenizer *tokenizer);

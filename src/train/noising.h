@@ -1,4 +1,4 @@
-/* noising.h: latents become what the network is shown and what it should answer. */
+/* noising.h: makes the noisy latents that the network sees and the target it should predict. */
 #pragma once
 
 #include <stdint.h>

@@ -39,7 +39,7 @@ typedef struct {
 /* The tensors of `layers` (kept only during the call), as their method starts them. */
 soda_status params_create(soda_layers *layers, const method_options *options,
                           const soda_backend *backend, soda_params *params);
-void params_destroy(soda_params *params); /* a zeroed struct is fine */
+void params_destroy(soda_params *params); /* accepts a zeroed struct */
 
 /* Copies all arrays from the device to `host`, after a step or a run; and back, after the caller
  * wrote to `host`. */

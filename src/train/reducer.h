@@ -19,7 +19,7 @@ typedef struct {
 /* Starts with nothing added. `exchange` is backend->connect's, and outlives the reducer. */
 soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend *backend,
                            soda_exchange *exchange, soda_reducer *reducer);
-void reducer_destroy(soda_reducer *reducer); /* a zeroed struct is fine */
+void reducer_destroy(soda_reducer *reducer); /* accepts a zeroed struct */
 
 /* Forgets everything added. */
 soda_status reducer_clear(soda_reducer *reducer);

@@ -45,4 +45,4 @@ soda_status step_commit(soda_step *step, const soda_backend *backend);
 /* Both. */
 soda_status step_open(const training_model *model, const soda_params *params,
                       const step_shape *shape, soda_step *step);
-void step_close(soda_step *step); /* a zeroed struct is fine */
+void step_close(soda_step *step); /* accepts a zeroed struct */

@@ -33,7 +33,7 @@ typedef struct {
 soda_status training_model_open(const soda_folder *folder, const run_config *config,
                                 const soda_backend *backend, soda_comm *comm,
                                 training_model *model);
-void training_model_close(training_model *model); /* a zeroed struct is fine */
+void training_model_close(training_model *model); /* accepts a zeroed struct */
 
 /* The part of training_model_open that needs no files: notes the layers of model->folder that are
  * targets; sources are set. */

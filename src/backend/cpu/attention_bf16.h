@@ -40,7 +40,7 @@ void bf16_multiply(const bf16_product *p);
 /* Packing, one head of row-major bf16 [..,width]: src points to the head's first column of the
  * first of `rows` rows, d of its columns count, what is missing becomes zero.
  *
- * rows        dst [rows][dst_row]: pairs of columns, (d + 1) / 2 words a row
+ * rows        dst [rows][dst_row]: pairs of columns, (d + 1) / 2 words per row
  * pairs       dst [(rows + 1) / 2][dst_row]: row 2i beside row 2i + 1, d words, up to a multiple of
  *             16
  *

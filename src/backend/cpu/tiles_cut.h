@@ -1,8 +1,8 @@
 /* tiles_cut.h: how a convolution is cut into tiles of 16 pixels, and where their operands lie.
  *
  * A left tile is 16 pixels by 32 channels and wants its pixels at equal distances in memory. Rows
- * of a matrix have that; pictures are packed first, as planes of 32 channels (64 bytes a pixel), in
- * copies, such that each tap of the kernel is the same tile at another offset:
+ * of a matrix have that; pictures are packed first, as planes of 32 channels (64 bytes per pixel),
+ * in copies, such that each tap of the kernel is the same tile at another offset:
  *
  *   CUT_ROWS      no packing: a 1x1 kernel over x itself
  *   CUT_PADDED    one copy with zeros around it; tiles are parts of a row (widths of 16 n)
