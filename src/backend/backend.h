@@ -32,6 +32,7 @@ typedef struct soda_call {
     int step;                    /* when it runs */
     void *scratch; /* 64-byte aligned, undefined contents; shared with other nodes between runs */
     size_t scratch_bytes; /* set by prepare */
+    const void *path;     /* set by prepare: constant, which of its ways run takes */
     void *state;          /* set by prepare, freed by release */
 } soda_call;
 

@@ -20,11 +20,17 @@ SIMD_SELECT(activation_loops)
 
 enum { UNIT = 1024 }; /* elements: ranges end on whole cache lines */
 
+static soda_status prepare(soda_call *call, soda_weights *weights)
+{
+    call->path = activation_loops_for(call->in[0].dtype);
+    return inputs_prepare_plain(call, weights);
+}
+
 static void forward_range(const void *context, int thread, int64_t first, int64_t last)
 {
     (void)thread;
     const soda_call *call = context;
-    const struct activation_loops *loops = activation_loops_for(call->in[0].dtype);
+    const struct activation_loops *loops = call->path;
     loops->forward[call->attr->activation.kind](inputs_at(&call->in[0], first),
                                                 inputs_at(&call->out[0], first), last - first);
 }
@@ -36,13 +42,13 @@ static soda_status run_activation(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_activation = {.prepare = inputs_prepare_plain, .run = run_activation};
+const soda_kernel cpu_activation = {.prepare = prepare, .run = run_activation};
 
 static void backward_range(const void *context, int thread, int64_t first, int64_t last)
 {
     (void)thread;
     const soda_call *call = context;
-    const struct activation_loops *loops = activation_loops_for(call->in[0].dtype);
+    const struct activation_loops *loops = call->path;
     loops->backward[call->attr->activation.kind](inputs_at(&call->in[0], first),
                                                  inputs_at(&call->in[1], first),
                                                  inputs_at(&call->out[0], first), last - first);
@@ -55,8 +61,7 @@ static soda_status run_activation_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_activation_grad = {.prepare = inputs_prepare_plain,
-                                         .run = run_activation_grad};
+const soda_kernel cpu_activation_grad = {.prepare = prepare, .run = run_activation_grad};
 
 static void geglu_range(const void *context, int thread, int64_t first, int64_t last)
 {
@@ -64,8 +69,8 @@ static void geglu_range(const void *context, int thread, int64_t first, int64_t 
     const soda_call *call = context;
     const soda_tensor *x = &call->in[0], *y = &call->out[0];
     const int64_t n = shape_columns(&y->shape);
-    activation_loops_for(x->dtype)->geglu(inputs_at(x, first * 2 * n), inputs_at(y, first * n),
-                                          last - first, n);
+    const struct activation_loops *loops = call->path;
+    loops->geglu(inputs_at(x, first * 2 * n), inputs_at(y, first * n), last - first, n);
 }
 
 static soda_status run_geglu(const soda_call *call)
@@ -75,7 +80,7 @@ static soda_status run_geglu(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_geglu = {.prepare = inputs_prepare_plain, .run = run_geglu};
+const soda_kernel cpu_geglu = {.prepare = prepare, .run = run_geglu};
 
 static void geglu_grad_range(const void *context, int thread, int64_t first, int64_t last)
 {
@@ -83,9 +88,9 @@ static void geglu_grad_range(const void *context, int thread, int64_t first, int
     const soda_call *call = context;
     const soda_tensor *dy = &call->in[0], *x = &call->in[1], *dx = &call->out[0];
     const int64_t n = shape_columns(&dy->shape);
-    activation_loops_for(x->dtype)->geglu_grad(inputs_at(dy, first * n),
-                                               inputs_at(x, first * 2 * n),
-                                               inputs_at(dx, first * 2 * n), last - first, n);
+    const struct activation_loops *loops = call->path;
+    loops->geglu_grad(inputs_at(dy, first * n), inputs_at(x, first * 2 * n),
+                      inputs_at(dx, first * 2 * n), last - first, n);
 }
 
 static soda_status run_geglu_grad(const soda_call *call)
@@ -95,4 +100,4 @@ static soda_status run_geglu_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_geglu_grad = {.prepare = inputs_prepare_plain, .run = run_geglu_grad};
+const soda_kernel cpu_geglu_grad = {.prepare = prepare, .run = run_geglu_grad};

@@ -11,9 +11,9 @@ static void add_range(const void *context, int thread, int64_t first, int64_t la
 {
     (void)thread;
     const soda_call *call = context;
-    elementwise(call->in[0].dtype)
-        ->add(inputs_at(&call->in[0], first), inputs_at(&call->in[1], first),
-              inputs_at(&call->out[0], first), last - first);
+    const struct elementwise_loops *loops = call->path;
+    loops->add(inputs_at(&call->in[0], first), inputs_at(&call->in[1], first),
+               inputs_at(&call->out[0], first), last - first);
 }
 
 /* b [N,C] to every row of image n of a [N,..,C]. */
@@ -23,7 +23,7 @@ static void add_rows_range(const void *context, int thread, int64_t first, int64
     const soda_call *call = context;
     const soda_tensor *a = &call->in[0], *b = &call->in[1];
     const int64_t C = shape_columns(&a->shape), per_image = shape_rows(&a->shape) / a->shape.dim[0];
-    const struct elementwise_loops *loops = elementwise(a->dtype);
+    const struct elementwise_loops *loops = call->path;
     for (int64_t row = first; row < last; row++)
         loops->add(inputs_at(a, row * C), inputs_at(b, row / per_image * C),
                    inputs_at(&call->out[0], row * C), C);
@@ -40,14 +40,14 @@ static soda_status run_add(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_add = {.prepare = inputs_prepare_plain, .run = run_add};
+const soda_kernel cpu_add = {.prepare = elementwise_prepare, .run = run_add};
 
 /* scratch: one result row in fp32, then that of elementwise_sum_columns. */
 static size_t row_bytes(int64_t C) { return whole_lines((size_t)C * sizeof(float)); }
 
 static soda_status prepare_sum_rows(soda_call *call, soda_weights *weights)
 {
-    TRY(inputs_prepare_plain(call, weights));
+    TRY(elementwise_prepare(call, weights));
     const soda_shape *x = &call->in[0].shape;
     const int64_t C = shape_columns(x), rows = shape_rows(x) / x->dim[0];
     call->scratch_bytes = row_bytes(C) + elementwise_sum_scratch(rows, C);
@@ -59,10 +59,12 @@ static soda_status run_sum_rows(const soda_call *call)
     const soda_tensor *x = &call->in[0], *y = &call->out[0];
     const int64_t N = x->shape.dim[0], C = shape_columns(&x->shape);
     const int64_t rows = shape_rows(&x->shape) / N;
+    const struct elementwise_loops *loops = call->path;
     float *sum = call->scratch;
     for (int64_t n = 0; n < N; n++) {
-        elementwise_sum_columns(x, NULL, n * rows * C, rows, C, (char *)sum + row_bytes(C), sum);
-        elementwise(y->dtype)->from_f32(sum, inputs_at(y, n * C), C);
+        const elementwise_sum of = {loops, x, NULL, n * rows * C, rows, C};
+        elementwise_sum_columns(&of, (char *)sum + row_bytes(C), sum);
+        loops->from_f32(sum, inputs_at(y, n * C), C);
     }
     return SODA_OK;
 }
@@ -73,9 +75,9 @@ static void scale_range(const void *context, int thread, int64_t first, int64_t 
 {
     (void)thread;
     const soda_call *call = context;
-    elementwise(call->in[0].dtype)
-        ->scale(inputs_at(&call->in[0], first), call->attr->scale.factor,
-                inputs_at(&call->out[0], first), last - first);
+    const struct elementwise_loops *loops = call->path;
+    loops->scale(inputs_at(&call->in[0], first), call->attr->scale.factor,
+                 inputs_at(&call->out[0], first), last - first);
 }
 
 static soda_status run_scale(const soda_call *call)
@@ -85,4 +87,4 @@ static soda_status run_scale(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_scale = {.prepare = inputs_prepare_plain, .run = run_scale};
+const soda_kernel cpu_scale = {.prepare = elementwise_prepare, .run = run_scale};

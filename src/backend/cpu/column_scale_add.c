@@ -9,7 +9,7 @@
 
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {
-    TRY(inputs_prepare_plain(call, weights));
+    TRY(elementwise_prepare(call, weights));
     if (call->in[2].dtype != SODA_F32)
         return FAIL(SODA_ERR_UNSUPPORTED, "cpu backend: column_scale_add with delta of type %s",
                     dtype_name(call->in[2].dtype));
@@ -23,7 +23,7 @@ static void add_range(const void *context, int thread, int64_t first, int64_t la
     const soda_call *call = context;
     const soda_tensor *x = &call->in[0], *h = &call->in[1], *y = &call->out[0];
     const int64_t m = shape_columns(&x->shape), k = shape_columns(&h->shape);
-    const struct elementwise_loops *loops = elementwise(x->dtype);
+    const struct elementwise_loops *loops = call->path;
     for (int64_t row = first; row < last; row++) {
         loops->add_scaled(inputs_at(x, row * m), inputs_at(h, row * k), call->in[2].data,
                           inputs_at(y, row * m), k);
@@ -57,7 +57,7 @@ static void scale_range(const void *context, int thread, int64_t first, int64_t 
     const soda_call *call = context;
     const soda_tensor *dy = &call->in[0], *dh = &call->out[0];
     const int64_t m = shape_columns(&dy->shape), k = shape_columns(&dh->shape);
-    const struct elementwise_loops *loops = elementwise(dy->dtype);
+    const struct elementwise_loops *loops = call->path;
     for (int64_t row = first; row < last; row++)
         loops->scale_columns(inputs_at(dy, row * m), call->in[2].data, inputs_at(dh, row * k), 1,
                              k);
@@ -67,7 +67,8 @@ static soda_status run_grad(const soda_call *call)
 {
     const soda_tensor *dy = &call->in[0], *h = &call->in[1];
     const int64_t rows = shape_rows(&h->shape), k = shape_columns(&h->shape);
-    elementwise_sum_columns(dy, h, 0, rows, k, call->scratch, call->out[1].data);
+    const elementwise_sum ddelta = {call->path, dy, h, 0, rows, k};
+    elementwise_sum_columns(&ddelta, call->scratch, call->out[1].data);
     parallel_for(rows, 1, 2 * tensor_bytes(h), PARALLEL_ALL, scale_range, call);
     return SODA_OK;
 }

@@ -88,7 +88,7 @@ static void upsample_grad_range(const void *context, int thread, int64_t first, 
     const soda_tensor *dy = &call->in[0], *dx = &call->out[0];
     const int64_t H = dy->shape.dim[1], W = dy->shape.dim[2], C = dy->shape.dim[3];
     const int64_t h = dx->shape.dim[1], w = dx->shape.dim[2];
-    const struct elementwise_loops *loops = elementwise(dy->dtype);
+    const struct elementwise_loops *loops = call->path;
     for (int64_t line = first; line < last; line++) {
         const int64_t i0 = first_copy(line % h, h, H), i1 = first_copy(line % h + 1, h, H);
         for (int64_t j = 0; j < w; j++) {
@@ -107,4 +107,4 @@ static soda_status run_upsample_grad(const soda_call *call)
     return SODA_OK;
 }
 
-const soda_kernel cpu_upsample_grad = {.prepare = inputs_prepare_plain, .run = run_upsample_grad};
+const soda_kernel cpu_upsample_grad = {.prepare = elementwise_prepare, .run = run_upsample_grad};

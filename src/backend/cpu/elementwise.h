@@ -3,7 +3,7 @@
  * undefined from n on. The loops work on one thread. */
 #pragma once
 
-#include "core/tensor.h"
+#include "backend/backend.h"
 
 struct elementwise_loops {
     void (*add)(const void *a, const void *b, void *y, int64_t n);
@@ -27,10 +27,19 @@ struct elementwise_loops {
 /* The loops for elements of fp32 or bf16 on this CPU. */
 const struct elementwise_loops *elementwise(soda_dtype dtype);
 
+/* A prepare: that of inputs_prepare_plain, with the loops for the type of in[0] as call->path. */
+soda_status elementwise_prepare(soda_call *call, soda_weights *weights);
+
 /* y[i] = the sum over `rows` of a[..][i], or of a[..][i] b[..][i] if b is not NULL, for one matrix
  * of `rows` rows of n (beside b, rows of a may go on): fp32 within blocks of rows, fp64 between
- * them, so that the result does not depend on threads. `offset`: elements before the matrix.
- * `scratch` holds elementwise_sum_scratch(rows, n) bytes. */
+ * them, so that the result does not depend on threads. */
+typedef struct {
+    const struct elementwise_loops *loops; /* for the type of a and b */
+    const soda_tensor *a, *b;
+    int64_t offset; /* elements before the matrix */
+    int64_t rows, n;
+} elementwise_sum;
+
+/* `scratch` holds elementwise_sum_scratch(rows, n) bytes. */
 size_t elementwise_sum_scratch(int64_t rows, int64_t n);
-void elementwise_sum_columns(const soda_tensor *a, const soda_tensor *b, int64_t offset,
-                             int64_t rows, int64_t n, void *scratch, float *y);
+void elementwise_sum_columns(const elementwise_sum *sum, void *scratch, float *y);

@@ -27,7 +27,8 @@ static soda_status run_embedding(const soda_call *call)
         } else {
             float *buffer = call->scratch;
             TRY(inputs_convert(from, table->dtype, C, buffer));
-            elementwise(y->dtype)->from_f32(buffer, to, C);
+            const struct elementwise_loops *loops = call->path;
+            loops->from_f32(buffer, to, C);
         }
     }
     return SODA_OK;
@@ -41,6 +42,7 @@ static soda_status prepare_embedding(soda_call *call, soda_weights *weights)
         (to != SODA_F32 && to != SODA_BF16))
         return FAIL(SODA_ERR_UNSUPPORTED, "cpu backend: embedding from %s to %s", dtype_name(from),
                     dtype_name(to));
+    call->path = elementwise(to);
     call->scratch_bytes = (size_t)call->in[1].shape.dim[1] * sizeof(float);
     return SODA_OK;
 }

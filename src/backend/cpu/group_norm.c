@@ -14,7 +14,6 @@
  *     dx = a d - rstd/n sum(gamma d) - (x - mean) rstd^3/n sum(gamma d (x - mean)) */
 #include <math.h>
 
-#include "backend/cpu/elementwise.h"
 #include "backend/cpu/inputs.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/norm.h"
@@ -25,6 +24,7 @@
 typedef struct {
     const soda_call *call;
     const soda_tensor *x;
+    const struct norm_loops *loops;
     int64_t N, rows, C, groups; /* rows of one image */
     int64_t block_rows, blocks; /* of one image */
     const float *gamma, *beta;
@@ -35,7 +35,9 @@ typedef struct {
 
 static norm measure(const soda_call *call, const soda_tensor *x)
 {
-    norm u = {.call = call, .x = x, .N = x->shape.dim[0], .C = shape_columns(&x->shape)};
+    norm u = {.call = call, .x = x, .loops = call->path};
+    u.N = x->shape.dim[0];
+    u.C = shape_columns(&x->shape);
     u.rows = shape_rows(&x->shape) / u.N;
     u.groups = call->attr->group_norm.groups;
     u.block_rows = u.rows / 64 < 16 ? 16 : u.rows / 64 > 256 ? 256 : u.rows / 64;
@@ -47,6 +49,7 @@ static norm measure(const soda_call *call, const soda_tensor *x)
 static soda_status prepare(soda_call *call, soda_weights *weights, int x)
 {
     TRY(inputs_prepare_frozen(call, weights));
+    call->path = norm_loops_of(call->in[x].dtype);
     const norm u = measure(call, &call->in[x]);
     call->scratch_bytes =
         (size_t)(5 * u.N * u.C + 2 * u.N * u.blocks * u.C + 2 * u.C) * sizeof(float);
@@ -99,9 +102,8 @@ static void moments_range(const void *context, int thread, int64_t first, int64_
     const norm *u = context;
     for (int64_t i = first; i < last; i++) {
         const block b = find_block(u, i);
-        norm_loops_of(u->x->dtype)
-            ->moments(inputs_at(u->x, b.at), u->pivot + b.image * u->C, b.rows, u->C,
-                      u->first_sum + i * u->C, u->second_sum + i * u->C);
+        u->loops->moments(inputs_at(u->x, b.at), u->pivot + b.image * u->C, b.rows, u->C,
+                          u->first_sum + i * u->C, u->second_sum + i * u->C);
     }
 }
 
@@ -145,9 +147,9 @@ static void affine_range(const void *context, int thread, int64_t first, int64_t
     const bool silu = u->call->attr->group_norm.silu;
     for (int64_t i = first; i < last; i++) {
         const block b = find_block(u, i);
-        norm_loops_of(u->x->dtype)
-            ->affine[silu](inputs_at(u->x, b.at), u->mean + b.image * u->C, u->a + b.image * u->C,
-                           u->beta, b.rows, u->C, inputs_at(&u->call->out[0], b.at));
+        u->loops->affine[silu](inputs_at(u->x, b.at), u->mean + b.image * u->C,
+                               u->a + b.image * u->C, u->beta, b.rows, u->C,
+                               inputs_at(&u->call->out[0], b.at));
     }
 }
 
@@ -161,7 +163,7 @@ static soda_status run_group_norm(const soda_call *call)
     const norm u = start(call, 0, 1);
     const size_t bytes = tensor_bytes(u.x);
     for (int64_t n = 0; n < u.N; n++)
-        elementwise(u.x->dtype)->to_f32(inputs_at(u.x, n * u.rows * u.C), u.pivot + n * u.C, u.C);
+        TRY(inputs_convert(inputs_at(u.x, n * u.rows * u.C), u.x->dtype, u.C, u.pivot + n * u.C));
     parallel_for(u.N * u.blocks, 1, bytes, PARALLEL_ALL, moments_range, &u);
     parallel_for(u.N * u.groups, 1, (size_t)(u.N * u.blocks * u.C) * 8, PARALLEL_ALL,
                  join_moments_range, &u);
@@ -178,10 +180,9 @@ static void grad_sums_range(const void *context, int thread, int64_t first, int6
     const bool silu = u->call->attr->group_norm.silu;
     for (int64_t i = first; i < last; i++) {
         const block b = find_block(u, i);
-        norm_loops_of(u->x->dtype)
-            ->grad_sums[silu](inputs_at(&u->call->in[0], b.at), inputs_at(u->x, b.at),
-                              u->mean + b.image * u->C, u->a + b.image * u->C, u->beta, b.rows,
-                              u->C, u->first_sum + i * u->C, u->second_sum + i * u->C);
+        u->loops->grad_sums[silu](inputs_at(&u->call->in[0], b.at), inputs_at(u->x, b.at),
+                                  u->mean + b.image * u->C, u->a + b.image * u->C, u->beta, b.rows,
+                                  u->C, u->first_sum + i * u->C, u->second_sum + i * u->C);
     }
 }
 
@@ -216,10 +217,9 @@ static void grad_range(const void *context, int thread, int64_t first, int64_t l
     for (int64_t i = first; i < last; i++) {
         const block b = find_block(u, i);
         const int64_t at = b.image * u->C;
-        norm_loops_of(u->x->dtype)
-            ->grad[silu](inputs_at(&u->call->in[0], b.at), inputs_at(u->x, b.at), u->mean + at,
-                         u->a + at, u->beta, u->plain + at, u->cross + at, b.rows, u->C,
-                         inputs_at(&u->call->out[0], b.at));
+        u->loops->grad[silu](inputs_at(&u->call->in[0], b.at), inputs_at(u->x, b.at), u->mean + at,
+                             u->a + at, u->beta, u->plain + at, u->cross + at, b.rows, u->C,
+                             inputs_at(&u->call->out[0], b.at));
     }
 }
 

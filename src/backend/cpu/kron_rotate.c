@@ -28,6 +28,7 @@ enum {
 typedef struct {
     const soda_call *call; /* of the run; prepare sets what is below, down to per_thread */
     const struct kron_loops *loops;
+    const struct elementwise_loops *f32, *bf16;
     int x;                /* the input that is rotated, before its three factors */
     int64_t rows, width;  /* of x */
     int64_t n[3], padded; /* lengths of the axes; of the last one in the buffers */
@@ -50,6 +51,8 @@ static int64_t square_sum(const kron *u)
 static kron measure(const soda_call *call, int x, int per_thread)
 {
     kron u = {.x = x, .loops = kron_loops_best(), .order = {0, 1, 2}};
+    u.f32 = elementwise(SODA_F32);
+    u.bf16 = elementwise(SODA_BF16);
     int64_t n[3];
     for (int k = 0; k < 3; k++) n[k] = call->in[x + 1 + k].shape.dim[0];
     for (int turn = 0; turn < 2 && n[u.order[2]] == 1; turn++) {
@@ -168,6 +171,11 @@ static bool needs_no_buffer(const kron *u, const soda_tensor *t)
     return t->dtype == SODA_F32 && u->padded == u->n[2];
 }
 
+static const struct elementwise_loops *loops_for(const kron *u, const soda_tensor *t)
+{
+    return t->dtype == SODA_BF16 ? u->bf16 : u->f32;
+}
+
 /* Rows of `t` from `row` on, padded, as fp32: in place, or in `buffer`. The padding is zero if
  * `clear`, which only sums over lanes (kron_dots) need. */
 static const float *load(const kron *u, const soda_tensor *t, int64_t row, int64_t rows, bool clear,
@@ -176,10 +184,10 @@ static const float *load(const kron *u, const soda_tensor *t, int64_t row, int64
     const int64_t at = row * u->width, n = u->n[2], lines = rows * u->width / n;
     if (needs_no_buffer(u, t)) return inputs_at(t, at);
     if (u->padded == n) {
-        elementwise(t->dtype)->to_f32(inputs_at(t, at), buffer, lines * n);
+        loops_for(u, t)->to_f32(inputs_at(t, at), buffer, lines * n);
         return buffer;
     }
-    elementwise(t->dtype)->spread_lines(inputs_at(t, at), lines, n, u->padded, buffer);
+    loops_for(u, t)->spread_lines(inputs_at(t, at), lines, n, u->padded, buffer);
     for (int64_t i = 0; clear && i < lines; i++)
         for (int64_t k = n; k < u->padded; k++) buffer[i * u->padded + k] = 0.0f;
     return buffer;
@@ -189,10 +197,10 @@ static void store(const kron *u, const soda_tensor *t, int64_t row, int64_t rows
 {
     const int64_t at = row * u->width, n = u->n[2], lines = rows * u->width / n;
     if (u->padded == n) {
-        elementwise(t->dtype)->from_f32(x, inputs_at(t, at), lines * n);
+        loops_for(u, t)->from_f32(x, inputs_at(t, at), lines * n);
         return;
     }
-    elementwise(t->dtype)->join_lines(x, lines, n, u->padded, inputs_at(t, at));
+    loops_for(u, t)->join_lines(x, lines, n, u->padded, inputs_at(t, at));
 }
 
 static float *buffer_of(const kron *u, int thread, int index)

@@ -14,6 +14,7 @@ typedef struct {
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {
     TRY(inputs_prepare_frozen(call, weights));
+    call->path = norm_loops_of(call->out[0].dtype);
     call->scratch_bytes = 2 * (size_t)shape_columns(&call->in[0].shape) * sizeof(float);
     return SODA_OK;
 }
@@ -24,9 +25,10 @@ static void forward_range(const void *context, int thread, int64_t first, int64_
     const norm *u = context;
     const soda_tensor *x = &u->call->in[0];
     const int64_t C = shape_columns(&x->shape);
-    norm_loops_of(x->dtype)->layer_norm(
-        inputs_at(x, first * C), u->gamma, u->beta, u->call->attr->layer_norm.eps, last - first, C,
-        inputs_at(&u->call->out[0], first * C), (float *)u->call->out[1].data + 2 * first);
+    const struct norm_loops *loops = u->call->path;
+    loops->layer_norm(inputs_at(x, first * C), u->gamma, u->beta, u->call->attr->layer_norm.eps,
+                      last - first, C, inputs_at(&u->call->out[0], first * C),
+                      (float *)u->call->out[1].data + 2 * first);
 }
 
 static soda_status run_layer_norm(const soda_call *call)
@@ -47,10 +49,10 @@ static void backward_range(const void *context, int thread, int64_t first, int64
     const norm *u = context;
     const soda_tensor *dy = &u->call->in[0], *x = &u->call->in[1];
     const int64_t C = shape_columns(&x->shape);
-    norm_loops_of(x->dtype)->layer_norm_grad(inputs_at(dy, first * C), inputs_at(x, first * C),
-                                             u->gamma, (float *)u->call->in[3].data + 2 * first,
-                                             last - first, C,
-                                             inputs_at(&u->call->out[0], first * C));
+    const struct norm_loops *loops = u->call->path;
+    loops->layer_norm_grad(inputs_at(dy, first * C), inputs_at(x, first * C), u->gamma,
+                           (float *)u->call->in[3].data + 2 * first, last - first, C,
+                           inputs_at(&u->call->out[0], first * C));
 }
 
 static soda_status run_layer_norm_grad(const soda_call *call)

@@ -18,7 +18,7 @@ static int64_t block_count(const soda_call *call) { return ceil_div(per_image(ca
 
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {
-    TRY(inputs_prepare_plain(call, weights));
+    TRY(elementwise_prepare(call, weights));
     for (int i = 1; i < call->inputs; i++)
         if (call->in[i].shape.rank && call->in[i].dtype != SODA_F32)
             return FAIL(SODA_ERR_UNSUPPORTED, "cpu backend: mse_loss with input %d of type %s", i,
@@ -39,11 +39,12 @@ static void loss_blocks(const void *context, int thread, int64_t first, int64_t 
     const soda_call *call = context;
     const soda_tensor *p = &call->in[0], *target = &call->in[1];
     const int64_t n = per_image(call), blocks = block_count(call);
+    const struct elementwise_loops *loops = call->path;
     double *sum = call->scratch;
     for (int64_t block = first; block < last; block++) {
         const int64_t i = block % blocks * BLOCK, at = block / blocks * n + i;
-        sum[block] = elementwise(p->dtype)->squared_error(inputs_at(p, at), inputs_at(target, at),
-                                                          n - i < BLOCK ? n - i : BLOCK);
+        sum[block] = loops->squared_error(inputs_at(p, at), inputs_at(target, at),
+                                          n - i < BLOCK ? n - i : BLOCK);
     }
 }
 
@@ -79,6 +80,7 @@ static void grad_blocks(const void *context, int thread, int64_t first, int64_t 
     const soda_tensor *p = &call->in[0], *target = &call->in[1];
     const float *weight = call->in[2].data, *image = call->in[3].data,
                 *reference = call->in[4].data;
+    const struct elementwise_loops *loops = call->path;
     const double beta = (double)call->attr->mse_loss.beta;
     const int64_t B = p->shape.dim[0], n = per_image(call), blocks = block_count(call);
     for (int64_t block = first; block < last; block++) {
@@ -88,9 +90,8 @@ static void grad_blocks(const void *context, int thread, int64_t first, int64_t 
             factor *=
                 beta /
                 (1 + exp(-beta * (double)weight[b] * ((double)image[b] - (double)reference[b])));
-        elementwise(p->dtype)->scaled_error(inputs_at(p, at), inputs_at(target, at), (float)factor,
-                                            inputs_at(&call->out[0], at),
-                                            n - i < BLOCK ? n - i : BLOCK);
+        loops->scaled_error(inputs_at(p, at), inputs_at(target, at), (float)factor,
+                            inputs_at(&call->out[0], at), n - i < BLOCK ? n - i : BLOCK);
     }
 }
 
