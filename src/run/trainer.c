@@ -47,7 +47,8 @@ static soda_status update(soda_trainer *t, params_report *report)
     const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
     TRY(params_step(&t->params, &options, t->state.step + 1,
                     lr_schedule_factor(&c->train.schedule, t->state.step), report));
-    for (int i = 0; i < t->step_count; i++) exec_params_changed(t->steps[i].net.exec);
+    const step_list *trained = &t->networks.trained;
+    for (int i = 0; i < trained->count; i++) exec_params_changed(trained->list[i].net.exec);
     return SODA_OK;
 }
 

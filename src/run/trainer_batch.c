@@ -96,16 +96,10 @@ static soda_status write_pictures(const soda_trainer *t, const inputs *in, const
     return exec_write_f32(exec, "time_ids", in->time_ids, in->batch * UNET_TIME_IDS);
 }
 
-static soda_step *step_for(soda_step *steps, int count, int64_t h, int64_t w)
-{
-    while (count > 0 && (steps->shape.h != h || steps->shape.w != w)) steps++, count--;
-    return steps;
-}
-
 /* Leaves in t->image the frozen network's error of each image, whose caption is the class alone. */
 static soda_status run_reference(soda_trainer *t, const dataset_sample *samples, inputs *in)
 {
-    soda_step *frozen = step_for(t->frozen, t->frozen_count, in->h, in->w);
+    soda_step *frozen = step_list_find(&t->networks.frozen, in->h, in->w);
     int64_t *text = malloc((size_t)in->batch * sizeof *text);
     if (!text) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int64_t b = 0; b < in->batch; b++) {
@@ -175,7 +169,7 @@ static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset
 {
     const int64_t batch = t->config->train.batch;
     const dataset_image *image = dataset_image_at(set, samples[0].image);
-    soda_step *step = step_for(t->steps, t->step_count, image->h, image->w);
+    soda_step *step = step_list_find(&t->networks.trained, image->h, image->w);
     inputs in;
     soda_status s = SODA_OK;
     const double start_s = log_seconds();
@@ -212,7 +206,7 @@ static soda_status held_out_error(soda_trainer *t, int64_t i, int k, inputs *in,
 {
     const dataset_image *image = dataset_image_at(t->held_out, i);
     const dataset_view view = dataset_view_at(t->held_out, i, 0);
-    const soda_step *step = step_for(t->held_steps, t->held_count, image->h, image->w);
+    const soda_step *step = step_list_find(&t->networks.held, image->h, image->w);
     const int64_t count = image->h * image->w * dataset_describe(t->held_out)->channels;
     const int timestep =
         (int)((2 * k + 1) * (int64_t)t->schedule.train_steps / (2 * HELD_OUT_TIMESTEPS));
@@ -252,7 +246,8 @@ done:
 static soda_status own_pictures(soda_trainer *t, int64_t limbs[EXACT_LIMBS])
 {
     int64_t where;
-    for (int i = 0; i < t->held_count; i++) exec_params_changed(t->held_steps[i].net.exec);
+    const step_list *held = &t->networks.held;
+    for (int i = 0; i < held->count; i++) exec_params_changed(held->list[i].net.exec);
     for (int64_t i = t->comm->rank; i < dataset_describe(t->held_out)->count; i += t->comm->size) {
         float mean;
         TRY(held_out_picture(t, i, &mean));

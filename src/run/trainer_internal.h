@@ -8,9 +8,9 @@
 #include "run/run_lock.h"
 #include "run/run_spectra.h"
 #include "run/run_state.h"
+#include "train/networks.h"
 #include "train/noising.h"
 #include "train/reducer.h"
-#include "train/step.h"
 
 /* Bits of trainer.flags, agreed on by all ranks once per step. */
 enum { FLAG_SIGNAL = 1, FLAG_TIME = 2 };
@@ -33,12 +33,7 @@ typedef struct {
     soda_reducer reducer;
     float *image; /* DCO: errors of the frozen network for the images of a micro-batch */
 
-    soda_step *steps;      /* one for each shape of latents in data and prior */
-    soda_step *frozen;     /* DCO: the same without adapters */
-    soda_step *held_steps; /* forward only, one image: for the held-out loss */
-    int step_count, frozen_count, held_count;
-    size_t limit_bytes; /* for packed weights and the activations of all networks */
-    int shapes;         /* how many networks there will be, at most */
+    soda_networks networks;
 
     run_state state;
     run_spectra spectra;  /* rank 0 */

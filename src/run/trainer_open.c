@@ -118,106 +118,38 @@ static soda_status open_sets(soda_trainer *t)
     return SODA_OK;
 }
 
-/* Bytes that packed weights and the activations of all networks may take: the limit less what the
- * run holds already. */
-static size_t network_limit(const soda_trainer *t)
-{
-    const double limit_gib = t->config->train.memory_limit_gib;
-    const double machine = 0.9 * (double)memory_limit_bytes("", t->comm->node->size);
-    const double total = limit_gib > 0 ? limit_gib * 0x1p30 : machine;
-    const double held = (double)arena_rss_bytes();
-    return total > held ? (size_t)(total - held) : 1;
-}
-
-static const soda_step *find(const soda_step *steps, int count, int64_t h, int64_t w)
-{
-    for (int i = 0; i < count; i++)
-        if (steps[i].shape.h == h && steps[i].shape.w == w) return &steps[i];
-    return NULL;
-}
-
-static size_t activation_bytes(const soda_step *steps, int count)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < count; i++) bytes += exec_arena_bytes(steps[i].net.exec);
-    return bytes;
-}
-
-static size_t all_activations(const soda_trainer *t)
-{
-    return activation_bytes(t->steps, t->step_count) +
-           activation_bytes(t->frozen, t->frozen_count) +
-           activation_bytes(t->held_steps, t->held_count);
-}
-
-/* How many different shapes of latents a set has. */
-static int shapes_of(const soda_dataset *set)
-{
-    enum { MOST = 64 }; /* more are counted as one: buckets are far fewer */
-    int64_t h[MOST], w[MOST];
-    int count = 0;
-    for (int64_t i = 0; set && i < dataset_describe(set)->count && count < MOST; i++) {
-        const dataset_image *image = dataset_image_at(set, i);
-        int k = 0;
-        while (k < count && (h[k] != image->h || w[k] != image->w)) k++;
-        h[k] = image->h;
-        w[k] = image->w;
-        count += k == count;
-    }
-    return count;
-}
-
-/* Appends a planned network to `steps`. Local. */
-static soda_status plan_shape(soda_trainer *t, step_shape shape, soda_step **steps, int *count)
-{
-    soda_step *grown = realloc(*steps, (size_t)(*count + 1) * sizeof *grown);
-    if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    *steps = grown;
-    const size_t taken = all_activations(t);
-    shape.limit_bytes = t->limit_bytes > taken ? t->limit_bytes - taken : 1;
-    shape.networks = t->shapes - t->step_count - t->frozen_count - t->held_count;
-    return step_plan(&t->model, &t->params, &shape, &grown[(*count)++]);
-}
-
-/* Adds a network for every shape of latents in `set` that `steps` lacks. Collective: ranks may
- * share the weights. */
-static soda_status add_shapes(soda_trainer *t, const soda_dataset *set, step_shape shape,
-                              soda_step **steps, int *count)
+/* The sizes of latents in a set; NULL: none. */
+static soda_status find_sizes(const soda_dataset *set, latent_sizes *sizes)
 {
     for (int64_t i = 0; set && i < dataset_describe(set)->count; i++) {
         const dataset_image *image = dataset_image_at(set, i);
-        if (find(*steps, *count, image->h, image->w)) continue;
-        shape.h = image->h;
-        shape.w = image->w;
-        TRY(comm_agree(t->comm, plan_shape(t, shape, steps, count)));
-        TRY(comm_agree(t->comm, step_commit(&(*steps)[*count - 1], t->backend)));
+        TRY(latent_sizes_add(sizes, image->h, image->w));
     }
     return SODA_OK;
 }
 
 static soda_status open_networks(soda_trainer *t)
 {
-    const run_config *c = t->config;
-    const int64_t tokens = dataset_describe(t->data)->tokens;
-    step_shape shape = {.batch = c->train.batch,
-                        .tokens = tokens,
-                        .adapted = true,
-                        .gradients = true,
-                        .loss = c->train.loss,
-                        .dco_beta = c->train.dco_beta,
-                        .image = t->image,
-                        .recompute = c->train.recompute};
-    t->limit_bytes = network_limit(t);
-    t->shapes = shapes_of(t->data) * (c->train.loss == LOSS_DCO ? 2 : 1) + shapes_of(t->prior) +
-                shapes_of(t->held_out);
-    TRY(add_shapes(t, t->data, shape, &t->steps, &t->step_count));
-    TRY(add_shapes(t, t->prior, shape, &t->steps, &t->step_count));
-    if (c->train.loss == LOSS_DCO) {
-        const step_shape plain = {.batch = c->train.batch, .tokens = tokens, .image = t->image};
-        TRY(add_shapes(t, t->data, plain, &t->frozen, &t->frozen_count));
-    }
-    const step_shape held = {.batch = 1, .tokens = tokens, .adapted = true};
-    return add_shapes(t, t->held_out, held, &t->held_steps, &t->held_count);
+    const size_t machine = memory_limit_bytes("", t->comm->node->size);
+    networks_request r = {.model = &t->model,
+                          .params = &t->params,
+                          .config = t->config,
+                          .comm = t->comm,
+                          .tokens = dataset_describe(t->data)->tokens,
+                          .image = t->image,
+                          .limit_bytes = networks_limit(t->config, machine, arena_rss_bytes()),
+                          .commit = step_commit};
+    soda_status s;
+    TRY_TO(done, find_sizes(t->data, &r.data));
+    TRY_TO(done, find_sizes(t->prior, &r.prior));
+    TRY_TO(done, find_sizes(t->held_out, &r.held));
+done:
+    s = comm_agree(t->comm, s);
+    if (s == SODA_OK) s = networks_open(&r, &t->networks);
+    latent_sizes_free(&r.data);
+    latent_sizes_free(&r.prior);
+    latent_sizes_free(&r.held);
+    return s;
 }
 
 /* Makes the forms of weights that pictures of this run will want, if ranks share them: later, ranks
@@ -247,7 +179,8 @@ static void print_footprint(const soda_trainer *t)
 {
     const soda_residency *r = t->model.residency;
     char shared[64] = "";
-    const size_t activations = all_activations(t);
+    const size_t activations = networks_arena_bytes(&t->networks);
+    const soda_step *first = &t->networks.trained.list[0];
     const size_t state = (size_t)t->params.total * 5 * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
     log_info("%d adapted layers, %lld trainable parameters (%lld degrees of freedom); %lld images, "
@@ -263,7 +196,7 @@ static void print_footprint(const soda_trainer *t)
     log_info("memory of each rank: weights %.0f MiB%s, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters with optimizer state %.1f MiB",
              (double)residency_share(r, 0) / 0x1p20, shared, (double)activations / 0x1p20,
-             t->steps[0].recomputed, t->steps[0].segments, (double)state / 0x1p20);
+             first->recomputed, first->segments, (double)state / 0x1p20);
 }
 
 /* What the run learns from: its pictures and captions, and what makes latents and states of them.
@@ -369,19 +302,11 @@ soda_status trainer_open(soda_trainer *t)
     return SODA_OK;
 }
 
-static void close_steps(soda_step *steps, int count)
-{
-    for (int i = 0; i < count; i++) step_close(&steps[i]);
-    free(steps);
-}
-
 void trainer_close(soda_trainer *t)
 {
     metrics_close(t->metrics);
     run_lock_release(t->lock);
-    close_steps(t->steps, t->step_count);
-    close_steps(t->frozen, t->frozen_count);
-    close_steps(t->held_steps, t->held_count);
+    networks_close(&t->networks);
     t->backend->device->release(t->backend->device, t->image);
     reducer_destroy(&t->reducer);
     if (t->exchange) t->exchange->close(t->exchange);
