@@ -18,8 +18,8 @@ static soda_status check_options(const dataset_opening *o)
         (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
 }
 
-/* What a rank does without the others. */
-static soda_status open_local(dataset_opening *o)
+/* The pictures and texts there are. Local. */
+static soda_status list_items(dataset_opening *o)
 {
     soda_dataset *d = o->dataset;
     TRY(check_options(o));
@@ -43,10 +43,22 @@ static soda_status open_local(dataset_opening *o)
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory for a list of %lld pictures",
                     o->options->path, (long long)count);
     for (int64_t i = 0; i < count; i++) d->images[i].file = d->folder->list.items[i].file;
-    TRY(dataset_list_texts(o));
-    TRY(shared_arrays_create("latents", NULL, count * d->about.variants, 2, &d->latents));
-    if (d->has_states) TRY(shared_arrays_create("text", NULL, d->about.texts, 2, &d->states));
-    return SODA_OK;
+    return dataset_list_texts(o);
+}
+
+static soda_status create_arrays(soda_dataset *d)
+{
+    const dataset_about *about = &d->about;
+    TRY(shared_arrays_create("latents", NULL, about->count * about->variants, 2, &d->latents));
+    return d->has_states ? shared_arrays_create("text", NULL, about->texts, 2, &d->states)
+                         : SODA_OK;
+}
+
+static soda_status open_local(dataset_opening *o)
+{
+    if (!o->dataset) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    TRY(list_items(o));
+    return create_arrays(o->dataset);
 }
 
 /* Rank 0 reads the weights for all. */
@@ -77,7 +89,7 @@ static soda_status prepare(dataset_opening *o)
 
 static soda_status open_all(dataset_opening *o)
 {
-    TRY(comm_agree(o->comm, o->dataset ? open_local(o) : FAIL(SODA_ERR_MEMORY, "out of memory")));
+    TRY(comm_agree(o->comm, open_local(o)));
     TRY(comm_agree_same(o->comm, &o->dataset->about.count, sizeof o->dataset->about.count,
                         o->options->path));
     TRY(hash_model(o));
@@ -103,6 +115,34 @@ soda_status dataset_open(const soda_folder *folder, const soda_backend *backend,
     }
     *dataset = o.dataset;
     return SODA_OK;
+}
+
+soda_status dataset_outline(const soda_folder *folder, const dataset_options *options,
+                            soda_dataset **dataset)
+{
+    dataset_opening o = {
+        .dataset = calloc(1, sizeof **dataset), .model = folder, .options = options};
+    soda_status s = o.dataset ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    *dataset = NULL;
+    TRY(s);
+    TRY_TO(failed, list_items(&o));
+    TRY_TO(failed, dataset_measure(&o));
+    *dataset = o.dataset;
+    return SODA_OK;
+failed:
+    dataset_close(o.dataset);
+    return s;
+}
+
+int64_t dataset_bytes(const soda_dataset *d)
+{
+    const dataset_about *about = &d->about;
+    int64_t latents = 0;
+    for (int64_t i = 0; i < about->count; i++) latents += d->images[i].h * d->images[i].w;
+    latents *= 2 * about->channels * about->variants;
+    const int64_t states =
+        d->has_states ? about->texts * (about->tokens * about->width + about->pooled_width) : 0;
+    return (latents + states) * (int64_t)sizeof(float);
 }
 
 void dataset_close(soda_dataset *d)

@@ -68,6 +68,14 @@ typedef struct {
  */
 soda_status dataset_open(const soda_folder *folder, const soda_backend *backend, soda_dtype dtype,
                          const dataset_options *options, soda_comm *comm, soda_dataset **dataset);
+
+/* The same as far as lists and the headers of files tell, for a plan: what dataset_describe and
+ * dataset_image_at say, but for the hash. Nothing is encoded or stored. Local. */
+soda_status dataset_outline(const soda_folder *folder, const dataset_options *options,
+                            soda_dataset **dataset);
+
+/* Of the latents of all pictures and the states of all texts. */
+int64_t dataset_bytes(const soda_dataset *dataset);
 void dataset_close(soda_dataset *dataset); /* accepts NULL */
 
 /* Everything lives until dataset_close. */

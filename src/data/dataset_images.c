@@ -49,6 +49,39 @@ transform_view dataset_transform(const soda_dataset *d, int64_t image, int varia
     return transform_view_of(&d->transform, (uint64_t)image, file->width, file->height, variant);
 }
 
+static void set_latent_size(soda_dataset *d, int64_t image)
+{
+    const transform_view view = dataset_transform(d, image, 0);
+    d->images[image].h = view.h / d->transform.factor;
+    d->images[image].w = view.w / d->transform.factor;
+}
+
+/* Without buckets the size of the picture does not matter: see transform.h. */
+static soda_status measure_file(soda_dataset *d, int64_t image)
+{
+    char path[4096];
+    void *bytes;
+    size_t size;
+    soda_image about = {.width = d->transform.resolution, .height = d->transform.resolution};
+    if (d->transform.buckets) {
+        TRY(image_folder_path(d->folder, image, path, sizeof path));
+        TRY(file_read(path, MAX_FILE, &bytes, &size));
+        const soda_status s = image_size(bytes, size, path, &about);
+        free(bytes);
+        TRY(s);
+    }
+    d->files[image].width = about.width;
+    d->files[image].height = about.height;
+    set_latent_size(d, image);
+    return SODA_OK;
+}
+
+soda_status dataset_measure(dataset_opening *o)
+{
+    for (int64_t i = 0; i < o->dataset->about.count; i++) TRY(measure_file(o->dataset, i));
+    return SODA_OK;
+}
+
 /* All that one variant's pixels depend on. */
 static void view_text(const soda_dataset *d, int64_t image, int variant, char *text, size_t size)
 {
@@ -113,9 +146,7 @@ static soda_status describe(dataset_opening *o, const int64_t *rows)
         sha256_hex(digest, d->files[i].sha256);
         d->files[i].width = rows[i * ROW + DIGEST_WORDS];
         d->files[i].height = rows[i * ROW + DIGEST_WORDS + 1];
-        const transform_view view = dataset_transform(d, i, 0);
-        d->images[i].h = view.h / d->transform.factor;
-        d->images[i].w = view.w / d->transform.factor;
+        set_latent_size(d, i);
         for (int v = 0; v < d->about.variants; v++) {
             shared_arrays_item *item = &d->latents.items[i * d->about.variants + v];
             TRY(find_key(o, i, v, item->key));

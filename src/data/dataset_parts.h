@@ -48,6 +48,9 @@ transform_view dataset_transform(const soda_dataset *dataset, int64_t image, int
 /* Reads all picture files, shared over ranks: hashes, sizes, keys of the latents. Collective. */
 soda_status dataset_scan(dataset_opening *opening);
 
+/* The sizes of the latents alone, from the headers of pictures where they depend on them. Local. */
+soda_status dataset_measure(dataset_opening *opening);
+
 /* Makes the missing latents of pictures first, first + step, ...; with `store`, into the cache. */
 soda_status dataset_encode_images(dataset_opening *opening, int64_t first, int64_t step,
                                   bool store);

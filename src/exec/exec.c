@@ -184,6 +184,13 @@ void exec_destroy(soda_exec *exec)
 
 size_t exec_arena_bytes(const soda_exec *exec) { return exec->plan.bytes; }
 
+const int *exec_order(const soda_exec *exec, int *steps, int *prologue)
+{
+    *steps = exec->steps;
+    *prologue = exec->prologue_steps;
+    return exec->order;
+}
+
 const soda_weights *exec_weights(const soda_exec *exec) { return exec->weights; }
 
 /* The tensor of a value that the caller may touch, or an error. */

@@ -50,6 +50,10 @@ soda_status exec_run(soda_exec *exec);
 /* Bytes of activations and scratch that the plan needs, without those of bound values. */
 size_t exec_arena_bytes(const soda_exec *exec);
 
+/* The nodes that an output depends on, in the order in which they run: *steps of them, of which the
+ * first *prologue depend only on weights and params. */
+const int *exec_order(const soda_exec *exec, int *steps, int *prologue);
+
 /* The forms of frozen weights that the nodes want. */
 const soda_weights *exec_weights(const soda_exec *exec);
 

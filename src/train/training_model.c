@@ -108,12 +108,8 @@ static soda_status open_files(training_model *t)
     return SODA_OK;
 }
 
-static soda_status find_layers(training_model *t, const run_config *config, soda_comm *comm)
+static soda_status find_layers(training_model *t, const run_config *config)
 {
-    TRY(open_files(t));
-    TRY(config->parallel.weights == WEIGHTS_NODE
-            ? resident_create_shared(t->backend->device, comm, &t->residency)
-            : resident_create(t->backend->device, &t->residency));
     TRY(targets_create((const char *const *)config->adapter.targets.list,
                        config->adapter.targets.count, &t->targets));
     TRY(layers_create(config->adapter.method, t->targets, &config->adapter.options, &t->layers));
@@ -124,16 +120,61 @@ static soda_status find_layers(training_model *t, const run_config *config, soda
     return SODA_OK;
 }
 
+static soda_status open_weights(training_model *t, const run_config *config, soda_comm *comm)
+{
+    TRY(open_files(t));
+    TRY(config->parallel.weights == WEIGHTS_NODE
+            ? resident_create_shared(t->backend->device, comm, &t->residency)
+            : resident_create(t->backend->device, &t->residency));
+    return find_layers(t, config);
+}
+
+static training_model start(const soda_folder *folder, const run_config *config,
+                            const soda_backend *backend)
+{
+    return (training_model){.backend = backend,
+                            .dtype = config->train.dtype,
+                            .folder = folder,
+                            .text_encoder = config->adapter.text_encoder};
+}
+
 soda_status training_model_open(const soda_folder *folder, const run_config *config,
                                 const soda_backend *backend, soda_comm *comm, training_model *t)
 {
-    *t = (training_model){.backend = backend,
-                          .dtype = config->train.dtype,
-                          .folder = folder,
-                          .text_encoder = config->adapter.text_encoder};
+    *t = start(folder, config, backend);
     soda_status s = SODA_OK;
-    TRY_TO(failed, comm_agree(comm, find_layers(t, config, comm)));
+    TRY_TO(failed, comm_agree(comm, open_weights(t, config, comm)));
     TRY_TO(failed, bases_load(t->layers, comm, NULL, &t->bases));
+    return SODA_OK;
+failed:
+    training_model_close(t);
+    return s;
+}
+
+/* So that graphs can be built from the layers: they ask whether there are bases. */
+static void claim_bases(soda_layers *layers)
+{
+    static float nothing;
+    for (int i = 0; i < layers_count(layers); i++) {
+        soda_layer *layer = layers_at(layers, i);
+        for (int k = 0; k < method_bases(layer->method); k++)
+            layer->basis[k].source.data = &nothing;
+    }
+}
+
+soda_status training_model_outline(const soda_folder *folder, const run_config *config,
+                                   const soda_backend *backend, soda_weight_source *unet,
+                                   soda_residency *residency, training_model *t)
+{
+    *t = start(folder, config, backend);
+    t->residency = residency;
+    soda_status s = SODA_OK;
+    if (unet)
+        t->source[FOLDER_UNET] = unet;
+    else
+        TRY_TO(failed, open_files(t));
+    TRY_TO(failed, find_layers(t, config));
+    claim_bases(t->layers);
     return SODA_OK;
 failed:
     training_model_close(t);

@@ -33,6 +33,13 @@ typedef struct {
 soda_status training_model_open(const soda_folder *folder, const run_config *config,
                                 const soda_backend *backend, soda_comm *comm,
                                 training_model *model);
+
+/* The same for a plan: the layers are found, but bases are not made and must not be read, nor may
+ * weights be packed. `residency` becomes the model's own. unet: where the U-Net's weights come
+ * from; NULL: the folder's files. Local. */
+soda_status training_model_outline(const soda_folder *folder, const run_config *config,
+                                   const soda_backend *backend, soda_weight_source *unet,
+                                   soda_residency *residency, training_model *model);
 void training_model_close(training_model *model); /* accepts a zeroed struct */
 
 /* The part of training_model_open that needs no files: notes the layers of model->folder that are
