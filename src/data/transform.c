@@ -4,34 +4,10 @@
 #include <stdlib.h>
 
 #include "core/philox.h"
+#include "data/bucket.h"
 #include "data/resize.h"
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-
-int64_t transform_step(const transform_options *o)
-{
-    return most(least(64, o->resolution / 8) / o->factor, 1) * o->factor;
-}
-
-/* Goes from the highest bucket to wider ones while the next is nearer: r = width / height lies
- * nearer to b than to a < b, in ratio, if r r > a b. Of two as near, the one nearer to square. */
-static void choose_bucket(const transform_options *o, int64_t width, int64_t height,
-                          transform_view *view)
-{
-    const int64_t step = transform_step(o), budget = o->resolution * o->resolution;
-    view->w = view->h = 0;
-    for (int64_t w = step; w <= 2 * o->resolution; w += step) {
-        const int64_t h = budget / w / step * step;
-        if (2 * w < o->resolution || 2 * h < o->resolution || h > 2 * o->resolution ||
-            (w + step) * h <= budget)
-            continue;
-        const int64_t rr = width * width * h * view->h, ab = height * height * w * view->w;
-        if (view->w && (rr < ab || (rr == ab && width >= height))) return;
-        view->w = w;
-        view->h = h;
-    }
-}
 
 /* Scaled as little as the bucket allows: one side fits, the other is as long or longer. */
 static void scale_to_bucket(int64_t width, int64_t height, transform_view *view)
@@ -64,7 +40,7 @@ transform_view transform_view_of(const transform_options *o, uint64_t index, int
 {
     transform_view view = {.w = o->resolution, .h = o->resolution};
     if (o->buckets) {
-        choose_bucket(o, width, height, &view);
+        bucket_choose(o->resolution, o->factor, width, height, &view.w, &view.h);
         scale_to_bucket(width, height, &view);
     } else {
         scale_shorter(o->resolution, width, height, &view);

@@ -14,9 +14,7 @@
 enum { TRANSFORM_RANDOM_CROPS = 8 };
 
 /* Without buckets every picture becomes resolution x resolution: its shorter side is scaled to
- * `resolution`. With buckets it becomes one of the sizes whose sides are multiples of
- * transform_step, of half to twice the resolution, with at most resolution^2 pixels and no room for
- * one step more: the one whose ratio of sides is nearest to the picture's. */
+ * `resolution`. With buckets it is scaled and cut to the size that bucket.h chooses. */
 typedef struct {
     int64_t resolution; /* at least `factor`, at most IMAGE_MAX_SIDE */
     bool buckets;
@@ -24,10 +22,6 @@ typedef struct {
     bool random_crop, flip;
     uint64_t seed;
 } transform_options;
-
-/* 64, the step that SD 1.x, 2.x and SDXL were trained with; below a resolution of 512 an eighth of
- * it, so that small models have as many shapes; always a multiple of `factor`. */
-int64_t transform_step(const transform_options *options);
 
 /* How one variant sees a picture: scaled to scaled_w x scaled_h, then mirrored if `flip`, then cut
  * to w x h from (left, top). What it depends on is all here. */

@@ -32,10 +32,6 @@ void schedule_destroy(soda_schedule *schedule);
 void schedule_add_noise(const soda_schedule *schedule, int t, const float *x0, const float *noise,
                         float *noisy, int64_t n);
 
-/* What the model should answer at t: noise, v or x0, by schedule->prediction. */
-void schedule_target(const soda_schedule *schedule, int t, const float *x0, const float *noise,
-                     float *target, int64_t n);
-
 /* Signal to noise ratio a_t / (1 - a_t): the weight of min-SNR (Hang et al., arXiv:2303.09556). */
 double schedule_snr(const soda_schedule *schedule, int t);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diffusion/noise.h"
+#include "diffusion/guidance.h"
 #include "model/unet.h"
 
 static int64_t batch_of(const soda_denoiser *d) { return d->guided ? 2 : 1; }
@@ -105,7 +105,7 @@ soda_status denoiser_predict(soda_denoiser *d, const float *sample, double times
         return SODA_OK;
     }
     network_to_nchw(d->nhwc, 2, d->channels, hw, d->both);
-    noise_guide(d->both, d->both + n, (float)guidance, prediction, n);
+    guidance_apply(d->both, d->both + n, (float)guidance, prediction, n);
     return SODA_OK;
 }
 

@@ -1,11 +1,11 @@
 #include "run/trainer.h"
+#include "run/same_program.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "core/sha256.h"
 #include "run/preempt.h"
-#include "run/rank_check.h"
 #include "run/trainer_internal.h"
 
 /* This rank's micro-batches of the step: numbers rank, rank + size, ... */
@@ -201,7 +201,7 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
                       .held_after = (double)NAN,
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
-    TRY_TO(done, rank_check(comm));
+    TRY_TO(done, same_program(comm));
     TRY_TO(done, trainer_open(&t));
     /* Before the first step: what the run will be compared with, and the most memory that it will
      * ever need is used once. Later: what the process that was stopped did not come to. */

@@ -2,6 +2,7 @@
 
 #include "core/philox.h"
 #include "diffusion/loss.h"
+#include "diffusion/prediction.h"
 
 /* On entry `sample` holds x0 and `target` the noise; a chunk at a time, since both are overwritten.
  */
@@ -16,7 +17,7 @@ static void mix(const soda_schedule *schedule, int t, int64_t count, float *samp
             noise[i] = target[at + i];
         }
         schedule_add_noise(schedule, t, x0, noise, sample + at, n);
-        schedule_target(schedule, t, x0, noise, target + at, n);
+        prediction_target(schedule, t, x0, noise, target + at, n);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "backend/ref/kernels.h"
 #include "core/json.h"
 #include "diffusion/loss.h"
+#include "diffusion/prediction.h"
 #include "support/op_case.h"
 
 static soda_json file;
@@ -40,7 +41,7 @@ static void check_noise(const json_t *group, const soda_schedule *schedule)
             assert_true(fabs((double)got[i] - number(json_array_get(at(group, "noisy"), k), i)) <=
                         5e-7);
         if (schedule->prediction != PREDICT_V) continue;
-        schedule_target(schedule, t, x0, noise, got, 5);
+        prediction_target(schedule, t, x0, noise, got, 5);
         for (size_t i = 0; i < 5; i++)
             assert_true(
                 fabs((double)got[i] - number(json_array_get(at(group, "velocity"), k), i)) <= 5e-7);

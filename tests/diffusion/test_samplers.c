@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/guidance.h"
 #include "diffusion/noise.h"
 #include "diffusion/sampler.h"
 #include "diffusion/schedule.h"
@@ -175,7 +176,7 @@ static void guidance_and_latents_are_what_they_say(void **state)
     (void)state;
     const float uncond[3] = {1, -2, 0.5f}, cond[3] = {3, -2, 0};
     float out[3], a[N], b[N], many[4096];
-    noise_guide(uncond, cond, 7.5f, out, 3);
+    guidance_apply(uncond, cond, 7.5f, out, 3);
     check_max_diff(out, (const float[]){16, -2, -3.25f}, 3, 0); /* exact in binary */
     noise_latents(7, 0, a, N);
     noise_latents(7, 0, b, N);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/sha256.h"
+#include "diffusion/prediction.h"
 #include "diffusion/schedule.h"
 
 enum { N = 6 };
@@ -65,14 +66,14 @@ static void noise_targets_and_snr_equal_diffusers(void **state)
         fill(json_object_get(row, "noisy"), want, N);
         check_max_diff(got, want, n, 3 * 0x1p-23);
         schedule.prediction = PREDICT_V;
-        schedule_target(&schedule, t, x0, noise, got, n);
+        prediction_target(&schedule, t, x0, noise, got, n);
         fill(json_object_get(row, "v"), want, N);
         check_max_diff(got, want, n, 3 * 0x1p-23);
         schedule.prediction = PREDICT_EPSILON;
-        schedule_target(&schedule, t, x0, noise, got, n);
+        prediction_target(&schedule, t, x0, noise, got, n);
         check_max_diff(got, noise, n, 0);
         schedule.prediction = PREDICT_SAMPLE;
-        schedule_target(&schedule, t, x0, noise, got, n);
+        prediction_target(&schedule, t, x0, noise, got, n);
         check_max_diff(got, x0, n, 0);
         /* diffusers squares a ratio of two fp32 roots: 4 roundings of 2^-24, doubled by the square
          */

@@ -1,4 +1,4 @@
-#include "run/rank_check.h"
+#include "run/same_program.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static void describe(char *text, size_t size)
              SODA_VERSION, hex);
 }
 
-soda_status rank_check(soda_comm *comm)
+soda_status same_program(soda_comm *comm)
 {
     char own[128] = "", root[128];
     if (comm->size == 1) return SODA_OK;

@@ -1,4 +1,4 @@
-/* rank_check.h: all ranks of a run are the same program, and compute with the same instructions:
+/* same_program.h: all ranks of a run are the same program, and compute with the same instructions:
  * the bits of a run depend on both. */
 #pragma once
 
@@ -6,4 +6,4 @@
 
 /* Collective, once the instruction set is chosen. SODA_ERR_INPUT on every rank if one of them has
  * another instruction set, version or program file than rank 0; the message has both. */
-soda_status rank_check(soda_comm *comm);
+soda_status same_program(soda_comm *comm);
