@@ -5,11 +5,14 @@
 #   0                              the run is finished
 #   75                             stopped early with a checkpoint: start again
 #   124, 137, 141, 143, 205        out of time, or a rank or a node was lost: start again
+#   any other, in which soda did not start: start again if the launcher cannot start anything else either: a node is lost
 #   any other, after a signal      start again if a checkpoint was saved since (mpirun makes 1 of TERM), or if the signal
 #                                  came before soda could take it (138)
 #   any other                      an error: the job ends with that code
 #
-# A job is not started again after MAX_RESTARTS attempts, nor when two attempts in a row ended where they began.
+# A job is not started again after MAX_RESTARTS attempts, nor when two attempts in a row ended where they began. An attempt
+# in which soda never came to lock the run's folder says nothing about the run, but about a node that the scheduler does
+# not know to be lost yet: the job waits before it starts again, and ends after MAX_UNSTARTED such attempts in a row.
 # With DRY_RUN=1 the exact command is printed, and nothing runs.
 set -euo pipefail
 : "${scheduler:?set by the scripts}"
@@ -71,34 +74,35 @@ batch_end_time() {
     [ -z "$text" ] || echo $(($(date +%s) + 10#$h * 3600 + 10#$m * 60 + 10#$s - 5))
 }
 
-# Sets `command`. --bind-to none: soda shares the cores of a node between its ranks itself.
+# Sets `launcher`, and `command`, which starts soda by it. --bind-to none: soda shares the cores of a node between its
+# ranks itself.
 batch_command() {
-    local name limit=() ranks
+    local name ranks
     export OMPI_MCA_mpi_yield_when_idle=1                     # a rank that waits gives its core away
     export OMPI_MCA_oob_tcp_keepalive_time=10                 # a node that is gone is noticed after 25 s,
     export OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=3 # a network that pauses for 20 s is not
-    # mpirun may hang when a node is lost: TERM at the end of the job, by when soda has stopped, then KILL.
-    if [ "${SODA_END_TIME:-}" ]; then limit=(timeout -k 10 $((SODA_END_TIME - $(date +%s)))); fi
     case $SODA_LAUNCHER in
         srun)
             [ "$scheduler" = slurm ] || batch_refuse "SODA_LAUNCHER=srun: PBS has no srun; use mpirun"
             # Without kill-on-bad-exit the other ranks wait for a killed one for ever.
-            command=("${limit[@]}" srun --mpi="${SODA_SRUN_MPI:-pmix}" --kill-on-bad-exit=1)
+            launcher=(srun --mpi="${SODA_SRUN_MPI:-pmix}" --kill-on-bad-exit=1)
             ;;
         mpirun)
             if [ "$scheduler" = slurm ]; then
-                command=("${limit[@]}" mpirun -np "${SLURM_NTASKS:-1}" --bind-to none)
+                launcher=(mpirun -np "${SLURM_NTASKS:-1}" --bind-to none)
             else
                 ranks=$(wc -l <"$PBS_NODEFILE")
-                command=("${limit[@]}" mpirun -np "$ranks" --hostfile "$PBS_NODEFILE" --bind-to none)
+                launcher=(mpirun -np "$ranks" --hostfile "$PBS_NODEFILE" --bind-to none)
             fi
             for name in SODA_END_TIME SODA_JOB SODA_ATTEMPT SODA_CACHE LD_LIBRARY_PATH; do
-                [ -z "${!name:-}" ] || command+=(-x "$name")
+                [ -z "${!name:-}" ] || launcher+=(-x "$name")
             done
             ;;
         *) batch_refuse "SODA_LAUNCHER=$SODA_LAUNCHER: expected mpirun or srun" ;;
     esac
-    command+=("$SODA_PROGRAM" train "$@")
+    command=("${launcher[@]}" "$SODA_PROGRAM" train "$@")
+    # mpirun may hang when a node is lost: TERM at the end of the job, by when soda has stopped, then KILL.
+    if [ "${SODA_END_TIME:-}" ]; then command=(timeout -k 10 $((SODA_END_TIME - $(date +%s))) "${command[@]}"); fi
 }
 
 # batch_subject INDEX RUN.yaml SUBJECTS RUNS [OPTION]...: sets `subject`, the arguments of batch_train for one of them.
@@ -149,11 +153,30 @@ batch_note() {
     fi
 }
 
-# The step at which attempt $1 started.
-batch_start_of() {
-    awk -v job="$SODA_JOB" -v attempt="$1" '$1 == job && $2 + 0 == attempt + 0 { step = $3 } END { print step }' \
-        "$output/attempts" 2>/dev/null || true
+# Whether soda locked the run's folder in attempt $1: .lock names the last attempt that did (src/run/run_lock.h).
+batch_has_started() {
+    local job='' attempt=''
+    read -r job attempt _ 2>/dev/null <"$output/.lock" || true
+    [ "$job" = "$SODA_JOB" ] && [ "$attempt" = "$1" ]
 }
+
+# batch_note_unstarted ATTEMPT STEP: notes of an attempt that began at STEP, where the run still is, that soda did not lock
+# the folder in it: the line `JOB ATTEMPT unstarted` takes it out of the count of those that made no progress.
+batch_note_unstarted() {
+    if [ "$1" -lt 0 ] || batch_has_started "$1" || ! batch_starts "$1" | grep -qx "$1 $2"; then return; fi
+    echo "$SODA_JOB $1 unstarted $(hostname) $(date +%FT%T)" >>"$output/attempts" || true
+}
+
+# ATTEMPT STEP, or ATTEMPT unstarted, of every attempt of this job up to number $1.
+batch_starts() {
+    awk -v job="$SODA_JOB" -v last="$1" '$1 == job && $2 + 0 <= last + 0 {
+            if (!($2 in start)) order[++count] = $2
+            start[$2] = $3
+        } END { for (i = 1; i <= count; i++) print order[i], start[order[i]] }' "$output/attempts" 2>/dev/null || true
+}
+
+# How many of the last attempts up to number $1 never started.
+batch_unstarted() { batch_starts "$1" | awk '{ n = $2 == "unstarted" ? n + 1 : 0 } END { print n + 0 }'; }
 
 # batch_check_progress ATTEMPT STEP: fails where starting this attempt, from this step, is of no use.
 batch_check_progress() {
@@ -162,8 +185,11 @@ batch_check_progress() {
         batch_say "error: the job was started again $MAX_RESTARTS times (MAX_RESTARTS); the newest checkpoint is of step $step"
         return 1
     fi
-    if [ "$attempt" -ge 2 ] && [ "$(batch_start_of $((attempt - 1)))" = "$step" ] &&
-        [ "$(batch_start_of $((attempt - 2)))" = "$step" ]; then
+    if [ "$(batch_unstarted $((attempt - 1)))" -ge "$MAX_UNSTARTED" ]; then
+        batch_say "error: soda did not start in $MAX_UNSTARTED attempts in a row; not started again: the messages above tell why"
+        return 1
+    fi
+    if [ "$(batch_starts $((attempt - 1)) | grep -v unstarted | tail -n 2 | grep -c " $step\$")" = 2 ]; then
         batch_say "error: two attempts in a row ended at step $step, where they began; not started again: the messages above tell why"
         return 1
     fi
@@ -194,6 +220,16 @@ batch_run() {
         wait "$child" && code=0 || code=$?
         [ "$trapped" ] || break
     done
+}
+
+# Where soda did not start, a node is lost that the scheduler may not know of yet, and would use again.
+batch_wait() {
+    local count seconds
+    count=$(batch_unstarted "$SODA_ATTEMPT")
+    if [ "$count" -eq 0 ] || [ "$code" = 75 ]; then return; fi
+    seconds=$((10 << (count - 1)))
+    batch_say "soda did not start: waiting for $seconds s before the next attempt"
+    sleep "$seconds"
 }
 
 # A job that someone cancelled stays so; one that ran into its time limit is no longer RUNNING either. On a node that was
@@ -233,17 +269,21 @@ batch_end_chain() {
     fi
 }
 
+# Whether the launcher starts a process on every node: if not, a node is lost, and soda is not to blame.
+batch_can_launch() { timeout -k 5 20 "${launcher[@]}" true >/dev/null 2>&1; }
+
 batch_again() {
     case $code in
         75 | 124 | 137 | 141 | 143 | 205) return 0 ;;
         0 | 2) return 1 ;;
     esac
+    if ! batch_has_started "$SODA_ATTEMPT" && ! batch_can_launch; then return 0; fi
     [ "$signalled" ] || return 1
     [ "$code" = 138 ] || [ "$(batch_saved)" != "$saved" ]
 }
 
 batch_train() {
-    local output code command=() signalled='' child='' trapped step saved
+    local output code launcher=() command=() signalled='' child='' trapped step saved
     trap 'batch_signal USR1' USR1
     trap 'batch_signal TERM' TERM
     export SODA_HOME
@@ -263,6 +303,7 @@ batch_train() {
 
     step=$(batch_step)
     batch_say "job $SODA_JOB, attempt $SODA_ATTEMPT, from step $step, until ${SODA_END_TIME:-an unknown time}"
+    batch_note_unstarted $((SODA_ATTEMPT - 1)) "$step"
     batch_note "$step"
     batch_check_progress "$SODA_ATTEMPT" "$step" || { batch_end_chain; exit 1; }
     saved=$(batch_saved)
@@ -270,7 +311,9 @@ batch_train() {
     step=$(batch_step)
     batch_say "soda ended with exit code $code; the newest checkpoint is of step $step"
     if batch_again; then
+        batch_note_unstarted "$SODA_ATTEMPT" "$step"
         batch_check_progress $((SODA_ATTEMPT + 1)) "$step" || { batch_end_chain; exit 1; }
+        batch_wait
         if [ -z "${SODA_CHAIN:-}" ]; then batch_requeue "$@"; fi
         exit "$code"
     fi

@@ -23,6 +23,10 @@ export SODA_CACHE=${SODA_CACHE:-${HOME:-}/.cache/soda}
 # How often a job is started again, after a time limit, a lost node or a lost rank.
 export MAX_RESTARTS=${MAX_RESTARTS:-20}
 
+# How many attempts in a row may fail before soda starts, as long as a lost node is not known to the scheduler. Between
+# them the job waits for 10, 20, 40 and so on seconds.
+export MAX_UNSTARTED=${MAX_UNSTARTED:-5}
+
 # GPUs per node; empty: none are asked for. (PBS: write ngpus=N into select.)
 SODA_GPUS=${SODA_GPUS:-}
 if [ "$SODA_GPUS" ]; then export SBATCH_GPUS_PER_NODE=$SODA_GPUS; fi

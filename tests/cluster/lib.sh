@@ -20,7 +20,7 @@ fail() {
 cp "$SOURCE"/jobs/* jobs/
 cat >jobs/site.sh <<X2
 export SODA_LAUNCHER=\${SODA_LAUNCHER:-$LAUNCHER} SODA_PROGRAM=\${SODA_PROGRAM:-$SODA} SODA_CACHE=$work/cache SODA_QSUB=
-export MAX_RESTARTS=\${MAX_RESTARTS:-20} OMP_WAIT_POLICY=passive
+export MAX_RESTARTS=\${MAX_RESTARTS:-20} MAX_UNSTARTED=\${MAX_UNSTARTED:-5} OMP_WAIT_POLICY=passive
 if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then sleep \${LAB_SLEEP:-0}; fi
 X2
 export SODA_HOME=$work SBATCH_EXPORT=ALL

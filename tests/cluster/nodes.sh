@@ -50,7 +50,8 @@ write_files() {
         'LogLevel ERROR' >"$LAB/ssh_config"
     (umask 077 && head -c 128 /dev/urandom >"$LAB/munge/key")
     : >"$LAB/plugstack.conf"
-    # cred_expire: how long a job that is to start again waits, 5 at least. SlurmdTimeout: when a silent node is down.
+    # cred_expire: how long a job that is to start again waits, 5 at least. SlurmdTimeout: when a silent node is down;
+    # before that, Slurm tries to connect to it for up to three times MessageTimeout.
     cat >"$LAB/slurm.conf" <<CONF
 ClusterName=lab
 SlurmctldHost=login(10.77.0.254)
@@ -74,7 +75,7 @@ MpiDefault=pmix
 MailProg=/bin/true
 ReturnToService=2
 SlurmdTimeout=10
-MessageTimeout=10
+MessageTimeout=5
 KillWait=5
 MinJobAge=3600
 NodeName=n[1-$COUNT] NodeAddr=10.77.0.[1-$COUNT] CPUs=2 RealMemory=4000 State=UNKNOWN

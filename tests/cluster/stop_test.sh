@@ -29,10 +29,23 @@ check_tidy "nodes, cancelled on one"
 train nodes --nodes=3
 finished nodes 120
 
-# What can never work is not tried for ever.
-printf '#!/bin/bash\nkill -9 $$\n' >dying
-chmod +x dying
+# What can never work is not tried for ever: soda dies as it starts, or before.
+run=$work/runs/loop
+# shellcheck disable=SC2016 # for the script
+printf '#!/bin/bash\nmkdir -p %s; echo "$SODA_JOB $SODA_ATTEMPT $HOSTNAME" >%s/.lock; kill -9 $$\n' "$run" "$run" >dying
+printf '#!/bin/bash\nkill -9 $$\n' >dead
+chmod +x dying dead
 SODA_PROGRAM=$work/dying train loop --nodes=1
-until_true 90 "loop: not given up" is "$job" JobState FAILED
+loop=$job
+SODA_PROGRAM=$work/dead MAX_UNSTARTED=2 train unstarted --nodes=1
+until_true 90 "unstarted: not given up" is "$job" JobState FAILED
+grep -q 'soda did not start in 2 attempts in a row' unstarted.log || fail "unstarted: the reason is missing"
+until_true 90 "loop: not given up" is "$loop" JobState FAILED
 grep -q 'two attempts in a row ended at step 0' loop.log || fail "loop: the reason is missing"
 say "loop: ok"
+
+# An error of soda's own is no lost node.
+SODA_PROGRAM=/bin/false train error --nodes=2
+until_true 60 "error: not ended" is "$job" JobState FAILED
+is "$job" Restarts 0 || fail "error: was started again"
+say "error: ok"
