@@ -66,6 +66,7 @@ typedef struct run_config {
     } parallel;
     struct {
         int64_t every, keep;
+        double every_minutes; /* 0: off */
         double retry_s;
         double time_limit_s; /* RUN_TIME_AUTO: read from the scheduler; 0: none */
     } checkpoint;

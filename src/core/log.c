@@ -1,13 +1,14 @@
 #include "core/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 static bool quiet;
-static bool bar_open; /* the cursor stands behind a progress bar */
+static atomic_bool bar_open; /* the cursor stands behind a progress bar */
 
 void log_set_quiet(bool value) { quiet = value; }
 
@@ -21,9 +22,8 @@ static void line(const char *prefix, const char *format, va_list args)
         vasprintf(&whole, format, again) < 0)
         whole = text; /* its start */
     va_end(again);
-    fprintf(stderr, "%s%s%s\n", bar_open ? "\n" : "", prefix, whole);
+    fprintf(stderr, "%s%s%s\n", atomic_exchange(&bar_open, false) ? "\n" : "", prefix, whole);
     if (whole != text) free(whole);
-    bar_open = false;
 }
 
 void log_info(const char *format, ...)

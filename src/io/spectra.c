@@ -88,8 +88,8 @@ static soda_status check_layer(const h5_file *file, const spectra_layer *l, int6
     return SODA_OK;
 }
 
-/* The row for `step`: the first one of this step or a later one. */
-static soda_status find_row(h5_file *file, int64_t step, int64_t *rows, int64_t *row)
+/* The row for `step`: the first one of this step or a later one; *same: of this step. */
+static soda_status find_row(h5_file *file, int64_t step, int64_t *rows, int64_t *row, bool *same)
 {
     h5_array_shape shape;
     void *values;
@@ -99,6 +99,7 @@ static soda_status find_row(h5_file *file, int64_t step, int64_t *rows, int64_t 
     const int64_t *steps = values;
     *row = 0;
     while (*row < *rows && steps[*row] < step) ++*row;
+    *same = *row < *rows && steps[*row] == step;
     free(values);
     return SODA_OK;
 }
@@ -154,16 +155,29 @@ soda_status spectra_record(const char *path, int64_t step, const spectra_layer *
     h5_file *file = NULL;
     soda_status s = SODA_OK;
     int64_t rows = 0, row = 0;
+    bool again;
     if (access(path, F_OK) != 0) {
         TRY(make_file(path, layers, count, &file));
     } else {
         TRY(h5_file_open(path, SPECTRA_FORMAT, SPECTRA_VERSION, true, &file));
-        TRY_TO(done, find_row(file, step, &rows, &row));
+        TRY_TO(done, find_row(file, step, &rows, &row, &again));
         TRY_TO(done, check_file(file, layers, count, rows));
     }
     TRY_TO(done, put_record(file, step, layers, count, row));
     TRY_TO(done, replace(file));
 done:
+    h5_file_close(file);
+    return s;
+}
+
+soda_status spectra_has(const char *path, int64_t step, bool *has)
+{
+    h5_file *file;
+    int64_t rows, row;
+    *has = false;
+    if (access(path, F_OK) != 0) return SODA_OK;
+    TRY(h5_file_open(path, SPECTRA_FORMAT, SPECTRA_VERSION, false, &file));
+    const soda_status s = find_row(file, step, &rows, &row, has);
     h5_file_close(file);
     return s;
 }

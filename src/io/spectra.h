@@ -8,6 +8,7 @@
  * Extendable along r, chunked and compressed. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/status.h"
@@ -30,6 +31,10 @@ typedef struct {
  * never half-written. SODA_ERR_INPUT names what does not fit: a layer that is missing or of another
  * size. */
 soda_status spectra_record(const char *path, int64_t step, const spectra_layer *layers, int count);
+
+/* Whether the file has the record of `step`; without a file it has none. SODA_ERR_IO,
+ * SODA_ERR_INPUT: the file cannot be read, or is damaged. */
+soda_status spectra_has(const char *path, int64_t step, bool *has);
 
 /* What a file holds in short. */
 typedef struct {

@@ -14,6 +14,7 @@ typedef struct {
     int64_t step; /* 0, 1, ... */
     double loss, lr_rotation, lr_spectrum, grad_norm, orthogonality, images_per_s;
     double data_s, network_s, reduce_s, update_s;
+    double save_s; /* for which training stood still before this step, to save */
 } metrics_row;
 
 /* Opens RUN/metrics.jsonl to append, after removing what is of step `step` and later, and a last

@@ -43,6 +43,20 @@ soda_status run_state_note(run_state *state, double loss, double grad_norm)
     return SODA_OK;
 }
 
+soda_status run_state_copy(run_state *to, const run_state *from)
+{
+    TRY(make_room(to, from->rows));
+    run_state copy = *from;
+    for (int c = 0; c < HISTORY_COLUMNS; c++) {
+        copy.history[c] = to->history[c];
+        if (from->rows)
+            memcpy(copy.history[c], from->history[c], (size_t)from->rows * sizeof(double));
+    }
+    copy.room = to->room;
+    *to = copy;
+    return SODA_OK;
+}
+
 soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
                            int64_t keep)
 {

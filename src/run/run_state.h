@@ -26,6 +26,10 @@ void run_state_free(run_state *state); /* the history; accepts a zeroed struct *
 /* Adds a row to the history. */
 soda_status run_state_note(run_state *state, double loss, double grad_norm);
 
+/* Makes *to, zeros at first, the same state; its history keeps the room that it has. Texts are
+ * shared. After a failure *to is as it was. */
+soda_status run_state_copy(run_state *to, const run_state *from);
+
 /* Writes FOLDER/step-*.h5 from what params_fetch got, and keeps the newest `keep`. Rank 0 only. */
 soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
                            int64_t keep);

@@ -24,9 +24,17 @@ static int64_t stop_flags(const soda_trainer *t)
 {
     /* A step, and drawing and writing what it made, must fit twice into what is left; mpirun takes
      * 3 s to end. */
-    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + t->longest_save_s) + 6;
+    const double save_s = t->saver ? run_saver_longest_s(t->saver) : 0;
+    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + save_s) + 6;
     const bool late = preempt_seconds_left(t->config->checkpoint.time_limit_s) < needed_s;
     return (preempt_requested() ? FLAG_SIGNAL : 0) | (late ? FLAG_TIME : 0);
+}
+
+/* checkpoint.every_minutes: on rank 0 alone. */
+static bool is_time_to_save(const soda_trainer *t)
+{
+    const double every_s = 60 * t->config->checkpoint.every_minutes;
+    return t->saver && every_s > 0 && log_seconds() - t->saved_s >= every_s;
 }
 
 /* Gradient and loss of the global batch, on every rank. */
@@ -68,7 +76,9 @@ static soda_status note(soda_trainer *t, double loss, const params_report *repor
                              .data_s = t->data_s,
                              .network_s = t->network_s,
                              .reduce_s = reduced_s - network_end_s,
-                             .update_s = now_s - reduced_s};
+                             .update_s = now_s - reduced_s,
+                             .save_s = t->save_s};
+    t->save_s = 0;
     t->longest_step_s = fmax(t->longest_step_s, now_s - started_s);
     TRY(run_state_note(&t->state, loss, report->gradient_norm));
     TRY(run_lock_check(t->lock));
@@ -76,13 +86,15 @@ static soda_status note(soda_trainer *t, double loss, const params_report *repor
 }
 
 /* One step; *flags are what the ranks agreed on. */
-static soda_status train_step(soda_trainer *t, int64_t *flags, double *loss)
+static soda_status train_step(soda_trainer *t, trainer_flags *flags, double *loss)
 {
     params_report report;
     const double started_s = log_seconds();
+    if (t->pending == SODA_OK && t->saver) t->pending = run_saver_poll(t->saver);
     const soda_status own = t->pending == SODA_OK ? run_micro_batches(t) : t->pending;
-    *flags = stop_flags(t);
-    TRY(comm_agree_flags(t->comm, own, flags, 1));
+    int64_t agreed[] = {stop_flags(t), is_time_to_save(t)};
+    TRY(comm_agree_flags(t->comm, own, agreed, 2));
+    *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};
     const double network_end_s = log_seconds();
     TRY(reduce(t, loss));
     const double reduced_s = log_seconds();
@@ -143,16 +155,6 @@ static soda_status show(soda_trainer *t, bool last)
     return SODA_OK;
 }
 
-/* A checkpoint that cannot be written now is tried again at the next one: the run itself is well.
- */
-static soda_status checkpoint(soda_trainer *t)
-{
-    TRY(check_replicas(t));
-    TRY(trainer_check_lock(t));
-    if (trainer_save(t) != SODA_OK) go_on_without(t, "this checkpoint");
-    return SODA_OK;
-}
-
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
     TRY(check_replicas(t));
@@ -170,15 +172,18 @@ static soda_status train(soda_trainer *t)
     log_progress progress;
     log_progress_start(&progress, "training", steps - first);
     while (t->state.step < steps) {
-        int64_t flags;
+        trainer_flags flags;
         double loss;
         char text[64];
         TRY(train_step(t, &flags, &loss));
         snprintf(text, sizeof text, "loss %.4f", loss);
         log_progress_update(&progress, t->state.step - first, text);
         if (t->state.step == steps) break;
-        if (flags) return stop(t, flags);
-        if (is_due(t->config->checkpoint.every, t->state.step)) TRY(checkpoint(t));
+        if (flags.stop) return stop(t, flags.stop);
+        if (flags.save || is_due(t->config->checkpoint.every, t->state.step)) {
+            TRY(check_replicas(t));
+            trainer_save(t);
+        }
         TRY(show(t, false));
     }
     if (first < steps) {

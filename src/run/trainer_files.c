@@ -13,25 +13,16 @@ soda_status trainer_check_lock(soda_trainer *t)
     return comm_agree(t->comm, run_lock_check(t->lock));
 }
 
-soda_status trainer_save(soda_trainer *t)
+void trainer_save(soda_trainer *t)
 {
-    soda_status s = SODA_OK;
     const double start_s = log_seconds();
-    if (t->comm->rank == 0) {
-        s = params_fetch(&t->params);
-        if (s == SODA_OK)
-            s = run_state_save(&t->state, &t->params, t->path_checkpoints,
-                               t->config->checkpoint.keep);
-        if (s == SODA_OK && run_spectra_record(&t->spectra, t->model.layers, &t->params,
-                                               t->path_spectra, t->state.step) != SODA_OK) {
-            log_warning("training continues without this entry in spectra.h5: %s",
-                        status_message());
-            status_clear(); /* the checkpoint is what matters, and it is there */
-        }
+    if (!t->saver) return;
+    t->saved_s = start_s;
+    if (run_saver_start(t->saver) != SODA_OK) {
+        log_warning("training continues without this checkpoint: %s", status_message());
+        status_clear();
     }
-    s = comm_agree(t->comm, s);
-    t->longest_save_s = fmax(t->longest_save_s, log_seconds() - start_s);
-    return s;
+    t->save_s += log_seconds() - start_s;
 }
 
 /* Room for the last files of a run: on rank 0, whose write just failed. */
@@ -70,7 +61,12 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
     }
 }
 
-soda_status trainer_save_last(soda_trainer *t) { return insist(t, trainer_save); }
+static soda_status save(soda_trainer *t)
+{
+    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver) : SODA_OK);
+}
+
+soda_status trainer_save_last(soda_trainer *t) { return insist(t, save); }
 
 static soda_status write_own_adapter(soda_trainer *t)
 {
@@ -88,9 +84,10 @@ static soda_status write_adapter(soda_trainer *t)
     return comm_agree(t->comm, t->comm->rank == 0 ? write_own_adapter(t) : SODA_OK);
 }
 
-/* The adapter is what counts: metrics that still find no room are a warning. */
-static void write_last_metrics(soda_trainer *t)
+/* The adapter is what counts: spectra and metrics that still find no room are a warning. */
+static void write_the_rest(soda_trainer *t)
 {
+    if (t->saver) run_saver_finish(t->saver);
     if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;
     log_warning("%s", status_message());
     status_clear();
@@ -110,7 +107,7 @@ soda_status trainer_finish(soda_trainer *t)
 {
     char loss[64], held[96] = "";
     TRY(insist(t, write_adapter));
-    write_last_metrics(t);
+    write_the_rest(t);
     if (!isnan(t->held_before)) /* else it was measured before this process went on */
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);
     else if (!isnan(t->held_after))

@@ -6,14 +6,17 @@
 #include "interop/adapter_file.h"
 #include "run/metrics.h"
 #include "run/run_lock.h"
-#include "run/run_spectra.h"
-#include "run/run_state.h"
+#include "run/run_saver.h"
 #include "train/networks.h"
 #include "train/noising.h"
 #include "train/reducer.h"
 
-/* Bits of trainer.flags, agreed on by all ranks once per step. */
+/* What all ranks agree on once per step: why the run must stop (bits), and whether a checkpoint is
+ * due by the clock of rank 0. */
 enum { FLAG_SIGNAL = 1, FLAG_TIME = 2 };
+typedef struct {
+    int64_t stop, save;
+} trainer_flags;
 
 typedef struct {
     const run_config *config;
@@ -36,14 +39,16 @@ typedef struct {
     soda_networks networks;
 
     run_state state;
-    run_spectra spectra;  /* rank 0 */
+    run_saver *saver;     /* rank 0 */
     char time_limit[128]; /* for the log: when the allocation ends, and which variable says so */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;    /* rank 0 */
     run_lock *lock;           /* rank 0: of the run folder */
     soda_status pending;      /* a failure after this step's agreement: for the next one */
     double data_s, network_s; /* of this step */
-    double longest_step_s, longest_draw_s, longest_save_s;
+    double longest_step_s, longest_draw_s;
+    double save_s;  /* that training stood still for a save since the last line of the metrics */
+    double saved_s; /* rank 0: when the last save began, for checkpoint.every_minutes */
     double held_before, held_after; /* held-out loss; NAN: not measured by this process */
     double started_s;
 } soda_trainer;
@@ -63,12 +68,12 @@ soda_status trainer_validate(soda_trainer *t);
  * something is written. Collective. */
 soda_status trainer_check_lock(soda_trainer *t);
 
-/* Writes a checkpoint and a record of the spectra. Collective: all ranks learn of a failure, which
- * leaves the older checkpoints as they are. */
-soda_status trainer_save(soda_trainer *t);
+/* Starts to write a checkpoint and a record of the spectra, in the background. Local. */
+void trainer_save(soda_trainer *t);
 
-/* The same for the last one: tried again for checkpoint.retry seconds, as long as the allocation
- * leaves time for it, and older checkpoints but one make room. Collective. */
+/* The last checkpoint, written before this returns: tried again for checkpoint.retry seconds, as
+ * long as the allocation leaves time for it, and older checkpoints but one make room. Collective:
+ * all ranks learn of a failure, which leaves the older checkpoints as they are. */
 soda_status trainer_save_last(soda_trainer *t);
 
 /* Chooses the sampler of the run's pictures, and fails now if it could not draw them later. A

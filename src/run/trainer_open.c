@@ -281,6 +281,21 @@ static soda_status open_metrics(soda_trainer *t)
     return metrics_open(t->path_metrics, t->state.step, &t->metrics);
 }
 
+static soda_status open_saver(soda_trainer *t)
+{
+    const run_saver_target target = {.state = &t->state,
+                                     .params = &t->params,
+                                     .layers = t->model.layers,
+                                     .lock = t->lock,
+                                     .checkpoints = t->path_checkpoints,
+                                     .spectra = t->path_spectra,
+                                     .keep = t->config->checkpoint.keep};
+    if (t->comm->rank != 0) return SODA_OK;
+    TRY(run_saver_create(&target, &t->saver));
+    t->saved_s = log_seconds();
+    return t->state.step > 0 ? run_saver_mend(t->saver) : SODA_OK;
+}
+
 soda_status trainer_open(soda_trainer *t)
 {
     const run_config *c = t->config;
@@ -297,6 +312,7 @@ soda_status trainer_open(soda_trainer *t)
     TRY(comm_agree(t->comm, open_networks(t)));
     TRY(fill_for_pictures(t));
     TRY(comm_agree(t->comm, open_metrics(t)));
+    TRY(comm_agree(t->comm, open_saver(t)));
     print_footprint(t);
     if (c->checkpoint.time_limit_s != 0) log_info("end of the job: %s", t->time_limit);
     return SODA_OK;
@@ -304,6 +320,7 @@ soda_status trainer_open(soda_trainer *t)
 
 void trainer_close(soda_trainer *t)
 {
+    run_saver_destroy(t->saver);
     metrics_close(t->metrics);
     run_lock_release(t->lock);
     networks_close(&t->networks);
@@ -316,7 +333,6 @@ void trainer_close(soda_trainer *t)
     dataset_close(t->prior);
     dataset_close(t->held_out);
     run_state_free(&t->state);
-    run_spectra_free(&t->spectra);
     schedule_destroy(&t->schedule);
     folder_close(t->folder);
     free(t->config_text);

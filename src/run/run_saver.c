@@ -1,0 +1,246 @@
+#include "run/run_saver.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+enum { LONGEST_PAUSE_S = 60 };
+
+/* What a try of a save could not do. */
+typedef enum { WENT_WELL, LOST_FOLDER, NO_CHECKPOINT, NO_SPECTRA, OUTCOMES } saver_outcome;
+
+struct run_saver {
+    run_saver_target target;
+    run_spectra spectra;
+
+    /* The copy, and how much of it is done. */
+    run_state state;
+    soda_params params; /* its own arrays on the host; the rest is the run's */
+    float *memory;
+    bool written, measured;
+    bool looks_first; /* whether the file has this entry already */
+
+    /* The thread, which owns everything above and `outcome`, `failure`, `took_s` while it runs. */
+    pthread_t thread;
+    bool running;
+    atomic_bool ended, hurry; /* the latter: somebody waits */
+    saver_outcome outcome;
+    status_slot failure;
+    double took_s;
+
+    bool failing[OUTCOMES];             /* and somebody was told */
+    double longest_s, pause_s, again_s; /* when to try again, on the clock of log_seconds */
+};
+
+soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
+{
+    run_saver *s = calloc(1, sizeof *s);
+    const size_t length = (size_t)target->params->length;
+    float *memory = malloc((3 * length + 1) * sizeof *memory);
+    if (!s || !memory) {
+        free(s);
+        free(memory);
+        return FAIL(SODA_ERR_MEMORY, "out of memory");
+    }
+    *s = (run_saver){.target = *target, .memory = memory, .outcome = WENT_WELL};
+    s->params = *target->params;
+    s->params.host =
+        (params_arrays){.value = memory, .first = memory + length, .second = memory + 2 * length};
+    *saver = s;
+    return SODA_OK;
+}
+
+static soda_status take_copy(run_saver *s)
+{
+    const params_arrays *from = &s->target.params->host, *to = &s->params.host;
+    const size_t bytes = (size_t)s->params.length * sizeof(float);
+    TRY(params_fetch(s->target.params));
+    TRY(run_state_copy(&s->state, s->target.state));
+    memcpy(to->value, from->value, bytes);
+    memcpy(to->first, from->first, bytes);
+    memcpy(to->second, from->second, bytes);
+    s->written = s->measured = s->looks_first = false;
+    return SODA_OK;
+}
+
+static soda_status write_checkpoint(run_saver *s)
+{
+    if (s->written) return SODA_OK;
+    TRY(run_state_save(&s->state, &s->params, s->target.checkpoints, s->target.keep));
+    s->written = true;
+    return SODA_OK;
+}
+
+static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
+{
+    if (s->looks_first) {
+        TRY(spectra_has(s->target.spectra, s->state.step, &s->measured));
+        s->looks_first = false;
+    }
+    if (!s->measured) {
+        const soda_status measured = run_spectra_measure(&s->spectra, s->target.layers, &s->params,
+                                                         s->state.step, hurry, &s->measured);
+        if (measured != SODA_OK) s->measured = true; /* it would fail again */
+        TRY(measured);
+        if (!s->measured) return SODA_OK; /* whoever waits does the rest */
+    }
+    return run_spectra_write(&s->spectra, s->target.spectra);
+}
+
+/* Everything that is not done. The spectra of a checkpoint that fails are measured all the same:
+ * they may find room later. */
+static void work(run_saver *s, const atomic_bool *hurry)
+{
+    const double start_s = log_seconds();
+    memset(&s->failure, 0, sizeof s->failure);
+    s->outcome = WENT_WELL;
+    soda_status status = run_lock_check(s->target.lock);
+    if (status != SODA_OK) {
+        s->outcome = LOST_FOLDER;
+    } else {
+        status = write_checkpoint(s);
+        if (status != SODA_OK) s->outcome = NO_CHECKPOINT;
+        status_keep(&s->failure, status);
+        status = write_spectra(s, hurry);
+        if (status != SODA_OK && s->outcome == WENT_WELL) s->outcome = NO_SPECTRA;
+    }
+    status_keep(&s->failure, status);
+    status_clear();
+    s->took_s = log_seconds() - start_s;
+}
+
+/* Training has the cores, and a save the time that training leaves: on two cores that were busy, a
+ * nice value of 19 made the next step of the quickstart 60 ms longer, this 30 ms. */
+static void step_back(void)
+{
+#ifdef SCHED_IDLE
+    const struct sched_param none = {0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+#endif
+}
+
+static void *run_thread(void *saver)
+{
+    run_saver *s = saver;
+    step_back();
+    work(s, &s->hurry);
+    atomic_store(&s->ended, true);
+    return NULL;
+}
+
+/* On a thread of its own, or here if there is none to be had. Signals are for the main thread. */
+static void launch(run_saver *s)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    atomic_store(&s->ended, false);
+    atomic_store(&s->hurry, false);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    s->running = pthread_create(&s->thread, NULL, run_thread, s) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!s->running) work(s, NULL);
+}
+
+/* What a checkpoint, or spectra, that fail mean for the run: a warning, once. */
+static void note(run_saver *s, saver_outcome what, const char *name)
+{
+    if (s->outcome == what) {
+        if (!s->failing[what])
+            log_warning("training continues without this %s: %s", name, status_message());
+        s->failing[what] = true;
+    } else if (s->failing[what] && s->outcome == WENT_WELL) {
+        log_info("step %lld: the %s is written after all", (long long)s->state.step, name);
+        s->failing[what] = false;
+    }
+}
+
+/* The result of a try that has ended. */
+static soda_status conclude(run_saver *s)
+{
+    s->longest_s = fmax(s->longest_s, s->took_s);
+    const soda_status status = status_take(&s->failure);
+    if (s->outcome == LOST_FOLDER) return status;
+    note(s, NO_CHECKPOINT, "checkpoint");
+    note(s, NO_SPECTRA, "entry in spectra.h5");
+    status_clear();
+    s->pause_s = s->outcome == WENT_WELL ? 0 : fmin(2 * s->pause_s + 1, LONGEST_PAUSE_S);
+    s->again_s = log_seconds() + s->pause_s;
+    return SODA_OK;
+}
+
+soda_status run_saver_wait(run_saver *s)
+{
+    if (!s->running) return SODA_OK;
+    atomic_store(&s->hurry, true);
+    pthread_join(s->thread, NULL);
+    s->running = false;
+    TRY(conclude(s));
+    if (s->measured) return SODA_OK;
+    work(s, NULL);
+    return conclude(s);
+}
+
+soda_status run_saver_poll(run_saver *s)
+{
+    if (s->running && !atomic_load(&s->ended)) return SODA_OK;
+    TRY(run_saver_wait(s));
+    if (s->outcome != WENT_WELL && log_seconds() >= s->again_s) launch(s);
+    return SODA_OK;
+}
+
+soda_status run_saver_start(run_saver *s)
+{
+    TRY(run_saver_wait(s));
+    TRY(take_copy(s));
+    s->pause_s = 0;
+    launch(s);
+    return SODA_OK;
+}
+
+soda_status run_saver_mend(run_saver *s)
+{
+    TRY(take_copy(s));
+    s->written = s->looks_first = true;
+    launch(s);
+    return SODA_OK;
+}
+
+soda_status run_saver_save(run_saver *s)
+{
+    TRY(run_saver_wait(s));
+    TRY(take_copy(s));
+    work(s, NULL);
+    s->longest_s = fmax(s->longest_s, s->took_s);
+    return s->outcome == NO_CHECKPOINT ? status_take(&s->failure) : conclude(s);
+}
+
+void run_saver_finish(run_saver *s)
+{
+    if (run_saver_wait(s) == SODA_OK &&
+        run_spectra_write(&s->spectra, s->target.spectra) == SODA_OK)
+        return;
+    log_warning("spectra.h5 lacks its last entries: %s", status_message());
+    status_clear();
+}
+
+double run_saver_longest_s(const run_saver *s) { return s->longest_s; }
+
+/* A failure that is being reported stays the current one of this thread. */
+void run_saver_destroy(run_saver *s)
+{
+    if (!s) return;
+    atomic_store(&s->hurry, true);
+    if (s->running) pthread_join(s->thread, NULL);
+    if (s->running && s->outcome == NO_CHECKPOINT)
+        log_warning("the checkpoint of step %lld is not written: %s", (long long)s->state.step,
+                    s->failure.message);
+    run_state_free(&s->state);
+    run_spectra_free(&s->spectra);
+    free(s->memory);
+    free(s);
+}
