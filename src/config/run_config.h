@@ -63,6 +63,7 @@ typedef struct run_config {
     struct {
         run_weights weights;
         run_reduction reduction;
+        int64_t check_every; /* 0: before checkpoints only */
     } parallel;
     struct {
         int64_t every, keep;

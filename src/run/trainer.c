@@ -1,10 +1,10 @@
 #include "run/trainer.h"
 #include "run/same_program.h"
+#include "run/same_state.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "core/sha256.h"
 #include "run/preempt.h"
 #include "run/trainer_internal.h"
 
@@ -104,26 +104,6 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags, double *los
     return SODA_OK;
 }
 
-/* Ranks that drifted apart would train different models without a sign. */
-static soda_status check_replicas(soda_trainer *t)
-{
-    soda_sha256 *hash = NULL;
-    uint8_t digest[SHA256_BYTES] = {0};
-    const size_t bytes = (size_t)t->params.length * sizeof(float);
-    if (t->comm->size == 1) return SODA_OK;
-    soda_status s;
-    TRY_TO(agree, params_fetch(&t->params));
-    TRY_TO(agree, sha256_create(&hash));
-    TRY_TO(agree, sha256_update(hash, t->params.host.value, bytes));
-    TRY_TO(agree, sha256_update(hash, t->params.host.first, bytes));
-    TRY_TO(agree, sha256_update(hash, t->params.host.second, bytes));
-    TRY_TO(agree, sha256_finish(hash, digest));
-agree:
-    sha256_destroy(hash);
-    TRY(comm_agree(t->comm, s));
-    return comm_agree_same(t->comm, digest, sizeof digest, "adapter and optimizer state");
-}
-
 static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
 /* Turns the failure of all ranks into a warning. */
@@ -157,7 +137,7 @@ static soda_status show(soda_trainer *t, bool last)
 
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
-    TRY(check_replicas(t));
+    TRY(same_state_check(t->comm, &t->params, t->state.step));
     TRY(trainer_save_last(t));
     log_info(
         "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
@@ -180,14 +160,14 @@ static soda_status train(soda_trainer *t)
         log_progress_update(&progress, t->state.step - first, text);
         if (t->state.step == steps) break;
         if (flags.stop) return stop(t, flags.stop);
-        if (flags.save || is_due(t->config->checkpoint.every, t->state.step)) {
-            TRY(check_replicas(t));
-            trainer_save(t);
-        }
+        const bool saves = flags.save || is_due(t->config->checkpoint.every, t->state.step);
+        if (saves || is_due(t->config->parallel.check_every, t->state.step))
+            TRY(same_state_check(t->comm, &t->params, t->state.step));
+        if (saves) trainer_save(t);
         TRY(show(t, false));
     }
     if (first < steps) {
-        TRY(check_replicas(t));
+        TRY(same_state_check(t->comm, &t->params, t->state.step));
         TRY(trainer_save_last(t));
     }
     TRY(show(t, true));
