@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/random_weights.h"
 #include "core/log.h"
+#include "model/random_weights.h"
 
 static void add_classes(const soda_graph *graph, const double *seconds, bench_profile *p)
 {

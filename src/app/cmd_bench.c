@@ -5,10 +5,10 @@
 #include "app/archs.h"
 #include "app/bench.h"
 #include "app/common.h"
-#include "app/random_weights.h"
 #include "app/verbs.h"
 #include "core/arena.h"
 #include "core/log.h"
+#include "model/random_weights.h"
 #include "model/unet.h"
 #include "pipeline/network.h"
 

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "app/random_weights.h"
 #include "app/selftest_vectors.h"
 #include "core/philox.h"
+#include "model/random_weights.h"
 #include "model/unet.h"
 #include "pipeline/network.h"
 

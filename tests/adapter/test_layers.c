@@ -6,9 +6,9 @@
 
 #include "adapter/layers.h"
 #include "app/archs.h"
-#include "app/random_weights.h"
 #include "backend/prices.h"
 #include "model/clip.h"
+#include "model/random_weights.h"
 #include "model/unet.h"
 
 static const char *const ATTN[] = {"attn"};

@@ -1,4 +1,4 @@
-#include "app/random_weights.h"
+#include "model/random_weights.h"
 
 #include <stdlib.h>
 #include <string.h>
