@@ -7,6 +7,7 @@
 #include "core/round.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     soda_id value; /* or -1 - node for the scratch of a node */
@@ -126,26 +127,21 @@ static int larger_first(const void *a, const void *b)
     return x->value < y->value ? -1 : x->value > y->value;
 }
 
-static int lower_first(const void *a, const void *b)
+/* The lowest offset at which `it` overlaps none of the `count` placed intervals that live with it.
+ * `placed` is by rising offset, and so it is afterwards, with `it`. */
+static void place(interval *it, interval **placed, int count)
 {
-    const interval *x = *(interval *const *)a, *y = *(interval *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* The lowest offset at which `it` overlaps none of the placed intervals that live with it. */
-static void place(interval *it, interval *placed, int count, interval **near)
-{
-    int others = 0;
-    for (int i = 0; i < count; i++)
-        if (placed[i].first <= it->last && it->first <= placed[i].last) near[others++] = &placed[i];
-    qsort(near, (size_t)others, sizeof *near, lower_first);
     size_t at = 0;
-    for (int i = 0; i < others; i++) {
-        if (near[i]->offset >= at + it->bytes) break;
-        const size_t end = near[i]->offset + near[i]->bytes;
-        if (end > at) at = end;
+    for (int i = 0; i < count && placed[i]->offset < at + it->bytes; i++) {
+        const interval *other = placed[i];
+        const size_t end = other->offset + other->bytes;
+        if (other->first <= it->last && it->first <= other->last && end > at) at = end;
     }
     it->offset = at;
+    int to = count;
+    while (to > 0 && placed[to - 1]->offset > at) to--;
+    memmove(placed + to + 1, placed + to, (size_t)(count - to) * sizeof *placed);
+    placed[to] = it;
 }
 
 static size_t value_bytes(const soda_value *v)
@@ -177,9 +173,9 @@ soda_status plan_memory(const soda_graph *graph, const size_t *scratch_bytes, so
     const size_t most = values + (size_t)graph->node_count;
     int *first = malloc(values * sizeof *first), *last = malloc(values * sizeof *last);
     soda_id *owner = malloc(values * sizeof *owner);
-    interval *list = malloc(most * sizeof *list), **near = malloc(most * sizeof(interval *));
+    interval *list = malloc(most * sizeof *list), **placed = malloc(most * sizeof(interval *));
     soda_status s = SODA_OK;
-    if (!first || !last || !owner || !list || !near) {
+    if (!first || !last || !owner || !list || !placed) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
@@ -190,7 +186,7 @@ soda_status plan_memory(const soda_graph *graph, const size_t *scratch_bytes, so
     for (soda_id v = 0; v < graph->value_count; v++) plan->offset[v] = SIZE_MAX;
     plan->bytes = 0;
     for (int i = 0; i < count; i++) {
-        place(&list[i], list, i, near);
+        place(&list[i], placed, i);
         if (list[i].offset + list[i].bytes > plan->bytes)
             plan->bytes = list[i].offset + list[i].bytes;
         if (list[i].value >= 0)
@@ -205,6 +201,6 @@ done:
     free(last);
     free(owner);
     free(list);
-    free(near);
+    free(placed);
     return s;
 }

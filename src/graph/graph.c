@@ -16,6 +16,7 @@ void graph_destroy(soda_graph *graph)
     if (!graph) return;
     for (int i = 0; i < graph->value_count; i++) free(graph->values[i].name);
     free(graph->values);
+    free(graph->slots);
     free(graph->nodes);
     free(graph->message);
     free(graph);
@@ -47,11 +48,51 @@ const soda_node *graph_node(const soda_graph *graph, int index) { return &graph-
 void graph_next_segment(soda_graph *graph) { graph->segment++; }
 int graph_segment_count(const soda_graph *graph) { return graph->segment + 1; }
 
+/* Where `name` is, or the free slot where it belongs. FNV-1a; slot_count is a power of two, and a
+ * slot is free. */
+static soda_id *find_slot(const soda_graph *graph, const char *name)
+{
+    uint32_t hash = 2166136261u;
+    for (const char *c = name; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
+    const uint32_t mask = (uint32_t)graph->slot_count - 1;
+    for (uint32_t i = hash & mask;; i = (i + 1) & mask) {
+        soda_id *slot = &graph->slots[i];
+        if (*slot == NO_VALUE || strcmp(graph->values[*slot].name, name) == 0) return slot;
+    }
+}
+
+/* Room for one more name: the table is at most half full. */
+static bool grow_slots(soda_graph *graph)
+{
+    if (2 * (graph->named + 1) <= graph->slot_count) return true;
+    const int count = graph->slot_count ? 2 * graph->slot_count : 256;
+    soda_id *slots = malloc((size_t)count * sizeof *slots);
+    if (!slots) return false;
+    for (int i = 0; i < count; i++) slots[i] = NO_VALUE;
+    soda_id *old = graph->slots;
+    const int old_count = graph->slot_count;
+    graph->slots = slots;
+    graph->slot_count = count;
+    for (int i = 0; i < old_count; i++)
+        if (old[i] != NO_VALUE) *find_slot(graph, graph->values[old[i]].name) = old[i];
+    free(old);
+    return true;
+}
+
+/* Gives a value a copy of `name`, which is new; false: no memory. */
+static bool set_name(soda_graph *graph, soda_id id, const char *name)
+{
+    if (!grow_slots(graph)) return false;
+    graph->values[id].name = strdup(name);
+    if (!graph->values[id].name) return false;
+    *find_slot(graph, name) = id;
+    graph->named++;
+    return true;
+}
+
 soda_id graph_find(const soda_graph *graph, const char *name)
 {
-    for (soda_id i = 0; i < graph->value_count; i++)
-        if (graph->values[i].name && strcmp(graph->values[i].name, name) == 0) return i;
-    return NO_VALUE;
+    return graph->slot_count ? *find_slot(graph, name) : NO_VALUE;
 }
 
 soda_id graph_root(const soda_graph *graph, soda_id id)
@@ -75,14 +116,13 @@ static soda_id add_value(soda_graph *graph, soda_value value, const char *name)
     if (graph->status != SODA_OK) return NO_VALUE;
     soda_value *values =
         grown(graph->values, graph->value_count, &graph->value_room, sizeof *values);
-    if (values) graph->values = values;
-    value.name = name ? strdup(name) : NULL;
-    if (!values || (name && !value.name)) {
-        free(value.name);
+    if (!values) return graph_fail(graph, FAIL(SODA_ERR_MEMORY, "out of memory"));
+    graph->values = values;
+    const soda_id id = graph->value_count++;
+    values[id] = value;
+    if (name && !set_name(graph, id, name))
         return graph_fail(graph, FAIL(SODA_ERR_MEMORY, "out of memory"));
-    }
-    graph->values[graph->value_count] = value;
-    return graph->value_count++;
+    return id;
 }
 
 static soda_id add_leaf(soda_graph *graph, soda_value_kind kind, const char *name, soda_dtype dtype,
@@ -127,8 +167,7 @@ void graph_output(soda_graph *graph, soda_id value, const char *name)
         return;
     }
     v->output = true;
-    v->name = strdup(name);
-    if (!v->name) graph_fail(graph, FAIL(SODA_ERR_MEMORY, "out of memory"));
+    if (!set_name(graph, value, name)) graph_fail(graph, FAIL(SODA_ERR_MEMORY, "out of memory"));
 }
 
 soda_id graph_view(soda_graph *graph, soda_id x, soda_shape shape)

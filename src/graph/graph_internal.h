@@ -9,6 +9,8 @@ struct soda_graph {
     soda_node *nodes;
     int value_count, value_room;
     int node_count, node_room;
+    soda_id *slots; /* [slot_count] hash table of the values with names; NO_VALUE: free */
+    int slot_count, named;
     int segment;
     bool in_backward;
     soda_status status; /* the first failure, kept with its message */
