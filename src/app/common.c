@@ -130,15 +130,29 @@ soda_status common_check_new(const char *path)
                 path);
 }
 
-soda_status common_backend(const soda_backend **backend)
+static soda_status make_backend(int on_node, int share, const soda_backend **backend)
 {
     backend_maker *make = backend_find(chosen.backend);
     if (!make)
         return FAIL(SODA_ERR_USAGE, "--backend: expected one of %s, found '%s'", backend_names(),
                     chosen.backend);
     TRY(isa_choose(chosen.isa));
-    *backend = make(thread_count(chosen.threads, ranks->node->size, threads_each));
+    if (on_node > ranks->node->size) { /* ranks that are not there: a part of all cores for each */
+        const int cores = make(0)->threads;
+        share = cores > on_node ? cores / on_node : 1;
+    }
+    *backend = make(thread_count(chosen.threads, on_node, share));
     return SODA_OK;
+}
+
+soda_status common_backend(const soda_backend **backend)
+{
+    return make_backend(ranks->node->size, threads_each, backend);
+}
+
+soda_status common_backend_among(int on_node, const soda_backend **backend)
+{
+    return make_backend(on_node, threads_each, backend);
 }
 
 soda_status common_method(const char *text, const soda_method **method)

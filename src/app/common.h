@@ -28,6 +28,9 @@ soda_status common_check_new(const char *path);
  * instruction set. */
 soda_status common_backend(const soda_backend **backend);
 
+/* The same with the threads of one of `on_node` ranks that share this node. */
+soda_status common_backend_among(int on_node, const soda_backend **backend);
+
 /* The method called `text`; NULL for "none". */
 soda_status common_method(const char *text, const soda_method **method);
 

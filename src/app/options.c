@@ -106,11 +106,12 @@ soda_status options_read(const option_table *table, int argc, char **argv, const
                         argv[optind - 1], table->verb);
         TRY(read_row(row_at(table, found), optarg));
     }
-    if (argc - optind != table->operands)
+    const bool none = table->operands_optional && argc == optind;
+    if (argc - optind != table->operands && !none)
         return FAIL(SODA_ERR_USAGE, "%s: expected %d operand%s, found %d\nusage: soda %s",
                     table->verb, table->operands, table->operands == 1 ? "" : "s", argc - optind,
                     table->synopsis);
-    for (int i = 0; i < table->operands; i++) operand[i] = argv[optind + i];
+    for (int i = 0; i < table->operands && !none; i++) operand[i] = argv[optind + i];
     return check_given(table);
 }
 

@@ -36,7 +36,8 @@ typedef struct {
     int row_count;
     const option_row *more; /* read and listed behind them: what several verbs share */
     int more_count;
-    int operands; /* how many words besides options are expected */
+    int operands;           /* how many words besides options are expected */
+    bool operands_optional; /* or none of them: operand[] stays as it is */
 } option_table;
 
 /* Reads argv[1..] (argv[0] is the verb). Operands go to operand[]. *help is set, and nothing else

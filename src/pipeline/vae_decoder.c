@@ -5,7 +5,7 @@
 
 #include "model/vae.h"
 
-soda_status vae_decoder_open(const soda_folder *folder, const soda_backend *backend,
+soda_status vae_decoder_plan(const soda_folder *folder, const soda_backend *backend,
                              soda_dtype dtype, int64_t h, int64_t w, vae_decoder *decoder)
 {
     const soda_vae_config *config = &folder->vae;
@@ -19,10 +19,19 @@ soda_status vae_decoder_open(const soda_folder *folder, const soda_backend *back
     TRY(network_open(folder, FOLDER_VAE, type, NULL, &decoder->net));
     soda_builder builder = network_builder(&decoder->net);
     TRY_TO(failed, vae_build_decoder(&builder, config, 1, h, w));
-    TRY_TO(failed, network_ready(&decoder->net, backend, NULL));
+    TRY_TO(failed, network_plan(&decoder->net, backend, NULL));
     return SODA_OK;
 failed:
     vae_decoder_close(decoder);
+    return s;
+}
+
+soda_status vae_decoder_open(const soda_folder *folder, const soda_backend *backend,
+                             soda_dtype dtype, int64_t h, int64_t w, vae_decoder *decoder)
+{
+    TRY(vae_decoder_plan(folder, backend, dtype, h, w, decoder));
+    const soda_status s = network_commit(&decoder->net, backend);
+    if (s != SODA_OK) vae_decoder_close(decoder);
     return s;
 }
 

@@ -16,6 +16,10 @@ typedef struct {
 soda_status vae_decoder_open(const soda_folder *folder, const soda_backend *backend,
                              soda_dtype dtype, int64_t h, int64_t w, vae_decoder *decoder);
 
+/* The same without memory: the network is planned, but not committed. */
+soda_status vae_decoder_plan(const soda_folder *folder, const soda_backend *backend,
+                             soda_dtype dtype, int64_t h, int64_t w, vae_decoder *decoder);
+
 /* latents [channels,h,w] as the sampler leaves them -> rgb [h factor,w factor,3]:
  * clamp(x / 2 + 0.5) 255, half to even. SODA_ERR_NUMERIC if the picture is not finite. */
 soda_status vae_decoder_run(vae_decoder *decoder, const float *latents, uint8_t *rgb);

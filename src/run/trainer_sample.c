@@ -51,11 +51,8 @@ soda_status trainer_choose_sampler(soda_trainer *t)
 soda_status trainer_plan_pictures(const soda_trainer *t, bool adapted, soda_network *net)
 {
     const sampling_request r = request_of(t, NULL, 0);
-    const unet_size size = {r.guidance > 1 ? 2 : 1, r.h, r.w, dataset_describe(t->data)->tokens,
-                            NULL};
-    TRY(network_share(r.dtype, t->model.residency, net));
-    training_model_build_sampler(&t->model, net->graph, adapted ? layers_append : NULL, size);
-    return network_plan(net, t->backend, NULL);
+    return networks_plan_pictures(&t->model, t->config, r.h, dataset_describe(t->data)->tokens,
+                                  adapted, net);
 }
 
 /* Receives picture number `index`, [height,width,3]. */

@@ -124,3 +124,12 @@ void networks_close(soda_networks *n)
     close_list(&n->held);
     *n = (soda_networks){0};
 }
+
+soda_status networks_plan_pictures(const training_model *model, const run_config *config,
+                                   int64_t side, int64_t tokens, bool adapted, soda_network *net)
+{
+    const unet_size size = {config->sample.guidance > 1 ? 2 : 1, side, side, tokens, NULL};
+    TRY(network_share(model->dtype, model->residency, net));
+    training_model_build_sampler(model, net->graph, adapted ? layers_append : NULL, size);
+    return network_plan(net, model->backend, NULL);
+}

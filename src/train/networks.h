@@ -54,5 +54,10 @@ size_t networks_limit(const run_config *config, size_t machine_bytes, size_t hel
 soda_status networks_open(const networks_request *request, soda_networks *networks);
 void networks_close(soda_networks *networks); /* accepts a zeroed struct */
 
+/* The network that draws pictures of `side` x `side` latents under `config`, with adapters or
+ * without; planned, not committed. Local. */
+soda_status networks_plan_pictures(const training_model *model, const run_config *config,
+                                   int64_t side, int64_t tokens, bool adapted, soda_network *net);
+
 /* Activations and scratch of all of them. */
 size_t networks_arena_bytes(const soda_networks *networks);

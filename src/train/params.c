@@ -76,6 +76,8 @@ static size_t array_bytes(const soda_params *t)
     return (size_t)(t->length + gap(t, 1)) * sizeof(float); /* the loss behind the gradients */
 }
 
+size_t params_bytes(const soda_params *t) { return ARRAYS * array_bytes(t); }
+
 /* Zeros everywhere. */
 static soda_status allocate(soda_params *t)
 {

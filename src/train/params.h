@@ -41,6 +41,9 @@ soda_status params_create(soda_layers *layers, const method_options *options,
                           const soda_backend *backend, soda_params *params);
 void params_destroy(soda_params *params); /* accepts a zeroed struct */
 
+/* Bytes of all arrays on the device. */
+size_t params_bytes(const soda_params *params);
+
 /* Copies all arrays from the device to `host`, after a step or a run; and back, after the caller
  * wrote to `host`. */
 soda_status params_fetch(soda_params *params);

@@ -2,9 +2,9 @@
 
 #include "comm/exact.h"
 
-static size_t bytes_of(const soda_reducer *r)
+size_t reducer_bytes(run_reduction kind, int64_t count)
 {
-    return (size_t)r->count * (r->limbs ? EXACT_LIMBS * sizeof *r->limbs : sizeof *r->sum);
+    return (size_t)count * (kind == REDUCE_EXACT ? EXACT_LIMBS * sizeof(int64_t) : sizeof(float));
 }
 
 soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend *backend,
@@ -12,10 +12,8 @@ soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend
 {
     soda_device *d = backend->device;
     *r = (soda_reducer){.kind = kind, .count = count, .backend = backend, .exchange = exchange};
-    if (kind == REDUCE_EXACT)
-        TRY(d->alloc(d, (size_t)count * EXACT_LIMBS * sizeof *r->limbs, (void **)&r->limbs));
-    else
-        TRY(d->alloc(d, (size_t)count * sizeof *r->sum, (void **)&r->sum));
+    void **const sums = kind == REDUCE_EXACT ? (void **)&r->limbs : (void **)&r->sum;
+    TRY(d->alloc(d, reducer_bytes(kind, count), sums));
     return reducer_clear(r);
 }
 
@@ -31,7 +29,8 @@ void reducer_destroy(soda_reducer *r)
 soda_status reducer_clear(soda_reducer *r)
 {
     soda_device *d = r->backend->device;
-    return d->clear(d, r->limbs ? (void *)r->limbs : (void *)r->sum, bytes_of(r));
+    return d->clear(d, r->limbs ? (void *)r->limbs : (void *)r->sum,
+                    reducer_bytes(r->kind, r->count));
 }
 
 soda_status reducer_add(soda_reducer *r, const float *x, int64_t *where)

@@ -16,6 +16,9 @@ typedef struct {
     float *sum;     /* fast: [count], on the device */
 } soda_reducer;
 
+/* Bytes of the sums of `count` numbers. */
+size_t reducer_bytes(run_reduction kind, int64_t count);
+
 /* Starts with nothing added. `exchange` is backend->connect's, and outlives the reducer. */
 soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend *backend,
                            soda_exchange *exchange, soda_reducer *reducer);

@@ -20,7 +20,7 @@ model
 interop
 pipeline
 train data
-run
+run plan
 app'
 declare -A floor
 level=0

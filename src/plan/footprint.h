@@ -1,0 +1,41 @@
+/* footprint.h: the memory of one rank of a run, by kind, under one policy for the frozen weights.
+ */
+#pragma once
+
+#include "plan/outline.h"
+#include "plan/shard_model.h"
+#include "train/reducer.h"
+
+typedef enum { POLICY_REPLICATE, POLICY_NODE, POLICY_SHARD, POLICIES } plan_policy;
+
+/* As in parallel.weights. */
+extern const char *const plan_policy_names[POLICIES];
+
+/* Whether this build has the policy: parallel.weights may name it. */
+bool plan_policy_exists(plan_policy policy);
+
+typedef struct {
+    int ranks, per_node;
+    plan_policy policy;
+    shard_layout shard; /* POLICY_SHARD */
+} plan_layout;
+
+/* Ranks that hold one copy of the frozen weights together. */
+int plan_layout_sharers(const plan_layout *layout);
+
+/* Bytes of a rank; what ranks share counts in equal parts. */
+typedef struct {
+    size_t weights;     /* frozen weights in the forms of the kernels */
+    size_t ring;        /* POLICY_SHARD: room for gathered ones */
+    size_t prologue;    /* what depends on weights and parameters alone, kept all step */
+    size_t activations; /* of all networks, with scratch */
+    size_t adapters;    /* parameters, gradients, optimizer state */
+    size_t reduction;   /* sums of gradients: limbs if exact */
+    size_t data;        /* latents and text states */
+    size_t pictures;    /* of networks that draw during the run */
+    size_t program;     /* the program, its libraries and its lists, measured */
+    size_t total;
+} plan_footprint;
+
+/* `outline` was opened for as many sharers. */
+plan_footprint footprint_of(const soda_outline *outline, const plan_layout *layout);
