@@ -79,7 +79,7 @@ soda_status newfile_sync(soda_newfile *file)
     (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
     const int closed = close(file->fd);
     file->fd = -1;
-    if (closed != 0) return cannot("close", file->path);
+    if (closed != 0 && errno != EINTR) return cannot("close", file->path);
     return SODA_OK;
 }
 
@@ -114,12 +114,35 @@ void newfile_close(soda_newfile *file)
     free(file);
 }
 
+soda_status newfile_sync_path(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return SODA_OK;
+    if (fd < 0) return cannot("open", path);
+    soda_status s = SODA_OK;
+    if (fsync(fd) != 0 && errno != EINVAL) s = cannot("sync", path);
+    close(fd);
+    return s;
+}
+
+/* The name of a new folder, on the disk; where that cannot be, the folder is there all the same. */
+static void sync_name(const char *path)
+{
+    const int folder = open_folder_of(path);
+    if (folder < 0) return;
+    (void)fsync(folder);
+    close(folder);
+}
+
 /* Makes one folder; one that is there already is fine. */
 static soda_status make_one(const char *path)
 {
     struct stat about;
-    if (mkdir(path, 0777) == 0 || (stat(path, &about) == 0 && S_ISDIR(about.st_mode)))
+    if (mkdir(path, 0777) == 0) {
+        sync_name(path);
         return SODA_OK;
+    }
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) return SODA_OK;
     if (stat(path, &about) == 0) errno = ENOTDIR;
     return cannot("make the folder", path);
 }

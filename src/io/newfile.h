@@ -27,5 +27,8 @@ soda_status newfile_commit(soda_newfile *file);
 /* Frees; removes the temporary file unless it was committed. Accepts NULL. */
 void newfile_close(soda_newfile *file);
 
-/* Makes the folder `path` and those above it, as mkdir -p does. */
+/* Syncs a file that others write to; one that is not there is fine. */
+soda_status newfile_sync_path(const char *path);
+
+/* Makes the folder `path` and those above it, as mkdir -p does, and syncs what it made. */
 soda_status newfile_make_folder(const char *path);

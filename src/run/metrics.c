@@ -55,6 +55,7 @@ static soda_status keep_lines(FILE *old, soda_newfile *kept, const char *path, i
         if (line[n - 1] == '\n' && is_kept(line, (size_t)n, path, step))
             s = newfile_write(kept, line, (size_t)n);
     free(line);
+    if (s == SODA_OK && ferror(old)) s = FAIL(SODA_ERR_IO, "%s: cannot be read", path);
     return s;
 }
 
@@ -64,7 +65,8 @@ static soda_status cut(const char *path, int64_t step)
     soda_newfile *kept = NULL;
     soda_status s = SODA_OK;
     FILE *old = fopen(path, "re");
-    if (!old) return SODA_OK;
+    if (!old && errno == ENOENT) return SODA_OK;
+    if (!old) return FAIL(SODA_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     TRY_TO(done, newfile_create(path, &kept));
     TRY_TO(done, keep_lines(old, kept, path, step));
     TRY_TO(done, newfile_commit(kept));

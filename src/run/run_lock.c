@@ -72,12 +72,16 @@ static void write_owner(run_lock *lock)
                     pwrite(lock->fd, line, (size_t)bytes, 0) == bytes && fsync(lock->fd) == 0;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
 /* Whether `path` is the open file still. */
 static bool is_at(int fd, const char *path)
 {
     struct stat open_file, named;
-    return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 &&
-           open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
+    return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 && is_same(&open_file, &named);
 }
 
 /* Puts a locked file of this process in the place of the one that an earlier attempt holds. */
@@ -166,7 +170,10 @@ soda_status run_lock_check(const run_lock *lock)
     const int fd =
         open(lock->path, O_RDONLY | O_CLOEXEC); /* NFS looks at the server when a file is opened */
     if (fd < 0) return SODA_OK;
-    const bool named = read_owner(fd, &now), same = is_at(lock->fd, lock->path);
+    struct stat held, there;
+    const bool named = read_owner(fd, &now);
+    const bool same =
+        fstat(lock->fd, &held) != 0 || fstat(fd, &there) != 0 || is_same(&held, &there);
     close(fd);
     const bool mine = !named || !lock->written ||
                       (strcmp(now.job, lock->self.job) == 0 && now.attempt <= lock->self.attempt &&

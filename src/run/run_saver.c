@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "io/checkpoint_folder.h"
+#include "io/newfile.h"
 
 enum { LONGEST_PAUSE_S = 60 };
 
@@ -71,6 +73,7 @@ static soda_status take_copy(run_saver *s)
 static soda_status write_checkpoint(run_saver *s)
 {
     if (s->written) return SODA_OK;
+    if (s->target.metrics) TRY(newfile_sync_path(s->target.metrics));
     TRY(run_state_save(&s->state, &s->params, s->target.checkpoints, s->target.keep));
     s->written = true;
     return SODA_OK;
@@ -78,7 +81,8 @@ static soda_status write_checkpoint(run_saver *s)
 
 static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
 {
-    if (s->looks_first) {
+    if (s->looks_first) { /* after a restart: what the process before may not have come to */
+        TRY(checkpoint_prune(s->target.checkpoints, s->state.step, s->target.keep));
         TRY(spectra_has(s->target.spectra, s->state.step, &s->measured));
         s->looks_first = false;
     }
@@ -89,7 +93,7 @@ static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
         TRY(measured);
         if (!s->measured) return SODA_OK; /* whoever waits does the rest */
     }
-    return run_spectra_write(&s->spectra, s->target.spectra);
+    return s->written ? run_spectra_write(&s->spectra, s->target.spectra) : SODA_OK;
 }
 
 /* Everything that is not done. The spectra of a checkpoint that fails are measured all the same:

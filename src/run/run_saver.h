@@ -19,7 +19,8 @@ typedef struct {
     const run_state *state;
     soda_params *params;
     soda_layers *layers;
-    const run_lock *lock;              /* checked before anything is written */
+    const run_lock *lock; /* checked before anything is written */
+    const char *metrics;  /* NULL, or a file to sync first: who resumes needs its lines */
     const char *checkpoints, *spectra; /* the folder, the file */
     int64_t keep;                      /* checkpoints */
 } run_saver_target;

@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "io/checkpoint.h"
 #include "run/preempt.h"
+#include "run/run_folder.h"
 #include "run/trainer_internal.h"
 #include "train/params_adapter.h"
 
@@ -16,7 +17,7 @@ soda_status trainer_check_lock(soda_trainer *t)
 void trainer_save(soda_trainer *t)
 {
     const double start_s = log_seconds();
-    if (!t->saver) return;
+    if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
     t->saved_s = start_s;
     if (run_saver_start(t->saver) != SODA_OK) {
         log_warning("training continues without this checkpoint: %s", status_message());
@@ -56,7 +57,7 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
         if (!again) return s;
         status_clear();
         t->comm->failed_rank = -1;
-        if (t->comm->rank == 0) make_room(t);
+        if (t->comm->rank == 0 && pause_s > 0) make_room(t); /* not for a passing error */
         sleep(pause_s);
     }
 }
@@ -84,10 +85,13 @@ static soda_status write_adapter(soda_trainer *t)
     return comm_agree(t->comm, t->comm->rank == 0 ? write_own_adapter(t) : SODA_OK);
 }
 
-/* The adapter is what counts: spectra and metrics that still find no room are a warning. */
+/* The adapter is what counts: other files that still find no room are a warning. */
 static void write_the_rest(soda_trainer *t)
 {
     if (t->saver) run_saver_finish(t->saver);
+    if (t->config_failed && run_folder_write_config(t->config->output, t->config_text) != SODA_OK)
+        log_warning("%s", status_message());
+    status_clear();
     if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;
     log_warning("%s", status_message());
     status_clear();

@@ -274,6 +274,7 @@ static soda_status open_metrics(soda_trainer *t)
 {
     if (t->comm->rank != 0) return SODA_OK;
     if (run_folder_write_config(t->config->output, t->config_text) != SODA_OK) {
+        t->config_failed = true;
         log_warning("training continues without this copy of the configuration: %s",
                     status_message());
         status_clear();
@@ -289,6 +290,7 @@ static soda_status open_saver(soda_trainer *t)
                                      .lock = t->lock,
                                      .checkpoints = t->path_checkpoints,
                                      .spectra = t->path_spectra,
+                                     .metrics = t->path_metrics,
                                      .keep = t->config->checkpoint.keep};
     if (t->comm->rank != 0) return SODA_OK;
     TRY(run_saver_create(&target, &t->saver));

@@ -123,6 +123,8 @@ static soda_status write_sample(void *context, int index, const uint8_t *rgb, in
     char path[4300];
     TRY(path_in(path, sizeof path, t->config->output, "samples/step-%08lld-%d.png",
                 (long long)t->state.step, index));
+    if (soda_png_write(path, rgb, (int)width, (int)height) == SODA_OK) return SODA_OK;
+    status_clear(); /* once more: it cannot be drawn again later */
     return soda_png_write(path, rgb, (int)width, (int)height);
 }
 

@@ -137,6 +137,25 @@ static void latest_comes_first_if_it_makes_sense(void **state)
     check_newest(folder, 3);
 }
 
+/* A full disk: all that is older than the newest good one goes, and nothing else. */
+static void room_is_made_of_older_ones(void **state)
+{
+    const char *folder = *state;
+    int deleted = 7;
+    CHECK_OK(checkpoint_make_room(folder, &deleted));
+    assert_int_equal(deleted, 0);
+    for (int64_t step = 10; step <= 40; step += 10) case_write(folder, step, 9);
+    damage(folder, "step-00000040.h5");
+    files_write(folder, "step-00000050.h5.tmp-n1-7", "x", 1);
+    CHECK_OK(checkpoint_make_room(folder, &deleted));
+    assert_int_equal(deleted, 2);
+    assert_int_equal(files_count(folder), 3); /* 30, the damaged 40, `latest` */
+    check_newest(folder, 30);
+    CHECK_OK(checkpoint_make_room(folder, &deleted));
+    assert_int_equal(deleted, 0);
+    check_newest(folder, 30);
+}
+
 static void no_checkpoint_is_not_a_failure(void **state)
 {
     soda_checkpoint read;
@@ -209,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_ones_are_passed_over, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(latest_comes_first_if_it_makes_sense, files_setup,
                                         files_teardown),
+        cmocka_unit_test_setup_teardown(room_is_made_of_older_ones, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(no_checkpoint_is_not_a_failure, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_kill_harms_no_checkpoint, files_setup, files_teardown),

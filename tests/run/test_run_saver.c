@@ -30,8 +30,8 @@ static void open_saving(saving *s, const char *folder, const char *name, const r
     snprintf(spectra, sizeof spectra, "%s.spectra.h5", name);
     snprintf(s->spectra, sizeof s->spectra, "%s", files_path(folder, spectra));
     CHECK_OK(newfile_make_folder(s->checkpoints));
-    const run_saver_target target = {
-        &s->run.state, &s->run.params, s->run.layers, lock, s->checkpoints, s->spectra, 2};
+    const run_saver_target target = {&s->run.state, &s->run.params, s->run.layers, lock,
+                                     NULL,          s->checkpoints, s->spectra,    2};
     CHECK_OK(run_saver_create(&target, &s->saver));
 }
 
