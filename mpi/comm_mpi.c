@@ -4,13 +4,15 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Large all-reduces run in pieces that stay in cache: 64 MiB whole takes 190 ms, in 4 MiB
  * pieces 16. */
-enum { PIECE_BYTES = 4 << 20 };
+enum { PIECE_BYTES = 4 << 20, MEET_NS = 100000 };
 
-static int threads = 1; /* of this rank, once MPI has started */
+static int threads = 1;       /* of this rank, once MPI has started */
+static bool may_call_at_once; /* several threads, MPI's functions */
 
 static soda_status checked(int code, const char *what)
 {
@@ -65,6 +67,38 @@ static soda_status broadcast(soda_comm *comm, void *data, size_t bytes, int root
     return SODA_OK;
 }
 
+static soda_status scatter(soda_comm *comm, const void *all, size_t bytes, void *own, int root)
+{
+    return checked(
+        MPI_Scatter(all, (int)bytes, MPI_BYTE, own, (int)bytes, MPI_BYTE, root, of(comm)),
+        "scatter");
+}
+
+static soda_status gather(soda_comm *comm, const comm_parts *list, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const int bytes = (int)list[i].bytes;
+        TRY(checked(
+            MPI_Allgather(list[i].own, bytes, MPI_BYTE, list[i].all, bytes, MPI_BYTE, of(comm)),
+            "gather"));
+    }
+    return SODA_OK;
+}
+
+/* Open MPI's ranks spin in a collective until the last one has come, and take the core from the
+ * threads that compute: so those who are early look now and then. */
+static soda_status meet(soda_comm *comm)
+{
+    MPI_Request request;
+    int here = 0;
+    TRY(checked(MPI_Ibarrier(of(comm), &request), "barrier"));
+    for (;;) {
+        TRY(checked(MPI_Test(&request, &here, MPI_STATUS_IGNORE), "barrier"));
+        if (here) return SODA_OK;
+        nanosleep(&(struct timespec){.tv_nsec = MEET_NS}, NULL);
+    }
+}
+
 int comm_mpi_launched(void)
 {
     static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"};
@@ -89,6 +123,14 @@ static int share_of_cores(MPI_Comm node)
     return share < 1 ? 1 : (int)(share + 1e-6);
 }
 
+static soda_status split(soda_comm *comm, int ranks, soda_comm **group);
+
+static void leave(soda_comm *group)
+{
+    MPI_Comm_free(group->context);
+    free(group);
+}
+
 /* `comm` becomes the ranks of *group. */
 static void describe(soda_comm *comm, MPI_Comm *group)
 {
@@ -97,13 +139,49 @@ static void describe(soda_comm *comm, MPI_Comm *group)
                         .sum_f32 = sum_f32,
                         .max_i64 = max_i64,
                         .broadcast = broadcast,
+                        .scatter = scatter,
+                        .gather = gather,
+                        .meet = meet,
+                        .split = split,
+                        .leave = leave,
                         .context = group};
     MPI_Comm_set_errhandler(*group, MPI_ERRORS_RETURN);
     MPI_Comm_rank(*group, &comm->rank);
     MPI_Comm_size(*group, &comm->size);
 }
 
-soda_status comm_mpi_open(soda_comm **comm)
+/* What goes wrong in a group ends the job: ranks that wait for others in a gather see no
+ * agreement. */
+static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
+{
+    struct {
+        soda_comm comm;
+        MPI_Comm group;
+    } *made = calloc(1, sizeof *made);
+    MPI_Comm own = MPI_COMM_NULL;
+    soda_status s =
+        checked(MPI_Comm_split(of(comm), comm->rank / ranks, comm->rank, &own), "split");
+    *group = NULL;
+    if (s == SODA_OK && !may_call_at_once)
+        s = FAIL(
+            SODA_ERR_UNSUPPORTED,
+            "parallel.weights: shard: expected an MPI library that several threads may call at "
+            "once (MPI_THREAD_MULTIPLE), found one that refuses");
+    if (s == SODA_OK && !made) s = FAIL(SODA_ERR_MEMORY, "out of memory");
+    if (s != SODA_OK) {
+        if (own != MPI_COMM_NULL) MPI_Comm_free(&own);
+        free(made);
+        return s;
+    }
+    made->group = own;
+    describe(&made->comm, &made->group);
+    made->comm.node = &made->comm;
+    MPI_Comm_set_errhandler(own, MPI_ERRORS_ARE_FATAL);
+    *group = &made->comm;
+    return SODA_OK;
+}
+
+soda_status comm_mpi_open(bool several_threads, soda_comm **comm)
 {
     static soda_comm world, node;
     static MPI_Comm world_group, node_group;
@@ -111,7 +189,11 @@ soda_status comm_mpi_open(soda_comm **comm)
     signal(SIGPIPE, SIG_IGN); /* of a rank that was lost: the launcher tells how, not this rank */
     /* Open MPI: a rank that waits for another gives its core away in between. */
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
-    TRY(checked(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "initialisation"));
+    TRY(checked(MPI_Init_thread(NULL, NULL,
+                                several_threads ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED,
+                                &provided),
+                "initialisation"));
+    may_call_at_once = several_threads && provided == MPI_THREAD_MULTIPLE;
     world_group = MPI_COMM_WORLD;
     describe(&world, &world_group);
     TRY(checked(

@@ -1,13 +1,15 @@
 /* comm_mpi.h: comm.h over MPI. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "comm/comm.h"
 
 /* Whether a launcher (mpirun, srun) started this process as one of several ranks. */
 int comm_mpi_launched(void);
 
-/* Starts MPI; *comm is MPI_COMM_WORLD. */
-soda_status comm_mpi_open(soda_comm **comm);
+/* Starts MPI; *comm is MPI_COMM_WORLD. several_threads: its groups may be used by other threads. */
+soda_status comm_mpi_open(bool several_threads, soda_comm **comm);
 
 /* Threads that this rank should have by default: its share of the node's cores. */
 int comm_mpi_threads(void);

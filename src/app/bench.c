@@ -57,6 +57,15 @@ static soda_status run_once(bench_subject *b, bench_profile *p)
     return b->params ? finish_step(b, p) : SODA_OK;
 }
 
+/* Since the start. */
+static residency_report gathered(const bench_subject *b)
+{
+    residency_report report = {0};
+    const soda_residency *r = b->step->net.residency;
+    if (r->report) r->report(r, &report);
+    return report;
+}
+
 soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile)
 {
     const soda_graph *graph = subject->step->net.graph;
@@ -66,12 +75,14 @@ soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile
     double *runs = malloc((size_t)repeat * sizeof *runs);
     bench_profile now = {0};
     soda_status s = SODA_OK;
+    residency_report before = {0};
     *profile = (bench_profile){.best_s = 1e30};
     if (!seconds || !runs) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
     TRY_TO(done, run_once(subject, &now));
+    before = gathered(subject);
     for (int i = 0; i < repeat; i++) {
         TRY_TO(done, exec_profile(exec, seconds, nodes)); /* starts from zero */
         const double start_s = log_seconds();
@@ -84,6 +95,11 @@ soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile
     }
     qsort(runs, (size_t)repeat, sizeof *runs, rising);
     profile->median_s = runs[repeat / 2];
+    profile->residency = gathered(subject);
+    profile->residency.gathered_bytes =
+        (profile->residency.gathered_bytes - before.gathered_bytes) / (size_t)repeat;
+    profile->residency.gather_s = (profile->residency.gather_s - before.gather_s) / repeat;
+    profile->residency.wait_s = (profile->residency.wait_s - before.wait_s) / repeat;
 done:
     free(seconds);
     free(runs);

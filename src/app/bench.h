@@ -17,6 +17,7 @@ typedef struct {
     double flops_forward, flops;
     /* of the best run; all but the first are 0 unless gradients are computed */
     double forward_s, backward_s, reduce_s, update_s;
+    residency_report residency; /* of one run, the mean of all; zeros where weights are at hand */
 } bench_profile;
 
 /* A network, and for a training step what follows it: reduction, clipping, update. */

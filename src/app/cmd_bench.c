@@ -16,7 +16,7 @@ enum { PROMPT_TOKENS = 77 };
 
 typedef struct {
     const char *arch, *dtype, *method, *weights;
-    int64_t batch, latent, repeat;
+    int64_t batch, latent, repeat, ring;
     bool json;
     const char *dump_text, *dump_dot;
 } bench_options;
@@ -39,7 +39,8 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
          "type of weights and activations: fp32 or bf16", 0, 0},
         {"method", OPTION_TEXT, &o->method, "NAME", "none", training, 0, 0},
         {"weights", OPTION_TEXT, &o->weights, "POLICY", "replicate",
-         "under mpirun: replicate or node, as parallel.weights", 0, 0},
+         "under mpirun: replicate, node, or shard over all ranks, as parallel.weights", 0, 0},
+        {"ring", OPTION_INT, &o->ring, "MIB", "auto", "with shard: as parallel.ring", 1, 1000000},
         {"batch", OPTION_INT, &o->batch, "N", "1", "batch size", 1, 16},
         {"latent", OPTION_INT, &o->latent, "N", "64", "height and width of the latents", 1, 512},
         {"repeat", OPTION_INT, &o->repeat, "N", "3", "timed runs, after one that is not timed", 1,
@@ -57,7 +58,25 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
                           .example = "soda bench --arch sd15 --dtype bf16 --method " METHOD_DEFAULT,
                           .rows = rows,
                           .row_count = sizeof rows / sizeof *rows};
-    return common_options(&table, argc, argv, NULL, help);
+    TRY(common_options(&table, argc, argv, NULL, help));
+    static const char *const policies[] = {"replicate", "node", "shard"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(o->weights, policies[i]) == 0) return SODA_OK;
+    return FAIL(SODA_ERR_USAGE, "--weights: expected replicate, node or shard, found '%s'",
+                o->weights);
+}
+
+/* Errors are for cmd_bench, once ranks can agree on them. */
+bool cmd_bench_gathers(int argc, char **argv)
+{
+    bench_options o;
+    bool help = false;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) return false;
+    const bool gathers =
+        read_options(argc, argv, &o, &help) == SODA_OK && !help && strcmp(o.weights, "shard") == 0;
+    status_clear();
+    return gathers;
 }
 
 static soda_status fill_inputs(soda_exec *exec, const soda_graph *graph)
@@ -120,6 +139,19 @@ static void report_text(const bench_options *o, const bench_state *b)
            (double)residency_share(b->model.residency, 0) / 1048576,
            (double)exec_arena_bytes(b->step.net.exec) / 1048576,
            (double)arena_peak_rss_bytes() / 1048576);
+    if (b->model.residency->report)
+        printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s\n",
+               (double)p->residency.gathered_bytes / 1048576, p->residency.gather_s,
+               p->residency.wait_s);
+}
+
+/* What gathering weights took, per run, on this rank. */
+static bool add_residency(const bench_state *b, json_t *json)
+{
+    const residency_report *r = &b->profile.residency;
+    json_t *gathers = json_pack("{s:I,s:f,s:f}", "bytes", (json_int_t)r->gathered_bytes, "gather_s",
+                                r->gather_s, "wait_s", r->wait_s);
+    return gathers && json_object_set_new(json, "residency", gathers) == 0;
 }
 
 static soda_status report_json(const bench_options *o, const bench_state *b)
@@ -138,7 +170,8 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                                    p->flops, "trainable", (json_int_t)b->params.total)
                        : json_pack("{s:f,s:f,s:{s:f}}", "forward_s", p->best_s, "forward_median_s",
                                    p->median_s, "phases", "forward", p->best_s);
-    const bool whole = json && more && json_object_update(json, more) == 0;
+    const bool whole = json && more && json_object_update(json, more) == 0 &&
+                       (!b->model.residency->report || add_residency(b, json));
     if (whole) {
         json_dumpf(json, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
         putchar('\n');
@@ -171,23 +204,25 @@ static soda_status adapt(const soda_method *method, bench_state *b)
     return reducer_create(REDUCE_EXACT, b->params.length, b->backend, b->exchange, &b->reducer);
 }
 
+/* Collective. */
 static soda_status open_residency(const bench_options *o, bench_state *b)
 {
+    soda_comm *comm = common_comm();
+    soda_device *device = b->backend->device;
     soda_residency **residency = &b->model.residency;
-    if (strcmp(o->weights, "replicate") == 0) return resident_create(b->backend->device, residency);
     if (strcmp(o->weights, "node") == 0)
-        return resident_create_shared(b->backend->device, common_comm(), residency);
-    return FAIL(SODA_ERR_USAGE, "--weights: expected replicate or node, found '%s'", o->weights);
+        return comm_agree(comm, resident_create_shared(device, comm, residency));
+    if (strcmp(o->weights, "shard") == 0 && comm->size > 1)
+        return sharded_create(device, comm, &(sharded_options){comm->size, (size_t)o->ring << 20},
+                              residency);
+    return comm_agree(comm, resident_create(device, residency));
 }
 
-/* Everything up to the weights. Local. */
-static soda_status plan_networks(const bench_options *o, bench_state *b)
+/* What the weights need. Local. */
+static soda_status open_model(const bench_options *o, bench_state *b)
 {
-    const soda_method *method;
     soda_dtype dtype;
     TRY(common_dtype(o->dtype, &dtype));
-    TRY(common_method(o->method, &method));
-    b->trains = method != NULL;
     TRY(common_backend(&b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
     TRY(random_weights_create(0.02f, &b->source));
@@ -195,7 +230,15 @@ static soda_status plan_networks(const bench_options *o, bench_state *b)
     b->model.dtype = dtype;
     b->model.folder = &b->folder;
     b->model.source[FOLDER_UNET] = b->source;
-    TRY(open_residency(o, b));
+    return SODA_OK;
+}
+
+/* The step, up to its weights. Local. */
+static soda_status plan_networks(const bench_options *o, bench_state *b)
+{
+    const soda_method *method;
+    TRY(common_method(o->method, &method));
+    b->trains = method != NULL;
     if (b->trains) TRY(adapt(method, b));
     const step_shape shape = {.batch = o->batch,
                               .h = o->latent,
@@ -203,7 +246,7 @@ static soda_status plan_networks(const bench_options *o, bench_state *b)
                               .tokens = PROMPT_TOKENS,
                               .adapted = b->trains,
                               .gradients = b->trains};
-    TRY(bench_roof(b->backend, dtype, &b->roof));
+    TRY(bench_roof(b->backend, b->model.dtype, &b->roof));
     TRY(step_plan(&b->model, &b->params, &shape, &b->step));
     TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
     return dump(b->step.net.graph, o->dump_dot, graph_dump_dot);
@@ -211,6 +254,8 @@ static soda_status plan_networks(const bench_options *o, bench_state *b)
 
 static soda_status open_networks(const bench_options *o, bench_state *b)
 {
+    TRY(comm_agree(common_comm(), open_model(o, b)));
+    TRY(open_residency(o, b));
     TRY(comm_agree(common_comm(), plan_networks(o, b)));
     TRY(comm_agree(common_comm(), step_commit(&b->step, b->backend)));
     return comm_agree(common_comm(), fill_inputs(b->step.net.exec, b->step.net.graph));

@@ -65,6 +65,22 @@ static soda_status read_config(const train_options *o, run_config **config)
     return run_config_make_absolute(*config);
 }
 
+/* Errors are for cmd_train, once ranks can agree on them. */
+bool cmd_train_gathers(int argc, char **argv)
+{
+    train_options o;
+    run_config *config = NULL;
+    bool help = false;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "--keys") == 0) return false;
+    const bool gathers = read_options(argc, argv, &o, &help) == SODA_OK && !help &&
+                         read_config(&o, &config) == SODA_OK &&
+                         config->parallel.weights == WEIGHTS_SHARD;
+    run_config_destroy(config);
+    status_clear();
+    return gathers;
+}
+
 soda_status cmd_train(int argc, char **argv)
 {
     train_options o;

@@ -63,7 +63,9 @@ int main(int argc, char **argv)
     if (verb && (verb->flags & VERB_STOPS)) preempt_install();
     soda_comm *comm = comm_self();
     soda_status s = SODA_OK;
-    if (comm_mpi_launched()) s = comm_mpi_open(&comm);
+    common_set_comm(comm, 0);
+    if (comm_mpi_launched())
+        s = comm_mpi_open(verb && verb->gathers && verb->gathers(argc - 1, argv + 1), &comm);
     log_set_quiet(comm->rank != 0);
     common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
     const bool collective = verb && (verb->flags & VERB_COLLECTIVE);

@@ -1,9 +1,10 @@
 #include "app/verbs.h"
 
+#include <stddef.h>
 #include <string.h>
 
 const app_verb verbs[VERBS] = {
-#define VERB(name, flags, help) {#name, help, flags, cmd_##name},
+#define VERB(name, flags, gathers, help) {#name, help, flags, gathers, cmd_##name},
 #include "app/verbs.def"
 #undef VERB
 };

@@ -1,6 +1,8 @@
 /* verbs.h: the rows of verbs.def. argv[0] is the verb; failures come back as status. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/status.h"
 
 enum { /* flags of a row */
@@ -13,6 +15,7 @@ enum { /* flags of a row */
 typedef struct {
     const char *name, *help;
     unsigned flags;
+    bool (*gathers)(int argc, char **argv);
     soda_status (*run)(int argc, char **argv);
 } app_verb;
 
@@ -24,9 +27,12 @@ enum {
 };
 extern const app_verb verbs[VERBS];
 
-#define VERB(name, flags, help) soda_status cmd_##name(int argc, char **argv);
+#define VERB(name, flags, gathers, help) soda_status cmd_##name(int argc, char **argv);
 #include "app/verbs.def"
 #undef VERB
+
+bool cmd_train_gathers(int argc, char **argv);
+bool cmd_bench_gathers(int argc, char **argv);
 
 /* The row called `name`; NULL if there is none. */
 const app_verb *verbs_find(const char *name);

@@ -1,5 +1,6 @@
 /* residency.h: where frozen weights in their forms are, and when: one store for all networks that
- * share weights. Where each entry has memory of its own for good, there is nothing to wait for. */
+ * share weights. Where each entry has memory of its own for good, there is nothing to wait for;
+ * else forms are there from need to done only. */
 #pragma once
 
 #include "backend/device.h"
@@ -7,6 +8,15 @@
 #include "comm/comm.h"
 
 typedef struct soda_residency soda_residency;
+
+/* Of forms that are there only while they are used: where they are, and what it took so far. */
+typedef struct {
+    int ranks;          /* that hold them between them */
+    size_t whole_bytes; /* of all forms */
+    size_t ring_bytes;  /* on each rank, for forms that are present */
+    size_t gathered_bytes;
+    double gather_s, wait_s; /* seconds that gathering took, and that kernels waited for it */
+} residency_report;
 
 struct soda_residency {
     size_t bytes; /* held on the device */
@@ -17,17 +27,21 @@ struct soda_residency {
 
     /* Makes every entry of a network that is not there yet; sources are read now. Collective where
      * ranks share the work or the memory. */
-    soda_status (*fill)(soda_residency *residency, const soda_weights *weights);
+    soda_status (*fill)(soda_residency *residency, soda_weights *weights);
 
     /* Where use number `use` will find its form: constant, once filled. */
     void *(*address)(const soda_residency *residency, const soda_weights *weights, int use);
 
-    /* Before the first and after the last step of a visit, in the order of the visits of each run.
-     * NULL: the forms are always there. */
+    /* Before a run that begins with visit `visit`, then before the first and after the last step of
+     * that visit and of each one after it. Nothing waits on the host but where kernels run there.
+     * Ranks that hold weights between them do this for the same networks in the same order, to the
+     * end of each run, whatever fails. NULL, all of them: the forms are always there. */
+    void (*start)(soda_residency *residency, const soda_weights *weights, int visit);
     soda_status (*need)(soda_residency *residency, const soda_weights *weights, int visit);
     void (*done)(soda_residency *residency, const soda_weights *weights, int visit);
 
-    void (*close)(soda_residency *residency); /* frees it */
+    void (*report)(const soda_residency *residency, residency_report *report); /* NULL: nothing */
+    void (*close)(soda_residency *residency); /* frees it; between runs */
 };
 
 /* Every form in memory of its own on `device`. */
@@ -38,6 +52,20 @@ soda_status resident_create(soda_device *device, soda_residency **residency);
  * must outlive this) unless nothing is missing; all ranks fill in the same order. */
 soda_status resident_create_shared(soda_device *device, soda_comm *comm,
                                    soda_residency **residency);
+
+/* How a group of ranks holds forms between them. */
+typedef struct {
+    int ranks;         /* in a group, at least 2; divides the ranks of comm */
+    size_t ring_bytes; /* for the forms that are present; 0: enough that gathering can be hidden */
+} sharded_options;
+
+/* Each rank of a group keeps an equal part of every large form; the whole is gathered before it is
+ * used, by a thread, into a ring, and let go after. Each form is made by one rank of the group.
+ * `device` is the host, else SODA_ERR_UNSUPPORTED. Collective over `comm`, which must outlive this;
+ * so is a fill, unless nothing is missing and a network with the same uses was filled before.
+ * SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit. */
+soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_options *options,
+                           soda_residency **residency);
 
 /* What of its bytes, and of `more`, this rank has to answer for. */
 static inline size_t residency_share(const soda_residency *residency, size_t more)

@@ -134,7 +134,7 @@ static soda_status make_forms(resident *r, const soda_weights *weights)
     return SODA_OK;
 }
 
-static soda_status fill(soda_residency *base, const soda_weights *weights)
+static soda_status fill(soda_residency *base, soda_weights *weights)
 {
     resident *r = (resident *)base;
     const size_t bytes = missing(base, weights);

@@ -62,14 +62,16 @@ soda_status weights_note(soda_weights *w, const soda_weight *weight, const weigh
     weights_use *list = with_room(w->uses, w->use_count, &w->use_room, sizeof *w->uses);
     if (!list) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", weight->name);
     w->uses = list;
-    w->uses[w->use_count++] = (weights_use){step, input, entry};
+    w->uses[w->use_count++] = (weights_use){step, input, entry, 0};
     return SODA_OK;
 }
 
 soda_status weights_cut(soda_weights *w, size_t most)
 {
     int *last_visit = malloc(((size_t)w->entry_count + 1) * sizeof *last_visit);
+    free(w->visits);
     w->visits = malloc(((size_t)w->use_count + 1) * sizeof *w->visits);
+    w->visit_count = 0;
     if (!last_visit || !w->visits) {
         free(last_visit);
         return FAIL(SODA_ERR_MEMORY, "out of memory: %d uses of weights", w->use_count);
@@ -85,7 +87,7 @@ soda_status weights_cut(soda_weights *w, size_t most)
             if (last_visit[entry] != w->visit_count - 1) new_bytes += w->entries[entry].form.bytes;
         }
         if (w->visit_count == 0 || held + new_bytes > most) {
-            w->visits[w->visit_count++] = (weights_visit){step, step, u, 0};
+            w->visits[w->visit_count++] = (weights_visit){step, step, u, 0, 0, 0};
             held = 0;
             new_bytes = all_bytes;
         }

@@ -26,12 +26,14 @@ typedef struct {
 /* Input `input` of the node that runs as number `step` of the schedule reads entry `entry`. */
 typedef struct {
     int step, input, entry;
+    size_t at; /* where the form is in `ring`: set by ring_place */
 } weights_use;
 
 /* Steps first_step .. last_step, whose uses are one range: what is made present, used and let go
  * together where memory does not hold all weights. */
 typedef struct {
     int first_step, last_step, first_use, uses;
+    size_t at, bytes; /* its room in `ring`: set by ring_place */
 } weights_visit;
 
 typedef struct soda_weights {
@@ -40,6 +42,7 @@ typedef struct soda_weights {
     weights_use *uses; /* in the order of the steps */
     weights_visit *visits;
     int entry_count, entry_room, use_count, use_room, visit_count;
+    char *ring; /* of a store that has forms only while they are used; else NULL */
 } soda_weights;
 
 soda_status weights_create(soda_weights **weights);
@@ -49,6 +52,8 @@ void weights_destroy(soda_weights *weights);
 soda_status weights_note(soda_weights *weights, const soda_weight *weight, const weights_form *form,
                          int step, int input);
 
-/* Cuts the uses into visits of at most `most` bytes, or of one step. Call it after the last note.
- */
+enum { WEIGHTS_VISIT_BYTES = 32 << 20 }; /* of a visit, unless somebody cuts again */
+
+/* Cuts the uses into visits of at most `most` bytes, or of one step. Call it after the last note;
+ * again to cut them otherwise. */
 soda_status weights_cut(soda_weights *weights, size_t most);

@@ -21,6 +21,35 @@ static soda_status keep_bytes(soda_comm *comm, void *data, size_t bytes, int roo
     return SODA_OK;
 }
 
+static soda_status copy_all(soda_comm *comm, const void *all, size_t bytes, void *own, int root)
+{
+    (void)comm, (void)root;
+    memcpy(own, all, bytes);
+    return SODA_OK;
+}
+
+static soda_status copy_parts(soda_comm *comm, const comm_parts *list, int count)
+{
+    (void)comm;
+    for (int i = 0; i < count; i++) memcpy(list[i].all, list[i].own, list[i].bytes);
+    return SODA_OK;
+}
+
+static soda_status meet_nobody(soda_comm *comm)
+{
+    (void)comm;
+    return SODA_OK;
+}
+
+static soda_status keep_group(soda_comm *comm, int ranks, soda_comm **group)
+{
+    (void)ranks;
+    *group = comm;
+    return SODA_OK;
+}
+
+static void leave_nobody(soda_comm *group) { (void)group; }
+
 soda_comm *comm_self(void)
 {
     static soda_comm self = {.rank = 0,
@@ -30,7 +59,12 @@ soda_comm *comm_self(void)
                              .sum_i64 = keep_i64,
                              .sum_f32 = keep_f32,
                              .max_i64 = keep_i64,
-                             .broadcast = keep_bytes};
+                             .broadcast = keep_bytes,
+                             .scatter = copy_all,
+                             .gather = copy_parts,
+                             .meet = meet_nobody,
+                             .split = keep_group,
+                             .leave = leave_nobody};
     return &self;
 }
 

@@ -11,6 +11,13 @@
 
 typedef struct soda_comm soda_comm;
 
+/* `bytes` of each rank, at `own`, that become size * bytes on every rank, in the order of ranks. */
+typedef struct {
+    const void *own;
+    size_t bytes;
+    void *all;
+} comm_parts;
+
 struct soda_comm {
     int rank, size;
     soda_comm *node; /* the ranks on this node, which share its memory; of a node's own: itself */
@@ -23,6 +30,17 @@ struct soda_comm {
     soda_status (*max_i64)(soda_comm *comm, int64_t *data, int64_t count);
     /* Every rank ends with the bytes of rank `root`. */
     soda_status (*broadcast)(soda_comm *comm, void *data, size_t bytes, int root);
+    /* Part number i of `all` on rank `root`, of `bytes` each, goes to `own` on rank i. `all` is
+     * read on the root alone. */
+    soda_status (*scatter)(soda_comm *comm, const void *all, size_t bytes, void *own, int root);
+    soda_status (*gather)(soda_comm *comm, const comm_parts *list, int count);
+    /* Returns when all ranks are here; sleeps until then, where the others would spin. */
+    soda_status (*meet)(soda_comm *comm);
+    /* This rank's group of `ranks` consecutive ranks; `ranks` divides the size. While one thread
+     * uses the group another one may use `comm`: SODA_ERR_UNSUPPORTED if that was not asked for at
+     * the start or the library cannot do it. */
+    soda_status (*split)(soda_comm *comm, int ranks, soda_comm **group);
+    void (*leave)(soda_comm *group); /* frees what split made; not collective */
     void *context;
 };
 

@@ -17,7 +17,7 @@ typedef enum { CROP_CENTER, CROP_RANDOM } run_crop;
 typedef enum { LOSS_MSE, LOSS_DCO } run_loss;
 typedef enum { RECOMPUTE_NONE, RECOMPUTE_AUTO, RECOMPUTE_FULL } run_recompute;
 typedef enum { REDUCE_EXACT, REDUCE_FAST } run_reduction;
-typedef enum { WEIGHTS_REPLICATE, WEIGHTS_NODE } run_weights;
+typedef enum { WEIGHTS_REPLICATE, WEIGHTS_NODE, WEIGHTS_SHARD } run_weights;
 
 /* time_limit: auto */
 #define RUN_TIME_AUTO (-1.0)
@@ -62,6 +62,8 @@ typedef struct run_config {
     } train;
     struct {
         run_weights weights;
+        int64_t shard;   /* ranks in a group */
+        double ring_mib; /* 0: auto */
         run_reduction reduction;
         int64_t check_every; /* 0: before checkpoints only */
     } parallel;

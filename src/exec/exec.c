@@ -8,8 +8,6 @@
 #include "core/log.h"
 #include "exec/plan.h"
 
-enum { VISIT_BYTES = 32 << 20 }; /* of frozen weights that are made present together */
-
 /* Nodes of the prologue run before all others: the others are what each run repeats. */
 struct soda_exec {
     const soda_graph *graph;
@@ -23,6 +21,7 @@ struct soda_exec {
     soda_residency *residency; /* NULL: not committed */
     char *arena;
     bool params_changed;
+    int64_t runs;
     double *seconds; /* by node; NULL while no profile is wanted */
 };
 
@@ -69,7 +68,7 @@ static soda_status prepare(soda_exec *exec, size_t *scratch_bytes)
         if (kernel->prepare) TRY(kernel->prepare(call, exec->weights));
         scratch_bytes[n] = call->scratch_bytes;
     }
-    return weights_cut(exec->weights, VISIT_BYTES);
+    return weights_cut(exec->weights, WEIGHTS_VISIT_BYTES);
 }
 
 static void *address(const soda_exec *exec, soda_id value)
@@ -153,7 +152,7 @@ done:
 soda_status exec_commit(soda_exec *exec, soda_residency *residency)
 {
     soda_device *d = exec->backend->device;
-    const soda_weights *w = exec->weights;
+    soda_weights *w = exec->weights;
     TRY(residency->fill(residency, w));
     for (int u = 0; u < w->use_count; u++) {
         const weights_use *use = &w->uses[u];
@@ -191,7 +190,7 @@ const int *exec_order(const soda_exec *exec, int *steps, int *prologue)
     return exec->order;
 }
 
-const soda_weights *exec_weights(const soda_exec *exec) { return exec->weights; }
+soda_weights *exec_weights(const soda_exec *exec) { return exec->weights; }
 
 /* The tensor of a value that the caller may touch, or an error. */
 static soda_status find_tensor(const soda_exec *exec, soda_id id, bool write, soda_tensor *tensor)
@@ -323,25 +322,52 @@ static soda_status run_step(soda_exec *exec, int step)
     return SODA_OK;
 }
 
-soda_status exec_run(soda_exec *exec)
+/* One run. Whatever fails, all visits are gone through: other ranks take part in them. all: every
+ * node; else the prologue alone, if it is due. */
+static soda_status run(soda_exec *exec, bool all)
 {
     soda_residency *r = exec->residency;
     const soda_weights *w = exec->weights;
+    soda_status s = SODA_OK;
     int visit = 0;
-    if (!r) return FAIL(SODA_ERR_INTERNAL, "exec: nothing was committed");
     const int first = exec->params_changed ? 0 : exec->prologue_steps;
+    const int last = all ? exec->steps : exec->prologue_steps; /* of the steps that run */
+    exec->runs++;
+    exec->params_changed = false;
     while (visit < w->visit_count && w->visits[visit].last_step < first) visit++;
+    if (r->start) r->start(r, w, visit);
     for (int step = first; step < exec->steps; step++) {
         const weights_visit *v = visit < w->visit_count ? &w->visits[visit] : NULL;
         const bool begins = v && step == (v->first_step < first ? first : v->first_step);
-        if (begins && r->need) TRY(r->need(r, w, visit));
-        TRY(run_step(exec, step));
+        if (begins && r->need) {
+            const soda_status here = r->need(r, w, visit);
+            if (s == SODA_OK) s = here;
+        }
+        if (s == SODA_OK && step < last) s = run_step(exec, step);
         if (!v || step != v->last_step) continue;
         if (r->done) r->done(r, w, visit);
         visit++;
     }
-    exec->params_changed = false;
-    return SODA_OK;
+    return s;
+}
+
+soda_status exec_run(soda_exec *exec)
+{
+    if (!exec->residency) return FAIL(SODA_ERR_INTERNAL, "exec: nothing was committed");
+    return run(exec, true);
+}
+
+int64_t exec_runs(const soda_exec *exec) { return exec->runs; }
+
+soda_status exec_walk(soda_exec *exec, int64_t runs)
+{
+    soda_status s = SODA_OK;
+    while (exec->runs < runs && exec->residency->start) {
+        const soda_status here = run(exec, false);
+        if (s == SODA_OK) s = here;
+    }
+    exec->runs = runs;
+    return s;
 }
 
 soda_status exec_profile(soda_exec *exec, double *seconds, int nodes)

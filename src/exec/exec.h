@@ -47,6 +47,14 @@ void exec_params_changed(soda_exec *exec);
  * a param was written. */
 soda_status exec_run(soda_exec *exec);
 
+/* How often exec_run was called, or exec_walk in its place. */
+int64_t exec_runs(const soda_exec *exec);
+
+/* Until there were `runs` runs: takes part in what ranks that share weights do in them together,
+ * and runs no node but those that the next run would find done. For a rank that has no work of its
+ * own in these runs, or that failed before them. */
+soda_status exec_walk(soda_exec *exec, int64_t runs);
+
 /* Bytes of activations and scratch that the plan needs, without those of bound values. */
 size_t exec_arena_bytes(const soda_exec *exec);
 
@@ -55,7 +63,7 @@ size_t exec_arena_bytes(const soda_exec *exec);
 const int *exec_order(const soda_exec *exec, int *steps, int *prologue);
 
 /* The forms of frozen weights that the nodes want. */
-const soda_weights *exec_weights(const soda_exec *exec);
+soda_weights *exec_weights(const soda_exec *exec);
 
 /* Seconds spent in each node since the last call of exec_profile; timing is on once called. */
 soda_status exec_profile(soda_exec *exec, double *seconds, int nodes);

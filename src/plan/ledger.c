@@ -24,7 +24,7 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
     return bytes;
 }
 
-static soda_status fill(soda_residency *base, const soda_weights *weights)
+static soda_status fill(soda_residency *base, soda_weights *weights)
 {
     ledger *l = (ledger *)base;
     for (int i = 0; i < weights->entry_count; i++) {

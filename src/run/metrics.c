@@ -12,7 +12,9 @@
 #include "core/log.h"
 #include "io/newfile.h"
 
-enum { LINE_BYTES = 1024 }; /* a row has eleven numbers of at most 24 characters, and their names */
+enum {
+    LINE_BYTES = 1024
+}; /* a row has thirteen numbers of at most 24 characters, and their names */
 
 struct soda_metrics {
     char *path;
@@ -152,16 +154,19 @@ static soda_status add(soda_metrics *m, int bytes)
 
 soda_status metrics_write(soda_metrics *m, const metrics_row *r)
 {
-    char *line = line_of(m);
+    char *line = line_of(m), gathering[80] = "";
     if (!line) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", m->path);
+    if (r->gathers)
+        snprintf(gathering, sizeof gathering, ", \"gather\": %.6g, \"wait\": %.6g", r->gather_s,
+                 r->wait_s);
     return add(m, snprintf(line, LINE_BYTES,
                            "{\"step\": %lld, \"loss\": %.9g, \"lr\": %.9g, \"lr_spectrum\": %.9g, "
                            "\"grad_norm\": %.9g, \"orthogonality\": %.3g, \"images_per_s\": %.6g, "
                            "\"seconds\": {\"data\": %.6g, \"network\": %.6g, \"reduce\": %.6g, "
-                           "\"update\": %.6g, \"save\": %.6g}}\n",
+                           "\"update\": %.6g, \"save\": %.6g%s}}\n",
                            (long long)r->step, r->loss, r->lr_rotation, r->lr_spectrum,
                            r->grad_norm, r->orthogonality, r->images_per_s, r->data_s, r->network_s,
-                           r->reduce_s, r->update_s, r->save_s));
+                           r->reduce_s, r->update_s, r->save_s, gathering));
 }
 
 soda_status metrics_write_validation(soda_metrics *m, int64_t step, double loss)

@@ -4,6 +4,7 @@
  * and written when there is room again. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/status.h"
@@ -14,7 +15,9 @@ typedef struct {
     int64_t step; /* 0, 1, ... */
     double loss, lr_rotation, lr_spectrum, grad_norm, orthogonality, images_per_s;
     double data_s, network_s, reduce_s, update_s;
-    double save_s; /* for which training stood still before this step, to save */
+    double save_s;           /* for which training stood still before this step, to save */
+    bool gathers;            /* weights: the next two are written */
+    double gather_s, wait_s; /* gathering them beside the network, and waiting for it */
 } metrics_row;
 
 /* Opens RUN/metrics.jsonl to append, after removing what is of step `step` and later, and a last

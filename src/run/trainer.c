@@ -8,18 +8,6 @@
 #include "run/preempt.h"
 #include "run/trainer_internal.h"
 
-/* This rank's micro-batches of the step: numbers rank, rank + size, ... */
-static soda_status run_micro_batches(soda_trainer *t)
-{
-    const int64_t own = t->config->train.global_batch / t->config->train.batch;
-    const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
-    TRY(reducer_clear(&t->reducer));
-    t->data_s = t->network_s = 0;
-    for (int64_t micro = t->comm->rank; micro < count; micro += t->comm->size)
-        TRY(trainer_micro_batch(t, micro));
-    return SODA_OK;
-}
-
 static int64_t stop_flags(const soda_trainer *t)
 {
     /* A step, and drawing and writing what it made, must fit twice into what is left; mpirun takes
@@ -60,12 +48,21 @@ static soda_status update(soda_trainer *t, params_report *report)
     return SODA_OK;
 }
 
+/* Since the start. */
+static residency_report gathered(const soda_trainer *t)
+{
+    residency_report report = {0};
+    if (t->model.residency->report) t->model.residency->report(t->model.residency, &report);
+    return report;
+}
+
 static soda_status note(soda_trainer *t, double loss, const params_report *report, double started_s,
                         double reduced_s, double network_end_s)
 {
     const run_config *c = t->config;
     const double now_s = log_seconds();
     const double factor = lr_schedule_factor(&c->train.schedule, t->state.step);
+    const residency_report after = gathered(t);
     const metrics_row row = {.step = t->state.step,
                              .loss = loss,
                              .lr_rotation = c->train.rotation.lr * factor,
@@ -77,7 +74,10 @@ static soda_status note(soda_trainer *t, double loss, const params_report *repor
                              .network_s = t->network_s,
                              .reduce_s = reduced_s - network_end_s,
                              .update_s = now_s - reduced_s,
-                             .save_s = t->save_s};
+                             .save_s = t->save_s,
+                             .gathers = t->group > 1,
+                             .gather_s = after.gather_s - t->gathered.gather_s,
+                             .wait_s = after.wait_s - t->gathered.wait_s};
     t->save_s = 0;
     t->longest_step_s = fmax(t->longest_step_s, now_s - started_s);
     TRY(run_state_note(&t->state, loss, report->gradient_norm));
@@ -90,8 +90,9 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags, double *los
 {
     params_report report;
     const double started_s = log_seconds();
+    t->gathered = gathered(t);
     if (t->pending == SODA_OK && t->saver) t->pending = run_saver_poll(t->saver);
-    const soda_status own = t->pending == SODA_OK ? run_micro_batches(t) : t->pending;
+    const soda_status own = trainer_micro_batches(t, t->pending);
     int64_t agreed[] = {stop_flags(t), is_time_to_save(t)};
     TRY(comm_agree_flags(t->comm, own, agreed, 2));
     *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};

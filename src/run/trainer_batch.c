@@ -186,7 +186,8 @@ done:
     return s;
 }
 
-soda_status trainer_micro_batch(soda_trainer *t, int64_t micro)
+/* One micro-batch: forward, backward, added to the reducer. */
+static soda_status run_micro_batch(soda_trainer *t, int64_t micro)
 {
     const int64_t batch = t->config->train.batch, global = t->config->train.global_batch;
     const int64_t own = global / batch; /* those after them hold class images */
@@ -198,6 +199,79 @@ soda_status trainer_micro_batch(soda_trainer *t, int64_t micro)
     TRY_TO(done, run_samples(t, set, samples));
 done:
     free(samples);
+    return s;
+}
+
+/* The network of each micro-batch of the step, by its shape. */
+static soda_status find_networks(soda_trainer *t, int64_t count, int *network)
+{
+    const int64_t batch = t->config->train.batch, global = t->config->train.global_batch;
+    dataset_sample *samples = malloc((size_t)batch * sizeof *samples);
+    soda_status s = samples ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int64_t i = 0; i < count && s == SODA_OK; i++) {
+        soda_dataset *set = i < global / batch ? t->data : t->prior;
+        s = dataset_samples(set, batch, global, t->state.step, i % (global / batch), samples);
+        if (s != SODA_OK) break;
+        const dataset_image *image = dataset_image_at(set, samples[0].image);
+        network[i] = (int)(step_list_find(&t->networks.trained, image->h, image->w) -
+                           t->networks.trained.list);
+    }
+    free(samples);
+    return s;
+}
+
+soda_status trainer_deal(const soda_trainer *t, const int *network, int64_t pieces, int networks,
+                         turns *dealt)
+{
+    return turns_deal(network, pieces, networks, t->comm->rank, t->comm->size, t->group, dealt);
+}
+
+static soda_status deal_micro_batches(soda_trainer *t, turns *dealt)
+{
+    const int64_t own = t->config->train.global_batch / t->config->train.batch;
+    const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
+    int *network = malloc((size_t)count * sizeof *network);
+    if (!network) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    soda_status s;
+    TRY_TO(done, find_networks(t, count, network));
+    TRY_TO(done, trainer_deal(t, network, count, t->networks.trained.count, dealt));
+done:
+    free(network);
+    return s;
+}
+
+soda_status trainer_walk(soda_exec *exec, int64_t runs, soda_status s)
+{
+    const soda_status here = exec_walk(exec, runs);
+    return s == SODA_OK ? here : s;
+}
+
+/* One turn, with no part in it if `s` is a failure. */
+static soda_status take_turn(soda_trainer *t, const turn *own, soda_status s)
+{
+    soda_step *step = &t->networks.trained.list[own->network], *frozen = NULL;
+    const int64_t runs = exec_runs(step->net.exec);
+    int64_t frozen_runs = 0;
+    if (t->config->train.loss == LOSS_DCO) {
+        frozen = step_list_find(&t->networks.frozen, step->shape.h, step->shape.w);
+        frozen_runs = exec_runs(frozen->net.exec);
+    }
+    if (s == SODA_OK && own->piece >= 0) s = run_micro_batch(t, own->piece);
+    if (frozen) s = trainer_walk(frozen->net.exec, frozen_runs + 1, s);
+    return trainer_walk(step->net.exec, runs + 1, s);
+}
+
+soda_status trainer_micro_batches(soda_trainer *t, soda_status own)
+{
+    turns dealt = {0};
+    soda_status s = own;
+    t->data_s = t->network_s = 0;
+    if (s == SODA_OK) s = reducer_clear(&t->reducer);
+    if (s == SODA_OK) s = deal_micro_batches(t, &dealt);
+    if (t->group > 1) s = comm_agree(t->comm, s); /* from here on all have the same turns */
+    const int64_t count = s == SODA_OK ? dealt.count : 0;
+    for (int64_t i = 0; i < count; i++) s = take_turn(t, &dealt.list[i], s);
+    turns_free(&dealt);
     return s;
 }
 
@@ -242,18 +316,41 @@ done:
     return s;
 }
 
-/* Adds the losses of this rank's pictures. */
-static soda_status own_pictures(soda_trainer *t, int64_t limbs[EXACT_LIMBS])
+/* Turns for all held-out pictures. */
+static soda_status deal_pictures(const soda_trainer *t, turns *dealt)
 {
-    int64_t where;
-    const step_list *held = &t->networks.held;
-    for (int i = 0; i < held->count; i++) exec_params_changed(held->list[i].net.exec);
-    for (int64_t i = t->comm->rank; i < dataset_describe(t->held_out)->count; i += t->comm->size) {
-        float mean;
-        TRY(held_out_picture(t, i, &mean));
-        TRY(exact_add(limbs, &mean, 1, &where));
+    const int64_t count = dataset_describe(t->held_out)->count;
+    int *network = malloc((size_t)count * sizeof *network);
+    if (!network) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int64_t i = 0; i < count; i++) {
+        const dataset_image *image = dataset_image_at(t->held_out, i);
+        network[i] =
+            (int)(step_list_find(&t->networks.held, image->h, image->w) - t->networks.held.list);
     }
-    return SODA_OK;
+    const soda_status s = trainer_deal(t, network, count, t->networks.held.count, dealt);
+    free(network);
+    return s;
+}
+
+/* Adds the losses of this rank's pictures. */
+static soda_status own_pictures(soda_trainer *t, const turns *dealt, int64_t limbs[EXACT_LIMBS])
+{
+    soda_status s = SODA_OK;
+    int64_t where;
+    for (int i = 0; i < t->networks.held.count; i++)
+        exec_params_changed(t->networks.held.list[i].net.exec);
+    for (int64_t i = 0; i < dealt->count; i++) {
+        const turn *own = &dealt->list[i];
+        soda_exec *exec = t->networks.held.list[own->network].net.exec;
+        const int64_t runs = exec_runs(exec);
+        float mean;
+        if (s == SODA_OK && own->piece >= 0) {
+            s = held_out_picture(t, own->piece, &mean);
+            if (s == SODA_OK) s = exact_add(limbs, &mean, 1, &where);
+        }
+        s = trainer_walk(exec, runs + HELD_OUT_TIMESTEPS, s);
+    }
+    return s;
 }
 
 static soda_status write_held_out(const soda_trainer *t, double loss)
@@ -267,7 +364,11 @@ soda_status trainer_validate(soda_trainer *t)
     int64_t limbs[EXACT_LIMBS] = {0};
     float loss = 0;
     if (!t->held_out) return SODA_OK;
-    TRY(comm_agree(t->comm, own_pictures(t, limbs)));
+    turns dealt = {0};
+    soda_status s = comm_agree(t->comm, deal_pictures(t, &dealt));
+    if (s == SODA_OK) s = comm_agree(t->comm, own_pictures(t, &dealt, limbs));
+    turns_free(&dealt);
+    TRY(s);
     TRY(t->comm->sum_i64(t->comm, limbs, EXACT_LIMBS));
     exact_round(limbs, &loss, 1);
     loss *= 1.0f / (float)dataset_describe(t->held_out)->count;

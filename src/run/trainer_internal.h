@@ -7,6 +7,7 @@
 #include "run/metrics.h"
 #include "run/run_lock.h"
 #include "run/run_saver.h"
+#include "run/turns.h"
 #include "train/networks.h"
 #include "train/noising.h"
 #include "train/reducer.h"
@@ -37,16 +38,18 @@ typedef struct {
     float *image; /* DCO: errors of the frozen network for the images of a micro-batch */
 
     soda_networks networks;
+    int group; /* ranks that hold the weights between them; 1: each has its own */
 
     run_state state;
     run_saver *saver;     /* rank 0 */
     char time_limit[128]; /* for the log: when the allocation ends, and which variable says so */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
-    soda_metrics *metrics;    /* rank 0 */
-    bool config_failed;       /* the copy of the configuration could not be written */
-    run_lock *lock;           /* rank 0: of the run folder */
-    soda_status pending;      /* a failure after this step's agreement: for the next one */
-    double data_s, network_s; /* of this step */
+    soda_metrics *metrics;     /* rank 0 */
+    bool config_failed;        /* the copy of the configuration could not be written */
+    run_lock *lock;            /* rank 0: of the run folder */
+    soda_status pending;       /* a failure after this step's agreement: for the next one */
+    double data_s, network_s;  /* of this step */
+    residency_report gathered; /* before this step */
     double longest_step_s, longest_draw_s;
     double save_s;  /* that training stood still for a save since the last line of the metrics */
     double saved_s; /* rank 0: when the last save began, for checkpoint.every_minutes */
@@ -58,8 +61,17 @@ typedef struct {
 soda_status trainer_open(soda_trainer *t);
 void trainer_close(soda_trainer *t);
 
-/* One micro-batch of step t->state.step: forward, backward, added to the reducer. Local. */
-soda_status trainer_micro_batch(soda_trainer *t, int64_t micro);
+/* Turns for `pieces` pieces of work, of network[i] each (NULL: of the only one). Local. */
+soda_status trainer_deal(const soda_trainer *t, const int *network, int64_t pieces, int networks,
+                         turns *dealt);
+
+/* exec_walk; `s`, or the failure of walking where that is none. */
+soda_status trainer_walk(soda_exec *exec, int64_t runs, soda_status s);
+
+/* The micro-batches of step t->state.step: forward, backward, added to the reducer. A rank whose
+ * status `own` is a failure has no part in them. Collective over the ranks of a group, whatever
+ * fails. */
+soda_status trainer_micro_batches(soda_trainer *t, soda_status own);
 
 /* The loss on held-out pictures, written to the metrics. Nothing without a held-out set.
  * Collective. */

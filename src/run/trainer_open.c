@@ -65,7 +65,36 @@ static soda_status stored_text(const run_config *config, char **text)
 {
     run_config stored = *config;
     stored.parallel.weights = WEIGHTS_REPLICATE;
+    stored.parallel.shard = 1;
     return run_config_text(&stored, text);
+}
+
+/* How the ranks are grouped. */
+static soda_status choose_group(soda_trainer *t)
+{
+    const run_config *c = t->config;
+    const int64_t ranks = t->comm->size, shard = c->parallel.shard;
+    const int64_t pieces = c->train.global_batch / c->train.batch;
+    t->group = 1;
+    if (c->parallel.weights != WEIGHTS_SHARD) return SODA_OK;
+    if (shard == 1)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: parallel.shard: expected at least 2, since parallel.weights is shard, "
+                    "found 1",
+                    c->file);
+    if (ranks % shard != 0)
+        return FAIL(
+            SODA_ERR_INPUT,
+            "%s: parallel.shard: expected a divisor of the number of ranks, %lld, found %lld",
+            c->file, (long long)ranks, (long long)shard);
+    if (ranks / shard > pieces)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: train.global_batch: expected a micro-batch of %lld for each of the %lld "
+                    "groups of ranks that share weights, found %lld pictures per step",
+                    c->file, (long long)c->train.batch, (long long)(ranks / shard),
+                    (long long)c->train.global_batch);
+    t->group = (int)shard;
+    return SODA_OK;
 }
 
 /* Everything a rank can do by itself before the first collective piece of work. */
@@ -73,6 +102,7 @@ static soda_status open_alone(soda_trainer *t)
 {
     const run_config *c = t->config;
     TRY(check_config(c));
+    TRY(choose_group(t));
     TRY(run_config_text(c, &t->config_text));
     TRY(stored_text(c, &t->stored_text));
     TRY(preempt_describe(c->checkpoint.time_limit_s, t->time_limit, sizeof t->time_limit));
@@ -128,18 +158,28 @@ static soda_status find_sizes(const soda_dataset *set, latent_sizes *sizes)
     return SODA_OK;
 }
 
-static soda_status open_networks(soda_trainer *t)
+/* Bytes for packed weights and activations. Ranks that gather weights together need the same
+ * networks, so the least limit counts for all. */
+static soda_status find_limit(soda_trainer *t, size_t *bytes)
 {
     const size_t machine = memory_limit_bytes("", t->comm->node->size);
+    int64_t limit = -(int64_t)networks_limit(t->config, machine, arena_rss_bytes());
+    if (t->group > 1) TRY(t->comm->max_i64(t->comm, &limit, 1));
+    *bytes = (size_t)-limit;
+    return SODA_OK;
+}
+
+static soda_status open_networks(soda_trainer *t)
+{
     networks_request r = {.model = &t->model,
                           .params = &t->params,
                           .config = t->config,
                           .comm = t->comm,
                           .tokens = dataset_describe(t->data)->tokens,
                           .image = t->image,
-                          .limit_bytes = networks_limit(t->config, machine, arena_rss_bytes()),
                           .commit = step_commit};
     soda_status s;
+    TRY(find_limit(t, &r.limit_bytes));
     TRY_TO(done, find_sizes(t->data, &r.data));
     TRY_TO(done, find_sizes(t->prior, &r.prior));
     TRY_TO(done, find_sizes(t->held_out, &r.held));
@@ -159,7 +199,7 @@ static soda_status fill_for_pictures(soda_trainer *t)
     const run_config *c = t->config;
     const bool wanted[2] = {c->validation.pictures > 0,
                             c->validation.pictures > 0 || c->sample.every > 0};
-    if (c->parallel.weights != WEIGHTS_NODE) return SODA_OK;
+    if (c->parallel.weights == WEIGHTS_REPLICATE) return SODA_OK;
     for (int adapted = 0; adapted < 2; adapted++) {
         soda_network net = {0};
         if (!wanted[adapted]) continue;
@@ -178,7 +218,7 @@ static soda_status fill_for_pictures(soda_trainer *t)
 static void print_footprint(const soda_trainer *t)
 {
     const soda_residency *r = t->model.residency;
-    char shared[64] = "";
+    char shared[128] = "";
     const size_t activations = networks_arena_bytes(&t->networks);
     const soda_step *first = &t->networks.trained.list[0];
     const size_t state = (size_t)t->params.total * 5 * sizeof(float) +
@@ -193,6 +233,12 @@ static void print_footprint(const soda_trainer *t)
     if (r->sharers > 1)
         snprintf(shared, sizeof shared, " (a share of %.0f MiB of this node)",
                  (double)r->bytes / 0x1p20);
+    if (r->report) {
+        residency_report report;
+        r->report(r, &report);
+        snprintf(shared, sizeof shared, " (1/%d of %.0f MiB, and a ring of %.3g MiB)", report.ranks,
+                 (double)report.whole_bytes / 0x1p20, (double)report.ring_bytes / 0x1p20);
+    }
     log_info("memory of each rank: weights %.0f MiB%s, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters with optimizer state %.1f MiB",
              (double)residency_share(r, 0) / 0x1p20, shared, (double)activations / 0x1p20,

@@ -59,44 +59,80 @@ soda_status trainer_plan_pictures(const soda_trainer *t, bool adapted, soda_netw
 typedef soda_status (*picture_sink)(void *context, int index, const uint8_t *rgb, int64_t width,
                                     int64_t height);
 
-static soda_status draw_each(const soda_trainer *t, soda_sampling *sampling, vae_decoder *decoder,
-                             picture_sink sink, void *context)
+/* What draws the pictures of one request. */
+typedef struct {
+    sampling_request request;
+    denoiser_unet unet;
+    turns dealt;
+    soda_sampling sampling;
+    vae_decoder decoder;
+    float *latents;
+    uint8_t *rgb;
+} drawing;
+
+/* Nothing but the turns on a rank that has none. Local. */
+static soda_status drawing_open(const soda_trainer *t, drawing *d)
 {
-    const sampling_request *r = sampling->request;
-    const int64_t width = r->w * decoder->factor, height = r->h * decoder->factor;
-    float *latents = malloc((size_t)sampling_count(r) * sizeof *latents);
-    uint8_t *rgb = malloc((size_t)(width * height * 3));
-    soda_status s = latents && rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
-    if (s != SODA_OK) goto done;
-    for (int p = t->comm->rank; p < r->prompt_count; p += t->comm->size) {
-        TRY_TO(done, sampling_draw(sampling, p, latents, NULL, NULL));
-        TRY_TO(done, vae_decoder_run(decoder, latents, rgb));
-        TRY_TO(done, sink(context, p, rgb, width, height));
+    sampling_request *r = &d->request;
+    TRY(trainer_deal(t, NULL, r->prompt_count, 1, &d->dealt));
+    if (d->dealt.count == 0) return SODA_OK;
+    r->unet = &d->unet;
+    TRY(sampling_open(r, &d->sampling));
+    TRY(vae_decoder_open(t->folder, t->backend, r->dtype, r->h, r->w, &d->decoder));
+    const int64_t factor = d->decoder.factor;
+    d->latents = malloc((size_t)sampling_count(r) * sizeof *d->latents);
+    d->rgb = malloc((size_t)(r->w * factor * r->h * factor * 3));
+    return d->latents && d->rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+}
+
+static void drawing_close(drawing *d)
+{
+    turns_free(&d->dealt);
+    vae_decoder_close(&d->decoder);
+    sampling_close(&d->sampling);
+    free(d->latents);
+    free(d->rgb);
+}
+
+static soda_status draw_one(drawing *d, int picture, picture_sink sink, void *context)
+{
+    const sampling_request *r = &d->request;
+    TRY(sampling_draw(&d->sampling, picture, d->latents, NULL, NULL));
+    TRY(vae_decoder_run(&d->decoder, d->latents, d->rgb));
+    return sink(context, picture, d->rgb, r->w * d->decoder.factor, r->h * d->decoder.factor);
+}
+
+/* This rank's turns. Collective over the ranks of a group, whatever fails. */
+static soda_status draw_turns(drawing *d, picture_sink sink, void *context)
+{
+    soda_exec *exec = d->sampling.denoiser.net.exec;
+    soda_status s = SODA_OK;
+    for (int64_t i = 0; i < d->dealt.count; i++) {
+        const int64_t runs = exec_runs(exec) + sampling_calls(&d->sampling);
+        const int picture = (int)d->dealt.list[i].piece;
+        if (s == SODA_OK && picture >= 0) s = draw_one(d, picture, sink, context);
+        s = trainer_walk(exec, runs, s);
     }
-done:
-    free(latents);
-    free(rgb);
     return s;
 }
 
-/* This rank's share of the request's pictures, with `params`, or without adapters (NULL). Local. */
+/* The request's pictures, with `params`, or without adapters (NULL). Collective: ranks share the
+ * pictures. */
 static soda_status draw(const soda_trainer *t, sampling_request r, const soda_params *params,
                         picture_sink sink, void *context)
 {
     const trained_unet trained = {&t->model, params};
-    const denoiser_unet unet = trained_unet_denoiser(&trained);
-    soda_sampling sampling = {0};
-    vae_decoder decoder = {0};
-    soda_status s = SODA_OK;
-    if (t->comm->rank >= r.prompt_count) return SODA_OK;
-    r.unet = &unet;
-    TRY_TO(done, sampling_open(&r, &sampling));
-    TRY_TO(done, vae_decoder_open(t->folder, t->backend, r.dtype, r.h, r.w, &decoder));
-    TRY_TO(done, draw_each(t, &sampling, &decoder, sink, context));
-done:
-    vae_decoder_close(&decoder);
-    sampling_close(&sampling);
+    drawing d = {.request = r, .unet = trained_unet_denoiser(&trained)};
+    soda_status s = comm_agree(t->comm, drawing_open(t, &d));
+    if (s == SODA_OK) s = comm_agree(t->comm, draw_turns(&d, sink, context));
+    drawing_close(&d);
     return s;
+}
+
+static soda_status open_adapter(soda_trainer *t, soda_adapter **adapter)
+{
+    TRY(params_fetch(&t->params));
+    return params_adapter(&t->params, t->model.layers, t->config->adapter.method, "", adapter);
 }
 
 /* The same with the run's adapters; text encoders that are adapted get theirs folded in. */
@@ -106,8 +142,7 @@ static soda_status draw_adapted(soda_trainer *t, sampling_request r, picture_sin
     soda_adapter *adapter = NULL;
     adapter_use use = {.weight = 1};
     if (t->model.text_encoder) {
-        TRY(params_fetch(&t->params));
-        TRY(params_adapter(&t->params, t->model.layers, t->config->adapter.method, "", &adapter));
+        TRY(comm_agree(t->comm, open_adapter(t, &adapter)));
         use.adapter = adapter;
         r.adapters = (adapter_uses){&use, 1};
     }
@@ -132,7 +167,7 @@ soda_status trainer_sample(soda_trainer *t)
 {
     const run_strings *prompts = &t->config->sample.prompts;
     const sampling_request r = request_of(t, (const char *const *)prompts->list, prompts->count);
-    return comm_agree(t->comm, draw_adapted(t, r, write_sample, t));
+    return draw_adapted(t, r, write_sample, t);
 }
 
 /* The comparison: three rows of `columns` pictures. Each byte is written by one rank and 0 on the
@@ -187,10 +222,13 @@ done:
     return s;
 }
 
+/* Collective. */
 static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
 {
     const char **texts = calloc((size_t)sheet->columns, sizeof *texts);
-    soda_status s = texts ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    soda_status s =
+        texts && sheet->rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for pictures");
+    s = comm_agree(t->comm, s);
     for (sheet->row = 0; sheet->row < 2 && s == SODA_OK; sheet->row++) {
         for (int i = 0; i < sheet->columns; i++) {
             const dataset_image *image = dataset_image_at(t->held_out, i);
@@ -204,7 +242,7 @@ static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
     sheet->row = 2;
     for (int i = 0; i < sheet->columns && s == SODA_OK && t->comm->rank == 0; i++)
         s = place_real(t, sheet, i);
-    return s;
+    return comm_agree(t->comm, s);
 }
 
 static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet)
@@ -227,8 +265,7 @@ soda_status trainer_compare(soda_trainer *t)
         .columns = (int)(wanted < there ? wanted : there), .width = side, .height = side};
     const int64_t words = (3 * 3 * sheet.height * sheet.width * sheet.columns + 7) / 8;
     sheet.rgb = calloc((size_t)words, 8);
-    soda_status s = sheet.rgb ? fill_sheet(t, &sheet) : FAIL(SODA_ERR_MEMORY, "out of memory");
-    s = comm_agree(t->comm, s);
+    soda_status s = fill_sheet(t, &sheet);
     if (s == SODA_OK && sheet.rgb) {
         s = t->comm->sum_i64(t->comm, (int64_t *)(void *)sheet.rgb, words);
         if (s == SODA_OK && t->comm->rank == 0) s = write_sheet(t, &sheet);

@@ -120,13 +120,18 @@ static soda_status find_layers(training_model *t, const run_config *config)
     return SODA_OK;
 }
 
+/* Collective. */
 static soda_status open_weights(training_model *t, const run_config *config, soda_comm *comm)
 {
-    TRY(open_files(t));
-    TRY(config->parallel.weights == WEIGHTS_NODE
-            ? resident_create_shared(t->backend->device, comm, &t->residency)
-            : resident_create(t->backend->device, &t->residency));
-    return find_layers(t, config);
+    soda_device *device = t->backend->device;
+    const sharded_options options = {(int)config->parallel.shard,
+                                     (size_t)(config->parallel.ring_mib * 0x1p20)};
+    TRY(comm_agree(comm, open_files(t)));
+    if (config->parallel.weights == WEIGHTS_SHARD && comm->size > 1)
+        return sharded_create(device, comm, &options, &t->residency);
+    return comm_agree(comm, config->parallel.weights == WEIGHTS_NODE
+                                ? resident_create_shared(device, comm, &t->residency)
+                                : resident_create(device, &t->residency));
 }
 
 static training_model start(const soda_folder *folder, const run_config *config,
@@ -143,7 +148,8 @@ soda_status training_model_open(const soda_folder *folder, const run_config *con
 {
     *t = start(folder, config, backend);
     soda_status s = SODA_OK;
-    TRY_TO(failed, comm_agree(comm, open_weights(t, config, comm)));
+    TRY_TO(failed, open_weights(t, config, comm));
+    TRY_TO(failed, comm_agree(comm, find_layers(t, config)));
     TRY_TO(failed, bases_load(t->layers, comm, NULL, &t->bases));
     return SODA_OK;
 failed:

@@ -111,7 +111,8 @@ static void uses_are_cut_into_visits(void **state)
     note(w, "unet.block.e", 1, 200, 7);
     note(w, "unet.block.a", 1, 30, 9);
     CHECK_OK(weights_cut(w, 100));
-    const weights_visit want[] = {{2, 5, 0, 3}, {6, 6, 3, 2}, {7, 7, 5, 1}, {9, 9, 6, 1}};
+    const weights_visit want[] = {
+        {2, 5, 0, 3, 0, 0}, {6, 6, 3, 2, 0, 0}, {7, 7, 5, 1, 0, 0}, {9, 9, 6, 1, 0, 0}};
     assert_int_equal(w->visit_count, 4);
     assert_memory_equal(w->visits, want, sizeof want);
     weights_destroy(w);

@@ -5,6 +5,7 @@
  * outputs differ from those computed by walking the graph. */
 #include "support/check.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,7 +215,7 @@ static size_t chain_bytes(int length)
 typedef struct {
     soda_residency base;
     uint32_t *memory[64];
-    int open, needs;
+    int open, needs, starts;
 } passing;
 
 static soda_status fill_tags(const soda_weight *weight, const void *recipe, void *form)
@@ -224,7 +225,7 @@ static soda_status fill_tags(const soda_weight *weight, const void *recipe, void
     return SODA_OK;
 }
 
-static soda_status fill_passing(soda_residency *base, const soda_weights *weights)
+static soda_status fill_passing(soda_residency *base, soda_weights *weights)
 {
     passing *p = (passing *)base;
     assert_in_range(weights->entry_count, 1, 64);
@@ -236,6 +237,14 @@ static soda_status fill_passing(soda_residency *base, const soda_weights *weight
 static void *address_passing(const soda_residency *base, const soda_weights *weights, int use)
 {
     return ((const passing *)base)->memory[weights->uses[use].entry];
+}
+
+static void start_passing(soda_residency *base, const soda_weights *w, int visit)
+{
+    passing *p = (passing *)base;
+    assert_in_range(visit, 0, w->visit_count - 1);
+    assert_int_equal(p->open, -1);
+    p->starts++;
 }
 
 static soda_status need_passing(soda_residency *base, const soda_weights *w, int visit)
@@ -270,12 +279,36 @@ static soda_status wanting_prepare(soda_call *call, soda_weights *weights)
     return SODA_OK;
 }
 
+static int left = INT_MAX; /* runs of nodes until one fails */
+
 static soda_status wanting_run(const soda_call *call)
 {
     soda_call read = *call;
+    if (left-- == 0) return FAIL(SODA_ERR_NUMERIC, "no more");
     for (int i = 0; i < call->inputs; i++)
         if (call->weight[i]) read.in[i].data = call->form[i];
     return pretend_run(&read);
+}
+
+/* Two runs were done. Whoever walks or fails asks for all visits too: other ranks do. */
+static void check_walks(soda_exec *exec, passing *p)
+{
+    assert_int_equal(exec_runs(exec), 2);
+    exec_params_changed(exec);
+    left = 1;                     /* the prologue has one node */
+    CHECK_OK(exec_walk(exec, 4)); /* with the prologue, and without */
+    assert_int_equal(left, 0);
+    assert_int_equal(p->needs, 5 + 3 + 2);
+    assert_int_equal(exec_runs(exec), 4);
+    CHECK_OK(exec_walk(exec, 4));
+    assert_int_equal(p->needs, 10);
+    left = 1;
+    CHECK_FAILS(exec_run(exec), SODA_ERR_NUMERIC);
+    assert_int_equal(left, -1);
+    assert_int_equal(p->needs, 12);
+    assert_int_equal(p->open, -1);
+    assert_int_equal(p->starts, 5);
+    left = INT_MAX;
 }
 
 /* Three weights of 20 MiB: one in the prologue, two after it. */
@@ -288,6 +321,7 @@ static void forms_are_there_during_their_visits(void **state)
     for (int i = 0; i < OP_COUNT; i++) backend.kernel[i] = &kernel;
     passing p = {.base = {.fill = fill_passing,
                           .address = address_passing,
+                          .start = start_passing,
                           .need = need_passing,
                           .done = done_passing},
                  .open = -1};
@@ -325,6 +359,7 @@ static void forms_are_there_during_their_visits(void **state)
     want = mix(mix(mix(1, want), mix(mix(1, 1001), 0)), 0);
     for (int i = 0; i < 2; i++) want = mix(mix(mix(1, want), 1002), 0);
     assert_int_equal(first[0], want);
+    check_walks(exec, &p);
     exec_destroy(exec);
     for (int i = 0; i < 3; i++) {
         free(graph_value(g, w[i])->weight.source.data);

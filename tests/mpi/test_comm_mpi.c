@@ -168,7 +168,7 @@ static void of_several_failures_the_worst_is_agreed_on(void **state)
 int main(void)
 {
     if (!comm_mpi_launched()) return fprintf(stderr, "to be run by mpirun\n"), 1;
-    if (comm_mpi_open(&comm) != SODA_OK) return fprintf(stderr, "%s\n", status_message()), 1;
+    if (comm_mpi_open(false, &comm) != SODA_OK) return fprintf(stderr, "%s\n", status_message()), 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_of_integers_are_exact),
         cmocka_unit_test(sums_of_floats_add_up),

@@ -137,7 +137,7 @@ static void memory_that_is_not_the_hosts_is_refused(void **state)
 int main(void)
 {
     if (!comm_mpi_launched()) return fprintf(stderr, "to be run by mpirun\n"), 1;
-    if (comm_mpi_open(&comm) != SODA_OK) return fprintf(stderr, "%s\n", status_message()), 1;
+    if (comm_mpi_open(false, &comm) != SODA_OK) return fprintf(stderr, "%s\n", status_message()), 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_one_rank_writes_all_ranks_read),
         cmocka_unit_test(what_no_node_has_is_an_error_on_all_ranks),

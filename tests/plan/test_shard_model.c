@@ -26,8 +26,8 @@ static shard_walk walk(double bytes_per_s, double latency_s, size_t ring_bytes, 
     weights_entry entries[2] = {
         {{"a", {SODA_F32, SHAPE(elements), NULL}, false}, {.form = 1, .bytes = 8000000}},
         {{"b", {SODA_F32, SHAPE(elements), NULL}, false}, {.form = 1, .bytes = 8000000}}};
-    weights_use uses[3] = {{0, 0, 0}, {1, 0, 0}, {2, 0, 1}}; /* the first is used twice */
-    weights_visit visits[2] = {{0, 1, 0, 2}, {2, 3, 2, 1}};
+    weights_use uses[3] = {{0, 0, 0, 0}, {1, 0, 0, 0}, {2, 0, 1, 0}}; /* the first is used twice */
+    weights_visit visits[2] = {{0, 1, 0, 2, 0, 0}, {2, 3, 2, 1, 0, 0}};
     const soda_weights weights = {.entries = entries,
                                   .uses = uses,
                                   .visits = visits,

@@ -1,0 +1,114 @@
+#include "backend/gatherer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/ring.h"
+#include "core/log.h"
+
+struct soda_gatherer {
+    gatherer_fetch *fetch;
+    void *context;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t moved;        /* any of what follows */
+    const soda_weights *weights; /* of the run; there as long as visits are to come */
+    int next, done, end;         /* visits done .. next - 1 are present, next .. end - 1 to come */
+    bool ends;
+    status_slot failure;
+    double waited_s;
+};
+
+static bool may_fetch(const soda_gatherer *g)
+{
+    return g->next < g->end && !status_kept(&g->failure) &&
+           ring_is_free(g->weights, g->done, g->next);
+}
+
+static void *work(void *context)
+{
+    soda_gatherer *g = context;
+    pthread_mutex_lock(&g->lock);
+    while (!g->ends) {
+        if (!may_fetch(g)) {
+            pthread_cond_wait(&g->moved, &g->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&g->lock);
+        const soda_status s = g->fetch(g->context, g->weights, g->next);
+        pthread_mutex_lock(&g->lock);
+        status_keep(&g->failure, s);
+        g->next++;
+        pthread_cond_broadcast(&g->moved);
+    }
+    pthread_mutex_unlock(&g->lock);
+    return NULL;
+}
+
+soda_status gatherer_create(gatherer_fetch *fetch, void *context, soda_gatherer **gatherer)
+{
+    soda_gatherer *g = calloc(1, sizeof *g);
+    *gatherer = NULL;
+    if (!g) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    g->fetch = fetch;
+    g->context = context;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->moved, NULL);
+    const int code = pthread_create(&g->thread, NULL, work, g);
+    if (code == 0) {
+        *gatherer = g;
+        return SODA_OK;
+    }
+    pthread_cond_destroy(&g->moved);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+    return FAIL(SODA_ERR_MEMORY, "no thread for gathering weights: %s", strerror(code));
+}
+
+void gatherer_start(soda_gatherer *g, const soda_weights *weights, int first)
+{
+    pthread_mutex_lock(&g->lock);
+    g->weights = weights;
+    g->next = g->done = first;
+    g->end = weights->visit_count;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+}
+
+soda_status gatherer_need(soda_gatherer *g, int visit)
+{
+    pthread_mutex_lock(&g->lock);
+    if (g->next <= visit && !status_kept(&g->failure)) {
+        const double start_s = log_seconds();
+        while (g->next <= visit && !status_kept(&g->failure))
+            pthread_cond_wait(&g->moved, &g->lock);
+        g->waited_s += log_seconds() - start_s;
+    }
+    const soda_status s = status_take(&g->failure);
+    pthread_mutex_unlock(&g->lock);
+    return s;
+}
+
+void gatherer_done(soda_gatherer *g, int visit)
+{
+    pthread_mutex_lock(&g->lock);
+    g->done = visit + 1;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+}
+
+double gatherer_waited_s(const soda_gatherer *g) { return g->waited_s; }
+
+void gatherer_destroy(soda_gatherer *g)
+{
+    if (!g) return;
+    pthread_mutex_lock(&g->lock);
+    g->ends = true;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+    pthread_join(g->thread, NULL);
+    pthread_cond_destroy(&g->moved);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}

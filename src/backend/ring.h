@@ -1,0 +1,20 @@
+/* ring.h: rooms for the forms that visits need, in memory that is used round and round. */
+#pragma once
+
+#include "backend/weights.h"
+
+/* Rooms of entries: room[e] is a multiple of 64 bytes, 0 for entries that are elsewhere. A form
+ * that a visit uses several times is there once. */
+
+/* Bytes of the largest visit: with less no ring works. */
+size_t ring_least(const soda_weights *weights, const size_t *room);
+
+/* Bytes of all visits: more is of no use. */
+size_t ring_most(const soda_weights *weights, const size_t *room);
+
+/* Gives every visit its room, the next free one round the ring, and every use its place. `bytes` is
+ * at least ring_least. */
+void ring_place(soda_weights *weights, const size_t *room, size_t bytes);
+
+/* Whether the room of visit `next` is free while visits first .. next - 1 are in use. */
+bool ring_is_free(const soda_weights *weights, int first, int next);

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Ranks that hold the weights between them (parallel.weights: shard) train the same bits: data x shard layouts on
+# 1 to 4 ranks, every way to train, pictures and held-out losses along the way. What fails on one rank ends all.
+# shellcheck source=tests/fault/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+images=$source/configs/quickstart/images
+tiny_sd1=$source/tests/golden/tiny-sd1 tiny_sdxl=$source/tests/golden/tiny-sdxl
+ring=0.4 # MiB, of 2 to 4 that a run of the network gathers: it goes round
+
+# sharded NAME RANKS SHARD [OPTION]...
+sharded() {
+    local name=$1 ranks=$2 shard=$3
+    shift 3
+    train "$name" "$ranks" --set parallel.weights=shard --set "parallel.shard=$shard" --set "parallel.ring=$ring" "$@"
+}
+
+# layouts MODE "RANKSxSHARD..." [OPTION]...: each layout leaves the files of one rank, but times.
+layouts() {
+    local mode=$1 layout name
+    local list=$2
+    shift 2
+    rm -rf one
+    train one 1 "$@" || fail "$mode: one rank"
+    for layout in $list; do
+        name=$mode-$layout
+        sharded "$name" "${layout%x*}" "${layout#*x}" "$@" || fail "$name"
+        diff -r -x metrics.jsonl -x config.yaml one/run "$name/run" >&2 || fail "$name: other files than on one rank"
+        if grep validation_loss one/run/metrics.jsonl >losses; then
+            grep validation_loss "$name/run/metrics.jsonl" | cmp - losses || fail "$name: another held-out loss"
+        fi
+        grep -q '"gather": 0.*"wait": 0' "$name/run/metrics.jsonl" || fail "$name: no seconds of gathering"
+    done
+}
+
+layouts svd "2x2 3x3 4x4 4x2"
+grep -q 'weights .* MiB (1/2 of .* MiB, and a ring of 0.4 MiB)' svd-2x2/log || fail "svd: the log does not tell how weights are held"
+layouts lq "2x2 4x2" --set adapter.method=soda_lq
+layouts idle "3x3 4x4" --set train.global_batch=2 # ranks without a micro-batch
+layouts bf16 "2x2" --set train.dtype=bf16 --set train.recompute=full
+layouts prior "3x3" --set "data.prior={path: $images/test, weight: 0.5}"
+ring=auto
+layouts auto "2x2"
+ring=0.4
+
+# DCO's second network, text encoders, pictures and held-out losses between the steps: three kinds of network.
+everything=(--set train.loss=dco --set train.dco_beta=10 --set train.steps=4 --set validation.every=2
+    --set "validation.path=$images/test" --set validation.pictures=3 --set sample.every=2 --set sample.steps=2
+    --set 'sample.prompts=["a fox", "a house", "a key"]')
+layouts all "2x2 4x2 4x4" "${everything[@]}" --set adapter.text_encoder=true
+layouts allxl "2x2" "${everything[@]}" --set model="$tiny_sdxl" --set adapter.method=soda_lq --set train.dtype=bf16
+
+# Pictures of three shapes: ranks of a group run one shape at a time.
+mkdir wide
+for size in 96x48 48x96 64x64; do
+    "$soda" sample --model "$tiny_sd1" --prompt "a red fox" --n 2 --steps 1 --threads 1 --out "wide/$size" \
+        --width "${size%x*}" --height "${size#*x}" 2>>wide/log || fail "wide: soda sample"
+    for picture in 0000 0001; do
+        mv "wide/$size/$picture.png" "wide/$size-$picture.png"
+        echo "a fox of $size" >"wide/$size-$picture.txt"
+    done
+    rmdir "wide/$size"
+done
+buckets=(--set data.path="$work/wide" --set data.buckets=true --set "validation.path=$work/wide" --set validation.every=3)
+layouts buckets "2x2 3x3 4x2" "${buckets[@]}" --set train.loss=dco --set train.dco_beta=10
+
+# Begun with shards, gone on without, on another number of ranks.
+rm -rf one
+train one 1 || fail "one"
+sharded both 2 2 --set train.steps=6 --set checkpoint.every=2 || fail "both: the first six steps"
+train both 3 --set checkpoint.every=3 || fail "both: the rest"
+cmp one/run/adapter.safetensors both/run/adapter.safetensors || fail "both: another adapter"
+# A rank that fails in the middle of a step: one caption has a token whose embedding is not finite, so one micro-batch
+# has no loss. The others walk on to the agreement; all end, with one message.
+mkdir letters
+cp "$images/train"/*.png letters/
+for picture in letters/*.png; do
+    echo "a fox in sks style" >"${picture%.png}.txt"
+done
+echo "w in sks style" >letters/turtle.txt
+cp -r "$tiny_sd1" poisoned
+weights=poisoned/text_encoder/model.safetensors
+header=$(od -An -t u8 -N 8 $weights)
+table=$(grep -ao '"text_model.embeddings.token_embedding.weight":{[^}]*}' $weights | grep -o '\[[0-9,]*\]' | tr -d '[]' | tr '\n' ' ')
+read -r shape offsets <<<"$table"
+token=$(grep -ao '"w</w>": *[0-9]*' poisoned/tokenizer/vocab.json | grep -o '[0-9]*$')
+printf '\x00\x00\xc0\x7f' | dd of=$weights bs=1 seek=$((8 + header + ${offsets%,*} + 4 * token * ${shape#*,})) conv=notrunc status=none
+for layout in 2x2 4x4 4x2 3x3; do
+    rc=0
+    sharded "fails$layout" "${layout%x*}" "${layout#*x}" --set model="$work/poisoned" --set data.path="$work/letters" \
+        --set adapter.text_encoder=true --set train.global_batch=6 --set train.loss=dco --set data.caption_dropout=0 || rc=$?
+    [ "$rc" -eq 1 ] || fail "fails$layout: exit code $rc"
+    [ "$(grep -c 'soda: error:' "fails$layout/log")" -eq 1 ] || fail "fails$layout: expected one error"
+    says "fails$layout" "turtle.png"
+done
+
+# Pictures that one rank cannot draw are a warning, and the run is well.
+rm -rf one
+drawn=(--set model="$work/poisoned" --set adapter.text_encoder=true --set sample.every=5 --set sample.steps=3
+    --set 'sample.prompts=["a fox", "w", "a key"]')
+train one 1 "${drawn[@]}" || fail "one: with bad pictures"
+sharded drawn 2 2 "${drawn[@]}" || fail "drawn: ended for its pictures"
+same drawn
+[ "$(grep -c 'training continues without these pictures' drawn/log)" -eq 3 ] || fail "drawn: expected three warnings"
+
+# refused NAME TEXT RANKS SHARD [OPTION]...: exit code 1 and one error, which holds TEXT.
+refused() {
+    local name=$1 text=$2 rc=0
+    shift 2
+    sharded "$name" "$@" || rc=$?
+    [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
+    [ "$(grep -c 'soda: error:' "$name/log")" -eq 1 ] || fail "$name: expected one error"
+    grep -F 'soda: error:' "$name/log" | grep -qF "$text" || fail "$name: expected in its error: $text"
+}
+refused divisor "parallel.shard: expected a divisor of the number of ranks, 3, found 2" 3 2
+refused alone "parallel.shard: expected at least 2" 2 1
+refused batches "train.global_batch: expected a micro-batch of 1 for each of the 2 groups" 4 2 --set train.global_batch=1
+refused small "parallel.ring: expected at least 0." 2 2 --set parallel.ring=0.001
+refused policy "parallel.weights" 2 2 --set parallel.weights=some
+echo "weights held in parts: the same bits in all layouts"
