@@ -68,8 +68,7 @@ static op_kind describe(const soda_graph *g, int n)
 static bool same(const op_kind *a, const op_kind *b)
 {
     if (a->op != b->op) return false;
-    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): padding that differs costs time only
-     */
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): other padding costs time only */
     if (memcmp(&a->attr, &b->attr, sizeof a->attr) != 0) return false;
     for (int i = 0; i < SODA_MAX_INPUTS; i++) {
         const operand *x = &a->in[i], *y = &b->in[i];
