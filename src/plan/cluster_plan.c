@@ -20,9 +20,19 @@ static size_t room_of(const cluster_request *r)
     return (size_t)r->per_node * networks_limit(r->run.config, each, 0);
 }
 
-/* The fewest ranks that hold a copy together, so that it fits; all, if none do. */
+/* parallel.ring, or room enough that gathering can hide, as backend/sharded.c has it. */
+static size_t ring_of(const run_config *config)
+{
+    const double mib = config->parallel.ring_mib;
+    return (size_t)((mib > 0 ? mib : SHARD_RING_MIB) * 0x1p20);
+}
+
+/* parallel.shard, if it is said and divides the ranks; else the fewest ranks that hold a copy
+ * together, so that it fits; all, if none do. */
 static int choose_shard(const soda_outline *o, plan_layout layout, size_t room)
 {
+    const int64_t said = o->request->config->parallel.shard;
+    if (said > 1 && layout.ranks % said == 0) return (int)said;
     for (int n = 2; n < layout.ranks; n++) {
         if (layout.ranks % n) continue;
         layout.shard.ranks = n;
@@ -156,7 +166,7 @@ soda_status cluster_plan_make(const cluster_request *request, cluster_plan *plan
         *row = (advice_row){.layout = {request->ranks,
                                        request->per_node,
                                        (plan_policy)p,
-                                       {request->ranks, (size_t)SHARD_RING_MIB << 20}},
+                                       {request->ranks, ring_of(request->run.config)}},
                             .exists = plan_policy_exists((plan_policy)p),
                             .room = room_of(request)};
         TRY_TO(done, fill_row(&m, row));

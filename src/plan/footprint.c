@@ -69,10 +69,7 @@ plan_footprint footprint_of(const soda_outline *o, const plan_layout *l)
         .program = o->program_bytes + (l->ranks > 1 ? LAUNCHED_BYTES : 0)};
     const ledger_sums sums = ledger_report(o->model.residency);
     f.weights = residency_share(o->model.residency, 0);
-    if (l->policy == POLICY_SHARD) {
-        f.weights = shard_bytes(&sums, l->shard, &f.ring) - f.ring;
-        f.prologue = prologue / (size_t)l->shard.ranks; /* results are cut like weights */
-    }
+    if (l->policy == POLICY_SHARD) f.weights = shard_bytes(&sums, l->shard, &f.ring) - f.ring;
     f.total = f.weights + f.ring + f.prologue + f.activations + f.adapters + f.reduction + f.data +
               f.pictures + f.program;
     return f;
