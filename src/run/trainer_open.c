@@ -221,7 +221,8 @@ static void print_footprint(const soda_trainer *t)
     char shared[128] = "";
     const size_t activations = networks_arena_bytes(&t->networks);
     const soda_step *first = &t->networks.trained.list[0];
-    const size_t state = (size_t)t->params.total * 5 * sizeof(float) +
+    const size_t arrays = t->comm->rank == 0 ? 8 : 5; /* three of them copies, to save */
+    const size_t state = (size_t)t->params.total * arrays * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
     log_info("%d adapted layers, %lld trainable parameters (%lld degrees of freedom); %lld images, "
              "%d rank%s with %d thread%s",

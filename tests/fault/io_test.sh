@@ -68,6 +68,7 @@ sweep() {
     go 6 "$ranks" || fail "the run that is left alone"
     result met >"$from/result"
     begin met "$from"
+    rm -f "$from.calls"
     go 6 "$ranks" LD_PRELOAD="$faults" SODA_FAULT_FOLDER="$work/current/run" SODA_FAULT_KEEP="$work/kept/file" \
         SODA_FAULT_LIST="$work/$from.calls" || fail "the run that is listed"
     result met | cmp - "$from/result" || fail "counting changes the run"
