@@ -34,6 +34,14 @@ soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *che
     return s;
 }
 
+/* Whether a tensor is named as PEFT ("lora_A") or kohya's scripts ("lora_unet_") do. */
+static bool has_lora(const soda_safetensors *set)
+{
+    for (int i = 0; i < safetensors_count(set); i++)
+        if (strstr(safetensors_at(set, i)->name, "lora_")) return true;
+    return false;
+}
+
 static soda_status read_safetensors(const char *path, soda_adapter **adapter)
 {
     soda_safetensors *set;
@@ -41,8 +49,9 @@ static soda_status read_safetensors(const char *path, soda_adapter **adapter)
     TRY(safetensors_open(path, &set));
     const char *format = safetensors_metadata(set, "format");
     if (!format || strcmp(format, ADAPTER_FORMAT) != 0)
-        s = FAIL(SODA_ERR_INPUT, "%s: metadata format: expected %s, found %s", path, ADAPTER_FORMAT,
-                 format ? format : "none");
+        s = FAIL(SODA_ERR_INPUT, "%s: metadata format: expected %s, found %s%s", path,
+                 ADAPTER_FORMAT, format ? format : "none",
+                 has_lora(set) ? ": this is a LoRA adapter, which soda does not read" : "");
     else
         s = adapter_from_tensors(path, safetensors_metadata(set, "method"),
                                  safetensors_metadata(set, "base_model_sha256"),

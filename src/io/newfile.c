@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,8 +143,10 @@ static soda_status make_one(const char *path)
         sync_name(path);
         return SODA_OK;
     }
-    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) return SODA_OK;
-    if (stat(path, &about) == 0) errno = ENOTDIR;
+    const int why = errno;
+    const bool is_there = stat(path, &about) == 0;
+    if (is_there && S_ISDIR(about.st_mode)) return SODA_OK;
+    errno = is_there ? ENOTDIR : why;
     return cannot("make the folder", path);
 }
 

@@ -1,10 +1,13 @@
 #include "io/safetensors_header.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file_kind.h"
 #include "core/json.h"
+
+#define CUT_SHORT " (is the download complete?)"
 
 enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = SAFETENSORS_MAX_HEADER_BYTES };
 
@@ -84,7 +87,7 @@ static soda_status read_tensor(const soda_json *entry, const uint8_t *buffer, in
     if (offset[1] > size)
         return FAIL(SODA_ERR_INPUT,
                     "%s: %s.data_offsets: expected at most the %lld bytes that follow the header, "
-                    "found [%lld, %lld]",
+                    "found [%lld, %lld]" CUT_SHORT,
                     entry->file, entry->within, (long long)size, (long long)offset[0],
                     (long long)offset[1]);
     if (!safetensors_size(tensor->dtype, tensor->rank, tensor->dim, &bytes))
@@ -151,6 +154,15 @@ static soda_status check_cover(const safetensors_header *header, const uint8_t *
     return end < size ? refuse_hole(file, before, end, size) : SODA_OK;
 }
 
+/* Whether the 8 bytes of the length are text: a run.yaml given as an adapter, for instance. */
+static bool is_text(const uint8_t *bytes)
+{
+    for (int i = 0; i < LENGTH_BYTES; i++)
+        if ((bytes[i] < ' ' && !strchr("\t\r\n", bytes[i])) || bytes[i] == 0x7f || !bytes[i])
+            return false;
+    return true;
+}
+
 /* Checks the length that a file begins with against the file's own. */
 static soda_status read_length(const uint8_t *bytes, size_t size, const char *file, size_t *length)
 {
@@ -162,12 +174,14 @@ static soda_status read_length(const uint8_t *bytes, size_t size, const char *fi
         return FAIL(SODA_ERR_INPUT,
                     "%s: not a safetensors file: expected at least 8 bytes, found %zu", file, size);
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) n = n << 8 | bytes[i];
+    if (is_text(bytes)) return file_kind_refuse(bytes, size, file, expected);
     if (n > MAX_HEADER_BYTES)
         return FAIL(SODA_ERR_INPUT, "%s: header length: expected at most %d, found %llu", file,
                     MAX_HEADER_BYTES, (unsigned long long)n);
     if (n > size - LENGTH_BYTES)
         return FAIL(SODA_ERR_INPUT,
-                    "%s: header length: expected at most the %zu bytes that follow it, found %llu",
+                    "%s: header length: expected at most the %zu bytes that follow it, found "
+                    "%llu" CUT_SHORT,
                     file, size - LENGTH_BYTES, (unsigned long long)n);
     if (n == 0 || bytes[LENGTH_BYTES] != '{')
         return FAIL(SODA_ERR_INPUT, "%s: expected a header that begins with '{' at byte 8", file);

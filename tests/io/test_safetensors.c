@@ -158,7 +158,8 @@ static const lie lies[] = {
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", "begin <= end"},
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]}}", "no negative number"},
     {4, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
-     "a.data_offsets: expected at most the 4 bytes that follow the header, found [0, 8]"},
+     "a.data_offsets: expected at most the 4 bytes that follow the header, found [0, 8] "
+     "(is the download complete?)"},
     {8, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}",
      "a.data_offsets: expected 4 bytes from type and shape, found [0, 8]"},
     {8, A4 ",\"b\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[2,8]}}",
@@ -197,7 +198,7 @@ static void every_wrong_length_is_refused(void **state)
     } cases[] = {
         {0, "begins with '{'"},
         {1, "not valid JSON"},
-        {100000000, "expected at most the 63 bytes that follow it, found 100000000"},
+        {100000000, "expected at most the 63 bytes that follow it, found 100000000 (is the"},
         {100000001, "expected at most 100000000, found 100000001"},
         {INT64_MAX, "expected at most 100000000"},
     };
@@ -231,6 +232,11 @@ static void what_is_no_file_is_named(void **state)
     check_message_has("none.safetensors: cannot open: No such file");
     CHECK_FAILS(safetensors_open(*state, &set), SODA_ERR_INPUT);
     check_message_has("expected a regular file");
+    static const char text[] = "model: ~/models/sd15\noutput: run\n";
+    const char *path = files_write(*state, "run.yaml", text, sizeof text - 1);
+    CHECK_FAILS(safetensors_open(path, &set), SODA_ERR_INPUT);
+    check_message_has("run.yaml: expected a safetensors file, found 33 bytes that start with "
+                      "\"model: ~/models/sd15\"");
 }
 
 static void weights_come_with_prefix_and_are_checked(void **state)
