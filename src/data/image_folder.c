@@ -26,6 +26,7 @@ static const char *const reasons[LEFT_OUT_KINDS][2] = {
     [SHARED_CAPTION] =
         {"picture has the name, and so the caption, of another but for the ending",
          "pictures have the name, and so the caption, of another but for the ending"},
+    [EMPTY_CAPTION] = {"picture has an empty caption", "pictures have empty captions"},
 };
 
 bool image_folder_left_out(const image_folder *f, left_out_kind kind, char *line, size_t size)

@@ -21,6 +21,7 @@ typedef enum {
     LEFT_OUT_ARCHIVE,  /* a .zip, .tar or .parquet file */
     LEFT_OUT_CAPTION,  /* a .txt file without a picture */
     SHARED_CAPTION,    /* not left out: a picture with the stem, hence the caption, of another */
+    EMPTY_CAPTION,     /* not left out: trained on without a caption */
     LEFT_OUT_KINDS
 } left_out_kind;
 

@@ -341,6 +341,13 @@ static soda_status check_twice(image_folder *f)
     return SODA_OK;
 }
 
+static soda_status count_empty_captions(image_folder *f)
+{
+    for (int64_t i = 0; i < f->list.count; i++)
+        if (!f->list.items[i].text[0]) TRY(leave_out(f, EMPTY_CAPTION, f->list.items[i].file));
+    return SODA_OK;
+}
+
 soda_status image_scan(image_folder *folder)
 {
     struct stat about;
@@ -355,6 +362,7 @@ soda_status image_scan(image_folder *folder)
     top.inode = about.st_ino;
     TRY(scan_folder(&walk, &top, 0));
     TRY(check_twice(folder));
+    TRY(count_empty_captions(folder));
     if (walk.no_caption == 0) return SODA_OK;
     return FAIL(SODA_ERR_INPUT, "%s: expected its caption in %s (%lld picture%s none)", walk.first,
                 walk.hint, (long long)walk.no_caption, walk.no_caption == 1 ? " has" : "s have");

@@ -46,6 +46,13 @@ static void metadata_lists_pictures(void **state)
     image_folder_close(f);
 }
 
+static void check_left_out(const image_folder *f, left_out_kind kind, const char *want)
+{
+    char line[1024] = "";
+    assert_int_equal(image_folder_left_out(f, kind, line, sizeof line), want != NULL);
+    assert_string_equal(line, want ? want : "");
+}
+
 static void captions_lie_beside_pictures(void **state)
 {
     const char *folder = *state;
@@ -65,14 +72,8 @@ static void captions_lie_beside_pictures(void **state)
     assert_string_equal(f->list.items[2].file, "x.PNG");
     assert_string_equal(f->list.items[2].text, "one\ntwo");
     assert_null(f->list.items[2].class_text);
+    check_left_out(f, EMPTY_CAPTION, "2 pictures have empty captions; the first is a.b.jpeg");
     image_folder_close(f);
-}
-
-static void check_left_out(const image_folder *f, left_out_kind kind, const char *want)
-{
-    char line[1024] = "";
-    assert_int_equal(image_folder_left_out(f, kind, line, sizeof line), want != NULL);
-    assert_string_equal(line, want ? want : "");
 }
 
 static void what_is_left_out_is_counted(void **state)
@@ -110,6 +111,7 @@ static void what_is_left_out_is_counted(void **state)
     check_left_out(f, SHARED_CAPTION,
                    "1 picture has the name, and so the caption, of another but "
                    "for the ending: b.png");
+    check_left_out(f, EMPTY_CAPTION, NULL);
     image_folder_close(f);
 }
 
