@@ -17,6 +17,7 @@
 #include "io/safetensors.h"
 #include "io/spectra.h"
 #include "model/folder.h"
+#include "model/folder_check.h"
 
 static const char known_kinds[] =
     "a folder of a model, a tokenizer, pictures, a run or the cache, or a file: checkpoint, "
@@ -188,6 +189,7 @@ static soda_status inspect_folder(const char *path, const char *model, bool *is_
     bool found;
     *is_run = !is_model && (has(path, "checkpoints") || has_checkpoints(path));
     if (is_model) return inspect_model(path);
+    if (has(path, "snapshots")) return folder_check(path); /* says which folder to give */
     if (*is_run) return SODA_OK;
     if (has(path, "tokenizer.json") || has(path, "vocab.json"))
         return inspect_tokenizer(path, "tokenizer");
@@ -231,6 +233,7 @@ static soda_status inspect_other(const char *path, const char *model, const char
     const bool is_text = !kind && bytes && !memchr(start, 0, bytes);
     if (is_text && !ends_in(path, ".json") && !ends_in(path, ".jsonl"))
         return inspect_prompts(path, model);
+    if (kind && strstr(kind, "PyTorch")) return folder_check(path); /* says how to convert it */
     return FAIL(SODA_ERR_INPUT, "%s: expected %s, found %s", path, known_kinds,
                 kind ? kind : "another kind of file");
 }

@@ -49,6 +49,7 @@ static soda_status cache_options(void)
     int64_t most;
     if (chosen.cache && setenv("SODA_CACHE", chosen.cache, 1) != 0)
         return FAIL(SODA_ERR_MEMORY, "out of memory");
+    if (getenv("SODA_CACHE")) TRY(options_check_path("SODA_CACHE", getenv("SODA_CACHE")));
     if (chosen.cache_limit && setenv("SODA_CACHE_LIMIT", chosen.cache_limit, 1) != 0)
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     return cache_limit_bytes(&most);
@@ -123,7 +124,10 @@ bool common_overwrite(void) { return chosen.overwrite; }
 soda_status common_check_new(const char *path)
 {
     struct stat about;
-    if (chosen.overwrite || stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return SODA_OK;
+    if (stat(path, &about) != 0) return SODA_OK;
+    if (S_ISDIR(about.st_mode))
+        return FAIL(SODA_ERR_INPUT, "%s: expected the name of a file, found a folder", path);
+    if (chosen.overwrite || !S_ISREG(about.st_mode)) return SODA_OK;
     return FAIL(SODA_ERR_INPUT,
                 "%s: expected the name of a new file, found an existing file (--overwrite replaces "
                 "it)",

@@ -34,8 +34,28 @@ static soda_status read_float(const option_row *row, const char *text)
     return SODA_OK;
 }
 
+static bool takes_path(const option_row *row)
+{
+    static const char *const names[] = {"DIR", "FILE", "PATH", "FILE[:W]"};
+    for (size_t i = 0; row->argument && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(row->argument, names[i])) return true;
+    return false;
+}
+
+soda_status options_check_path(const char *name, const char *path)
+{
+    if (path[0] != '~' || (path[1] && path[1] != '/')) return SODA_OK;
+    return FAIL(SODA_ERR_USAGE,
+                "%s: expected a path, found '%s', in which the shell did not replace ~: write "
+                "$HOME%s (./%s for a folder of that name)",
+                name, path, path + 1, path);
+}
+
 static soda_status read_row(const option_row *row, const char *text)
 {
+    char name[64];
+    snprintf(name, sizeof name, "--%s", row->name);
+    if (takes_path(row)) TRY(options_check_path(name, text));
     switch (row->kind) {
     case OPTION_TEXT: *(const char **)row->target = text; return SODA_OK;
     case OPTION_INT: return read_int(row, text);

@@ -87,8 +87,38 @@ static int unlikeness(const char *name, const char *candidate)
     return part < whole ? part : whole;
 }
 
+/* The key for a name that diffusers' and kohya's scripts use, NULL if it is none of theirs. */
+static const char *known_elsewhere(const char *name)
+{
+    static const char *const names[][2] = {
+        {"learning_rate", "train.optimizer.rotation.lr"},
+        {"lr_scheduler", "train.schedule.type"},
+        {"lr_warmup_steps", "train.schedule.warmup"},
+        {"warmup_steps", "train.schedule.warmup"},
+        {"gradient_accumulation_steps", "train.global_batch"},
+        {"mixed_precision", "train.dtype"},
+        {"precision", "train.dtype"},
+        {"max_grad_norm", "train.clip"},
+        {"gradient_checkpointing", "train.recompute"},
+        {"epochs", "train.steps"},
+        {"num_epochs", "train.steps"},
+        {"num_train_epochs", "train.steps"},
+        {"pretrained_model_name_or_path", "model"},
+        {"train_data_dir", "data.path"},
+        {"output_dir", "output"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(last_part(name), names[i][0])) return names[i][1];
+    return NULL;
+}
+
 void run_keys_nearest(const char *name, char *nearest, size_t size)
 {
+    const char *known = known_elsewhere(name);
+    if (known) {
+        snprintf(nearest, size, "%s", known);
+        return;
+    }
     int best = 2 * MOST_BYTES;
     for (int i = 0; i < RUN_KEYS; i++) {
         char candidate[MOST_BYTES];

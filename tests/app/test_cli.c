@@ -131,8 +131,8 @@ static void instruction_sets_are_chosen_by_option_and_environment(void **state)
     (void)state;
     static const char *const calls[] = {"train r.yaml",
                                         "sample --model m --prompt x --out o",
-                                        "replay r.yaml --batch b --out o",
-                                        "export c --to adapter --out o",
+                                        "replay r.yaml --batch b --out new",
+                                        "export c --to adapter --out new",
                                         "bench",
                                         "selftest"};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
@@ -219,7 +219,26 @@ static void outputs_that_cannot_be_written_are_named(void **state)
     expect(shell("echo > file; " SODA_PROGRAM " sample --model " MODEL
                  " --prompt fox --steps 1 --out file/pictures"),
            1, "file");
+    expect(shell("mkdir latents; " SODA_PROGRAM " sample --model " MODEL
+                 " --prompt fox --steps 1 --out drawn --save-latents latents --overwrite"),
+           1, "latents: expected the name of a file, found a folder");
+    expect(shell("test ! -e drawn"), 0, ""); /* said before the work is done */
     expect(shell("{ " SODA_PROGRAM " --help > /dev/full; }"), 1, "standard output");
+}
+
+/* Quotes keep the shell from it, and "--out=~/x" does as well. */
+static void a_tilde_that_the_shell_left_is_refused(void **state)
+{
+    (void)state;
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt fox --steps 1 --out='~/x'"), 2,
+           "--out: expected a path, found '~/x', in which the shell did not replace ~: write "
+           "$HOME/x");
+    expect(shell("SODA_CACHE='~/c' " SODA_PROGRAM " sample --model " MODEL
+                 " --prompt fox --steps 1 --out o"),
+           2, "SODA_CACHE: expected a path, found '~/c'");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt '~/x' --steps 1 --out tilde"), 0,
+           "tilde");
+    expect(shell("test ! -e '~'"), 0, "");
 }
 
 static void selftest_passes(void **state)
@@ -271,6 +290,7 @@ int main(void)
         cmocka_unit_test(prompt_files_are_lines),
         cmocka_unit_test(damaged_models_are_named),
         cmocka_unit_test(outputs_that_cannot_be_written_are_named),
+        cmocka_unit_test(a_tilde_that_the_shell_left_is_refused),
         cmocka_unit_test(selftest_passes),
         cmocka_unit_test(bench_speaks_json),
     };

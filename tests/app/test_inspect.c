@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "io/newfile.h"
 #include "io/spectra.h"
 #include "support/files.h"
 #include "support/program.h"
@@ -40,6 +41,18 @@ static void prompts_are_counted(void **state)
     expect(folder, "p.txt --model " MODEL, "0 of 3 are longer than the ");
     program_expect(program_run(folder, "yes | head -c 67108865 > p.txt; soda inspect p.txt"), 1,
                    "p.txt: expected at most 67108864 bytes");
+}
+
+/* What sample and train refuse with the way out is not taken for a folder of pictures. */
+static void what_is_no_model_folder_is_named(void **state)
+{
+    const char *folder = *state;
+    CHECK_OK(newfile_make_folder(files_path(folder, "hub/snapshots/abc")));
+    files_write(folder, "model.ckpt", "PK\3\4 and more", 13);
+    program_expect(program_run(folder, "soda inspect hub"), 1,
+                   "found a hub cache folder: give the folder inside hub/snapshots");
+    program_expect(program_run(folder, "soda inspect model.ckpt"), 1,
+                   "from_single_file(\"model.ckpt\")");
 }
 
 static void spectra_are_summed_up(void **state)
@@ -80,8 +93,8 @@ static void what_is_unknown_gets_the_list(void **state)
     files_write(folder, "bytes", "\1\0\2", 3);
     files_write(folder, "c.json", "{}\n", 3);
     program_expect(program_run(folder, "soda inspect x.pt"), 1, "PyTorch file");
-    assert_non_null(strstr(program_output, "adapter, spectra, safetensors, picture, run.yaml"));
     program_expect(program_run(folder, "soda inspect bytes"), 1, "found another kind of file");
+    assert_non_null(strstr(program_output, "adapter, spectra, safetensors, picture, run.yaml"));
     program_expect(program_run(folder, "soda inspect c.json"), 1, "found another kind of file");
     program_expect(program_run(folder, "mkdir none; soda inspect none"), 1, "inspect also knows");
     program_expect(program_run(folder, "soda inspect absent"), 1, "no such file or folder");
@@ -92,6 +105,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(runs_are_checked_and_shown, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(prompts_are_counted, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_model_folder_is_named, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(spectra_are_summed_up, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(folders_and_their_parts_are_told_apart, files_setup,
                                         files_teardown),

@@ -178,6 +178,8 @@ static void unknown_keys_get_the_nearest_known_one(void **state)
          "run.yaml:3: unknown key train.stpes, did you mean train.steps?"},
         {"modle: m", "run.yaml:1: unknown key modle, did you mean model?"},
         {"trian: {steps: 1}", "unknown key trian, did you mean train?"},
+        {"train: {learning_rate: 1}", "did you mean train.optimizer.rotation.lr?"},
+        {"mixed_precision: fp16", "unknown key mixed_precision, did you mean train.dtype?"},
         {"steps: 5", "unknown key steps, did you mean train.steps?"},
         {"train: {lr: 1}", "unknown key train.lr, did you mean train.optimizer.rotation.lr?"},
         {"train: {optimiser: {}}", "unknown key train.optimiser, did you mean train.optimizer?"},
