@@ -13,7 +13,9 @@
 #include "app/inspect_files.h"
 #include "app/verbs.h"
 #include "core/file_kind.h"
+#include "core/json.h"
 #include "core/path.h"
+#include "diffusion/schedule.h"
 #include "io/safetensors.h"
 #include "io/spectra.h"
 #include "model/folder.h"
@@ -70,6 +72,20 @@ static void print_unet(const soda_unet_config *c)
            c->text_time ? ", pooled text and sizes (text_time)" : "");
 }
 
+/* Reads the noise schedule, without which neither sample nor train starts. */
+static soda_status check_schedule(const soda_folder *folder)
+{
+    char path[4096];
+    soda_json json;
+    soda_schedule schedule = {0};
+    TRY(folder_path(folder, "scheduler", "scheduler_config.json", path, sizeof path));
+    TRY(soda_json_load(path, &json));
+    const soda_status s = schedule_create(&json, &schedule);
+    if (s == SODA_OK) schedule_destroy(&schedule);
+    soda_json_free(&json);
+    return s;
+}
+
 static soda_status inspect_model(const char *path)
 {
     soda_folder *folder = NULL;
@@ -93,6 +109,7 @@ static soda_status inspect_model(const char *path)
         TRY_TO(done, folder_path(folder, parts[i], "", file, sizeof file));
         TRY_TO(done, inspect_tokenizer(file, parts[i]));
     }
+    TRY_TO(done, check_schedule(folder));
 done:
     folder_close(folder);
     return s;

@@ -53,6 +53,10 @@ static void what_is_no_model_folder_is_named(void **state)
                    "found a hub cache folder: give the folder inside hub/snapshots");
     program_expect(program_run(folder, "soda inspect model.ckpt"), 1,
                    "from_single_file(\"model.ckpt\")");
+    program_expect(program_run(folder, "cp -r " SODA_TEST_DIR "/golden/tiny-sd1 tiny && sed -i "
+                                       "s/scaled_linear/sigmoid/ tiny/scheduler/*.json && "
+                                       "soda inspect tiny"),
+                   1, "tiny/scheduler/scheduler_config.json: beta_schedule: expected one of");
 }
 
 static void spectra_are_summed_up(void **state)
