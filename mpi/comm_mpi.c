@@ -150,6 +150,18 @@ static void describe(soda_comm *comm, MPI_Comm *group)
     MPI_Comm_size(*group, &comm->size);
 }
 
+/* Collective over `group`. */
+static bool is_one_node(MPI_Comm group)
+{
+    MPI_Comm node;
+    int here = 0, all = 0;
+    MPI_Comm_split_type(group, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_size(node, &here);
+    MPI_Comm_size(group, &all);
+    MPI_Comm_free(&node);
+    return here == all;
+}
+
 /* What goes wrong in a group ends the job: ranks that wait for others in a gather see no
  * agreement. */
 static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
@@ -161,6 +173,7 @@ static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
     MPI_Comm own = MPI_COMM_NULL;
     soda_status s =
         checked(MPI_Comm_split(of(comm), comm->rank / ranks, comm->rank, &own), "split");
+    const bool near = s == SODA_OK && is_one_node(own);
     *group = NULL;
     if (s == SODA_OK && !may_call_at_once)
         s = FAIL(
@@ -175,7 +188,7 @@ static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
     }
     made->group = own;
     describe(&made->comm, &made->group);
-    made->comm.node = &made->comm;
+    made->comm.node = near ? &made->comm : comm_self();
     MPI_Comm_set_errhandler(own, MPI_ERRORS_ARE_FATAL);
     *group = &made->comm;
     return SODA_OK;

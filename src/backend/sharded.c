@@ -7,19 +7,20 @@
 #include "backend/gatherer.h"
 #include "backend/residency.h"
 #include "backend/ring.h"
+#include "backend/slices.h"
 #include "core/arena.h"
 #include "core/log.h"
 #include "core/round.h"
 #include "core/sha256.h"
 
 /* A visit is one meeting of the ranks: 10 ms of copying. A ring holds some visits, so that one is
- * gathered while another is used. Measured on SD 1.5: docs/benchmarks.md. */
+ * gathered while another is used. Measured on SD 1.5: docs/cluster.md. */
 enum { RING_BYTES = 256 << 20, VISITS_PER_RING = 4 };
 
 typedef struct {
     size_t bytes;
-    size_t slice; /* of each rank; 0: all of it is on every rank */
-    char *data;
+    bool cut;         /* else all of it is on every rank */
+    slices_part part; /* of each rank */
 } item;
 
 typedef struct {
@@ -31,12 +32,12 @@ typedef struct {
     form_table table;
     item *items;
     int item_count;
-    void **blocks; /* everything that was allocated */
-    int block_count;
+    soda_slices slices;
+    void **rings; /* all of them */
+    int ring_count;
     uint8_t (*seen)[SHA256_BYTES]; /* of the networks that were filled */
     int seen_count;
     soda_gatherer *gatherer;
-    comm_parts *parts; /* scratch of the thread, one for each item */
     size_t gathered_bytes;
     double gather_s;
 } sharded;
@@ -79,13 +80,14 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
     return entries + (r->ring_wanted ? r->ring_wanted : RING_BYTES);
 }
 
-static soda_status allocate(sharded *r, size_t bytes, char **block)
+static soda_status add_ring(sharded *r, size_t bytes)
 {
-    void **grown = realloc(r->blocks, ((size_t)r->block_count + 1) * sizeof *grown);
+    void **grown = realloc(r->rings, ((size_t)r->ring_count + 1) * sizeof *grown);
     if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    r->blocks = grown;
-    TRY(r->device->alloc(r->device, bytes, (void **)block));
-    r->blocks[r->block_count++] = *block;
+    r->rings = grown;
+    TRY(r->device->alloc(r->device, bytes, (void **)&r->ring));
+    r->rings[r->ring_count++] = r->ring;
+    r->ring_bytes = bytes;
     r->base.bytes += bytes;
     return SODA_OK;
 }
@@ -99,15 +101,13 @@ static soda_status choose_ring(sharded *r, const soda_weights *weights, const si
         return FAIL(SODA_ERR_INPUT,
                     "parallel.ring: expected at least %.3f MiB, which one operator of this model "
                     "needs, found %.3f",
-                    (double)(least / 1024 + 1) / 1024, (double)bytes / 0x1p20);
+                    (double)round_up(least, 1024) / 0x1p20 + 5e-4, (double)bytes / 0x1p20);
     if (r->ring && r->ring_bytes >= least) return SODA_OK;
     if (!bytes)
         bytes = least + WEIGHTS_VISIT_BYTES > RING_BYTES ? least + WEIGHTS_VISIT_BYTES : RING_BYTES;
     if (bytes > most) bytes = most;
     if (bytes == 0) return SODA_OK;
-    TRY(allocate(r, bytes, &r->ring));
-    r->ring_bytes = bytes;
-    return SODA_OK;
+    return add_ring(r, bytes);
 }
 
 /* Cuts the uses into visits and gives them their places in the ring. */
@@ -158,18 +158,16 @@ static bool was_seen(const sharded *r, const uint8_t hash[SHA256_BYTES])
     return false;
 }
 
-/* Memory for what a fill adds: places of the entries, and room to make one of them whole. */
-static soda_status make_room(sharded *r, const soda_weights *weights, char **block, char **whole)
+/* Lists for what a fill adds, and room to make one of the entries whole. */
+static soda_status make_room(sharded *r, const soda_weights *weights, char **whole)
 {
     const size_t most = (size_t)r->item_count + (size_t)weights->entry_count + 1;
     size_t largest = 0;
     item *items = realloc(r->items, most * sizeof *items);
     if (items) r->items = items;
-    comm_parts *parts = realloc(r->parts, most * sizeof *parts);
-    if (parts) r->parts = parts;
     void *seen = realloc(r->seen, ((size_t)r->seen_count + 1) * SHA256_BYTES);
     if (seen) r->seen = seen;
-    if (!items || !parts || !seen) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    if (!items || !seen) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < weights->entry_count; i++) {
         const size_t slice = slice_of(r, &weights->entries[i]);
         if (slice > INT_MAX)
@@ -177,8 +175,6 @@ static soda_status make_room(sharded *r, const soda_weights *weights, char **blo
                         weights->entries[i].weight.name);
         if (slice * (size_t)r->group->size > largest) largest = slice * (size_t)r->group->size;
     }
-    const size_t bytes = missing_entries(r, weights);
-    if (bytes) TRY(allocate(r, bytes, block));
     return r->device->alloc(r->device, largest + 1, (void **)whole);
 }
 
@@ -190,10 +186,11 @@ static soda_status make(const weights_entry *entry, void *form)
     return s;
 }
 
-/* Gives the entries that are missing their places in `block`; lists them. */
-static soda_status place(sharded *r, const soda_weights *weights, char *block, int *added)
+/* Gives the entries that are missing their places in the next block; lists them. */
+static soda_status place(sharded *r, const soda_weights *weights, int *added)
 {
     int count = 0;
+    size_t at = 0;
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const int old = find(r, entry);
@@ -203,9 +200,11 @@ static soda_status place(sharded *r, const soda_weights *weights, char *block, i
                         r->items[old].bytes, entry->form.bytes);
         if (old >= 0) continue;
         TRY(form_table_add(&r->table, entry->weight.name, entry->form.form, r->item_count));
-        r->items[r->item_count++] = (item){entry->form.bytes, slice_of(r, entry), block};
+        const size_t slice = slice_of(r, entry);
+        r->items[r->item_count++] =
+            (item){entry->form.bytes, slice > 0, {r->slices.count, at, slice}};
         r->whole_bytes += device_align(r->device, entry->form.bytes);
-        block += kept_bytes(r, entry);
+        at += kept_bytes(r, entry);
         added[count++] = i;
     }
     added[count] = -1;
@@ -225,13 +224,13 @@ static soda_status make_forms(sharded *r, const soda_weights *weights, const int
         if (group->rank < count) {
             const weights_entry *own = &weights->entries[added[first + group->rank]];
             const item *to = &r->items[find(r, own)];
-            if (s == SODA_OK) s = make(own, to->slice ? whole : to->data);
+            if (s == SODA_OK) s = make(own, to->cut ? whole : slices_own(&r->slices, &to->part));
         }
         for (int owner = 0; owner < count; owner++) {
             const item *to = &r->items[find(r, &weights->entries[added[first + owner]])];
-            const soda_status sent = to->slice
-                                         ? group->scatter(group, whole, to->slice, to->data, owner)
-                                         : group->broadcast(group, to->data, to->bytes, owner);
+            char *data = slices_own(&r->slices, &to->part);
+            const soda_status sent = to->cut ? slices_send(&r->slices, &to->part, whole, owner)
+                                             : group->broadcast(group, data, to->bytes, owner);
             if (s == SODA_OK) s = sent;
         }
         first += count;
@@ -243,14 +242,17 @@ static soda_status make_forms(sharded *r, const soda_weights *weights, const int
 static soda_status fill_missing(sharded *r, soda_weights *weights, const uint8_t hash[SHA256_BYTES],
                                 soda_status s)
 {
-    char *block = NULL, *whole = NULL;
-    int *added = malloc(((size_t)weights->entry_count + 1) * sizeof *added);
+    char *whole = NULL;
+    const size_t bytes = missing_entries(r, weights);
+    int *added = calloc((size_t)weights->entry_count + 1, sizeof *added);
     if (s == SODA_OK && !added) s = FAIL(SODA_ERR_MEMORY, "out of memory");
-    if (s == SODA_OK) s = make_room(r, weights, &block, &whole);
-    if (s == SODA_OK) s = place(r, weights, block, added);
+    if (s == SODA_OK) s = make_room(r, weights, &whole);
+    if (s == SODA_OK) s = place(r, weights, added);
     TRY_TO(done, comm_agree(r->comm, s));
     TRY_TO(done, comm_agree_same(r->comm, hash, SHA256_BYTES, "the schedule of sharded weights"));
-    TRY_TO(done, comm_agree(r->comm, make_forms(r, weights, added, whole)));
+    if (bytes > 0) TRY_TO(done, comm_agree(r->comm, slices_add(&r->slices, bytes)));
+    r->base.bytes += bytes;
+    if (added) TRY_TO(done, comm_agree(r->comm, make_forms(r, weights, added, whole)));
     memcpy(r->seen[r->seen_count++], hash, SHA256_BYTES);
 done:
     r->device->release(r->device, whole);
@@ -273,7 +275,8 @@ static void *address(const soda_residency *base, const soda_weights *weights, in
     const sharded *r = (const sharded *)base;
     const int found = find(r, &weights->entries[weights->uses[use].entry]);
     if (found < 0) return NULL;
-    return r->items[found].slice ? weights->ring + weights->uses[use].at : r->items[found].data;
+    return r->items[found].cut ? weights->ring + weights->uses[use].at
+                               : slices_own(&r->slices, &r->items[found].part);
 }
 
 /* Puts the forms of a visit together: those that are new lie one behind the other. */
@@ -282,18 +285,16 @@ static soda_status fetch(void *context, const soda_weights *weights, int visit)
     sharded *r = context;
     const weights_visit *v = &weights->visits[visit];
     size_t at = v->at;
-    int count = 0;
+    if (v->bytes == 0) return SODA_OK;
+    TRY(slices_meet(&r->slices));
+    const double start_s = log_seconds();
     for (int u = v->first_use; u < v->first_use + v->uses; u++) {
         const weights_use *use = &weights->uses[u];
         const item *form = &r->items[find(r, &weights->entries[use->entry])];
-        if (!form->slice || use->at != at) continue;
-        r->parts[count++] = (comm_parts){form->data, form->slice, weights->ring + at};
-        at += form->slice * (size_t)r->group->size;
+        if (!form->cut || use->at != at) continue;
+        TRY(slices_gather(&r->slices, &form->part, weights->ring + at));
+        at += form->part.bytes * (size_t)r->group->size;
     }
-    if (count == 0) return SODA_OK;
-    TRY(r->group->meet(r->group));
-    const double start_s = log_seconds();
-    TRY(r->group->gather(r->group, r->parts, count));
     r->gather_s += log_seconds() - start_s;
     r->gathered_bytes += v->bytes;
     return SODA_OK;
@@ -332,12 +333,12 @@ static void close_sharded(soda_residency *base)
 {
     sharded *r = (sharded *)base;
     gatherer_destroy(r->gatherer);
-    for (int i = 0; i < r->block_count; i++) r->device->release(r->device, r->blocks[i]);
+    slices_free(&r->slices);
+    for (int i = 0; i < r->ring_count; i++) r->device->release(r->device, r->rings[i]);
     if (r->group) r->group->leave(r->group);
     form_table_free(&r->table);
-    free(r->blocks);
+    free(r->rings);
     free(r->items);
-    free(r->parts);
     free(r->seen);
     free(r);
 }
@@ -345,6 +346,7 @@ static void close_sharded(soda_residency *base)
 static soda_status open_group(sharded *r, const sharded_options *options)
 {
     TRY(comm_agree(r->comm, r->comm->split(r->comm, options->ranks, &r->group)));
+    slices_start(&r->slices, r->device, r->group);
     return comm_agree(r->comm, gatherer_create(fetch, r, &r->gatherer));
 }
 
@@ -359,7 +361,7 @@ soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_o
                  "parallel.weights: shard: the memory of %s is not the host's: use replicate",
                  device->name);
     s = comm_agree(comm, s);
-    if (s != SODA_OK) {
+    if (s != SODA_OK || !r) {
         free(r);
         return s;
     }

@@ -20,7 +20,8 @@ typedef struct {
 
 struct soda_comm {
     int rank, size;
-    soda_comm *node; /* the ranks on this node, which share its memory; of a node's own: itself */
+    soda_comm *node; /* the ranks on this node, which share its memory; of a node's own: itself; of
+                        a group: itself if it is on one node, else the rank alone */
     int failed_rank; /* whose failure the last comm_agree told all ranks; -1: nobody's */
     /* In place: every rank ends with the sum over ranks. Integer sums are exact in any order; fp32
      * sums may differ in the last bits with the number of ranks. */

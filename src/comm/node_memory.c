@@ -37,17 +37,25 @@ static soda_status map(int file, size_t bytes, void **memory)
 }
 
 /* The file of another process: the other way to hand it over, a socket, needs a name. */
-static soda_status join(const handle *file, size_t bytes, void **memory)
+static soda_status reach(const handle *file, int *own)
 {
     char path[64];
+    *own = -1;
     if (file->file < 0) return SODA_OK; /* the rank that made it says why */
     snprintf(path, sizeof path, "/proc/%lld/fd/%d", (long long)file->process, file->file);
-    const int own = open(path, O_RDWR | O_CLOEXEC);
-    if (own < 0)
-        return FAIL(SODA_ERR_IO,
-                    "parallel.weights: node: %s, the memory of another rank of this node: %s "
-                    "(ranks in containers of their own cannot share it: use replicate)",
-                    path, strerror(errno));
+    *own = open(path, O_RDWR | O_CLOEXEC);
+    if (*own >= 0) return SODA_OK;
+    return FAIL(SODA_ERR_IO,
+                "parallel.weights: node: %s, the memory of another rank of this node: %s "
+                "(ranks in containers of their own cannot share it: use replicate)",
+                path, strerror(errno));
+}
+
+static soda_status join(const handle *file, size_t bytes, void **memory)
+{
+    int own;
+    TRY(reach(file, &own));
+    if (own < 0) return SODA_OK;
     const soda_status s = map(own, bytes, memory);
     close(own);
     return s;
@@ -71,6 +79,31 @@ soda_status node_memory_open(soda_comm *comm, size_t bytes, void **memory)
     if (s == SODA_OK) return SODA_OK;
     node_memory_close(*memory, bytes);
     *memory = NULL;
+    return s;
+}
+
+soda_status node_memory_lend(soda_comm *comm, size_t bytes, void **own, int *files)
+{
+    soda_comm *node = comm->node;
+    handle mine = {.file = -1};
+    *own = NULL;
+    for (int i = 0; i < node->size; i++) files[i] = -1;
+    soda_status s = create(bytes, &mine);
+    if (s == SODA_OK) s = map(mine.file, bytes, own);
+    for (int i = 0; i < node->size; i++) {
+        handle file = mine;
+        TRY(node->broadcast(node, &file, sizeof file, i));
+        if (i == node->rank)
+            files[i] = mine.file;
+        else if (s == SODA_OK)
+            s = reach(&file, &files[i]);
+    }
+    s = comm_agree(comm, s);
+    if (s == SODA_OK) return SODA_OK;
+    for (int i = 0; i < node->size; i++)
+        if (files[i] >= 0) close(files[i]);
+    node_memory_close(*own, bytes);
+    *own = NULL;
     return s;
 }
 

@@ -81,7 +81,7 @@ static soda_status drawing_open(const soda_trainer *t, drawing *d)
     TRY(vae_decoder_open(t->folder, t->backend, r->dtype, r->h, r->w, &d->decoder));
     const int64_t factor = d->decoder.factor;
     d->latents = malloc((size_t)sampling_count(r) * sizeof *d->latents);
-    d->rgb = malloc((size_t)(r->w * factor * r->h * factor * 3));
+    d->rgb = calloc((size_t)(r->w * factor * r->h * factor), 3);
     return d->latents && d->rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
 }
 
@@ -200,7 +200,7 @@ static soda_status place_real(const soda_trainer *t, picture_sheet *sheet, int c
     const int64_t side = sheet->width, count = side * sheet->height * 3;
     const transform_options options = {.resolution = side, .factor = 1};
     float *pixels = malloc((size_t)count * sizeof *pixels);
-    uint8_t *rgb = malloc((size_t)count);
+    uint8_t *rgb = calloc((size_t)count, 1);
     if (!pixels || !rgb) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
@@ -229,7 +229,7 @@ static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
     soda_status s =
         texts && sheet->rgb ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for pictures");
     s = comm_agree(t->comm, s);
-    for (sheet->row = 0; sheet->row < 2 && s == SODA_OK; sheet->row++) {
+    for (sheet->row = 0; sheet->row < 2 && s == SODA_OK && texts; sheet->row++) {
         for (int i = 0; i < sheet->columns; i++) {
             const dataset_image *image = dataset_image_at(t->held_out, i);
             texts[i] =

@@ -100,12 +100,20 @@ static int64_t run(soda_residency *store, const soda_weights *w, int first)
     return wrong;
 }
 
-static void forms_are_made_once_and_whole_in_their_visits(void **state)
+/* As if every rank had a node of its own: what they hold must be sent. */
+static soda_status split_apart(soda_comm *all, int ranks, soda_comm **group)
 {
-    (void)state;
+    TRY(comm->split(all, ranks, group));
+    (*group)->node = comm_self();
+    return SODA_OK;
+}
+
+static void check_forms(soda_comm *all_ranks)
+{
     soda_residency *store;
     soda_weights *weights = list(FORMS, false), *fewer = list(FORMS - 4, false);
-    CHECK_OK(sharded_create(device_host(), comm, &(sharded_options){comm->size, 8192}, &store));
+    CHECK_OK(
+        sharded_create(device_host(), all_ranks, &(sharded_options){comm->size, 8192}, &store));
     made = 0;
     CHECK_OK(store->fill(store, weights));
     CHECK_OK(store->fill(store, fewer)); /* a second network, of which nothing is missing */
@@ -133,6 +141,20 @@ static void forms_are_made_once_and_whole_in_their_visits(void **state)
     assert_true(held <= sliced + whole + 8192);
     assert_int_equal(report.ring_bytes, 8192);
     assert_true(report.gathered_bytes > 0 && report.gather_s > 0);
+}
+
+static void forms_are_made_once_and_whole_in_their_visits(void **state)
+{
+    (void)state;
+    check_forms(comm);
+}
+
+static void the_same_between_nodes(void **state)
+{
+    (void)state;
+    soda_comm apart = *comm;
+    apart.split = split_apart;
+    check_forms(&apart);
 }
 
 static void a_form_that_fails_fails_on_all_ranks(void **state)
@@ -197,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_gather_and_scatter_their_parts),
         cmocka_unit_test(forms_are_made_once_and_whole_in_their_visits),
+        cmocka_unit_test(the_same_between_nodes),
         cmocka_unit_test(a_form_that_fails_fails_on_all_ranks),
         cmocka_unit_test(ranks_with_another_schedule_are_told_so),
         cmocka_unit_test(a_ring_that_is_too_small_is_refused),
