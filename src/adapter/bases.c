@@ -4,6 +4,7 @@
 
 #include "adapter/merge.h"
 #include "core/log.h"
+#include "core/pulse.h"
 #include "io/array_cache.h"
 #include "io/shared_arrays.h"
 
@@ -56,6 +57,7 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
         if (status_kept(&slot)) continue;
         status_keep(&slot, shared_arrays_missing(list, i, &missing));
         if (missing) status_keep(&slot, make(layers, list, i, store));
+        pulse_beat();
 #pragma omp critical(bases)
         if (shown) log_progress_update(&progress, ++done, "");
     }

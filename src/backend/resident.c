@@ -6,6 +6,7 @@
 #include "backend/residency.h"
 #include "comm/node_memory.h"
 #include "core/arena.h"
+#include "core/pulse.h"
 #include "core/round.h"
 #include "core/sha256.h"
 
@@ -93,6 +94,7 @@ static soda_status make(const resident *r, const weights_entry *entry, void *to)
 {
     void *form = r->device->host ? to : aligned_alloc(64, whole_lines(entry->form.bytes));
     if (!form) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", entry->weight.name);
+    pulse_beat();
     soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
     if (entry->weight.mapped)
         arena_drop_pages(entry->weight.source.data, tensor_bytes(&entry->weight.source));

@@ -42,6 +42,8 @@ struct soda_comm {
      * the start or the library cannot do it. */
     soda_status (*split)(soda_comm *comm, int ranks, soda_comm **group);
     void (*leave)(soda_comm *group); /* frees what split made; not collective */
+    /* Ends all ranks now, from any thread; the launcher returns `exit_code`. Not collective. */
+    void (*end_all)(soda_comm *comm, int exit_code);
     void *context;
 };
 

@@ -66,6 +66,7 @@ typedef struct run_config {
         double ring_mib; /* 0: auto */
         run_reduction reduction;
         int64_t check_every; /* 0: before checkpoints only */
+        double timeout_s;    /* 0: none */
     } parallel;
     struct {
         int64_t every, keep;

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/pulse.h"
+
 static bool quiet;
 static atomic_bool bar_open; /* the cursor stands behind a progress bar */
 
@@ -14,7 +16,6 @@ void log_set_quiet(bool value) { quiet = value; }
 
 static void line(const char *prefix, const char *format, va_list args)
 {
-    if (quiet) return;
     char text[2048], *whole = text; /* one write per line: those of several ranks do not mix */
     va_list again;
     va_copy(again, args);
@@ -29,6 +30,7 @@ static void line(const char *prefix, const char *format, va_list args)
 void log_info(const char *format, ...)
 {
     va_list args;
+    if (quiet) return;
     va_start(args, format);
     line("soda: ", format, args);
     va_end(args);
@@ -37,8 +39,17 @@ void log_info(const char *format, ...)
 void log_warning(const char *format, ...)
 {
     va_list args;
+    if (quiet) return;
     va_start(args, format);
     line("soda: warning: ", format, args);
+    va_end(args);
+}
+
+void log_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line("soda: error: ", format, args);
     va_end(args);
 }
 
@@ -72,6 +83,7 @@ static void draw_bar(const log_progress *p, int64_t done, double elapsed_s, cons
 
 void log_progress_update(log_progress *progress, int64_t done, const char *note)
 {
+    pulse_beat();
     if (quiet || progress->total <= 0) return;
     const double now = log_seconds(), elapsed_s = now - progress->started_s;
     const bool terminal = isatty(STDERR_FILENO), last = done == progress->total;

@@ -10,6 +10,9 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line "soda: warning: ..." on stderr. */
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A line "soda: error: ..." on stderr, of any rank: where nobody is left to return a failure to. */
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Silences log_info, log_warning and progress on this process (ranks other than 0). */
 void log_set_quiet(bool quiet);
 

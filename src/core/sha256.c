@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/pulse.h"
+
 struct soda_sha256 {
     EVP_MD_CTX *context;
 };
@@ -26,6 +28,7 @@ soda_status sha256_create(soda_sha256 **hash)
 
 soda_status sha256_update(soda_sha256 *hash, const void *data, size_t bytes)
 {
+    pulse_beat();
     if (EVP_DigestUpdate(hash->context, data, bytes)) return SODA_OK;
     return FAIL(SODA_ERR_INTERNAL, "libcrypto refused to hash %zu bytes", bytes);
 }

@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/log.h"
+#include "core/pulse.h"
 #include "exec/plan.h"
 
 /* Nodes of the prologue run before all others: the others are what each run repeats. */
@@ -316,6 +317,7 @@ static soda_status run_step(soda_exec *exec, int step)
     const int n = exec->order[step];
     const double start_s = exec->seconds ? log_seconds() : 0;
     TRY(exec->backend->kernel[exec->graph->nodes[n].op]->run(&exec->calls[n]));
+    pulse_beat();
     if (!exec->seconds) return SODA_OK;
     TRY(d->wait(d));
     exec->seconds[n] += log_seconds() - start_s;

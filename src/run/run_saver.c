@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/pulse.h"
 #include "io/checkpoint_folder.h"
 #include "io/newfile.h"
 
@@ -76,6 +77,7 @@ static soda_status write_checkpoint(run_saver *s)
     if (s->target.metrics) TRY(newfile_sync_path(s->target.metrics));
     TRY(run_state_save(&s->state, &s->params, s->target.checkpoints, s->target.keep));
     s->written = true;
+    pulse_saved();
     return SODA_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/pulse.h"
 #include "run/preempt.h"
 #include "run/trainer_internal.h"
 
@@ -91,14 +92,18 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags, double *los
     params_report report;
     const double started_s = log_seconds();
     t->gathered = gathered(t);
+    pulse_phase("micro-batches", t->state.step);
     if (t->pending == SODA_OK && t->saver) t->pending = run_saver_poll(t->saver);
     const soda_status own = trainer_micro_batches(t, t->pending);
-    int64_t agreed[] = {stop_flags(t), is_time_to_save(t)};
-    TRY(comm_agree_flags(t->comm, own, agreed, 2));
+    int64_t agreed[] = {stop_flags(t), is_time_to_save(t), pulse_read().saved};
+    TRY(comm_agree_flags(t->comm, own, agreed, 3));
+    if (agreed[2]) pulse_saved(); /* the others learn of what rank 0 saved */
     *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};
     const double network_end_s = log_seconds();
+    pulse_phase("reduction", t->state.step);
     TRY(reduce(t, loss));
     const double reduced_s = log_seconds();
+    pulse_phase("update", t->state.step);
     TRY(update(t, &report));
     t->pending = note(t, *loss, &report, started_s, reduced_s, network_end_s);
     t->state.step++;
@@ -129,6 +134,7 @@ static soda_status show(soda_trainer *t, bool last)
     const run_config *c = t->config;
     const double start_s = log_seconds();
     const bool first = t->state.step == 0;
+    pulse_phase("validation and pictures", t->state.step);
     if (first || last || is_due(c->validation.every, t->state.step)) TRY(trainer_validate(t));
     if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step)))
         TRY(sample(t));
@@ -188,6 +194,7 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
     TRY_TO(done, same_program(comm));
+    TRY_TO(done, watchdog_start(comm, config->parallel.timeout_s, &t.dog));
     TRY_TO(done, trainer_open(&t));
     /* Before the first step: what the run will be compared with, and the most memory that it will
      * ever need is used once. Later: what the process that was stopped did not come to. */
@@ -195,6 +202,7 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
     TRY_TO(done, train(&t));
     TRY_TO(done, trainer_finish(&t));
 done:
+    watchdog_stop(t.dog);
     trainer_close(&t);
     return s;
 }

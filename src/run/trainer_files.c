@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/pulse.h"
 #include "io/checkpoint.h"
 #include "run/preempt.h"
 #include "run/run_folder.h"
@@ -17,6 +18,7 @@ soda_status trainer_check_lock(soda_trainer *t)
 void trainer_save(soda_trainer *t)
 {
     const double start_s = log_seconds();
+    pulse_phase("checkpoint", t->state.step);
     if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
     t->saved_s = start_s;
     if (run_saver_start(t->saver) != SODA_OK) {
@@ -64,6 +66,7 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
 
 static soda_status save(soda_trainer *t)
 {
+    pulse_phase("checkpoint", t->state.step);
     return comm_agree(t->comm, t->saver ? run_saver_save(t->saver) : SODA_OK);
 }
 
@@ -110,6 +113,7 @@ static double mean_loss(const run_state *state, int64_t first)
 soda_status trainer_finish(soda_trainer *t)
 {
     char loss[64], held[96] = "";
+    pulse_phase("adapter", t->state.step);
     TRY(insist(t, write_adapter));
     write_the_rest(t);
     if (!isnan(t->held_before)) /* else it was measured before this process went on */

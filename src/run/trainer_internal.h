@@ -1,6 +1,7 @@
 /* trainer_internal.h: what the files of the trainer share. */
 #pragma once
 
+#include "comm/watchdog.h"
 #include "core/log.h"
 #include "data/dataset.h"
 #include "interop/adapter_file.h"
@@ -46,6 +47,7 @@ typedef struct {
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;     /* rank 0 */
     bool config_failed;        /* the copy of the configuration could not be written */
+    watchdog *dog;             /* NULL: none */
     run_lock *lock;            /* rank 0: of the run folder */
     soda_status pending;       /* a failure after this step's agreement: for the next one */
     double data_s, network_s;  /* of this step */

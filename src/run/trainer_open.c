@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "core/memory_limit.h"
 #include "core/path.h"
+#include "core/pulse.h"
 #include "io/newfile.h"
 #include "model/hash.h"
 #include "run/preempt.h"
@@ -66,6 +67,7 @@ static soda_status stored_text(const run_config *config, char **text)
     run_config stored = *config;
     stored.parallel.weights = WEIGHTS_REPLICATE;
     stored.parallel.shard = 1;
+    stored.parallel.timeout_s = 0;
     return run_config_text(&stored, text);
 }
 
@@ -300,9 +302,10 @@ static soda_status restore(soda_trainer *t)
         TRY(comm_agree(t->comm, guard ? run_folder_check_new(t->config->output) : SODA_OK));
         if (t->comm->rank == 0) unlink(t->path_spectra); /* of a run whose checkpoints are gone */
     }
-    if (t->state.step > 0)
-        log_info("resuming from %s at step %lld of %lld", path, (long long)t->state.step,
-                 (long long)t->config->train.steps);
+    if (t->state.step == 0) return SODA_OK;
+    pulse_saved();
+    log_info("resuming from %s at step %lld of %lld", path, (long long)t->state.step,
+             (long long)t->config->train.steps);
     return SODA_OK;
 }
 
@@ -350,12 +353,16 @@ soda_status trainer_open(soda_trainer *t)
     const run_config *c = t->config;
     TRY(comm_agree(t->comm, open_alone(t)));
     TRY(check_same_config(t));
+    pulse_phase("opening data sets", -1);
     TRY(open_sets(t));
     TRY(identify(t));
+    pulse_phase("opening the model", -1);
     TRY(training_model_open(t->folder, c, t->backend, t->comm, &t->model));
     TRY(comm_agree(t->comm,
                    params_create(t->model.layers, &c->adapter.options, t->backend, &t->params)));
+    pulse_phase("restoring", -1);
     TRY(restore(t));
+    pulse_phase("opening networks", t->state.step);
     TRY(comm_agree(t->comm, t->backend->connect(t->backend->device, t->comm, &t->exchange)));
     TRY(comm_agree(t->comm, open_buffers(t)));
     TRY(comm_agree(t->comm, open_networks(t)));

@@ -41,6 +41,21 @@ fault_pause() {
     is "$job" Restarts 0 || fail "pause: started again"
 }
 
+# stopped NAME K: the rank on the job's K-th node stands still for good: the watchdog ends the job within limit + 15 s.
+stopped() {
+    soda_options=(--set parallel.timeout=30)
+    begin "$1"
+    soda_options=()
+    until_true 60 "$1: no second checkpoint" reached 20 # all ranks know of the first by then
+    since=$(date +%s)
+    kill -STOP "$(ranks_on "$(first_node "$2")")"
+    restarted "$1" 45 "$since"
+    grep -q "rank $(($2 - 1)) of 2 on n$(first_node "$2") has not been heard of" "$1.log" || fail "$1: the rank is not named"
+    finished "$1" 180
+}
+fault_stopped() { stopped stopped 2; }
+fault_stopped0() { stopped stopped0 1; }
+
 # cut NAME K: the cable of the job's K-th node.
 cut() {
     local node
@@ -69,4 +84,4 @@ off() {
 fault_off() { off off 2; }
 fault_off0() { off off0 1; }
 
-for fault in ${FAULTS:-killed pause cable cable0 off off0}; do "fault_$fault"; done
+for fault in ${FAULTS:-killed pause stopped stopped0 cable cable0 off off0}; do "fault_$fault"; done

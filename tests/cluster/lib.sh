@@ -62,11 +62,12 @@ submit() {
     ln -sfn "$name.log" log
     job=$(sbatch --parsable -o "$work/$name.log" "${options[@]}" "jobs/$script" "$@")
 }
-train() { # NAME [OPTION of sbatch]...: into runs/NAME
+soda_options=()
+train() { # NAME [OPTION of sbatch]...: into runs/NAME, with ${soda_options[@]}
     local name=$1
     shift
     run=$work/runs/$name
-    submit "$name" train.slurm "$@" -- run.yaml --set "output=$run"
+    submit "$name" train.slurm "$@" -- run.yaml --set "output=$run" "${soda_options[@]}"
 }
 
 field() { scontrol show job -o "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p"; }
@@ -84,17 +85,17 @@ is_idle() { sinfo -h -N -o '%N %t' | grep -qx "$1 idle"; }
 ranks_on() { pgrep -x soda --ns "$(pgrep -P "$(cat "$LAB/$1.pid")" | head -n 1)" --nslist pid; }
 first_node() { scontrol show hostnames "$(field "$job" NodeList)" | sed -n "${1:-1}s/^n//p"; }
 
-# Nothing is left of a run: no process, no lock, no temporary file.
+# Nothing is left of a job: no process, no lock. (Temporary files of one that was killed are deleted by the next.)
 check_tidy() {
     until_true 30 "$1: processes of soda are left: $(pgrep -a -x soda)" bash -c '! pgrep -x soda'
     flock -n "$run/.lock" true || fail "$1: the run's folder is still locked"
-    [ -z "$(find "$run" -name '*.tmp-*')" ] || fail "$1: temporary files are left: $(find "$run" -name '*.tmp-*')"
 }
-# ... and it made the adapter of a run that nothing disturbed.
+# ... and no temporary file, and it made the adapter of a run that nothing disturbed.
 check_run() {
     cmp "$run/adapter.safetensors" "$work/runs/alone/adapter.safetensors" || fail "$1: another adapter"
     [ "$(grep -c '"loss"' "$run/metrics.jsonl")" = "$STEPS" ] || fail "$1: expected $STEPS rows in metrics.jsonl"
     check_tidy "$1"
+    [ -z "$(find "$run" -name '*.tmp-*')" ] || fail "$1: temporary files are left: $(find "$run" -name '*.tmp-*')"
     say "$1: ok"
 }
 finished() { # NAME SECONDS

@@ -1,0 +1,40 @@
+/* watchdog.h: ends a run in which a rank makes no progress, and says which.
+ *
+ * On every rank a thread sends its pulse (core/pulse.h) to rank 0 by UDP every two seconds; rank 0
+ * answers with its own. Nothing else of the program waits for it, and it calls MPI for the end
+ * alone. Rank 0 judges all ranks, the others judge rank 0. The time in which the judging process
+ * itself stood still does not count.
+ *
+ * A rank is at fault if nothing was heard of it for the limit; else if it made no progress for the
+ * limit and waits for nobody; else, where all ranks wait for each other, the one that entered the
+ * fewest collectives. GRACE_S seconds later all ranks are ended, if that still holds then, with
+ * code 75 if a checkpoint is saved, else 1. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "comm/comm.h"
+#include "core/pulse.h"
+
+typedef struct watchdog watchdog;
+
+/* Starts the thread; limit_s <= 0: none, *dog is NULL. Collective. SODA_ERR_IO where it cannot
+ * start, on all ranks. One at a time. */
+soda_status watchdog_start(soda_comm *comm, double limit_s, watchdog **dog);
+
+/* Ends the thread; local. Accepts NULL. */
+void watchdog_stop(watchdog *dog);
+
+/* What is known of a rank. Seconds are those of the judge's clock. */
+typedef struct {
+    bool heard; /* ever */
+    bool waits; /* in a collective */
+    uint64_t collectives;
+    double heard_s, changed_s; /* when last heard of; when its pulse last changed */
+} watchdog_view;
+
+typedef enum { WATCHDOG_WELL, WATCHDOG_SILENT, WATCHDOG_STUCK, WATCHDOG_BEHIND } watchdog_verdict;
+
+/* The verdict on `count` ranks, and in *rank the one at fault. */
+watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now_s, double limit_s,
+                                int *rank);

@@ -1,0 +1,29 @@
+/* pulse.h: what this process is doing, for the watchdog that runs beside it (comm/watchdog.h). Any
+ * thread may call these at any time; each costs a few relaxed atomic operations. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t beats;         /* grows as long as work goes on */
+    uint64_t collectives;   /* entered so far */
+    const char *phase;      /* of the run */
+    const char *collective; /* in which the process waits for others; NULL: in none */
+    int64_t step;           /* of training; -1: before the first */
+    bool saved;             /* there is a checkpoint of this run */
+} pulse;
+
+/* Some work is done: to be called at least once in half a minute of any long piece of work. */
+void pulse_beat(void);
+
+/* What begins now; `phase` is a literal. */
+void pulse_phase(const char *phase, int64_t step);
+
+/* Called around everything that waits for other ranks: a literal before, NULL after. */
+void pulse_collective(const char *name);
+
+/* A checkpoint of this run is complete. */
+void pulse_saved(void);
+
+pulse pulse_read(void);

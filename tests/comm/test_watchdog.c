@@ -1,0 +1,133 @@
+/* Who is at fault when a run stands still, and that a watchdog lets one alone that works. */
+#include "comm/watchdog.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "support/check.h"
+
+enum { RANKS = 3 };
+static const double limit_s = 30;
+
+/* At 100 s all ranks were heard of just now and wait for each other since 99 s. */
+static watchdog_view waiting(uint64_t collectives)
+{
+    return (watchdog_view){true, true, collectives, 100, 99};
+}
+
+static watchdog_verdict judge(const watchdog_view *view, double now_s, int *rank)
+{
+    return watchdog_judge(view, RANKS, now_s, limit_s, rank);
+}
+
+static void a_short_silence_is_no_fault(void **state)
+{
+    (void)state;
+    watchdog_view view[RANKS] = {waiting(7), waiting(7), waiting(7)};
+    int rank;
+    view[1].heard_s = view[1].changed_s =
+        75; /* a network that paused, a process that stood still */
+    view[1].waits = false;
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_WELL);
+}
+
+static void a_silent_rank_is_named_first(void **state)
+{
+    (void)state;
+    watchdog_view view[RANKS] = {waiting(7), waiting(7), waiting(7)};
+    int rank;
+    view[0].waits = false; /* it waits for rank 2 in some other way */
+    view[0].changed_s = 60;
+    view[2].heard_s = view[2].changed_s = 69;
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_SILENT);
+    assert_int_equal(rank, 2);
+}
+
+static void a_rank_that_does_nothing_is_stuck(void **state)
+{
+    (void)state;
+    watchdog_view view[RANKS] = {waiting(7), waiting(7), waiting(7)};
+    int rank;
+    for (int i = 0; i < RANKS; i++) view[i].changed_s = 60;
+    view[1].waits = false;
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_STUCK);
+    assert_int_equal(rank, 1);
+    view[1].changed_s = 80; /* still at work: the others wait for it as long as it takes */
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_WELL);
+}
+
+static void of_ranks_that_all_wait_the_last_is_behind(void **state)
+{
+    (void)state;
+    watchdog_view view[RANKS] = {waiting(8), waiting(8), waiting(7)};
+    int rank;
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_WELL);
+    for (int i = 0; i < RANKS; i++) view[i].changed_s = 60;
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_BEHIND);
+    assert_int_equal(rank, 2);
+}
+
+static void a_rank_never_heard_of_is_blamed_only_if_the_others_wait(void **state)
+{
+    (void)state;
+    watchdog_view view[RANKS] = {waiting(8), waiting(8), waiting(8)};
+    int rank;
+    view[1] = (watchdog_view){0};
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_WELL);
+    view[0].changed_s = view[2].changed_s = 60;
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_BEHIND);
+    assert_int_equal(rank, 1);
+    memset(view, 0, sizeof view);
+    assert_int_equal(judge(view, 100, &rank), WATCHDOG_WELL);
+}
+
+/* A watchdog with a limit of a second, beside work that lasts longer: the process would end. */
+static void work_goes_on(void **state)
+{
+    (void)state;
+    watchdog *dog;
+    CHECK_OK(watchdog_start(comm_self(), 1, &dog));
+    assert_non_null(dog);
+    for (int i = 0; i < 80; i++) {
+        pulse_beat();
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+    watchdog_stop(dog);
+    CHECK_OK(watchdog_start(comm_self(), 0, &dog));
+    assert_null(dog);
+    watchdog_stop(dog);
+}
+
+static void the_pulse_tells_what_is_done(void **state)
+{
+    (void)state;
+    const pulse before = pulse_read();
+    pulse_phase("a phase", 12);
+    pulse_collective("a collective");
+    const pulse within = pulse_read();
+    assert_string_equal(within.phase, "a phase");
+    assert_string_equal(within.collective, "a collective");
+    assert_int_equal(within.step, 12);
+    assert_int_equal(within.collectives, before.collectives + 1);
+    assert_true(within.beats > before.beats);
+    assert_false(within.saved);
+    pulse_collective(NULL);
+    pulse_saved();
+    assert_true(pulse_read().saved);
+    assert_null(pulse_read().collective);
+    assert_int_equal(pulse_read().collectives, within.collectives);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_short_silence_is_no_fault),
+        cmocka_unit_test(a_silent_rank_is_named_first),
+        cmocka_unit_test(a_rank_that_does_nothing_is_stuck),
+        cmocka_unit_test(of_ranks_that_all_wait_the_last_is_behind),
+        cmocka_unit_test(a_rank_never_heard_of_is_blamed_only_if_the_others_wait),
+        cmocka_unit_test(work_goes_on),
+        cmocka_unit_test(the_pulse_tells_what_is_done),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

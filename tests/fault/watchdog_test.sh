@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# A rank that stands still for good ends the run, with a message that names it; one that stands still for ten seconds does
+# not, and changes no bit.
+# shellcheck source=tests/fault/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+train one 2 || fail "the run that is left alone"
+
+# rank_of PID K: the process of rank K of the run that shell PID started.
+rank_of() {
+    local process
+    for process in $(pgrep -P "$(pgrep -P "$1" | head -n 1)"); do
+        if tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$2"; then echo "$process"; fi
+    done
+}
+
+# steps NAME LINES: until metrics.jsonl of the run $pid has that many lines; false if the run ended before.
+steps() {
+    local until=$((SECONDS + 300))
+    while [ ! -f "$1/run/metrics.jsonl" ] || [ "$(wc -l <"$1/run/metrics.jsonl")" -lt "$2" ]; do
+        kill -0 "$pid" 2>/dev/null || return 1
+        [ "$SECONDS" -lt "$until" ] || fail "$1: no step for 300 s"
+        sleep 0.01
+    done
+}
+
+# halted NAME RANK LINES [OPTION]...: starts run NAME and stops rank RANK after LINES steps; sets pid and process. A run
+# that ended before proves nothing, and is made again.
+halted() {
+    local name=$1 rank=$2 lines=$3
+    shift 3
+    for _ in 1 2 3 4 5; do
+        rm -rf "$name"
+        train "$name" 2 --set parallel.timeout=30 "$@" & pid=$!
+        if steps "$name" "$lines" && process=$(rank_of "$pid" "$rank") && [ "$process" ] &&
+            kill -STOP "$process" 2>/dev/null && [ ! -f "$name/run/adapter.safetensors" ]; then return; fi
+        [ -z "${process:-}" ] || kill -CONT "$process" 2>/dev/null || true
+        wait "$pid" || true
+    done
+    fail "$name: ended five times before it could be stopped"
+}
+
+halted pause 1 2
+sleep 10
+kill -CONT "$process"
+wait "$pid" || fail "pause: exit code $?, expected 0"
+same pause
+
+halted unsaved 0 1 --set checkpoint.every=1000 --set output=unsaved/run
+unsaved=$pid unsaved_since=$SECONDS
+halted saved 1 4 # a checkpoint is committed by now, or while rank 0 waits
+saved=$pid saved_since=$SECONDS
+
+# ended NAME PID SINCE CODE RANK
+ended() {
+    local rc=0
+    wait "$2" || rc=$?
+    [ "$rc" -eq "$4" ] || fail "$1: exit code $rc, expected $4"
+    [ $((SECONDS - $3)) -le 47 ] || fail "$1: ended after $((SECONDS - $3)) s, expected 45 at most"
+    says "$1" "rank $5 of 2 on $(hostname) has not been heard of for"
+    [ "$(grep -c 'parallel.timeout' "$1/log")" -eq 1 ] || fail "$1: expected one message"
+}
+ended unsaved "$unsaved" "$unsaved_since" 1 0
+ended saved "$saved" "$saved_since" 75 1
+train saved 2 || fail "saved: going on"
+same saved
+
+train off 2 --set parallel.timeout=null || fail "off: failed"
+same off
+echo "ranks that stand still are found"
