@@ -77,8 +77,8 @@ static soda_status export_adapter(const export_options *o, soda_adapter *adapter
         TRY_TO(done, folder_open(o->model, &folder));
         adapter->base_sha256[0] = '\0';
         TRY_TO(done, adapter_fit_check(adapter, folder));
-        TRY_TO(done, adapter_base_hash(folder, adapter_touches_text(adapter), adapter->base_sha256,
-                                       NULL));
+        TRY_TO(done, adapter_base_hash(folder, adapter_touches_text(adapter), MODEL_HASH,
+                                       adapter->base_sha256));
     }
     TRY_TO(done, adapter_write(o->out, adapter));
 done:

@@ -66,9 +66,9 @@ static soda_status hash_model(dataset_opening *o)
 {
     soda_status s = SODA_OK;
     if (o->comm->rank == 0) {
-        s = model_hash(o->model, FOLDER_VAE, o->vae_sha256, NULL);
+        s = model_hash(o->model, FOLDER_VAE, MODEL_HASH, o->vae_sha256);
         for (int i = 0; s == SODA_OK && o->dataset->has_states && i < o->model->texts; i++)
-            s = model_hash(o->model, FOLDER_TEXT_ENCODER + i, o->text_sha256[i], NULL);
+            s = model_hash(o->model, FOLDER_TEXT_ENCODER + i, MODEL_HASH, o->text_sha256[i]);
     }
     TRY(comm_agree(o->comm, s));
     TRY(o->comm->broadcast(o->comm, o->vae_sha256, sizeof o->vae_sha256, 0));

@@ -23,7 +23,7 @@
 #include "core/sha256.h"
 #include "io/checkpoint.h"
 #include "io/safetensors.h"
-#include "model/folder.h"
+#include "model/hash.h"
 
 #define ADAPTER_FORMAT "soda-adapter"
 
@@ -92,10 +92,9 @@ soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoin
                                     size_t size, bool *found);
 
 /* The identity of what an adapter was trained on: model_hash of the U-Net; with `text_encoders` the
- * SHA-256 of the hashes of U-Net and text encoders, written one behind the other. former: the same
- * as soda 0.1 computed it (model/hash.h); NULL if not wanted. */
-soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders, char hex[SHA256_HEX],
-                              char former[SHA256_HEX]);
+ * SHA-256 of the hashes of U-Net and text encoders, written one behind the other. */
+soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders,
+                              model_hash_version version, char hex[SHA256_HEX]);
 
 /* Whether it adapts a text encoder: then the hash of its base covers them. */
 bool adapter_touches_text(const soda_adapter *adapter);

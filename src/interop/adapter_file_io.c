@@ -191,24 +191,26 @@ static soda_status join_hashes(char parts[][SHA256_HEX], int count, char hex[SHA
     return SODA_OK;
 }
 
-soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders, char hex[SHA256_HEX],
-                              char former[SHA256_HEX])
+soda_status adapter_base_hash(const soda_folder *folder, bool text_encoders,
+                              model_hash_version version, char hex[SHA256_HEX])
 {
-    char now[ADAPTER_COMPONENTS][SHA256_HEX], then[ADAPTER_COMPONENTS][SHA256_HEX];
-    if (!text_encoders) return model_hash(folder, FOLDER_UNET, hex, former);
-    TRY(model_hash(folder, FOLDER_UNET, now[0], then[0]));
+    char parts[ADAPTER_COMPONENTS][SHA256_HEX];
+    if (!text_encoders) return model_hash(folder, FOLDER_UNET, version, hex);
+    TRY(model_hash(folder, FOLDER_UNET, version, parts[0]));
     for (int i = 0; i < folder->texts; i++)
-        TRY(model_hash(folder, FOLDER_TEXT_ENCODER + i, now[1 + i], then[1 + i]));
-    TRY(join_hashes(now, 1 + folder->texts, hex));
-    return former ? join_hashes(then, 1 + folder->texts, former) : SODA_OK;
+        TRY(model_hash(folder, FOLDER_TEXT_ENCODER + i, version, parts[1 + i]));
+    return join_hashes(parts, 1 + folder->texts, hex);
 }
 
 soda_status adapter_check_base(const soda_adapter *a, const soda_folder *folder)
 {
-    char hex[SHA256_HEX], former[SHA256_HEX];
+    char hex[SHA256_HEX];
     if (!a->base_sha256[0]) return SODA_OK;
-    TRY(adapter_base_hash(folder, adapter_touches_text(a), hex, former));
-    if (!strcmp(hex, a->base_sha256) || !strcmp(former, a->base_sha256)) return SODA_OK;
+    for (model_hash_version version = MODEL_HASH; version < MODEL_HASH_VERSIONS; version++) {
+        TRY(adapter_base_hash(folder, adapter_touches_text(a), version, hex));
+        if (!strcmp(hex, a->base_sha256)) return SODA_OK;
+    }
+    TRY(adapter_base_hash(folder, adapter_touches_text(a), MODEL_HASH, hex));
     return FAIL(SODA_ERR_INPUT,
                 "%s: base_model_sha256: expected %s, found %s in %s: this is another model, or the "
                 "same model in another precision (to make an adapter for it: soda export %s --to "

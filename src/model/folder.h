@@ -20,9 +20,10 @@ const char *folder_component_name(folder_component component);
 
 enum { FOLDER_COMPONENTS = FOLDER_TEXT_ENCODER_2 + 1 };
 
-/* What hash.h computed for a component: "" until it has read it. */
+/* What hash.h computed for a component, by model_hash_version: "" until it was asked. */
+enum { FOLDER_IDENTITIES = 3 };
 typedef struct {
-    char sha256[SHA256_HEX], former[SHA256_HEX];
+    char sha256[FOLDER_IDENTITIES][SHA256_HEX];
 } folder_identity;
 
 typedef struct {

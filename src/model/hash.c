@@ -8,9 +8,11 @@
 #include "core/file.h"
 #include "model/config_text.h"
 
+_Static_assert((int)MODEL_HASH_VERSIONS == (int)FOLDER_IDENTITIES, "see folder.h");
+
 enum { MAX_CONFIG = 64 << 20 }; /* as core/json.h reads */
 
-soda_status model_hash_tensor(soda_sha256 *hash, const safetensors_tensor *t)
+static soda_status add_tensor(soda_sha256 *hash, const safetensors_tensor *t)
 {
     char line[64 + 24 * SAFETENSORS_MAX_RANK];
     int used = snprintf(line, sizeof line, " %s [", safetensors_dtype_name(t->dtype));
@@ -23,6 +25,18 @@ soda_status model_hash_tensor(soda_sha256 *hash, const safetensors_tensor *t)
     TRY(sha256_update(hash, t->data, t->bytes));
     arena_drop_pages(t->data, t->bytes);
     return SODA_OK;
+}
+
+soda_status model_hash_tensor(const safetensors_tensor *t, uint8_t digest[SHA256_BYTES])
+{
+    soda_sha256 *hash;
+    soda_status s;
+    TRY(sha256_create(&hash));
+    TRY_TO(done, add_tensor(hash, t));
+    TRY_TO(done, sha256_finish(hash, digest));
+done:
+    sha256_destroy(hash);
+    return s;
 }
 
 static soda_status add_file(soda_sha256 *hash, const soda_folder *folder,
@@ -60,35 +74,53 @@ static soda_status finish(soda_sha256 *hash, char hex[SHA256_HEX])
     return SODA_OK;
 }
 
+/* A thread hashes one tensor at a time: OpenMP's own loop, as model/ knows no backend. */
+static soda_status add_digests(soda_sha256 *hash, const soda_safetensors *set)
+{
+    const int count = safetensors_count(set);
+    uint8_t *digests = malloc((size_t)count * SHA256_BYTES + 1);
+    if (!digests) return FAIL(SODA_ERR_MEMORY, "out of memory for the hashes of %d tensors", count);
+    status_slot slot = {0};
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = 0; i < count; i++)
+        status_keep(&slot, model_hash_tensor(safetensors_at(set, i), digests + i * SHA256_BYTES));
+    soda_status s = status_take(&slot);
+    if (s == SODA_OK) s = sha256_update(hash, digests, (size_t)count * SHA256_BYTES);
+    free(digests);
+    return s;
+}
+
+static soda_status add_tensors(soda_sha256 *hash, const soda_safetensors *set)
+{
+    for (int i = 0; i < safetensors_count(set); i++) /* sorted by name */
+        TRY(add_tensor(hash, safetensors_at(set, i)));
+    return SODA_OK;
+}
+
 static soda_status identify(const soda_folder *folder, folder_component component,
-                            folder_identity *identity)
+                            model_hash_version version, char hex[SHA256_HEX])
 {
     soda_safetensors *set = NULL;
-    soda_sha256 *hash = NULL, *second = NULL;
+    soda_sha256 *hash = NULL;
     soda_status s = SODA_OK;
     TRY_TO(done, folder_tensors_open(folder, component, &set));
     TRY_TO(done, sha256_create(&hash));
-    for (int i = 0; i < safetensors_count(set); i++) /* sorted by name */
-        TRY_TO(done, model_hash_tensor(hash, safetensors_at(set, i)));
-    TRY_TO(done, sha256_copy(hash, &second));
-    TRY_TO(done, add_file(second, folder, component));
-    TRY_TO(done, finish(second, identity->former));
-    TRY_TO(done, add_values(hash, folder, component));
-    TRY_TO(done, finish(hash, identity->sha256));
+    TRY_TO(done, version == MODEL_HASH ? add_digests(hash, set) : add_tensors(hash, set));
+    TRY_TO(done, version == MODEL_HASH_0_1 ? add_file(hash, folder, component)
+                                           : add_values(hash, folder, component));
+    TRY_TO(done, finish(hash, hex));
 done:
-    sha256_destroy(second);
     sha256_destroy(hash);
     safetensors_close(set);
     return s;
 }
 
-soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX],
-                       char former[SHA256_HEX])
+soda_status model_hash(const soda_folder *folder, folder_component component,
+                       model_hash_version version, char hex[SHA256_HEX])
 {
-    folder_identity own = {.sha256 = ""};
-    folder_identity *identity = folder->identity ? &folder->identity[component] : &own;
-    if (!identity->sha256[0]) TRY(identify(folder, component, identity));
-    memcpy(hex, identity->sha256, SHA256_HEX);
-    if (former) memcpy(former, identity->former, SHA256_HEX);
+    char own[SHA256_HEX] = "";
+    char *known = folder->identity ? folder->identity[component].sha256[version] : own;
+    if (!known[0]) TRY(identify(folder, component, version, known));
+    memcpy(hex, known, SHA256_HEX);
     return SODA_OK;
 }

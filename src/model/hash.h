@@ -5,15 +5,22 @@
 #include "core/sha256.h"
 #include "model/folder.h"
 
-/* Adds one tensor: a line "NAME DTYPE [SHAPE]\n" and its bytes, whose pages are then given back. */
-soda_status model_hash_tensor(soda_sha256 *hash, const safetensors_tensor *tensor);
+/* The SHA-256 of a line "NAME DTYPE [SHAPE]\n" and the tensor's bytes, whose pages are then given
+ * back. */
+soda_status model_hash_tensor(const safetensors_tensor *tensor, uint8_t digest[SHA256_BYTES]);
 
-/* Lower-case hex of the SHA-256 of each tensor by rising name (model_hash_tensor), and last the
- * text of the configuration's values (config_text.h). Shards, the order within files and the
- * spelling of config.json do not matter; a cast to another type does. Reads all weights, the first
- * time that it is asked about a component of `folder`.
- *
- * former: the identity that soda 0.1 wrote into adapters and checkpoints, with the bytes of
- * config.json in the place of its values; NULL if not wanted. */
-soda_status model_hash(const soda_folder *folder, folder_component component, char hex[SHA256_HEX],
-                       char former[SHA256_HEX]);
+/* Ways to compute the identity: this version's, and those that adapters and checkpoints of earlier
+ * ones hold. */
+typedef enum {
+    MODEL_HASH,       /* the SHA-256 of the digests of all tensors, by rising name, and the text of
+                         the configuration's values (config_text.h) */
+    MODEL_HASH_WHOLE, /* builds before 0.2.0: of what the digests are of, one behind the other */
+    MODEL_HASH_0_1,   /* soda 0.1: the same, with the bytes of config.json in place of the values */
+    MODEL_HASH_VERSIONS
+} model_hash_version;
+
+/* The identity in lower-case hex. Shards, the order within files and the spelling of config.json do
+ * not matter; a cast to another type does. Reads all weights, on all OpenMP threads for MODEL_HASH,
+ * the first time that it is asked about a component of `folder` and a version. */
+soda_status model_hash(const soda_folder *folder, folder_component component,
+                       model_hash_version version, char hex[SHA256_HEX]);

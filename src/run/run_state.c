@@ -99,17 +99,30 @@ static soda_status other(const char *path, const char *what, const char *expecte
                 path, what, expected, found);
 }
 
+/* Whether model and data are those of the checkpoint, as this version or an earlier one has it. */
+static soda_status is_known(const run_state *state, const soda_checkpoint *c, bool *known)
+{
+    char model[SHA256_HEX], data[SHA256_HEX];
+    bool more = state->earlier != NULL;
+    *known = strcmp(state->model_sha256, c->model_sha256) == 0 &&
+             strcmp(state->data_sha256, c->data_sha256) == 0;
+    for (int version = 1; !*known && more; version++) {
+        TRY(state->earlier(state->earlier_context, version, &more, model, data));
+        *known = more && strcmp(model, c->model_sha256) == 0 && strcmp(data, c->data_sha256) == 0;
+    }
+    return SODA_OK;
+}
+
 static soda_status check_same(const run_state *state, const soda_checkpoint *c, const char *path)
 {
     char mine[32], theirs[32];
     if (strcmp(state->method, c->method) != 0)
         return other(path, "method", state->method, c->method);
-    if (strcmp(state->model_sha256, c->model_sha256) != 0 &&
-        strcmp(state->former_model_sha256, c->model_sha256) != 0)
+    bool known = false;
+    TRY(is_known(state, c, &known));
+    if (!known && strcmp(state->model_sha256, c->model_sha256) != 0)
         return other(path, "model_sha256", state->model_sha256, c->model_sha256);
-    if (strcmp(state->data_sha256, c->data_sha256) != 0 &&
-        strcmp(state->former_data_sha256, c->data_sha256) != 0)
-        return other(path, "data_sha256", state->data_sha256, c->data_sha256);
+    if (!known) return other(path, "data_sha256", state->data_sha256, c->data_sha256);
     if (state->seed == c->seed) return SODA_OK;
     snprintf(mine, sizeof mine, "%llu", (unsigned long long)state->seed);
     snprintf(theirs, sizeof theirs, "%llu", (unsigned long long)c->seed);

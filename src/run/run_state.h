@@ -16,9 +16,11 @@ typedef struct {
     uint64_t seed;
     const char *method, *config; /* the resolved configuration as YAML */
     char model_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
-    /* The same as soda 0.1 computed them (model/hash.h): checkpoints of that version pass as well.
-     */
-    char former_model_sha256[SHA256_HEX], former_data_sha256[SHA256_HEX];
+    /* The same as earlier versions computed them (model/hash.h): asked about a checkpoint that has
+     * others, with version 1, 2, ..., until *known is false. NULL: there were none. */
+    soda_status (*earlier)(const void *context, int version, bool *known, char model[SHA256_HEX],
+                           char data[SHA256_HEX]);
+    const void *earlier_context;
 } run_state;
 
 void run_state_free(run_state *state); /* the history; accepts a zeroed struct */

@@ -4,25 +4,13 @@
 
 #include "model/hash.h"
 
-static soda_status hash_tensor(const safetensors_tensor *t, uint8_t digest[SHA256_BYTES])
-{
-    soda_sha256 *hash;
-    soda_status s;
-    TRY(sha256_create(&hash));
-    TRY_TO(done, model_hash_tensor(hash, t));
-    TRY_TO(done, sha256_finish(hash, digest));
-done:
-    sha256_destroy(hash);
-    return s;
-}
-
 /* Fails on ranks whose tensor number i is not rank 0's. A set that has no such tensor counts as one
  * of zeros. */
 static soda_status compare_tensor(soda_comm *comm, const soda_safetensors *set, int i)
 {
     const safetensors_tensor *t = i < safetensors_count(set) ? safetensors_at(set, i) : NULL;
     uint8_t own[SHA256_BYTES] = {0}, first[SHA256_BYTES];
-    TRY(comm_agree(comm, t ? hash_tensor(t, own) : SODA_OK));
+    TRY(comm_agree(comm, t ? model_hash_tensor(t, own) : SODA_OK));
     memcpy(first, own, sizeof first);
     TRY(comm->broadcast(comm, first, sizeof first, 0));
     soda_status s = SODA_OK;

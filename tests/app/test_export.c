@@ -264,7 +264,7 @@ static void write_checkpoint(const char *at, const test_adapter *t)
                          .columns = 2,
                          .rows = 2};
     assert_non_null(tensors);
-    CHECK_OK(adapter_base_hash(t->folder, true, c.model_sha256, NULL));
+    CHECK_OK(adapter_base_hash(t->folder, true, MODEL_HASH, c.model_sha256));
     memset(c.data_sha256, 'd', SHA256_HEX - 1);
     for (int i = 0; i < values->count; i++) {
         const params_tensor *from = &values->tensors[i];

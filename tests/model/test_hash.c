@@ -7,7 +7,7 @@
 #include "support/check.h"
 #include "support/files.h"
 
-static char former[SHA256_HEX]; /* of the last call */
+static char earlier[MODEL_HASH_VERSIONS][SHA256_HEX]; /* of the last call */
 
 static const char *hash_of(const char *path, folder_component component)
 {
@@ -16,7 +16,9 @@ static const char *hash_of(const char *path, folder_component component)
     soda_folder *folder;
     char *to = hex[next++ % 8];
     CHECK_OK(folder_open(path, &folder));
-    CHECK_OK(model_hash(folder, component, to, former));
+    CHECK_OK(model_hash(folder, component, MODEL_HASH, to));
+    for (model_hash_version v = MODEL_HASH_WHOLE; v < MODEL_HASH_VERSIONS; v++)
+        CHECK_OK(model_hash(folder, component, v, earlier[v]));
     folder_close(folder);
     return to;
 }
@@ -26,11 +28,17 @@ static void hashes_are_as_defined(void **state)
 {
     (void)state;
     assert_string_equal(hash_of(SODA_TEST_DIR "/golden/tiny-sdxl", FOLDER_UNET),
+                        "06ad0ef9baae62a57581cc96b0fb7f1aad10ccc66876e556aeb8329b1b300b6f");
+    assert_string_equal(earlier[MODEL_HASH_WHOLE],
                         "05798c8a0b46d067eb3353990a973b1768c0976eff3861b49c88c59b22333293");
-    assert_string_equal(former, "741f8bcd89537886795a34ba39101313bb3aa7f9bf09ae80bc78dc4ff2708ce7");
+    assert_string_equal(earlier[MODEL_HASH_0_1],
+                        "741f8bcd89537886795a34ba39101313bb3aa7f9bf09ae80bc78dc4ff2708ce7");
     assert_string_equal(hash_of(SODA_TEST_DIR "/golden/tiny-sd1", FOLDER_TEXT_ENCODER),
+                        "b79535c29febdb41bf86e36a4d7c286860b58b9415cee5da047eed4b1e17ec44");
+    assert_string_equal(earlier[MODEL_HASH_WHOLE],
                         "22135da6335e47433a25e8ff1f8b331f2204fa85d73d98cec643d673b56d711f");
-    assert_string_equal(former, "0b1436e609731168c14c915e4b11b6ccf8dea09f7e33190dbff1e47de835da3a");
+    assert_string_equal(earlier[MODEL_HASH_0_1],
+                        "0b1436e609731168c14c915e4b11b6ccf8dea09f7e33190dbff1e47de835da3a");
 }
 
 static void run(const char *format, const char *a, const char *b)

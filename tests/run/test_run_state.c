@@ -67,17 +67,36 @@ static void check_refused(run *r, const char *folder, const char *message)
     run_close(r);
 }
 
-static void checkpoints_that_name_the_model_as_soda_0_1_did_pass(void **state)
+/* `context` is the state that was saved: what this run's model and data were called two versions
+ * ago. */
+static soda_status identify_as(const void *context, int version, bool *known,
+                               char model[SHA256_HEX], char data[SHA256_HEX])
+{
+    const run_state *saved = context;
+    *known = version < 3;
+    memcpy(model, saved->model_sha256, SHA256_HEX);
+    memcpy(data, saved->data_sha256, SHA256_HEX);
+    if (version == 1) data[63] = '8';
+    return SODA_OK;
+}
+
+static void checkpoints_that_name_the_model_as_earlier_versions_did_pass(void **state)
 {
     run saved, r;
-    const char *folder = save(&saved, *state, "former");
+    const char *folder = save(&saved, *state, "earlier");
     run_start(&r);
-    memcpy(r.state.former_model_sha256, r.state.model_sha256, SHA256_HEX);
-    memcpy(r.state.former_data_sha256, r.state.data_sha256, SHA256_HEX);
+    r.state.earlier = identify_as;
+    r.state.earlier_context = &saved.state;
     r.state.model_sha256[63] = r.state.data_sha256[63] = '9';
     CHECK_OK(restore(&r, comm_self(), folder));
     assert_true(equal(&r, &saved));
     run_close(&r);
+    run_start(&r);
+    r.state.earlier = identify_as;
+    r.state.earlier_context = &saved.state;
+    saved.state.model_sha256[63] = '7';
+    r.state.model_sha256[63] = '9';
+    check_refused(&r, folder, "model_sha256: this run has 0");
     run_close(&saved);
 }
 
@@ -229,7 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_is_restored),
         cmocka_unit_test(where_nothing_is_a_run_starts_at_zero),
-        cmocka_unit_test(checkpoints_that_name_the_model_as_soda_0_1_did_pass),
+        cmocka_unit_test(checkpoints_that_name_the_model_as_earlier_versions_did_pass),
         cmocka_unit_test(checkpoints_of_another_run_are_refused),
         cmocka_unit_test(a_history_without_a_column_is_refused),
         cmocka_unit_test(a_changed_configuration_is_a_warning_that_lists_it),

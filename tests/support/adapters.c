@@ -77,7 +77,7 @@ soda_adapter *test_adapter_make(const test_adapter *t)
 {
     soda_adapter *adapter;
     char hex[SHA256_HEX];
-    CHECK_OK(adapter_base_hash(t->folder, t->files[1].set != NULL, hex, NULL));
+    CHECK_OK(adapter_base_hash(t->folder, t->files[1].set != NULL, MODEL_HASH, hex));
     CHECK_OK(params_adapter(&t->params, NULL, t->method, hex, &adapter));
     return adapter;
 }
