@@ -59,6 +59,10 @@ typedef struct {
     double started_s;
 } soda_trainer;
 
+/* Sets what t->state belongs to: model, data, method, seed. SODA_ERR_INPUT on every rank if they
+ * read different models. Collective. */
+soda_status trainer_identify(soda_trainer *t);
+
 /* Opens everything, restores the newest checkpoint and prints the footprint. Collective. */
 soda_status trainer_open(soda_trainer *t);
 void trainer_close(soda_trainer *t);

