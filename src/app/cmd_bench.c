@@ -208,6 +208,7 @@ static soda_status adapt(const soda_method *method, bench_state *b)
 static soda_status open_residency(const bench_options *o, bench_state *b)
 {
     soda_comm *comm = common_comm();
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_model came first */
     soda_device *device = b->backend->device;
     soda_residency **residency = &b->model.residency;
     if (strcmp(o->weights, "node") == 0)

@@ -63,6 +63,15 @@ done:
     return s;
 }
 
+/* NaN is the same as itself, and 0 is not -0. */
+static bool has_same_bits(float a, float b)
+{
+    uint32_t bits[2];
+    memcpy(&bits[0], &a, sizeof a);
+    memcpy(&bits[1], &b, sizeof b);
+    return bits[0] == bits[1];
+}
+
 /* Fails where an array is not that of rank `right`; what it has is broadcast into `theirs`. */
 static soda_status compare_array(soda_comm *comm, const soda_params *params, const float *own,
                                  const char *name, float *theirs, int right)
@@ -71,7 +80,7 @@ static soda_status compare_array(soda_comm *comm, const soda_params *params, con
     memcpy(theirs, own, bytes);
     TRY(comm->broadcast(comm, theirs, bytes, right));
     int64_t i = 0;
-    while (i < params->length && memcmp(&own[i], &theirs[i], sizeof *own) == 0) i++;
+    while (i < params->length && has_same_bits(own[i], theirs[i])) i++;
     if (i == params->length) return SODA_OK;
     const params_tensor *tensor = params_at(params, i);
     return FAIL(SODA_ERR_INPUT, "%s: %s: value %lld is %.9g here, and %.9g on rank %d",
