@@ -45,6 +45,9 @@ typedef struct {
     checkpoint_column *history;
     int columns;
     int64_t rows;
+    /* Asked before the file gets its name, and before older ones are deleted; NULL: no need. */
+    soda_status (*may_commit)(const void *context);
+    const void *commit_context;
 } soda_checkpoint;
 
 /* Writes FOLDER/step-00000100.h5 and `latest`, then deletes all but the newest `keep` files (1 or

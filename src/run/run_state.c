@@ -57,6 +57,8 @@ soda_status run_state_copy(run_state *to, const run_state *from)
     return SODA_OK;
 }
 
+static soda_status owns_folder(const void *lock) { return run_lock_check(lock); }
+
 soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
                            int64_t keep)
 {
@@ -83,7 +85,9 @@ soda_status run_state_save(const run_state *state, const soda_params *params, co
                                   .count = params->count,
                                   .history = columns,
                                   .columns = HISTORY_COLUMNS,
-                                  .rows = state->rows};
+                                  .rows = state->rows,
+                                  .may_commit = owns_folder,
+                                  .commit_context = state->lock};
     memcpy(checkpoint.model_sha256, state->model_sha256, SHA256_HEX);
     memcpy(checkpoint.data_sha256, state->data_sha256, SHA256_HEX);
     const soda_status s = checkpoint_write(folder, &checkpoint, keep);

@@ -3,6 +3,7 @@
 
 #include "comm/comm.h"
 #include "core/sha256.h"
+#include "run/run_lock.h"
 #include "train/params.h"
 
 /* Columns of /history: one row per step. */
@@ -21,6 +22,7 @@ typedef struct {
     soda_status (*earlier)(const void *context, int version, bool *known, char model[SHA256_HEX],
                            char data[SHA256_HEX]);
     const void *earlier_context;
+    const run_lock *lock; /* rank 0: what is saved must still be the folder of this attempt */
 } run_state;
 
 void run_state_free(run_state *state); /* the history; accepts a zeroed struct */

@@ -301,6 +301,7 @@ static soda_status open_saver(soda_trainer *t)
                                      .metrics = t->path_metrics,
                                      .keep = t->config->checkpoint.keep};
     if (t->comm->rank != 0) return SODA_OK;
+    t->state.lock = t->lock;
     TRY(run_saver_create(&target, &t->saver));
     t->saved_s = log_seconds();
     return t->state.step > 0 ? run_saver_mend(t->saver) : SODA_OK;

@@ -156,6 +156,32 @@ static void room_is_made_of_older_ones(void **state)
     check_newest(folder, 30);
 }
 
+static soda_status count_down(const void *context)
+{
+    int *left = *(int *const *)context;
+    return (*left)-- > 0 ? SODA_OK : FAIL(SODA_ERR_INPUT, "another run has this folder");
+}
+
+/* An attempt that was cut off while it wrote, and goes on after another one wrote newer ones: at
+ * most its file is there, and nothing is deleted for it. */
+static void who_lost_the_folder_deletes_nothing(void **state)
+{
+    static checkpoint_case c;
+    const char *folder = *state;
+    for (int may = 0; may < 2; may++) {
+        int left = may;
+        int *const counter = &left;
+        for (int64_t step = 20; step <= 30; step += 10) case_write(folder, step, 2);
+        case_create(&c, 10);
+        c.checkpoint.may_commit = count_down;
+        c.checkpoint.commit_context = &counter;
+        CHECK_FAILS(checkpoint_write(folder, &c.checkpoint, 1), SODA_ERR_INPUT);
+        assert_int_equal(left, -1);
+        assert_int_equal(files_count(folder), 3 + may); /* 20, 30, `latest`; 10 */
+        check_newest(folder, 30);
+    }
+}
+
 static void no_checkpoint_is_not_a_failure(void **state)
 {
     soda_checkpoint read;
@@ -229,6 +255,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(latest_comes_first_if_it_makes_sense, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(room_is_made_of_older_ones, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(who_lost_the_folder_deletes_nothing, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(no_checkpoint_is_not_a_failure, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_kill_harms_no_checkpoint, files_setup, files_teardown),
