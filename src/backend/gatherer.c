@@ -82,10 +82,10 @@ soda_status gatherer_need(soda_gatherer *g, int visit)
     pthread_mutex_lock(&g->lock);
     if (g->next <= visit && !status_kept(&g->failure)) {
         const double start_s = log_seconds();
-        pulse_collective("gathering of weights");
+        pulse_wait("gathering of weights");
         while (g->next <= visit && !status_kept(&g->failure))
             pthread_cond_wait(&g->moved, &g->lock);
-        pulse_collective(NULL);
+        pulse_wait(NULL);
         g->waited_s += log_seconds() - start_s;
     }
     const soda_status s = status_take(&g->failure);

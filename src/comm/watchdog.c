@@ -64,14 +64,12 @@ static int longest(const watchdog_view *view, int count, double now_s, double li
     return found;
 }
 
-/* A rank that was never heard of, else one that entered fewer collectives than another. */
+/* One that entered no more collectives than any other. */
 static int behind(const watchdog_view *view, int count)
 {
     int least = 0;
-    for (int i = 0; i < count; i++) {
-        if (!view[i].heard) return i;
+    for (int i = 0; i < count; i++)
         if (view[i].collectives < view[least].collectives) least = i;
-    }
     return least;
 }
 
@@ -82,13 +80,9 @@ watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now
     if (*rank >= 0) return WATCHDOG_SILENT;
     *rank = longest(view, count, now_s, limit_s, standstill);
     if (*rank >= 0) return WATCHDOG_STUCK;
-    bool any = false;
-    for (int i = 0; i < count; i++) {
-        if (!view[i].heard) continue;
-        if (!view[i].waits || now_s - view[i].changed_s <= limit_s) return WATCHDOG_WELL;
-        any = true;
-    }
-    if (!any) return WATCHDOG_WELL;
+    for (int i = 0; i < count; i++) /* others may well wait for one that was never heard of */
+        if (!view[i].heard || !view[i].waits || now_s - view[i].changed_s <= limit_s)
+            return WATCHDOG_WELL;
     *rank = behind(view, count);
     return WATCHDOG_BEHIND;
 }
@@ -226,12 +220,13 @@ static void end_all(watchdog *dog, watchdog_verdict verdict, int rank)
     char text[512];
     sigset_t alarms;
     describe(dog, verdict, rank, text, sizeof text);
-    log_error("%s", text);
     exit_code = exit_code_of(dog);
     signal(SIGALRM, leave);
     sigemptyset(&alarms);
     sigaddset(&alarms, SIGALRM);
     pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(6); /* the message may hang, too, and so may MPI */
+    log_error("%s", text);
     alarm(3);
     dog->comm->end_all(dog->comm, exit_code);
 }
@@ -322,12 +317,10 @@ static void destroy(watchdog *dog)
     free(dog);
 }
 
-soda_status watchdog_start(soda_comm *comm, double limit_s, watchdog **dog)
+static soda_status start(soda_comm *comm, double limit_s, watchdog **dog)
 {
     watchdog *d = NULL;
     soda_status s;
-    *dog = NULL;
-    if (limit_s <= 0) return SODA_OK;
     TRY_TO(failed, comm_agree(comm, allocate(comm, limit_s, &d)));
     TRY_TO(failed, comm->broadcast(comm, &d->token, sizeof d->token, 0));
     if (comm->size > 1) TRY_TO(failed, datagram_open(comm, &d->socket));
@@ -345,6 +338,15 @@ soda_status watchdog_start(soda_comm *comm, double limit_s, watchdog **dog)
 failed:
     destroy(d);
     return s;
+}
+
+void watchdog_start(soda_comm *comm, double limit_s, watchdog **dog)
+{
+    *dog = NULL;
+    if (limit_s <= 0 || start(comm, limit_s, dog) == SODA_OK) return;
+    log_warning("the ranks are not watched (parallel.timeout): %s", status_message());
+    status_clear();
+    comm->failed_rank = -1;
 }
 
 void watchdog_stop(watchdog *dog)

@@ -7,8 +7,9 @@
  *
  * A rank is at fault if nothing was heard of it for the limit; else if it made no progress for the
  * limit and waits for nobody; else, where all ranks wait for each other, the one that entered the
- * fewest collectives. GRACE_S seconds later all ranks are ended, if that still holds then, with
- * code 75 if a checkpoint is saved, else 1. */
+ * fewest collectives. A rank that was never heard of is not watched, and nobody is behind then.
+ * GRACE_S seconds later all ranks are ended, if that still holds then, with code 75 if a checkpoint
+ * is saved, else 1. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,9 +19,9 @@
 
 typedef struct watchdog watchdog;
 
-/* Starts the thread; limit_s <= 0: none, *dog is NULL. Collective. SODA_ERR_IO where it cannot
- * start, on all ranks. One at a time. */
-soda_status watchdog_start(soda_comm *comm, double limit_s, watchdog **dog);
+/* Starts the thread; limit_s <= 0: none, *dog is NULL. Where a rank cannot start it there is none
+ * on any rank, after a warning. Collective. One at a time. */
+void watchdog_start(soda_comm *comm, double limit_s, watchdog **dog);
 
 /* Ends the thread; local. Accepts NULL. */
 void watchdog_stop(watchdog *dog);

@@ -18,11 +18,16 @@ void pulse_phase(const char *name, int64_t number)
     pulse_beat();
 }
 
-void pulse_collective(const char *name)
+void pulse_wait(const char *name)
 {
     atomic_store_explicit(&collective, name, memory_order_relaxed);
-    if (name) atomic_fetch_add_explicit(&collectives, 1, memory_order_relaxed);
     pulse_beat();
+}
+
+void pulse_collective(const char *name)
+{
+    if (name) atomic_fetch_add_explicit(&collectives, 1, memory_order_relaxed);
+    pulse_wait(name);
 }
 
 void pulse_saved(void) { atomic_store_explicit(&saved, true, memory_order_relaxed); }

@@ -20,8 +20,10 @@ void pulse_beat(void);
 /* What begins now; `phase` is a literal. */
 void pulse_phase(const char *phase, int64_t step);
 
-/* Called around everything that waits for other ranks: a literal before, NULL after. */
+/* Called around everything that waits for other ranks: a literal before, NULL after. pulse_wait is
+ * for what some ranks wait for by chance: it does not count. */
 void pulse_collective(const char *name);
+void pulse_wait(const char *name);
 
 /* A checkpoint of this run is complete. */
 void pulse_saved(void);

@@ -2,10 +2,11 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "core/log.h"
 #include "core/pulse.h"
@@ -34,8 +35,9 @@ struct run_saver {
     atomic_bool ended, hurry; /* the latter: somebody waits */
     saver_outcome outcome;
     status_slot failure;
-    double took_s;
+    double took_s; /* what it would take while somebody waits */
 
+    bool metrics_failing;
     bool failing[OUTCOMES];             /* and somebody was told */
     double longest_s, pause_s, again_s; /* when to try again, on the clock of log_seconds */
 };
@@ -71,10 +73,21 @@ static soda_status take_copy(run_saver *s)
     return SODA_OK;
 }
 
+/* The lines of steps that a checkpoint holds are not made again. */
+static void sync_metrics(run_saver *s)
+{
+    if (!s->target.metrics) return;
+    const bool failed = newfile_sync_path(s->target.metrics) != SODA_OK;
+    if (failed && !s->metrics_failing)
+        log_warning("a power cut may cost the last lines of metrics.jsonl: %s", status_message());
+    if (failed) status_clear();
+    s->metrics_failing = failed;
+}
+
 static soda_status write_checkpoint(run_saver *s)
 {
     if (s->written) return SODA_OK;
-    if (s->target.metrics) TRY(newfile_sync_path(s->target.metrics));
+    sync_metrics(s);
     TRY(run_state_save(&s->state, &s->params, s->target.checkpoints, s->target.keep));
     s->written = true;
     pulse_saved();
@@ -98,11 +111,28 @@ static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
     return s->written ? run_spectra_write(&s->spectra, s->target.spectra) : SODA_OK;
 }
 
+static double thread_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Training has the cores, and spectra the time that training leaves. The checkpoint does not wait
+ * for them, and for it every core is good: beside busy cores it would be late by minutes. */
+static void step_back(void)
+{
+#ifdef __linux__
+    (void)setpriority(PRIO_PROCESS, 0, 10); /* of this thread alone */
+#endif
+}
+
 /* Everything that is not done. The spectra of a checkpoint that fails are measured all the same:
  * they may find room later. */
 static void work(run_saver *s, const atomic_bool *hurry)
 {
-    const double start_s = log_seconds();
+    const double start_s = log_seconds(), began_s = thread_seconds();
+    double saved_s = 0;
     memset(&s->failure, 0, sizeof s->failure);
     s->outcome = WENT_WELL;
     soda_status status = run_lock_check(s->target.lock);
@@ -110,37 +140,25 @@ static void work(run_saver *s, const atomic_bool *hurry)
         s->outcome = LOST_FOLDER;
     } else {
         status = write_checkpoint(s);
-        if (status != SODA_OK) s->outcome = NO_CHECKPOINT;
+        if (status != SODA_OK)
+            s->outcome = run_lock_check(s->target.lock) == SODA_OK ? NO_CHECKPOINT : LOST_FOLDER;
         status_keep(&s->failure, status);
+        saved_s = log_seconds() - start_s;
+        if (hurry) step_back();
+    }
+    if (status == SODA_OK || s->outcome == NO_CHECKPOINT) {
         status = write_spectra(s, hurry);
         if (status != SODA_OK && s->outcome == WENT_WELL) s->outcome = NO_SPECTRA;
     }
     status_keep(&s->failure, status);
     status_clear();
-    s->took_s = log_seconds() - start_s;
-}
-
-/* Training has the cores, and a save the time that training leaves: on two cores that were busy, a
- * nice value of 19 made the next step of the quickstart 60 ms longer, this 6 ms. */
-static void step_back(void)
-{
-#ifdef SCHED_IDLE
-    const struct sched_param none = {0};
-    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
-#endif
-}
-
-/* Once somebody waits. Linux lets root do so; for others the core of whoever waits is free. */
-static void step_forward(pthread_t thread)
-{
-    const struct sched_param none = {0};
-    (void)pthread_setschedparam(thread, SCHED_OTHER, &none);
+    s->took_s = hurry ? saved_s + (thread_seconds() - began_s) / s->params.backend->threads
+                      : log_seconds() - start_s;
 }
 
 static void *run_thread(void *saver)
 {
     run_saver *s = saver;
-    step_back();
     work(s, &s->hurry);
     atomic_store(&s->ended, true);
     return NULL;
@@ -190,7 +208,6 @@ soda_status run_saver_wait(run_saver *s)
 {
     if (!s->running) return SODA_OK;
     atomic_store(&s->hurry, true);
-    step_forward(s->thread);
     pthread_join(s->thread, NULL);
     s->running = false;
     TRY(conclude(s));

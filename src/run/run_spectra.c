@@ -5,6 +5,7 @@
 
 #include "adapter/spectrum.h"
 #include "core/log.h"
+#include "core/pulse.h"
 
 static soda_status start(run_spectra *spectra, soda_layers *layers)
 {
@@ -88,6 +89,7 @@ static soda_status measure(run_spectra *spectra, const run_spectra_row *row,
     TRY(spectrum_compute(layer, values, &now));
     record->effective_rank = now.effective_rank;
     memcpy(record->orthogonality, now.orthogonality, sizeof record->orthogonality);
+    pulse_beat();
     return SODA_OK;
 }
 

@@ -34,8 +34,8 @@ done:
     return s;
 }
 
-/* The lowest rank of those that most ranks agree with. */
-static int rank_of_most(const int64_t *hash, int size)
+/* The lowest rank of those that most ranks agree with; *clear: they are more than half. */
+static int rank_of_most(const int64_t *hash, int size, bool *clear)
 {
     int best = 0, most = 0;
     for (int r = 0; r < size; r++) {
@@ -46,10 +46,11 @@ static int rank_of_most(const int64_t *hash, int size)
             best = r;
         }
     }
+    *clear = 2 * most > size;
     return best;
 }
 
-static soda_status find_rank_of_most(soda_comm *comm, int64_t own, int *rank)
+static soda_status find_rank_of_most(soda_comm *comm, int64_t own, int *rank, bool *clear)
 {
     int64_t *hash = calloc((size_t)comm->size, sizeof *hash);
     soda_status s;
@@ -57,7 +58,7 @@ static soda_status find_rank_of_most(soda_comm *comm, int64_t own, int *rank)
     if (!hash) return SODA_ERR_MEMORY; /* comm_agree said so */
     hash[comm->rank] = own;
     TRY_TO(done, comm->sum_i64(comm, hash, comm->size));
-    *rank = rank_of_most(hash, comm->size);
+    *rank = rank_of_most(hash, comm->size, clear);
 done:
     free(hash);
     return s;
@@ -94,9 +95,10 @@ static soda_status say_who_differs(soda_comm *comm, const soda_params *params, i
 {
     const float *array[ARRAYS];
     int right = 0;
+    bool clear = false;
     soda_status s, differs = SODA_OK;
     list_arrays(params, array);
-    TRY(find_rank_of_most(comm, own, &right));
+    TRY(find_rank_of_most(comm, own, &right, &clear));
     float *theirs = malloc((size_t)params->length * sizeof *theirs + 1);
     TRY_TO(done, comm_agree(comm, theirs ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory")));
     for (int a = 0; theirs && a < ARRAYS; a++) {
@@ -104,11 +106,15 @@ static soda_status say_who_differs(soda_comm *comm, const soda_params *params, i
             compare_array(comm, params, array[a], array_names[a], theirs, right);
         if (differs == SODA_OK) differs = found;
     }
-    s = comm_agree(comm, status_prefix(differs,
-                                       "after step %lld this rank has another state, so nothing "
-                                       "is saved (memory, CPU or a library of this node is at "
-                                       "fault; leave it out and resume)",
-                                       (long long)step));
+    s = comm_agree(comm,
+                   status_prefix(differs,
+                                 "after step %lld this rank has another state, so nothing "
+                                 "is saved (memory, CPU or a library of %s is at fault; "
+                                 "leave it out and resume)",
+                                 (long long)step, clear ? "this node" : "this node or the other"));
+    if (s == SODA_OK)
+        s = FAIL(SODA_ERR_INTERNAL, "after step %lld ranks hash the same state in two ways",
+                 (long long)step);
 done:
     free(theirs);
     return s;

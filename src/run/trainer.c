@@ -194,7 +194,7 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
     TRY_TO(done, same_program(comm));
-    TRY_TO(done, watchdog_start(comm, config->parallel.timeout_s, &t.dog));
+    watchdog_start(comm, config->parallel.timeout_s, &t.dog);
     TRY_TO(done, trainer_open(&t));
     /* Before the first step: what the run will be compared with, and the most memory that it will
      * ever need is used once. Later: what the process that was stopped did not come to. */
@@ -202,7 +202,7 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
     TRY_TO(done, train(&t));
     TRY_TO(done, trainer_finish(&t));
 done:
+    trainer_close(&t); /* may wait for a save */
     watchdog_stop(t.dog);
-    trainer_close(&t);
     return s;
 }

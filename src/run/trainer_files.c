@@ -32,6 +32,7 @@ void trainer_save(soda_trainer *t)
 static void make_room(const soda_trainer *t)
 {
     int deleted = 0;
+    if (t->saver && run_saver_wait(t->saver) != SODA_OK) status_clear(); /* one user of HDF5 */
     if (checkpoint_make_room(t->path_checkpoints, &deleted) != SODA_OK) status_clear();
     if (deleted > 0)
         log_warning("%s: deleted %d older checkpoint%s to make room", t->path_checkpoints, deleted,
