@@ -10,6 +10,7 @@
 #include "backend/slices.h"
 #include "core/arena.h"
 #include "core/log.h"
+#include "core/pulse.h"
 #include "core/round.h"
 #include "core/sha256.h"
 
@@ -181,6 +182,7 @@ static soda_status make_room(sharded *r, const soda_weights *weights, char **who
 static soda_status make(const weights_entry *entry, void *form)
 {
     const soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
+    pulse_beat();
     if (entry->weight.mapped)
         arena_drop_pages(entry->weight.source.data, tensor_bytes(&entry->weight.source));
     return s;

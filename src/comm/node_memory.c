@@ -2,21 +2,39 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A file without a name, of one process that the others can see in /proc. */
 typedef struct {
     int64_t process;
     int file; /* -1: there is none */
+    uint64_t device, inode;
 } handle;
+
+/* In containers with process numbers of their own, the same number may be another process, or even
+ * the one that looks. */
+static bool is_that_file(int file, const handle *wanted)
+{
+    struct stat about;
+    return fstat(file, &about) == 0 && (uint64_t)about.st_dev == wanted->device &&
+           (uint64_t)about.st_ino == wanted->inode;
+}
 
 static soda_status create(size_t bytes, handle *file)
 {
-    *file = (handle){getpid(), memfd_create("soda", MFD_CLOEXEC)};
-    if (file->file >= 0 && ftruncate(file->file, (off_t)bytes) == 0) return SODA_OK;
+    struct stat about = {0};
+    *file = (handle){.process = getpid(), .file = memfd_create("soda", MFD_CLOEXEC)};
+    if (file->file >= 0 && ftruncate(file->file, (off_t)bytes) == 0 &&
+        fstat(file->file, &about) == 0) {
+        file->device = (uint64_t)about.st_dev;
+        file->inode = (uint64_t)about.st_ino;
+        return SODA_OK;
+    }
     const soda_status s =
         FAIL(SODA_ERR_MEMORY, "parallel.weights: node: %.1f MiB of shared memory: %s",
              (double)bytes / 0x1p20, strerror(errno));
@@ -44,11 +62,14 @@ static soda_status reach(const handle *file, int *own)
     if (file->file < 0) return SODA_OK; /* the rank that made it says why */
     snprintf(path, sizeof path, "/proc/%lld/fd/%d", (long long)file->process, file->file);
     *own = open(path, O_RDWR | O_CLOEXEC);
-    if (*own >= 0) return SODA_OK;
+    if (*own >= 0 && is_that_file(*own, file)) return SODA_OK;
+    const char *reason = *own < 0 ? strerror(errno) : "it is another file";
+    if (*own >= 0) close(*own);
+    *own = -1;
     return FAIL(SODA_ERR_IO,
                 "parallel.weights: node: %s, the memory of another rank of this node: %s "
                 "(ranks in containers of their own cannot share it: use replicate)",
-                path, strerror(errno));
+                path, reason);
 }
 
 static soda_status join(const handle *file, size_t bytes, void **memory)
