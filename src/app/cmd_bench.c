@@ -172,13 +172,8 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                                    p->median_s, "phases", "forward", p->best_s);
     const bool whole = json && more && json_object_update(json, more) == 0 &&
                        (!b->model.residency->report || add_residency(b, json));
-    if (whole) {
-        json_dumpf(json, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-        putchar('\n');
-    }
-    json_decref(json);
     json_decref(more);
-    return whole ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    return common_print_json(json, whole);
 }
 
 /* The adapted layers, with random numbers for bases: only their sizes matter to a clock. */

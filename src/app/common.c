@@ -1,5 +1,6 @@
 #include "app/common.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -147,6 +148,16 @@ static soda_status make_backend(int on_node, int share, const soda_backend **bac
     }
     *backend = make(thread_count(chosen.threads, on_node, share));
     return SODA_OK;
+}
+
+soda_status common_print_json(json_t *json, bool whole)
+{
+    if (whole) {
+        json_dumpf(json, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        putchar('\n');
+    }
+    json_decref(json);
+    return whole ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
 }
 
 soda_status common_backend(const soda_backend **backend)

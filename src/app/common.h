@@ -5,6 +5,7 @@
 #include "app/options.h"
 #include "backend/backend.h"
 #include "comm/comm.h"
+#include "core/json.h"
 
 /* "fp32" or "bf16". */
 soda_status common_dtype(const char *text, soda_dtype *dtype);
@@ -30,6 +31,10 @@ soda_status common_backend(const soda_backend **backend);
 
 /* The same with the threads of one of `on_node` ranks that share this node. */
 soda_status common_backend_among(int on_node, const soda_backend **backend);
+
+/* Prints the object on stdout and gives it up; SODA_ERR_MEMORY in place of that unless it is whole.
+ */
+soda_status common_print_json(json_t *json, bool whole);
 
 /* The method called `text`; NULL for "none". */
 soda_status common_method(const char *text, const soda_method **method);

@@ -1,7 +1,7 @@
 /* plan_json.c: the plan as one JSON object; bytes, seconds and flops without prefixes. */
 #include <jansson.h>
-#include <stdio.h>
 
+#include "app/common.h"
 #include "app/plan_report.h"
 #include "core/isa.h"
 
@@ -110,11 +110,6 @@ soda_status plan_print_json(const char *name, const cluster_request *r, const cl
         json_pack("{s:o,s:o,s:o,s:s?,s:s}", "policies", policies, "figures", figures(r, p),
                   "weak_scaling", scaling(p), "recommended", chosen, "reason", p->reason);
     const bool whole = json && more && json_object_update(json, more) == 0;
-    if (whole) {
-        json_dumpf(json, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-        putchar('\n');
-    }
-    json_decref(json);
     json_decref(more);
-    return whole ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    return common_print_json(json, whole);
 }

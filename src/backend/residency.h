@@ -53,6 +53,9 @@ soda_status resident_create(soda_device *device, soda_residency **residency);
 soda_status resident_create_shared(soda_device *device, soda_comm *comm,
                                    soda_residency **residency);
 
+/* The ring that hides gathering, where the largest visit leaves room in it. */
+enum { SHARDED_RING_MIB = 256 };
+
 /* How a group of ranks holds forms between them. */
 typedef struct {
     int ranks;         /* in a group, at least 2; divides the ranks of comm */

@@ -5,8 +5,6 @@
 
 #include "backend/residency.h"
 #include "comm/node_memory.h"
-#include "core/arena.h"
-#include "core/pulse.h"
 #include "core/round.h"
 #include "core/sha256.h"
 
@@ -94,10 +92,7 @@ static soda_status make(const resident *r, const weights_entry *entry, void *to)
 {
     void *form = r->device->host ? to : aligned_alloc(64, whole_lines(entry->form.bytes));
     if (!form) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", entry->weight.name);
-    pulse_beat();
-    soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
-    if (entry->weight.mapped)
-        arena_drop_pages(entry->weight.source.data, tensor_bytes(&entry->weight.source));
+    soda_status s = weights_make(entry, form);
     if (form == to) return s;
     if (s == SODA_OK) s = r->device->upload(r->device, to, form, entry->form.bytes);
     free(form);
@@ -122,10 +117,7 @@ static soda_status make_forms(resident *r, const soda_weights *weights)
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const int old = find(r, entry);
-        if (old >= 0 && r->items[old].bytes != entry->form.bytes)
-            return FAIL(SODA_ERR_INTERNAL, "%s: form %llu has %zu bytes, %zu were asked for",
-                        entry->weight.name, (unsigned long long)entry->form.form,
-                        r->items[old].bytes, entry->form.bytes);
+        if (old >= 0) TRY(weights_check_form(entry, r->items[old].bytes));
         if (old >= 0) continue;
         const size_t end = at + device_align(r->device, entry->form.bytes);
         if (is_own(r, at, end)) TRY(make(r, entry, block + at));

@@ -8,15 +8,13 @@
 #include "backend/residency.h"
 #include "backend/ring.h"
 #include "backend/slices.h"
-#include "core/arena.h"
 #include "core/log.h"
-#include "core/pulse.h"
 #include "core/round.h"
 #include "core/sha256.h"
 
 /* A visit is one meeting of the ranks: 10 ms of copying. A ring holds some visits, so that one is
  * gathered while another is used. Measured on SD 1.5: docs/cluster.md. */
-enum { RING_BYTES = 256 << 20, VISITS_PER_RING = 4 };
+enum { RING_BYTES = SHARDED_RING_MIB << 20, VISITS_PER_RING = 4 };
 
 typedef struct {
     size_t bytes;
@@ -179,15 +177,6 @@ static soda_status make_room(sharded *r, const soda_weights *weights, char **who
     return r->device->alloc(r->device, largest + 1, (void **)whole);
 }
 
-static soda_status make(const weights_entry *entry, void *form)
-{
-    const soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
-    pulse_beat();
-    if (entry->weight.mapped)
-        arena_drop_pages(entry->weight.source.data, tensor_bytes(&entry->weight.source));
-    return s;
-}
-
 /* Gives the entries that are missing their places in the next block; lists them. */
 static soda_status place(sharded *r, const soda_weights *weights, int *added)
 {
@@ -196,10 +185,7 @@ static soda_status place(sharded *r, const soda_weights *weights, int *added)
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const int old = find(r, entry);
-        if (old >= 0 && r->items[old].bytes != entry->form.bytes)
-            return FAIL(SODA_ERR_INTERNAL, "%s: form %llu has %zu bytes, %zu were asked for",
-                        entry->weight.name, (unsigned long long)entry->form.form,
-                        r->items[old].bytes, entry->form.bytes);
+        if (old >= 0) TRY(weights_check_form(entry, r->items[old].bytes));
         if (old >= 0) continue;
         TRY(form_table_add(&r->table, entry->weight.name, entry->form.form, r->item_count));
         const size_t slice = slice_of(r, entry);
@@ -226,7 +212,8 @@ static soda_status make_forms(sharded *r, const soda_weights *weights, const int
         if (group->rank < count) {
             const weights_entry *own = &weights->entries[added[first + group->rank]];
             const item *to = &r->items[find(r, own)];
-            if (s == SODA_OK) s = make(own, to->cut ? whole : slices_own(&r->slices, &to->part));
+            if (s == SODA_OK)
+                s = weights_make(own, to->cut ? whole : slices_own(&r->slices, &to->part));
         }
         for (int owner = 0; owner < count; owner++) {
             const item *to = &r->items[find(r, &weights->entries[added[first + owner]])];

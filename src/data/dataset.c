@@ -18,6 +18,18 @@ static soda_status check_options(const dataset_opening *o)
         (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
 }
 
+dataset_options dataset_options_of(const run_config *c, const char *path, bool held_out)
+{
+    return (dataset_options){.path = path,
+                             .resolution = c->data.resolution,
+                             .buckets = c->data.buckets,
+                             .random_crop = !held_out && c->data.crop == CROP_RANDOM,
+                             .flip = !held_out && c->data.flip,
+                             .caption_dropout = held_out ? 0 : c->data.caption_dropout,
+                             .seed = c->train.seed,
+                             .want_states = !c->adapter.text_encoder};
+}
+
 /* The pictures and texts there are. Local. */
 static soda_status list_items(dataset_opening *o)
 {

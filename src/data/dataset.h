@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "comm/comm.h"
+#include "config/run_config.h"
 #include "core/sha256.h"
 #include "model/folder.h"
 
@@ -18,6 +19,9 @@ typedef struct {
     uint64_t seed;    /* of crops, order, variants and dropped captions */
     bool want_states; /* false: ids alone, when text encoders are trained */
 } dataset_options;
+
+/* Of the set at `path` of a run; a held-out one is cut and captioned in one way. */
+dataset_options dataset_options_of(const run_config *config, const char *path, bool held_out);
 
 typedef struct soda_dataset soda_dataset;
 

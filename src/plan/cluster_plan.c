@@ -24,7 +24,7 @@ static size_t room_of(const cluster_request *r)
 static size_t ring_of(const run_config *config)
 {
     const double mib = config->parallel.ring_mib;
-    return (size_t)((mib > 0 ? mib : SHARD_RING_MIB) * 0x1p20);
+    return (size_t)((mib > 0 ? mib : SHARDED_RING_MIB) * 0x1p20);
 }
 
 /* parallel.shard, if it is said and divides the ranks; else the fewest ranks that hold a copy

@@ -9,15 +9,7 @@ enum { PROMPT_TOKENS = 77, LATENT_FACTOR = 8 }; /* of a U-Net without its model 
 
 static soda_status open_set(soda_outline *o, const char *path, bool held_out, soda_dataset **set)
 {
-    const run_config *c = o->request->config;
-    const dataset_options options = {.path = path,
-                                     .resolution = c->data.resolution,
-                                     .buckets = c->data.buckets,
-                                     .random_crop = !held_out && c->data.crop == CROP_RANDOM,
-                                     .flip = !held_out && c->data.flip,
-                                     .caption_dropout = held_out ? 0 : c->data.caption_dropout,
-                                     .seed = c->train.seed,
-                                     .want_states = !c->adapter.text_encoder};
+    const dataset_options options = dataset_options_of(o->request->config, path, held_out);
     TRY(dataset_outline(o->folder, &options, set));
     o->data_bytes += (size_t)dataset_bytes(*set);
     o->pictures += dataset_describe(*set)->count;

@@ -8,8 +8,6 @@
 #include "backend/weights.h"
 #include "plan/ledger.h"
 
-enum { SHARD_RING_MIB = 256 }; /* default room for gathered weights */
-
 typedef struct {
     int ranks; /* that hold one copy together: n */
     size_t ring_bytes;

@@ -146,7 +146,7 @@ static void work(run_saver *s, const atomic_bool *hurry)
         saved_s = log_seconds() - start_s;
         if (hurry) step_back();
     }
-    if (status == SODA_OK || s->outcome == NO_CHECKPOINT) {
+    if (s->outcome != LOST_FOLDER) {
         status = write_spectra(s, hurry);
         if (status != SODA_OK && s->outcome == WENT_WELL) s->outcome = NO_SPECTRA;
     }

@@ -213,8 +213,7 @@ static soda_status find_networks(soda_trainer *t, int64_t count, int *network)
         s = dataset_samples(set, batch, global, t->state.step, i % (global / batch), samples);
         if (s != SODA_OK) break;
         const dataset_image *image = dataset_image_at(set, samples[0].image);
-        network[i] = (int)(step_list_find(&t->networks.trained, image->h, image->w) -
-                           t->networks.trained.list);
+        network[i] = step_list_index(&t->networks.trained, image->h, image->w);
     }
     free(samples);
     return s;
@@ -230,6 +229,7 @@ static soda_status deal_micro_batches(soda_trainer *t, turns *dealt)
 {
     const int64_t own = t->config->train.global_batch / t->config->train.batch;
     const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
+    if (t->networks.trained.count == 1) return trainer_deal(t, NULL, count, 1, dealt);
     int *network = malloc((size_t)count * sizeof *network);
     if (!network) return FAIL(SODA_ERR_MEMORY, "out of memory");
     soda_status s;
@@ -324,8 +324,7 @@ static soda_status deal_pictures(const soda_trainer *t, turns *dealt)
     if (!network) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < count; i++) {
         const dataset_image *image = dataset_image_at(t->held_out, i);
-        network[i] =
-            (int)(step_list_find(&t->networks.held, image->h, image->w) - t->networks.held.list);
+        network[i] = step_list_index(&t->networks.held, image->h, image->w);
     }
     const soda_status s = trainer_deal(t, network, count, t->networks.held.count, dealt);
     free(network);

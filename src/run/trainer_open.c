@@ -127,14 +127,7 @@ static soda_status check_same_config(soda_trainer *t)
 static soda_status open_set(soda_trainer *t, const char *path, bool held_out, soda_dataset **set)
 {
     const run_config *c = t->config;
-    const dataset_options options = {.path = path,
-                                     .resolution = c->data.resolution,
-                                     .buckets = c->data.buckets,
-                                     .random_crop = !held_out && c->data.crop == CROP_RANDOM,
-                                     .flip = !held_out && c->data.flip,
-                                     .caption_dropout = held_out ? 0 : c->data.caption_dropout,
-                                     .seed = c->train.seed,
-                                     .want_states = !c->adapter.text_encoder};
+    const dataset_options options = dataset_options_of(c, path, held_out);
     TRY(dataset_open(t->folder, t->backend, c->train.dtype, &options, t->comm, set));
     return comm_agree_same(t->comm, dataset_describe(*set)->sha256, SHA256_HEX, path);
 }

@@ -26,6 +26,11 @@ soda_step *step_list_find(const step_list *steps, int64_t h, int64_t w)
     return step;
 }
 
+int step_list_index(const step_list *steps, int64_t h, int64_t w)
+{
+    return (int)(step_list_find(steps, h, w) - steps->list);
+}
+
 static size_t arena_bytes(const step_list *steps)
 {
     size_t bytes = 0;

@@ -23,8 +23,9 @@ typedef struct {
     int count;
 } step_list;
 
-/* The one for latents of h x w, which must be there. */
+/* The one for latents of h x w, which must be there; and its place. */
 soda_step *step_list_find(const step_list *steps, int64_t h, int64_t w);
+int step_list_index(const step_list *steps, int64_t h, int64_t w);
 
 typedef struct {
     step_list trained; /* with adapters and gradients: for data and prior */
