@@ -17,6 +17,7 @@ enum { PROMPT_TOKENS = 77 };
 typedef struct {
     const char *arch, *dtype, *method, *weights;
     int64_t batch, latent, repeat, ring;
+    run_weights policy; /* of that name */
     bool json;
     const char *dump_text, *dump_dot;
 } bench_options;
@@ -59,9 +60,9 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
                           .rows = rows,
                           .row_count = sizeof rows / sizeof *rows};
     TRY(common_options(&table, argc, argv, NULL, help));
-    static const char *const policies[] = {"replicate", "node", "shard"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(o->weights, policies[i]) == 0) return SODA_OK;
+    for (int i = 0; i < WEIGHTS_POLICIES; i++)
+        if (strcmp(o->weights, run_weights_names[i]) == 0) o->policy = (run_weights)i;
+    if (strcmp(o->weights, run_weights_names[o->policy]) == 0) return SODA_OK;
     return FAIL(SODA_ERR_USAGE, "--weights: expected replicate, node or shard, found '%s'",
                 o->weights);
 }
@@ -74,7 +75,7 @@ bool cmd_bench_gathers(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) return false;
     const bool gathers =
-        read_options(argc, argv, &o, &help) == SODA_OK && !help && strcmp(o.weights, "shard") == 0;
+        read_options(argc, argv, &o, &help) == SODA_OK && !help && o.policy == WEIGHTS_SHARD;
     status_clear();
     return gathers;
 }
@@ -206,9 +207,9 @@ static soda_status open_residency(const bench_options *o, bench_state *b)
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_model came first */
     soda_device *device = b->backend->device;
     soda_residency **residency = &b->model.residency;
-    if (strcmp(o->weights, "node") == 0)
+    if (o->policy == WEIGHTS_NODE)
         return comm_agree(comm, resident_create_shared(device, comm, residency));
-    if (strcmp(o->weights, "shard") == 0 && comm->size > 1)
+    if (o->policy == WEIGHTS_SHARD && comm->size > 1)
         return sharded_create(device, comm, &(sharded_options){comm->size, (size_t)o->ring << 20},
                               residency);
     return comm_agree(comm, resident_create(device, residency));

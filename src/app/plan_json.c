@@ -46,12 +46,11 @@ static json_t *forecast(const plan_forecast *t)
 
 static json_t *policy(const advice_row *row)
 {
-    json_t *json =
-        json_pack("{s:s,s:b,s:b,s:i,s:I,s:I,s:i,s:i}", "name",
-                  plan_policy_names[row->layout.policy], "in_this_build", row->exists, "fits",
-                  advice_fits(row), "sharers", plan_layout_sharers(&row->layout), "node_bytes",
-                  (json_int_t)row->node_bytes, "node_room_bytes", (json_int_t)row->room,
-                  "blocks_recomputed", row->recomputed, "blocks", row->segments);
+    json_t *json = json_pack("{s:s,s:b,s:i,s:I,s:I,s:i,s:i}", "name",
+                             run_weights_names[row->layout.policy], "fits", advice_fits(row),
+                             "sharers", plan_layout_sharers(&row->layout), "node_bytes",
+                             (json_int_t)row->node_bytes, "node_room_bytes", (json_int_t)row->room,
+                             "blocks_recomputed", row->recomputed, "blocks", row->segments);
     if (!json) return NULL;
     if (row->status != SODA_OK) {
         json_object_set_new(json, "error", json_string(row->why));
@@ -105,7 +104,7 @@ soda_status plan_print_json(const char *name, const cluster_request *r, const cl
 {
     json_t *json = subject(name, r, p), *policies = json_array();
     for (int i = 0; i < p->count; i++) json_array_append_new(policies, policy(&p->rows[i]));
-    const char *chosen = p->chosen < 0 ? NULL : plan_policy_names[p->rows[p->chosen].layout.policy];
+    const char *chosen = p->chosen < 0 ? NULL : run_weights_names[p->rows[p->chosen].layout.policy];
     json_t *more =
         json_pack("{s:o,s:o,s:o,s:s?,s:s}", "policies", policies, "figures", figures(r, p),
                   "weak_scaling", scaling(p), "recommended", chosen, "reason", p->reason);

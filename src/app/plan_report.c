@@ -24,7 +24,7 @@ static void print_head(const char *name, const cluster_request *r, const cluster
            (long long)s->frozen, (long long)s->trained, (long long)s->freedom, s->layers);
 }
 
-static void print_row(const cluster_plan *p, const char *kind, const size_t bytes[POLICIES])
+static void print_row(const cluster_plan *p, const char *kind, const size_t bytes[WEIGHTS_POLICIES])
 {
     printf("%-14s", kind);
     for (int i = 0; i < p->count; i++)
@@ -39,14 +39,13 @@ static void print_remarks(const cluster_plan *p)
 {
     for (int i = 0; i < p->count; i++) {
         const advice_row *row = &p->rows[i];
-        const char *name = plan_policy_names[row->layout.policy];
+        const char *name = run_weights_names[row->layout.policy];
         if (row->status != SODA_OK) printf("%s: %s\n", name, row->why);
         if (row->recomputed)
             printf("%s: %d of %d blocks recomputed in the backward pass\n", name, row->recomputed,
                    row->segments);
-        if (row->status == SODA_OK && row->layout.policy == POLICY_SHARD)
-            printf("%s: one copy among %d ranks%s\n", name, row->layout.shard.ranks,
-                   row->exists ? "" : "; not in this build, so a model of what it would need");
+        if (row->status == SODA_OK && row->layout.policy == WEIGHTS_SHARD)
+            printf("%s: one copy among %d ranks\n", name, row->layout.shard.ranks);
     }
 }
 
@@ -56,7 +55,7 @@ static void print_memory(const cluster_plan *p)
     static const char *const kinds[KINDS] = {"weights",  "ring",      "prologue", "activations",
                                              "adapters", "reduction", "data",     "pictures",
                                              "program",  "total",     "per node", "of"};
-    size_t bytes[KINDS][POLICIES];
+    size_t bytes[KINDS][WEIGHTS_POLICIES];
     printf("\nMiB per rank (what ranks share counts in equal parts)\n%-14s", "");
     for (int i = 0; i < p->count; i++) {
         const plan_footprint *f = &p->rows[i].memory;
@@ -73,7 +72,7 @@ static void print_memory(const cluster_plan *p)
                                       p->rows[i].node_bytes,
                                       p->rows[i].room};
         for (int k = 0; k < KINDS; k++) bytes[k][i] = column[k];
-        printf(" %12s", plan_policy_names[p->rows[i].layout.policy]);
+        printf(" %12s", run_weights_names[p->rows[i].layout.policy]);
     }
     printf("\n");
     for (int k = 0; k < KINDS; k++) print_row(p, kinds[k], bytes[k]);
@@ -130,7 +129,7 @@ static void print_times(const cluster_plan *p)
         const plan_forecast *t = &row->time;
         if (row->status != SODA_OK) continue;
         printf("%-10s %5lld %9.4f %9.4f %9.4f %9.4f %9.4f %10.2f %10.2f %9.1f\n",
-               plan_policy_names[row->layout.policy], (long long)t->micro_batches, t->step_s,
+               run_weights_names[row->layout.policy], (long long)t->micro_batches, t->step_s,
                t->compute_s, t->wait_s, t->reduce_s, t->update_s, t->gather_bytes * 1e-6,
                t->reduce_bytes * 1e-6, t->start_s);
     }
@@ -150,7 +149,7 @@ static void print_scaling(const cluster_plan *p)
     if (row->status != SODA_OK) return;
     printf(
         "\nweak scaling, %s, %lld micro-batches on each rank\n%8s %8s %10s %9s %9s %9s %12s %7s\n",
-        plan_policy_names[row->layout.policy], (long long)row->time.micro_batches, "ranks", "nodes",
+        run_weights_names[row->layout.policy], (long long)row->time.micro_batches, "ranks", "nodes",
         "pictures", "step s", "wait", "reduce", "pictures/s", "%");
     for (int i = 0; i < ADVICE_SCALES; i++) {
         const plan_forecast *t = &row->scaling[i];
@@ -173,5 +172,5 @@ void plan_print(const char *name, const cluster_request *request, const cluster_
         printf("\nrecommended: none; %s\n", plan->reason);
     else
         printf("\nrecommended: parallel.weights: %s (%s)\n",
-               plan_policy_names[plan->rows[plan->chosen].layout.policy], plan->reason);
+               run_weights_names[plan->rows[plan->chosen].layout.policy], plan->reason);
 }

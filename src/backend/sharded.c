@@ -46,12 +46,11 @@ static int find(const sharded *r, const weights_entry *entry)
     return form_table_find(&r->table, entry->weight.name, entry->form.form);
 }
 
-/* Of each rank, for an entry; 0 if it is not cut: vectors are more than half of a model's tensors,
- * and one in a thousand of its bytes. */
+/* Of each rank, for an entry; 0 if it is not cut. */
 static size_t slice_of(const sharded *r, const weights_entry *entry)
 {
     const size_t ranks = (size_t)r->group->size;
-    if (entry->weight.source.shape.rank < 2) return 0;
+    if (!weights_is_cut(&entry->weight)) return 0;
     return device_align(r->device, (entry->form.bytes + ranks - 1) / ranks);
 }
 

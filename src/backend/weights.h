@@ -8,6 +8,13 @@
 /* Writes all bytes of a form of `weight` to `form`: memory of the host, aligned to 64 bytes. */
 typedef soda_status weights_fill(const soda_weight *weight, const void *recipe, void *form);
 
+/* Whether ranks that hold weights between them cut this one. Vectors are kept whole by every rank:
+ * they are more than half of a model's tensors, and one in a thousand of its bytes. */
+static inline bool weights_is_cut(const soda_weight *weight)
+{
+    return weight->source.shape.rank > 1;
+}
+
 /* How a kernel wants a weight. */
 typedef struct {
     uint64_t form; /* a number of its backend, unique per layout */

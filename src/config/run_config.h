@@ -17,7 +17,13 @@ typedef enum { CROP_CENTER, CROP_RANDOM } run_crop;
 typedef enum { LOSS_MSE, LOSS_DCO } run_loss;
 typedef enum { RECOMPUTE_NONE, RECOMPUTE_AUTO, RECOMPUTE_FULL } run_recompute;
 typedef enum { REDUCE_EXACT, REDUCE_FAST } run_reduction;
-typedef enum { WEIGHTS_REPLICATE, WEIGHTS_NODE, WEIGHTS_SHARD } run_weights;
+typedef enum {
+#define POLICY(NAME, name) WEIGHTS_##NAME,
+#include "config/weight_policies.def"
+#undef POLICY
+    WEIGHTS_POLICIES
+} run_weights;
+extern const char *const run_weights_names[WEIGHTS_POLICIES]; /* as in parallel.weights */
 
 /* time_limit: auto */
 #define RUN_TIME_AUTO (-1.0)

@@ -10,6 +10,19 @@ static const char run_keys_samplers[] = "null"
 #undef SAMPLER
     ;
 
+const char *const run_weights_names[WEIGHTS_POLICIES] = {
+#define POLICY(NAME, name) #name,
+#include "config/weight_policies.def"
+#undef POLICY
+};
+
+/* What parallel.weights allows: " | replicate | ..." without the first bar. */
+static const char run_keys_policies[] =
+#define POLICY(NAME, name) " | " #name
+#include "config/weight_policies.def"
+#undef POLICY
+    ;
+
 const run_key run_keys[RUN_KEYS] = {
 #define KEY(name, field, type, fallback, allowed, help)                                            \
     {#name, offsetof(run_config, field), RUN_##type, fallback, allowed, help, NULL, NULL},

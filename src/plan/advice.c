@@ -12,7 +12,7 @@ bool advice_fits(const advice_row *row)
 
 static double gib(size_t bytes) { return (double)bytes / 0x1p30; }
 
-static const char *name_of(const advice_row *row) { return plan_policy_names[row->layout.policy]; }
+static const char *name_of(const advice_row *row) { return run_weights_names[row->layout.policy]; }
 
 /* The row that needs the least memory on a node, of those that could be planned; NULL: none. */
 static const advice_row *least(const advice_row *rows, int count)
@@ -30,19 +30,17 @@ static void explain_none(const advice_row *rows, int count, char *reason, size_t
     if (!best)
         snprintf(reason, size, "no policy meets train.memory_limit: %s", rows[0].why);
     else
-        snprintf(
-            reason, size,
-            "no policy of this build fits: %s needs the least with %.1f GiB per node, of which "
-            "%.1f GiB may be used%s; plan fewer ranks per node, or train.recompute: full",
-            name_of(best), gib(best->node_bytes), gib(best->room),
-            best->exists ? "" : ", and is not in this build");
+        snprintf(reason, size,
+                 "no policy fits: %s needs the least with %.1f GiB per node, of which "
+                 "%.1f GiB may be used; plan fewer ranks per node, or train.recompute: full",
+                 name_of(best), gib(best->node_bytes), gib(best->room));
 }
 
 static void explain_waiting(const advice_row *row, char *text, size_t size)
 {
     const plan_forecast *t = &row->time;
     text[0] = '\0';
-    if (row->layout.policy != POLICY_SHARD) return;
+    if (row->layout.policy != WEIGHTS_SHARD) return;
     if (t->wait_s > VISIBLE * t->step_s)
         snprintf(text, size,
                  "; its traffic cannot hide: ranks wait %.1f of %.1f s per step for weights (a "
@@ -56,7 +54,7 @@ int advice_choose(const advice_row *rows, int count, char *reason, size_t size)
 {
     char waiting[256];
     int chosen = 0;
-    while (chosen < count && !(rows[chosen].exists && advice_fits(&rows[chosen]))) chosen++;
+    while (chosen < count && !advice_fits(&rows[chosen])) chosen++;
     if (chosen == count) {
         explain_none(rows, count, reason, size);
         return -1;

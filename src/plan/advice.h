@@ -8,7 +8,6 @@ enum { ADVICE_SCALES = 13 }; /* 1, 2, 4, ... 4096 ranks */
 /* One policy of the plan. */
 typedef struct {
     plan_layout layout;
-    bool exists;        /* in this build */
     soda_status status; /* of planning it; SODA_ERR_MEMORY: train.memory_limit is too small */
     char why[512];      /* the message of that failure */
     plan_footprint memory;
@@ -20,7 +19,7 @@ typedef struct {
 
 bool advice_fits(const advice_row *row);
 
-/* The index of the row to recommend, -1 if none fits: the first that exists and fits, so rows come
+/* The index of the row to recommend, -1 if none fits: the first that fits, so rows come
  * in the order replicate, node, shard: sharding costs traffic, and is for what does not fit
  * elsewhere. `reason` [size] says why. */
 int advice_choose(const advice_row *rows, int count, char *reason, size_t size);

@@ -144,7 +144,7 @@ static soda_status fill_row(making *m, advice_row *row)
         return SODA_OK;
     }
     TRY(s);
-    if (row->layout.policy == POLICY_SHARD)
+    if (row->layout.policy == WEIGHTS_SHARD)
         row->layout.shard.ranks = choose_shard(o, row->layout, row->room);
     row->memory = footprint_of(o, &row->layout);
     row->node_bytes = row->memory.total * (size_t)m->request->per_node;
@@ -159,15 +159,14 @@ soda_status cluster_plan_make(const cluster_request *request, cluster_plan *plan
     making m = {.request = request, .plan = plan, .timed = -1};
     soda_status s = SODA_OK;
     *plan = (cluster_plan){0};
-    for (int p = 0; p < POLICIES; p++) {
-        if (p == POLICY_NODE && request->per_node == 1) continue;
-        if (p == POLICY_SHARD && request->ranks == 1) continue;
+    for (int p = 0; p < WEIGHTS_POLICIES; p++) {
+        if (p == WEIGHTS_NODE && request->per_node == 1) continue;
+        if (p == WEIGHTS_SHARD && request->ranks == 1) continue;
         advice_row *row = &plan->rows[plan->count++];
         *row = (advice_row){.layout = {request->ranks,
                                        request->per_node,
-                                       (plan_policy)p,
+                                       (run_weights)p,
                                        {request->ranks, ring_of(request->run.config)}},
-                            .exists = plan_policy_exists((plan_policy)p),
                             .room = room_of(request)};
         TRY_TO(done, fill_row(&m, row));
     }

@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     cluster_subject subject;
     plan_figures figures; /* without times of nodes */
-    advice_row rows[POLICIES];
+    advice_row rows[WEIGHTS_POLICIES];
     int count, chosen; /* chosen: -1: none */
     char reason[512];
 } cluster_plan;

@@ -1,27 +1,15 @@
 #include "plan/footprint.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#include "config/run_keys.h"
-
-const char *const plan_policy_names[POLICIES] = {"replicate", "node", "shard"};
 
 /* What Open MPI adds to a rank: a guess. Plans of SD1.5 on 2 ranks are right within 1 % by it. */
 static const size_t LAUNCHED_BYTES = (size_t)24 << 20;
 
-bool plan_policy_exists(plan_policy policy)
-{
-    const char *list = run_keys[run_keys_find("parallel.weights")].allowed;
-    char word[32];
-    while (run_keys_word(&list, word, sizeof word))
-        if (strcmp(word, plan_policy_names[policy]) == 0) return true;
-    return false;
-}
-
 int plan_layout_sharers(const plan_layout *l)
 {
-    return l->policy == POLICY_NODE ? l->per_node : l->policy == POLICY_SHARD ? l->shard.ranks : 1;
+    return l->policy == WEIGHTS_NODE    ? l->per_node
+           : l->policy == WEIGHTS_SHARD ? l->shard.ranks
+                                        : 1;
 }
 
 /* Results of the prologue that other nodes read: they are kept from one update to the next. */
@@ -69,7 +57,7 @@ plan_footprint footprint_of(const soda_outline *o, const plan_layout *l)
         .program = o->program_bytes + (l->ranks > 1 ? LAUNCHED_BYTES : 0)};
     const ledger_sums sums = ledger_report(o->model.residency);
     f.weights = residency_share(o->model.residency, 0);
-    if (l->policy == POLICY_SHARD) f.weights = shard_bytes(&sums, l->shard, &f.ring) - f.ring;
+    if (l->policy == WEIGHTS_SHARD) f.weights = shard_bytes(&sums, l->shard, &f.ring) - f.ring;
     f.total = f.weights + f.ring + f.prologue + f.activations + f.adapters + f.reduction + f.data +
               f.pictures + f.program;
     return f;

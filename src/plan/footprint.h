@@ -6,18 +6,10 @@
 #include "plan/shard_model.h"
 #include "train/reducer.h"
 
-typedef enum { POLICY_REPLICATE, POLICY_NODE, POLICY_SHARD, POLICIES } plan_policy;
-
-/* As in parallel.weights. */
-extern const char *const plan_policy_names[POLICIES];
-
-/* Whether this build has the policy: parallel.weights may name it. */
-bool plan_policy_exists(plan_policy policy);
-
 typedef struct {
     int ranks, per_node;
-    plan_policy policy;
-    shard_layout shard; /* POLICY_SHARD */
+    run_weights policy;
+    shard_layout shard; /* WEIGHTS_SHARD */
 } plan_layout;
 
 /* Ranks that hold one copy of the frozen weights together. */
@@ -26,7 +18,7 @@ int plan_layout_sharers(const plan_layout *layout);
 /* Bytes of a rank; what ranks share counts in equal parts. */
 typedef struct {
     size_t weights;     /* frozen weights in the forms of the kernels */
-    size_t ring;        /* POLICY_SHARD: room for gathered ones */
+    size_t ring;        /* WEIGHTS_SHARD: room for gathered ones */
     size_t prologue;    /* what depends on weights and parameters alone, kept all step */
     size_t activations; /* of all networks, with scratch */
     size_t adapters;    /* parameters, gradients, optimizer state */

@@ -34,7 +34,7 @@ static soda_status fill(soda_residency *base, soda_weights *weights)
         TRY(form_table_add(&l->table, entry->weight.name, entry->form.form, (int)l->sums.forms));
         l->sums.forms++;
         l->sums.all += bytes;
-        if (shape_count(&entry->weight.source.shape) <= LEDGER_SMALL) l->sums.small += bytes;
+        if (!weights_is_cut(&entry->weight)) l->sums.small += bytes;
         if (bytes > l->sums.largest) l->sums.largest = bytes;
     }
     base->bytes = l->sums.all;

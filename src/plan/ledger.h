@@ -3,12 +3,9 @@
 
 #include "backend/residency.h"
 
-/* Entries of at most so many elements are kept whole by every rank, however weights are cut. */
-enum { LEDGER_SMALL = 64 << 10 };
-
 typedef struct {
     size_t all;     /* bytes of all forms, each rounded up as in a store */
-    size_t small;   /* of it in forms of at most LEDGER_SMALL elements */
+    size_t small;   /* of it in forms that every rank keeps whole */
     size_t largest; /* form */
     int64_t forms;
 } ledger_sums;

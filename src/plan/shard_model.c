@@ -30,7 +30,7 @@ static double visit_bytes(const soda_weights *w, int v, int *seen)
         const weights_entry *e = &w->entries[entry];
         if (seen[entry] == v) continue;
         seen[entry] = v;
-        if (shape_count(&e->weight.source.shape) > LEDGER_SMALL) bytes += (double)e->form.bytes;
+        if (weights_is_cut(&e->weight)) bytes += (double)e->form.bytes;
     }
     return bytes;
 }

@@ -84,7 +84,6 @@ static void a_run_is_planned(void **state)
     json_t *replicate = policy(json, "replicate"), *node = policy(json, "node");
     const int64_t whole = bytes_of(replicate, "weights"), half = bytes_of(node, "weights");
     assert_int_equal(whole / 2, half);
-    assert_true(json_is_true(at(node, "in_this_build")));
     /* 8 pictures in micro-batches of 2 on 4 ranks */
     assert_int_equal(json_integer_value(at(at(node, "step"), "micro_batches")), 1);
     json_t *parameters = at(json, "parameters");

@@ -9,9 +9,9 @@ static soda_status no_fill(const soda_weight *weight, const void *recipe, void *
     return FAIL(SODA_ERR_INTERNAL, "a plan packs nothing");
 }
 
-static void note(soda_weights *w, const char *name, int64_t elements, uint64_t form, size_t bytes)
+static void note(soda_weights *w, const char *name, soda_shape shape, uint64_t form, size_t bytes)
 {
-    const soda_weight weight = {name, {SODA_F32, SHAPE(elements), NULL}, false};
+    const soda_weight weight = {name, {SODA_F32, shape, NULL}, false};
     const weights_form f = {.form = form, .bytes = bytes, .fill = no_fill};
     CHECK_OK(weights_note(w, &weight, &f, w->use_count, 0));
 }
@@ -23,10 +23,10 @@ static void each_form_counts_once(void **state)
     soda_residency *r;
     CHECK_OK(weights_create(&w));
     CHECK_OK(ledger_create(device_host(), 2, &r));
-    note(w, "large", LEDGER_SMALL + 1, 1, 1000); /* 1024 with padding */
-    note(w, "large", LEDGER_SMALL + 1, 2, 640);
-    note(w, "small", LEDGER_SMALL, 1, 65); /* 128 */
-    note(w, "large", LEDGER_SMALL + 1, 1, 1000);
+    note(w, "matrix", SHAPE(2, 3), 1, 1000); /* 1024 with padding */
+    note(w, "matrix", SHAPE(2, 3), 2, 640);
+    note(w, "vector", SHAPE(6), 1, 65); /* 128 */
+    note(w, "matrix", SHAPE(2, 3), 1, 1000);
     CHECK_OK(weights_cut(w, 1 << 20));
     assert_int_equal(r->missing(r, w), 1024 + 640 + 128);
     CHECK_OK(r->fill(r, w));

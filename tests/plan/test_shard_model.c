@@ -3,8 +3,6 @@
 
 #include "plan/shard_model.h"
 
-enum { LARGE = 1 << 17 }; /* elements */
-
 static void each_rank_keeps_its_part_and_the_ring(void **state)
 {
     (void)state;
@@ -20,12 +18,12 @@ static void each_rank_keeps_its_part_and_the_ring(void **state)
 }
 
 /* Two visits of 8 MB and two steps each, at 1 s a step. */
-static shard_walk walk(double bytes_per_s, double latency_s, size_t ring_bytes, int64_t elements)
+static shard_walk walk(double bytes_per_s, double latency_s, size_t ring_bytes, soda_shape shape)
 {
     static const double step_s[4] = {1, 1, 1, 1};
     weights_entry entries[2] = {
-        {{"a", {SODA_F32, SHAPE(elements), NULL}, false}, {.form = 1, .bytes = 8000000}},
-        {{"b", {SODA_F32, SHAPE(elements), NULL}, false}, {.form = 1, .bytes = 8000000}}};
+        {{"a", {SODA_F32, shape, NULL}, false}, {.form = 1, .bytes = 8000000}},
+        {{"b", {SODA_F32, shape, NULL}, false}, {.form = 1, .bytes = 8000000}}};
     weights_use uses[3] = {{0, 0, 0, 0}, {1, 0, 0, 0}, {2, 0, 1, 0}}; /* the first is used twice */
     weights_visit visits[2] = {{0, 1, 0, 2, 0, 0}, {2, 3, 2, 1, 0, 0}};
     const soda_weights weights = {.entries = entries,
@@ -44,6 +42,8 @@ static shard_walk walk(double bytes_per_s, double latency_s, size_t ring_bytes, 
     return w;
 }
 
+static const soda_shape matrix = {.rank = 2, .dim = {2, 3}};
+
 static void near(double got, double want)
 {
     if (got < want - 1e-9 || got > want + 1e-9) fail_msg("got %.9f, wanted %.9f", got, want);
@@ -53,7 +53,7 @@ static void gathers_hide_behind_steps(void **state)
 {
     (void)state;
     /* Half of each visit's 8 MB at 4 MB/s: 1 s, while the visit before takes 2 s. */
-    const shard_walk w = walk(4e6, 0, 16000000, LARGE);
+    const shard_walk w = walk(4e6, 0, 16000000, matrix);
     near(w.bytes, 8e6);
     near(w.gather_s, 2);
     near(w.wait_s, 0);
@@ -62,7 +62,7 @@ static void gathers_hide_behind_steps(void **state)
 static void a_ring_without_room_ahead_hides_nothing(void **state)
 {
     (void)state;
-    const shard_walk w = walk(4e6, 0, 8000000, LARGE);
+    const shard_walk w = walk(4e6, 0, 8000000, matrix);
     near(w.gather_s, 2);
     near(w.wait_s, 2);
 }
@@ -71,15 +71,15 @@ static void a_slow_network_sets_the_pace(void **state)
 {
     (void)state;
     /* 3.5 + 0.5 s for each visit of 2 s: 8 s of gathering in each pass, 4 s of steps */
-    const shard_walk w = walk(4e6 / 3.5, 0.5, 16000000, LARGE);
+    const shard_walk w = walk(4e6 / 3.5, 0.5, 16000000, matrix);
     near(w.gather_s, 8);
     near(w.wait_s, 4);
 }
 
-static void small_weights_stay(void **state)
+static void vectors_stay(void **state)
 {
     (void)state;
-    const shard_walk w = walk(1, 1, 8000000, LEDGER_SMALL);
+    const shard_walk w = walk(1, 1, 8000000, SHAPE(6));
     near(w.bytes, 0);
     near(w.gather_s, 0);
     near(w.wait_s, 0);
@@ -92,7 +92,7 @@ int main(void)
         cmocka_unit_test(gathers_hide_behind_steps),
         cmocka_unit_test(a_ring_without_room_ahead_hides_nothing),
         cmocka_unit_test(a_slow_network_sets_the_pace),
-        cmocka_unit_test(small_weights_stay),
+        cmocka_unit_test(vectors_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
