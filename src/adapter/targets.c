@@ -105,12 +105,17 @@ void targets_destroy(soda_targets *targets)
     free(targets);
 }
 
+bool targets_match_one(const soda_targets *targets, int index, const char *name)
+{
+    const regex_t *expression = &targets->expression[index];
+    const char *bare = strchr(name, '.'); /* without "unet." */
+    if (regexec(expression, name, 0, NULL, 0) == 0) return true;
+    return bare && regexec(expression, bare + 1, 0, NULL, 0) == 0;
+}
+
 bool targets_match(const soda_targets *targets, const char *name)
 {
-    const char *bare = strchr(name, '.'); /* without "unet." */
-    for (int i = 0; i < targets->count; i++) {
-        if (regexec(&targets->expression[i], name, 0, NULL, 0) == 0) return true;
-        if (bare && regexec(&targets->expression[i], bare + 1, 0, NULL, 0) == 0) return true;
-    }
+    for (int i = 0; i < targets->count; i++)
+        if (targets_match_one(targets, i, name)) return true;
     return false;
 }

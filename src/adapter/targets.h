@@ -22,3 +22,6 @@ void targets_destroy(soda_targets *targets);
 
 /* Whether linear layer `name` ("unet.down_blocks.0. ... .attn1.to_q") is a target. */
 bool targets_match(const soda_targets *targets, const char *name);
+
+/* Whether entry `index` of the list matches it. */
+bool targets_match_one(const soda_targets *targets, int index, const char *name);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/clip.h"
+#include "train/training_targets.h"
 
 /* Scopes of the encoders' inputs in a graph; also what their weights are called. */
 static const char *const prefixes[TRAINING_COMPONENTS] = {"unet.", "vae.", "text_encoder.",
@@ -108,16 +109,13 @@ static soda_status open_files(training_model *t)
     return SODA_OK;
 }
 
-static soda_status find_layers(training_model *t, const run_config *config)
+static soda_status find_layers(training_model *t, const run_config *config, bool warn)
 {
     TRY(targets_create((const char *const *)config->adapter.targets.list,
                        config->adapter.targets.count, &t->targets));
     TRY(layers_create(config->adapter.method, t->targets, &config->adapter.options, &t->layers));
     TRY(training_model_collect(t));
-    if (layers_count(t->layers) == 0)
-        return FAIL(SODA_ERR_INPUT, "%s: adapter.targets: no linear layer of %s matches",
-                    config->file, t->folder->root);
-    return SODA_OK;
+    return training_targets_check(t, config, warn);
 }
 
 /* Collective. */
@@ -149,7 +147,7 @@ soda_status training_model_open(const soda_folder *folder, const run_config *con
     *t = start(folder, config, backend);
     soda_status s = SODA_OK;
     TRY_TO(failed, open_weights(t, config, comm));
-    TRY_TO(failed, comm_agree(comm, find_layers(t, config)));
+    TRY_TO(failed, comm_agree(comm, find_layers(t, config, true)));
     TRY_TO(failed, bases_load(t->layers, comm, NULL, &t->bases));
     return SODA_OK;
 failed:
@@ -179,7 +177,7 @@ soda_status training_model_outline(const soda_folder *folder, const run_config *
         t->source[FOLDER_UNET] = unet;
     else
         TRY_TO(failed, open_files(t));
-    TRY_TO(failed, find_layers(t, config));
+    TRY_TO(failed, find_layers(t, config, false));
     claim_bases(t->layers);
     return SODA_OK;
 failed:

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "model/clip.h"
@@ -140,7 +142,39 @@ static void without_targets_there_is_nothing_to_train(void **state)
     CHECK_FAILS(training_model_open(folder, config, backend_ref(), comm_self(), &t),
                 SODA_ERR_INPUT);
     check_message_has("test.yaml: adapter.targets: no linear layer of ");
+    check_message_has("matches; their names end in time_embedding.linear_1, ");
+    check_message_has(", attn2.to_out.0, ff.net.0.proj, ff.net.2; text encoders only with");
     training_model_close(&t); /* zeroed by the failure */
+    run_config_destroy(config);
+    folder_close(folder);
+}
+
+/* A warning goes to stderr: read it back from a file. */
+static void a_target_without_layers_is_named(void **state)
+{
+    static const char *const sets[] = {"adapter.targets=[attn, nowhere, ff]"};
+    const char *log = files_path(*state, "log");
+    soda_folder *folder;
+    run_config *config;
+    training_model t;
+    size_t bytes;
+    CHECK_OK(folder_open(SODA_TEST_DIR "/golden/tiny-sd1", &folder));
+    CHECK_OK(run_config_parse("{}", 2, "test.yaml", sets, 1, &config));
+    fflush(stderr);
+    const int kept = dup(2);
+    assert_non_null(freopen(log, "w", stderr));
+    log_set_quiet(false);
+    CHECK_OK(training_model_open(folder, config, backend_ref(), comm_self(), &t));
+    log_set_quiet(true);
+    fflush(stderr);
+    dup2(kept, 2);
+    close(kept);
+    char *text = files_read(log, &bytes);
+    assert_non_null(strstr(text, "adapter.targets[1]: \"nowhere\" matches no linear layer of "));
+    assert_null(strstr(text, "adapter.targets[0]"));
+    assert_null(strstr(text, "adapter.targets[2]"));
+    free(text);
+    training_model_close(&t);
     run_config_destroy(config);
     folder_close(folder);
 }
@@ -159,6 +193,7 @@ int main(void)
         cmocka_unit_test(encoders_in_the_graph_are_those_of_sampling),
         cmocka_unit_test(layers_are_those_that_are_read),
         cmocka_unit_test(without_targets_there_is_nothing_to_train),
+        cmocka_unit_test(a_target_without_layers_is_named),
     };
     return cmocka_run_group_tests(tests, setup, files_teardown);
 }
