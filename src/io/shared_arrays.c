@@ -9,14 +9,17 @@
 /* A process may hold about 65,000 mappings (vm.max_map_count): of longer lists, copies are kept. */
 enum { MOST_MAPPED = 20000, MUCH_BYTES = 1 << 30 };
 
-static void warn(shared_arrays *p)
+/* Once per process: all lists share one cache and fail for one reason. */
+static void warn(void)
 {
+    static bool warned;
 #pragma omp critical(shared_arrays)
     {
-        if (!p->warned)
-            log_warning("%s: not all could be cached for the next run: %s", p->kind,
+        if (!warned)
+            log_warning("the cache cannot be written, so the next run computes again what this one "
+                        "does: %s",
                         status_message());
-        p->warned = true;
+        warned = true;
     }
     status_clear();
 }
@@ -27,7 +30,7 @@ soda_status shared_arrays_create(const char *kind, const char *folder, int64_t c
     char own[4096];
     *p = (shared_arrays){.kind = kind, .arrays = arrays, .count = count};
     if (!folder && array_cache_folder(kind, own, sizeof own) == SODA_OK) folder = own;
-    if (!folder) warn(p);
+    if (!folder) warn();
     p->items = calloc((size_t)count + 1, sizeof *p->items);
     if (folder) p->folder = strdup(folder);
     if (p->items && (p->folder || !folder)) {
@@ -173,7 +176,7 @@ soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *cons
         describe(p, item, arrays);
         for (int a = 0; a < p->arrays; a++) item->data[a] = NULL;
         if (array_cache_store(p->folder, p->kind, item->key, arrays, p->arrays) != SODA_OK)
-            warn(p);
+            warn();
         else if (p->count <= MOST_MAPPED)
             TRY(load(p, item));
     }

@@ -28,7 +28,6 @@ typedef struct {
     int arrays;                      /* that each item has */
     char *folder;                    /* the cache; NULL: there is none */
     cache_use *use;                  /* tells other processes that the cache is in use */
-    bool warned;                     /* that the cache cannot be written */
     int64_t count;
     shared_arrays_item *items;
 } shared_arrays;
@@ -49,7 +48,7 @@ soda_status shared_arrays_link(shared_arrays *arrays);
 soda_status shared_arrays_missing(shared_arrays *arrays, int64_t index, bool *missing);
 
 /* Takes the arrays of item `index`, the first with its key: with `store` into the cache, to be read
- * from there, else, or if the cache cannot be written (one warning), as copies. */
+ * from there, else, or if the cache cannot be written (one warning per process), as copies. */
 soda_status shared_arrays_put(shared_arrays *arrays, int64_t index, const float *const *data,
                               bool store);
 
