@@ -99,6 +99,43 @@ soda_status adapter_fit_model(adapter_fit *fit, const soda_folder *folder, int64
     return SODA_OK;
 }
 
+/* What the key and value projections of cross-attention take: the width of text states. 0 if the
+ * adapter has no such layer. */
+static int64_t text_width(const soda_adapter *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        const char *name = a->layers[i].name;
+        if (!strncmp(name, "unet.", 5) && strstr(name, ".attn2.to_k"))
+            return adapter_layer_sizes(a, &a->layers[i]).n;
+    }
+    return 0;
+}
+
+/* The models that are known by this width. */
+static const char *family(int64_t width)
+{
+    return width == 768    ? ", as in SD 1.x"
+           : width == 1024 ? ", as in SD 2.x"
+           : width == 2048 ? ", as in SDXL"
+                           : "";
+}
+
+/* A misfit is a detail: in front of it goes which model the adapter was made for. */
+static soda_status name_origin(const soda_adapter *a, const soda_folder *folder, soda_status s)
+{
+    const int64_t width = text_width(a), have = folder->unet.context;
+    if (s != SODA_ERR_INPUT) return s;
+    if (width > 0 && width != have)
+        return status_prefix(
+            s,
+            "this adapter was made for a model whose text states have width %lld%s; "
+            "those of %s have width %lld%s",
+            (long long)width, family(width), folder->root, (long long)have, family(have));
+    if (!a->base_sha256[0]) return s;
+    return status_prefix(s, "this adapter was made for another model, with base_model_sha256 %s",
+                         a->base_sha256);
+}
+
 soda_status adapter_fit_check(const soda_adapter *adapter, const soda_folder *folder)
 {
     adapter_fit fit;
@@ -112,5 +149,5 @@ soda_status adapter_fit_check(const soda_adapter *adapter, const soda_folder *fo
                      adapter->file, adapter->layers[i].name, adapter->method->tensors[0]->leaf,
                      folder->root);
     adapter_fit_destroy(&fit);
-    return s == SODA_OK ? adapter_check_base(adapter, folder) : s;
+    return s == SODA_OK ? adapter_check_base(adapter, folder) : name_origin(adapter, folder, s);
 }

@@ -73,6 +73,7 @@ static void what_is_written_is_read_back(void **state)
 
 /* One layer of tiny-sd1, [12,12] split into 1, 3, 4, as a file to be spoilt. */
 #define LAYER "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+#define CROSS "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 
 typedef struct {
     float R1[4], R2[9], R3[25], delta[20];
@@ -222,6 +223,13 @@ static void what_does_not_fit_the_model_is_named(void **state)
         "base_model_sha256", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"};
     d.pairs = 3;
     misfit(state, &d, folder, "another model");
+    d.tensor[2].dim[0] = d.tensor[2].dim[1] = 5;
+    misfit(state, &d, folder, "made for another model, with base_model_sha256 0123456789abcdef");
+    check_message_has("found 1 x 3 x 5");
+    d.tensor[0].name = CROSS ".soda.R1", d.tensor[1].name = CROSS ".soda.R2";
+    d.tensor[2].name = CROSS ".soda.R3", d.tensor[3].name = CROSS ".soda.delta";
+    misfit(state, &d, folder, "made for a model whose text states have width 15; those of ");
+    check_message_has("tiny-sd1 have width 24: ");
     folder_close(folder);
 }
 
