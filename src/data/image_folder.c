@@ -26,6 +26,11 @@ static const char *const reasons[LEFT_OUT_KINDS][2] = {
     [SHARED_CAPTION] =
         {"picture has the name, and so the caption, of another but for the ending",
          "pictures have the name, and so the caption, of another but for the ending"},
+    [REPEATS_FOLDER] =
+        {"folder name begins with repeats, as kohya's scripts read them, which soda does not: all "
+         "pictures are drawn equally often, and train.steps counts steps",
+         "folder names begin with repeats, as kohya's scripts read them, which soda does not: all "
+         "pictures are drawn equally often, and train.steps counts steps"},
     [EMPTY_CAPTION] = {"picture has an empty caption", "pictures have empty captions"},
 };
 

@@ -234,6 +234,14 @@ static soda_status take_listed(image_folder *f, const image_items *list)
 
 static soda_status scan_folder(scan *walk, scanned_folder *at, int depth);
 
+/* "10_subject": each picture ten times per epoch, for kohya's scripts. Years and padded numbers
+ * ("2023_summer", "001_fox") are not meant. */
+static bool has_repeats(const char *name)
+{
+    const size_t digits = strspn(name, "0123456789");
+    return digits >= 1 && digits <= 3 && name[0] != '0' && name[digits] == '_' && name[digits + 1];
+}
+
 static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const char *name,
                                   const struct stat *about, int depth)
 {
@@ -244,6 +252,7 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
     if (depth == MAX_DEPTH)
         return FAIL(SODA_ERR_INPUT, "%s/%s%s: expected folders at most %d deep", walk->folder->root,
                     above->path, name, MAX_DEPTH);
+    const int64_t before = walk->folder->list.count;
     scanned_folder *at = calloc(1, sizeof *at);
     if (!at) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
     *at = (scanned_folder){
@@ -253,6 +262,10 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
         s = FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, above->path);
     else
         s = scan_folder(walk, at, depth);
+    if (s == SODA_OK && walk->folder->list.count > before && has_repeats(name)) {
+        at->path[strlen(at->path) - 1] = '\0';
+        s = leave_out(walk->folder, REPEATS_FOLDER, at->path);
+    }
     free(at);
     return s;
 }

@@ -112,6 +112,30 @@ static void what_is_left_out_is_counted(void **state)
                    "1 picture has the name, and so the caption, of another but "
                    "for the ending: b.png");
     check_left_out(f, EMPTY_CAPTION, NULL);
+    check_left_out(f, REPEATS_FOLDER,
+                   "1 folder name begins with repeats, as kohya's scripts read them, which soda "
+                   "does not: all pictures are drawn equally often, and train.steps counts steps: "
+                   "10_dog");
+    image_folder_close(f);
+}
+
+static void only_folders_like_kohyas_have_repeats(void **state)
+{
+    static const char *const names[] = {"2023_summer", "001_fox", "10_", "10", "dog_10", "12x_a"};
+    const char *folder = *state;
+    char path[64];
+    image_folder *f;
+    CHECK_OK(newfile_make_folder(files_path(folder, "7_empty")));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK_OK(newfile_make_folder(files_path(folder, names[i])));
+        snprintf(path, sizeof path, "%s/a.png", names[i]);
+        put(folder, path, "");
+        snprintf(path, sizeof path, "%s/a.txt", names[i]);
+        put(folder, path, "a");
+    }
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 6);
+    check_left_out(f, REPEATS_FOLDER, NULL);
     image_folder_close(f);
 }
 
@@ -321,6 +345,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(metadata_lists_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(captions_lie_beside_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_is_left_out_is_counted, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(only_folders_like_kohyas_have_repeats, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(csv_is_read_as_pandas_does, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(metadata_counts_for_the_folders_below, files_setup,
                                         files_teardown),
