@@ -106,6 +106,22 @@ static soda_status check_given(const option_table *table)
     return SODA_OK;
 }
 
+/* A single dash is all of a word's letters as options of one letter each, of which there is only
+ * -h: getopt stops inside the word, or behind it if it has one letter. */
+static soda_status refuse_option(const option_table *table, int argc, char **argv)
+{
+    const char *word = argv[optind - 1], *hint = "";
+    if (optopt && optind < argc && argv[optind][0] == '-' && argv[optind][1] == optopt)
+        word = argv[optind];
+    const size_t length = strcspn(word, "=");
+    for (int i = 0; word[0] == '-' && i < row_total(table); i++) {
+        const char *name = row_at(table, i)->name;
+        if (!strncmp(word + 1, name, length - 1) && !name[length - 1]) hint = name;
+    }
+    return FAIL(SODA_ERR_USAGE, "%s: unknown option %.*s%s%s; see soda %s --help", table->verb,
+                (int)length, word, *hint ? ": did you mean --" : "", hint, table->verb);
+}
+
 soda_status options_read(const option_table *table, int argc, char **argv, const char **operand,
                          bool *help)
 {
@@ -121,9 +137,7 @@ soda_status options_read(const option_table *table, int argc, char **argv, const
         }
         if (found == ':')
             return FAIL(SODA_ERR_USAGE, "%s: %s needs a value", table->verb, argv[optind - 1]);
-        if (found == '?')
-            return FAIL(SODA_ERR_USAGE, "%s: unknown option %s; see soda %s --help", table->verb,
-                        argv[optind - 1], table->verb);
+        if (found == '?') return refuse_option(table, argc, argv);
         TRY(read_row(row_at(table, found), optarg));
     }
     const bool none = table->operands_optional && argc == optind;

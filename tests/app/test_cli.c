@@ -112,6 +112,10 @@ static void usage_errors_exit_with_2(void **state)
     expect(shell(SODA_PROGRAM " sample --out o"), 2, "--model DIR is missing");
     expect(shell(SODA_PROGRAM " sample --model " MODEL " --out o"), 2, "--prompt");
     expect(shell(SODA_PROGRAM " sample --stepz 3"), 2, "unknown option --stepz");
+    expect(shell(SODA_PROGRAM " train run.yaml -set train.steps=3"), 2,
+           "unknown option -set: did you mean --set");
+    expect(shell(SODA_PROGRAM " train -x run.yaml"), 2, "unknown option -x;");
+    expect(shell(SODA_PROGRAM " train --set a=b -seed=3 run.yaml"), 2, "unknown option -seed;");
     expect(shell(SODA_PROGRAM " sample --steps many"), 2, "--steps: expected an integer");
     expect(shell(SODA_PROGRAM " sample --steps"), 2, "--steps needs a value");
     expect(shell(SODA_PROGRAM " inspect"), 2, "expected 1 operand");
