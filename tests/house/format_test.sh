@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 shellcheck -x jobs/*.sh jobs/*.slurm jobs/*.pbs tests/*.sh tests/*/*.sh .ci/run
 command -v clang-format-14 >/dev/null || { echo "SKIPPED: clang-format-14 is not installed"; exit 77; }
-find src mpi tests -name '*.[ch]' -print0 | xargs -0 clang-format-14 --dry-run --Werror
+find src mpi cuda tests -name '*.[ch]' -print0 | xargs -0 clang-format-14 --dry-run --Werror

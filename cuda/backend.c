@@ -1,0 +1,29 @@
+#include "cuda/backend.h"
+
+#include "cuda/gpu.h"
+#include "cuda/kernels.h"
+
+soda_status cuda_open(int index, const soda_backend **backend)
+{
+    static soda_backend cuda = {
+        .name = "cuda",
+        .threads = 1,
+        .kernel =
+            {
+#define OP(name, ...) [OP_##name] = &cuda_##name,
+#include "graph/ops.def"
+#undef OP
+            },
+    };
+    *backend = NULL;
+    TRY(gpu_open(index, &cuda.device));
+    cuda.description = cuda.device->name;
+    cuda.prices = prices_host();
+    *backend = &cuda;
+    return SODA_OK;
+}
+
+void cuda_close(const soda_backend *backend)
+{
+    if (backend) gpu_close(backend->device);
+}

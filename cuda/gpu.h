@@ -1,0 +1,23 @@
+/* gpu.h: the GPU of this process, one at most, and the stream that all work on it goes through. */
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "backend/device.h"
+
+/* Opens GPU number `index` of those that CUDA shows. SODA_ERR_UNSUPPORTED says why there is none to
+ * work with: no driver, no such GPU, or one older than compute capability 8.0. Close it with
+ * gpu_close before another is opened. */
+soda_status gpu_open(int index, soda_device **device);
+
+/* Waits for its work and frees everything but what alloc gave. Accepts NULL. */
+void gpu_close(soda_device *device);
+
+/* The stream of the open GPU: everything is enqueued on it, and kernels never wait for it. */
+cudaStream_t gpu_stream(void);
+
+/* SODA_OK, or what CUDA says about `code`, with `what` before it. */
+soda_status gpu_check(cudaError_t code, const char *what);
+
+/* Returns CUDA's failure as this function's. */
+#define GPU_TRY(call) TRY(gpu_check(call, #call))
