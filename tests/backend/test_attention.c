@@ -1,5 +1,5 @@
-/* attention and its gradient on the CPU backend: every path that this machine can run, against the
- * reference, over odd shapes. */
+/* attention and its gradient on the tested backend: every path that this machine can run, against
+ * the reference, over odd shapes. */
 #include "support/check.h"
 
 #include <math.h>
@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/attention_internal.h"
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 typedef struct {
     int64_t B, Tq, Tk, heads, d;
@@ -56,24 +55,21 @@ static void gradient_case(op_case *g, const sizes *z, soda_dtype dtype)
     case_free(&c);
 }
 
-/* Calls `check` for every usable path, type and shape. */
-static void on_every_path(void (*check)(const attention_path *, soda_dtype, const sizes *,
-                                        const char *label))
+/* Calls `check` for every path, type and shape. */
+static void on_every_path(tested_check *check)
 {
-    for (const attention_path *const *path = attention_paths(); *path; path++) {
-        for (int bf16 = 0; bf16 < 2; bf16++) {
-            const soda_dtype dtype = bf16 ? SODA_BF16 : SODA_F32;
-            if (!attention_usable(*path, dtype)) continue;
-            attention_force(*path);
-            for (int i = 0; i < SHAPES; i++) {
-                char label[64];
-                snprintf(label, sizeof label, "%s, %s, shape %d", (*path)->name, dtype_name(dtype),
-                         i);
-                check(*path, dtype, &shapes[i], label);
-            }
-            attention_force(NULL);
-        }
+    for (int i = 0; i < SHAPES; i++) {
+        tested_attention(SODA_F32, check, &shapes[i]);
+        tested_attention(SODA_BF16, check, &shapes[i]);
     }
+}
+
+static const sizes *shape_of(const char *path, soda_dtype dtype, const void *context,
+                             char label[64])
+{
+    const sizes *z = context;
+    snprintf(label, 64, "%s, %s, shape %d", path, dtype_name(dtype), (int)(z - shapes));
+    return z;
 }
 
 /* o is a mean of values with weights p >= 0, sum 1. A logit sums d products and is off by about
@@ -81,15 +77,15 @@ static void on_every_path(void (*check)(const attention_path *, soda_dtype, cons
  * (2 roundings), tk terms of sum and mean: about 4 d + tk roundings in all. bf16 paths round p to
  * bf16 (half of 2^-8 at most), and the mean keeps that: inner 1/2. lse carries the logits' error.
  */
-static void check_forward(const attention_path *path, soda_dtype dtype, const sizes *z,
-                          const char *label)
+static void check_forward(const char *path, soda_dtype dtype, const void *context)
 {
-    (void)path;
+    char label[64];
+    const sizes *z = shape_of(path, dtype, context, label);
     const double terms = (double)(4 * z->d + z->Tk);
     const op_bound bound[2] = {{.terms = terms, .inner = 0.5}, {.terms = terms, .inner = 0.5}};
     op_case c = {.inputs = 0};
     forward_case(&c, z, dtype);
-    case_compare(&c, &cpu_attention, &ref_attention, bound, label);
+    case_compare(&c, &TESTED(attention), &ref_attention, bound, label);
     case_free(&c);
 }
 
@@ -101,16 +97,16 @@ static void forward_equals_reference(void **state)
 
 /* p again as above, and ds = p (dp - D), where dp and D sum d terms: 8 d roundings; a row of dq
  * sums tk of them, dk and dv sum tq. bf16 paths round p and ds to bf16: inner 1 as ds has two. */
-static void check_gradient(const attention_path *path, soda_dtype dtype, const sizes *z,
-                           const char *label)
+static void check_gradient(const char *path, soda_dtype dtype, const void *context)
 {
-    (void)path;
+    char label[64];
+    const sizes *z = shape_of(path, dtype, context, label);
     const double terms = (double)(8 * z->d + z->Tk + z->Tq);
     const op_bound each = {.terms = terms, .inner = 1};
     const op_bound bound[3] = {each, each, each};
     op_case g = {.inputs = 0};
     gradient_case(&g, z, dtype);
-    case_compare(&g, &cpu_attention_grad, &ref_attention_grad, bound, label);
+    case_compare(&g, &TESTED(attention_grad), &ref_attention_grad, bound, label);
     case_free(&g);
 }
 
@@ -140,16 +136,16 @@ static void same_bits(op_case *c, const soda_kernel *kernel, const char *label)
 }
 
 /* The same bits with one thread, with more than there are heads, and with three, twice. */
-static void check_bits(const attention_path *path, soda_dtype dtype, const sizes *z,
-                       const char *label)
+static void check_bits(const char *path, soda_dtype dtype, const void *context)
 {
-    (void)path;
+    char label[64];
+    const sizes *z = shape_of(path, dtype, context, label);
     op_case c = {.inputs = 0}, g = {.inputs = 0};
     forward_case(&c, z, dtype);
-    same_bits(&c, &cpu_attention, label);
+    same_bits(&c, &TESTED(attention), label);
     case_free(&c);
     gradient_case(&g, z, dtype);
-    same_bits(&g, &cpu_attention_grad, label);
+    same_bits(&g, &TESTED(attention_grad), label);
     case_free(&g);
 }
 

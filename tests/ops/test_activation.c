@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 enum { KINDS = 4 };
 static const soda_activation kinds[KINDS] = {ACT_SILU, ACT_GELU, ACT_QUICK_GELU, ACT_RELU};
@@ -84,52 +84,52 @@ static void geglu_gradient_matches_finite_differences(void **state)
 static const struct {
     int64_t rows, C;
     double scale;
-} cpu_cases[] = {{1, 1, 1}, {43, 65 * 17, 1}, {5, 33, 30}, {2, 7, 1e-4}};
-enum { CPU_CASES = sizeof cpu_cases / sizeof *cpu_cases };
+} tested_cases[] = {{1, 1, 1}, {43, 65 * 17, 1}, {5, 33, 30}, {2, 7, 1e-4}};
+enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
 
 /* A handful of fp32 roundings: argument, exponential, quotient, products. */
-static const op_bound cpu_bound = {.terms = 8};
+static const op_bound tested_bound = {.terms = 8};
 
-static void cpu_activations_match_ref(void **state)
+static void activations_match_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < CPU_CASES; i++) {
+    for (int i = 0; i < TESTED_CASES; i++) {
         for (int t = 0; t < 2 * KINDS; t++) {
             const soda_dtype type = t % 2 ? SODA_BF16 : SODA_F32;
-            const soda_shape x = SHAPE(cpu_cases[i].rows, cpu_cases[i].C);
+            const soda_shape x = SHAPE(tested_cases[i].rows, tested_cases[i].C);
             char label[80];
             op_case c = {.attr.activation.kind = kinds[t / 2]}, g = {.attr = c.attr};
             snprintf(label, sizeof label, "case %d, %s, kind %d", i, dtype_name(type), t / 2);
-            case_input(&c, type, x, cpu_cases[i].scale);
+            case_input(&c, type, x, tested_cases[i].scale);
             case_output(&c, type, x);
-            case_compare(&c, &cpu_activation, &ref_activation, &cpu_bound, label);
+            case_compare(&c, &TESTED(activation), &ref_activation, &tested_bound, label);
             case_input(&g, type, x, 1);
             case_given(&g, &c.in[0]);
             case_output(&g, type, x);
-            case_compare(&g, &cpu_activation_grad, &ref_activation_grad, &cpu_bound, label);
+            case_compare(&g, &TESTED(activation_grad), &ref_activation_grad, &tested_bound, label);
             case_free(&c);
             case_free(&g);
         }
     }
 }
 
-static void cpu_geglu_matches_ref(void **state)
+static void geglu_matches_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < CPU_CASES; i++) {
+    for (int i = 0; i < TESTED_CASES; i++) {
         for (int t = 0; t < 2; t++) {
             const soda_dtype type = t ? SODA_BF16 : SODA_F32;
-            const int64_t rows = cpu_cases[i].rows, C = cpu_cases[i].C;
+            const int64_t rows = tested_cases[i].rows, C = tested_cases[i].C;
             char label[80];
             op_case c = {.inputs = 0}, g = {.inputs = 0};
             snprintf(label, sizeof label, "case %d, %s", i, dtype_name(type));
-            case_input(&c, type, SHAPE(rows, 2 * C), cpu_cases[i].scale);
+            case_input(&c, type, SHAPE(rows, 2 * C), tested_cases[i].scale);
             case_output(&c, type, SHAPE(rows, C));
-            case_compare(&c, &cpu_geglu, &ref_geglu, &cpu_bound, label);
+            case_compare(&c, &TESTED(geglu), &ref_geglu, &tested_bound, label);
             case_input(&g, type, SHAPE(rows, C), 1);
             case_given(&g, &c.in[0]);
             case_output(&g, type, SHAPE(rows, 2 * C));
-            case_compare(&g, &cpu_geglu_grad, &ref_geglu_grad, &cpu_bound, label);
+            case_compare(&g, &TESTED(geglu_grad), &ref_geglu_grad, &tested_bound, label);
             case_free(&c);
             case_free(&g);
         }
@@ -143,8 +143,8 @@ int main(void)
         cmocka_unit_test(geglu_gates_with_the_second_half),
         cmocka_unit_test(activation_gradients_match_finite_differences),
         cmocka_unit_test(geglu_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_activations_match_ref),
-        cmocka_unit_test(cpu_geglu_matches_ref),
+        cmocka_unit_test(activations_match_ref),
+        cmocka_unit_test(geglu_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,10 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/cpu/attention_internal.h"
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 typedef struct {
     int64_t B, Tq, Tk, heads, width; /* C = heads width */
@@ -103,8 +102,9 @@ static void attention_survives_large_logits(void **state)
  * (attention_amx.h), and ds of dq and dk besides. */
 enum { LOUD = 32 };
 
-static void compare_loud(const sizes *z, soda_dtype type, const char *path)
+static void compare_loud(const char *path, soda_dtype type, const void *context)
 {
+    const sizes *z = context;
     const double terms = LOUD * LOUD * (double)(z->width + z->Tk + z->Tq);
     const op_bound out = {.terms = terms, .inner = 1.3}, grad = {.terms = terms, .inner = 2};
     const op_bound forward[] = {out, {.terms = terms}}, gradient[] = {grad, grad, grad};
@@ -115,15 +115,15 @@ static void compare_loud(const sizes *z, soda_dtype type, const char *path)
     forward_case(&c, z, type, SODA_F32);
     for (int64_t i = 0; i < shape_count(&c.in[0].shape); i++)
         case_put(&c.in[0], i, LOUD * case_get(&c.in[0], i));
-    case_compare(&c, &cpu_attention, &ref_attention, forward, label);
+    case_compare(&c, &TESTED(attention), &ref_attention, forward, label);
     case_run(&c, &ref_attention);
     gradient_case(&g, &c);
-    case_compare(&g, &cpu_attention_grad, &ref_attention_grad, gradient, label);
+    case_compare(&g, &TESTED(attention_grad), &ref_attention_grad, gradient, label);
     case_free(&c);
     case_free(&g);
 }
 
-static void cpu_attention_of_large_logits_matches_ref(void **state)
+static void attention_of_large_logits_matches_ref(void **state)
 {
     (void)state;
     /* The last: a key padded to a block has logit 0, and exp(0 - lse) is infinite at some query. */
@@ -131,14 +131,10 @@ static void cpu_attention_of_large_logits_matches_ref(void **state)
                                   {1, 33, 147, 2, 40, false},
                                   {1, 67, 67, 1, 80, true},
                                   {1, 201, 1, 8, 1, false}};
-    for (const attention_path *const *path = attention_paths(); *path; path++) {
-        attention_force(*path);
-        for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
-            const soda_dtype dtype = i % 2 ? SODA_BF16 : SODA_F32;
-            if (attention_usable(*path, dtype)) compare_loud(&cases[i / 2], dtype, (*path)->name);
-        }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tested_attention(SODA_F32, compare_loud, &cases[i]);
+        tested_attention(SODA_BF16, compare_loud, &cases[i]);
     }
-    attention_force(NULL);
 }
 
 int main(void)
@@ -147,7 +143,7 @@ int main(void)
         cmocka_unit_test(attention_weighs_values_by_softmax),
         cmocka_unit_test(attention_survives_large_logits),
         cmocka_unit_test(attention_gradients_match_finite_differences),
-        cmocka_unit_test(cpu_attention_of_large_logits_matches_ref),
+        cmocka_unit_test(attention_of_large_logits_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

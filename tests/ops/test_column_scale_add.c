@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "graph/graph.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 static void shifts_the_first_columns(void **state)
 {
@@ -50,7 +50,7 @@ static void gradients_match_finite_differences(void **state)
 }
 
 /* A product and a sum: two roundings; ddelta sums products of about 1 over the rows. */
-static void cpu_matches_ref(void **state)
+static void tested_matches_ref(void **state)
 {
     (void)state;
     /* rows, m, k */
@@ -68,13 +68,13 @@ static void cpu_matches_ref(void **state)
         case_input(&c, type, SHAPE(rows, k), 1);
         case_input(&c, SODA_F32, SHAPE(k), 1);
         case_output(&c, type, SHAPE(rows, m));
-        case_compare(&c, &cpu_column_scale_add, &ref_column_scale_add, bound, label);
+        case_compare(&c, &TESTED(column_scale_add), &ref_column_scale_add, bound, label);
         case_input(&g, type, SHAPE(rows, m), 1);
         case_given(&g, &c.in[1]);
         case_given(&g, &c.in[2]);
         case_output(&g, type, SHAPE(rows, k));
         case_output(&g, SODA_F32, SHAPE(k));
-        case_compare(&g, &cpu_column_scale_add_grad, &ref_column_scale_add_grad, bound, label);
+        case_compare(&g, &TESTED(column_scale_add_grad), &ref_column_scale_add_grad, bound, label);
         case_free(&c);
         case_free(&g);
     }
@@ -109,7 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shifts_the_first_columns),
         cmocka_unit_test(gradients_match_finite_differences),
-        cmocka_unit_test(cpu_matches_ref),
+        cmocka_unit_test(tested_matches_ref),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 typedef struct {
     int64_t N, H, W, I, O, kh, kw;
@@ -68,7 +68,7 @@ static void conv2d_gradient_matches_finite_differences(void **state)
 
 /* Odd channels and pictures, the strides and paddings of the models; the last three are for
  * Winograd's algorithm: more than one chunk of channels each way, uneven padding, odd edges. */
-static const sizes cpu_cases[] = {
+static const sizes tested_cases[] = {
     {1, 1, 1, 1, 1, 1, 1, {.stride = 1}},
     {2, 5, 7, 4, 33, 3, 3, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
     {1, 9, 6, 33, 4, 3, 3, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
@@ -81,7 +81,7 @@ static const sizes cpu_cases[] = {
     {1, 9, 10, 35, 81, 3, 3, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
     {1, 10, 11, 70, 19, 3, 3, {.stride = 1, .left = 2, .bottom = 1}},
 };
-enum { CPU_CASES = sizeof cpu_cases / sizeof *cpu_cases };
+enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
 
 /* One product per term. Winograd's algorithm has fewer, and larger ones: about as much error. */
 static op_bound bound_of(const sizes *z, int64_t channels)
@@ -89,11 +89,11 @@ static op_bound bound_of(const sizes *z, int64_t channels)
     return (op_bound){.terms = (double)(channels * z->kh * z->kw + 1)};
 }
 
-static void cpu_conv2d_matches_ref(void **state)
+static void conv2d_matches_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < CPU_CASES; i++) {
-        const sizes *z = &cpu_cases[i];
+    for (int i = 0; i < TESTED_CASES; i++) {
+        const sizes *z = &tested_cases[i];
         const op_bound bound = bound_of(z, z->I);
         for (int t = 0; t < 2 * OP_FROZEN_TYPES; t++) {
             const op_types *type = &op_type_list[t / 2];
@@ -107,17 +107,17 @@ static void cpu_conv2d_matches_ref(void **state)
                 case_absent(&c);
             case_output(&c, type->x, y_shape(z));
             snprintf(label, sizeof label, "case %d, types %d%s", i, t / 2, t % 2 ? ", bias" : "");
-            case_compare(&c, &cpu_conv2d, &ref_conv2d, &bound, label);
+            case_compare(&c, &TESTED(conv2d), &ref_conv2d, &bound, label);
             case_free(&c);
         }
     }
 }
 
-static void cpu_conv2d_grad_x_matches_ref(void **state)
+static void conv2d_grad_x_matches_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < CPU_CASES; i++) {
-        const sizes *z = &cpu_cases[i];
+    for (int i = 0; i < TESTED_CASES; i++) {
+        const sizes *z = &tested_cases[i];
         const op_bound bound = bound_of(z, z->O);
         for (int t = 0; t < OP_FROZEN_TYPES; t++) {
             const op_types *type = &op_type_list[t];
@@ -129,7 +129,7 @@ static void cpu_conv2d_grad_x_matches_ref(void **state)
             case_weight(&c, type->w, type->x, SHAPE(z->O, z->I, z->kh, z->kw), 1);
             case_output(&c, type->x, SHAPE(z->N, z->H, z->W, z->I));
             snprintf(label, sizeof label, "case %d, types %d", i, t);
-            case_compare(&c, &cpu_conv2d_grad_x, &ref_conv2d_grad_x, &bound, label);
+            case_compare(&c, &TESTED(conv2d_grad_x), &ref_conv2d_grad_x, &bound, label);
             case_free(&c);
         }
     }
@@ -140,8 +140,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv2d_slides_the_kernel),
         cmocka_unit_test(conv2d_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_conv2d_matches_ref),
-        cmocka_unit_test(cpu_conv2d_grad_x_matches_ref),
+        cmocka_unit_test(conv2d_matches_ref),
+        cmocka_unit_test(conv2d_grad_x_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 static void add_spreads_a_row_over_each_image(void **state)
 {
@@ -106,19 +106,19 @@ static void cast_rounds_to_nearest_even_once(void **state)
 }
 
 /* [N,M,C]; the last one is large enough for threads. */
-static const int64_t cpu_cases[][3] = {{1, 1, 1}, {2, 3, 5}, {3, 7, 33}, {2, 43, 1025}};
-enum { CPU_CASES = sizeof cpu_cases / sizeof *cpu_cases };
-static const soda_dtype cpu_types[] = {SODA_F32, SODA_BF16};
+static const int64_t tested_cases[][3] = {{1, 1, 1}, {2, 3, 5}, {3, 7, 33}, {2, 43, 1025}};
+enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
+static const soda_dtype tested_types[] = {SODA_F32, SODA_BF16};
 
 /* One rounding and no more, but in sum_rows, which has M terms. */
 static const op_bound exact = {.terms = 0};
 
-static void cpu_add_and_sum_rows_match_ref(void **state)
+static void add_and_sum_rows_match_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2 * CPU_CASES; i++) {
-        const int64_t *n = cpu_cases[i / 2];
-        const soda_dtype type = cpu_types[i % 2];
+    for (int i = 0; i < 2 * TESTED_CASES; i++) {
+        const int64_t *n = tested_cases[i / 2];
+        const soda_dtype type = tested_types[i % 2];
         const soda_shape x = SHAPE(n[0], n[1], n[2]);
         const op_bound sum = {.terms = (double)n[1]};
         char label[80];
@@ -128,57 +128,57 @@ static void cpu_add_and_sum_rows_match_ref(void **state)
             case_input(&c, type, x, 1);
             case_input(&c, type, whole ? x : SHAPE(n[0], n[2]), 1);
             case_output(&c, type, x);
-            case_compare(&c, &cpu_add, &ref_add, &exact, label);
+            case_compare(&c, &TESTED(add), &ref_add, &exact, label);
             case_free(&c);
         }
         op_case c = {.inputs = 0};
         case_input(&c, type, x, 1);
         case_output(&c, type, SHAPE(n[0], n[2]));
-        case_compare(&c, &cpu_sum_rows, &ref_sum_rows, &sum, label);
+        case_compare(&c, &TESTED(sum_rows), &ref_sum_rows, &sum, label);
         case_free(&c);
     }
 }
 
-static void cpu_concat_and_slice_match_ref(void **state)
+static void concat_and_slice_match_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2 * CPU_CASES; i++) {
-        const int64_t *n = cpu_cases[i / 2];
-        const soda_dtype type = cpu_types[i % 2];
+    for (int i = 0; i < 2 * TESTED_CASES; i++) {
+        const int64_t *n = tested_cases[i / 2];
+        const soda_dtype type = tested_types[i % 2];
         char label[80];
         op_case c = {.inputs = 0}, s = {.attr.slice = {.start = 2, .length = n[2]}};
         snprintf(label, sizeof label, "case %d, %s", i / 2, dtype_name(type));
         case_input(&c, type, SHAPE(n[0], n[1], n[2]), 1);
         case_input(&c, type, SHAPE(n[0], n[1], 3), 1);
         case_output(&c, type, SHAPE(n[0], n[1], n[2] + 3));
-        case_compare(&c, &cpu_concat, &ref_concat, &exact, label);
+        case_compare(&c, &TESTED(concat), &ref_concat, &exact, label);
         case_given(&s, &c.out[0]);
         case_output(&s, type, SHAPE(n[0], n[1], n[2]));
-        case_compare(&s, &cpu_slice, &ref_slice, &exact, label);
+        case_compare(&s, &TESTED(slice), &ref_slice, &exact, label);
         case_free(&c);
         case_free(&s);
     }
 }
 
-static void cpu_scale_and_cast_match_ref(void **state)
+static void scale_and_cast_match_ref(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2 * CPU_CASES; i++) {
-        const int64_t *n = cpu_cases[i / 2];
-        const soda_dtype type = cpu_types[i % 2];
+    for (int i = 0; i < 2 * TESTED_CASES; i++) {
+        const int64_t *n = tested_cases[i / 2];
+        const soda_dtype type = tested_types[i % 2];
         const soda_shape x = SHAPE(n[0], n[1], n[2]);
         char label[80];
         snprintf(label, sizeof label, "case %d, %s", i / 2, dtype_name(type));
         op_case c = {.attr.scale.factor = 0.18215f};
         case_input(&c, type, x, 1);
         case_output(&c, type, x);
-        case_compare(&c, &cpu_scale, &ref_scale, &exact, label);
+        case_compare(&c, &TESTED(scale), &ref_scale, &exact, label);
         case_free(&c);
         for (int to = 0; to < 2; to++) {
-            op_case d = {.attr.cast.dtype = cpu_types[to]};
+            op_case d = {.attr.cast.dtype = tested_types[to]};
             case_input(&d, type, x, 1);
-            case_output(&d, cpu_types[to], x);
-            case_compare(&d, &cpu_cast, &ref_cast, &exact, label);
+            case_output(&d, tested_types[to], x);
+            case_compare(&d, &TESTED(cast), &ref_cast, &exact, label);
             case_free(&d);
         }
     }
@@ -192,9 +192,9 @@ int main(void)
         cmocka_unit_test(slices_of_a_concat_are_its_parts),
         cmocka_unit_test(scale_multiplies),
         cmocka_unit_test(cast_rounds_to_nearest_even_once),
-        cmocka_unit_test(cpu_add_and_sum_rows_match_ref),
-        cmocka_unit_test(cpu_concat_and_slice_match_ref),
-        cmocka_unit_test(cpu_scale_and_cast_match_ref),
+        cmocka_unit_test(add_and_sum_rows_match_ref),
+        cmocka_unit_test(concat_and_slice_match_ref),
+        cmocka_unit_test(scale_and_cast_match_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

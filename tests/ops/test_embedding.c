@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 static void put_ids(op_case *c, const int32_t *ids, soda_shape shape)
 {
@@ -52,7 +52,7 @@ static void embedding_gradient_matches_finite_differences(void **state)
     case_free(&g);
 }
 
-static void cpu_embedding_grad_matches_ref(void **state)
+static void embedding_grad_matches_ref(void **state)
 {
     (void)state;
     const int32_t ids[] = {4, 0, 2, 4, 6, 1};
@@ -60,7 +60,7 @@ static void cpu_embedding_grad_matches_ref(void **state)
     for (int i = 0; i < 2; i++) {
         op_case g = {.inputs = 0};
         grad_case(&g, ids, i ? SODA_BF16 : SODA_F32);
-        case_compare(&g, &cpu_embedding_grad, &ref_embedding_grad, &bound, i ? "bf16" : "fp32");
+        case_compare(&g, &TESTED(embedding_grad), &ref_embedding_grad, &bound, i ? "bf16" : "fp32");
         case_free(&g);
     }
 }
@@ -113,7 +113,7 @@ static void timestep_embedding_has_known_values(void **state)
     }
 }
 
-static void cpu_embedding_matches_ref(void **state)
+static void embedding_matches_ref(void **state)
 {
     (void)state;
     const int32_t ids[] = {4, 0, 2, 4, 48, 1, 7, 8, 9, 48, 47, 3, 3, 0};
@@ -127,27 +127,28 @@ static void cpu_embedding_matches_ref(void **state)
         case_weight(&c, type->w, type->w, SHAPE(49, C), 1);
         case_output(&c, type->x, SHAPE(2, 7, C));
         snprintf(label, sizeof label, "types %d, width %lld", t / 3, (long long)C);
-        case_compare(&c, &cpu_embedding, &ref_embedding, &exact, label);
+        case_compare(&c, &TESTED(embedding), &ref_embedding, &exact, label);
         case_free(&c);
     }
 }
 
-static void cpu_embedding_refuses_an_id_outside_the_table(void **state)
+static void tested_embedding_refuses_an_id_outside_the_table(void **state)
 {
     (void)state;
+    if (!TESTED_REFUSES_IDS) skip();
     for (int i = 0; i < 2; i++) {
         op_case c = {.attr.cast.dtype = SODA_F32};
         put_ids(&c, &(int32_t){i ? 7 : -1}, SHAPE(1));
         case_weight(&c, SODA_F32, SODA_F32, SHAPE(7, 3), 1);
         case_output(&c, SODA_F32, SHAPE(1, 3));
-        CHECK_FAILS(op_run(&cpu_embedding, &c.attr, c.in, 2, c.out, 1, c.frozen, 1),
+        CHECK_FAILS(op_run(&TESTED(embedding), &c.attr, c.in, 2, c.out, 1, c.frozen, 1),
                     SODA_ERR_INPUT);
         case_free(&c);
     }
 }
 
 /* Frequencies and angles in fp64 leave one rounding; fp32 angles of 1000 would be off by 3e-5. */
-static void cpu_timestep_embedding_matches_ref(void **state)
+static void timestep_embedding_matches_ref(void **state)
 {
     (void)state;
     static const timestep_embedding_attr attrs[] = {
@@ -159,7 +160,7 @@ static void cpu_timestep_embedding_matches_ref(void **state)
         case_input(&c, SODA_F32, SHAPE(5), 400);
         case_output(&c, SODA_F32, SHAPE(5, attrs[i].width));
         snprintf(label, sizeof label, "case %zu", i);
-        case_compare(&c, &cpu_timestep_embedding, &ref_timestep_embedding, &bound, label);
+        case_compare(&c, &TESTED(timestep_embedding), &ref_timestep_embedding, &bound, label);
         case_free(&c);
     }
 }
@@ -169,12 +170,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embedding_copies_rows),
         cmocka_unit_test(embedding_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_embedding_grad_matches_ref),
+        cmocka_unit_test(embedding_grad_matches_ref),
         cmocka_unit_test(embedding_refuses_an_id_outside_the_table),
         cmocka_unit_test(timestep_embedding_has_known_values),
-        cmocka_unit_test(cpu_embedding_matches_ref),
-        cmocka_unit_test(cpu_embedding_refuses_an_id_outside_the_table),
-        cmocka_unit_test(cpu_timestep_embedding_matches_ref),
+        cmocka_unit_test(embedding_matches_ref),
+        cmocka_unit_test(tested_embedding_refuses_an_id_outside_the_table),
+        cmocka_unit_test(timestep_embedding_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 /* Two channels in one group, two pixels: 1, 3, 5, 7 has mean 4 and variance 5. */
 static void group_norm_centres_and_scales_a_group(void **state)
@@ -64,7 +64,7 @@ typedef struct {
     double mean; /* of x, in standard deviations: E[x^2] - mean^2 would lose its digits here */
 } sizes;
 
-static const sizes cpu_cases[] = {
+static const sizes tested_cases[] = {
     {1, 1, 1, 3, 1, 0},   {2, 3, 5, 6, 3, 0},       {3, 7, 5, 33, 11, 1},  {1, 9, 7, 35, 1, 0},
     {2, 5, 5, 17, 17, 1}, {1, 17, 13, 96, 32, 100}, {2, 33, 31, 40, 8, 3},
 };
@@ -90,18 +90,18 @@ static op_bound bound_of(const sizes *z)
     return (op_bound){.terms = count + 4 + z->mean * z->mean};
 }
 
-static void cpu_group_norm_matches_ref(void **state)
+static void group_norm_matches_ref(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cpu_cases / sizeof *cpu_cases; i++) {
-        const sizes *z = &cpu_cases[i];
+    for (size_t i = 0; i < sizeof tested_cases / sizeof *tested_cases; i++) {
+        const sizes *z = &tested_cases[i];
         const op_bound bound[] = {bound_of(z), bound_of(z)};
         for (int t = 0; t < 2 * OP_FROZEN_TYPES; t++) {
             char label[80];
             op_case c = {.attr.group_norm = {.groups = z->groups, .eps = 1e-5f, .silu = t % 2}};
             forward_case(&c, z, &op_type_list[t / 2]);
             snprintf(label, sizeof label, "case %zu, types %d%s", i, t / 2, t % 2 ? ", silu" : "");
-            case_compare(&c, &cpu_group_norm, &ref_group_norm, bound, label);
+            case_compare(&c, &TESTED(group_norm), &ref_group_norm, bound, label);
             case_free(&c);
         }
     }
@@ -117,11 +117,11 @@ static double term_size(const soda_tensor *stats)
     return largest;
 }
 
-static void cpu_group_norm_grad_matches_ref(void **state)
+static void group_norm_grad_matches_ref(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cpu_cases / sizeof *cpu_cases; i++) {
-        const sizes *z = &cpu_cases[i];
+    for (size_t i = 0; i < sizeof tested_cases / sizeof *tested_cases; i++) {
+        const sizes *z = &tested_cases[i];
         op_bound bound = bound_of(z);
         for (int t = 0; t < 2 * OP_FROZEN_TYPES; t++) {
             const op_types *type = &op_type_list[t / 2];
@@ -138,7 +138,7 @@ static void cpu_group_norm_grad_matches_ref(void **state)
             case_given(&g, &c.out[1]);
             case_output(&g, type->x, x_shape(z));
             snprintf(label, sizeof label, "case %zu, types %d%s", i, t / 2, t % 2 ? ", silu" : "");
-            case_compare(&g, &cpu_group_norm_grad, &ref_group_norm_grad, &bound, label);
+            case_compare(&g, &TESTED(group_norm_grad), &ref_group_norm_grad, &bound, label);
             case_free(&c);
             case_free(&g);
         }
@@ -150,8 +150,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(group_norm_centres_and_scales_a_group),
         cmocka_unit_test(group_norm_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_group_norm_matches_ref),
-        cmocka_unit_test(cpu_group_norm_grad_matches_ref),
+        cmocka_unit_test(group_norm_matches_ref),
+        cmocka_unit_test(group_norm_grad_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

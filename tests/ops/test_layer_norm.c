@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 /* The row 1, 3, 5, 7 has mean 4 and variance 5; a constant row gives beta. */
 static void layer_norm_centres_and_scales_a_row(void **state)
@@ -58,7 +58,7 @@ typedef struct {
     double mean; /* of x, in standard deviations */
 } sizes;
 
-static const sizes cpu_cases[] = {
+static const sizes tested_cases[] = {
     {1, 1, 1, 0}, {1, 3, 7, 0}, {2, 5, 33, 1}, {1, 77, 65, 100}, {3, 43, 320, 3}, {1, 1, 1281, 0},
 };
 
@@ -81,17 +81,17 @@ static op_bound bound_of(const sizes *z)
     return (op_bound){.terms = (double)z->C + 4 + z->mean * z->mean};
 }
 
-static void cpu_layer_norm_matches_ref(void **state)
+static void layer_norm_matches_ref(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cpu_cases / sizeof *cpu_cases; i++) {
-        const op_bound bound[] = {bound_of(&cpu_cases[i]), bound_of(&cpu_cases[i])};
+    for (size_t i = 0; i < sizeof tested_cases / sizeof *tested_cases; i++) {
+        const op_bound bound[] = {bound_of(&tested_cases[i]), bound_of(&tested_cases[i])};
         for (int t = 0; t < OP_FROZEN_TYPES; t++) {
             char label[80];
             op_case c = {.inputs = 0};
-            forward_case(&c, &cpu_cases[i], &op_type_list[t]);
+            forward_case(&c, &tested_cases[i], &op_type_list[t]);
             snprintf(label, sizeof label, "case %zu, types %d", i, t);
-            case_compare(&c, &cpu_layer_norm, &ref_layer_norm, bound, label);
+            case_compare(&c, &TESTED(layer_norm), &ref_layer_norm, bound, label);
             case_free(&c);
         }
     }
@@ -107,15 +107,15 @@ static double term_size(const soda_tensor *stats)
     return largest;
 }
 
-static void cpu_layer_norm_grad_matches_ref(void **state)
+static void layer_norm_grad_matches_ref(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cpu_cases / sizeof *cpu_cases; i++) {
-        op_bound bound = bound_of(&cpu_cases[i]);
+    for (size_t i = 0; i < sizeof tested_cases / sizeof *tested_cases; i++) {
+        op_bound bound = bound_of(&tested_cases[i]);
         for (int t = 0; t < OP_FROZEN_TYPES; t++) {
             char label[80];
             op_case c = {.inputs = 0};
-            forward_case(&c, &cpu_cases[i], &op_type_list[t]);
+            forward_case(&c, &tested_cases[i], &op_type_list[t]);
             case_run(&c, &ref_layer_norm);
             bound.size = term_size(&c.out[1]);
             op_case g = {.attr = c.attr};
@@ -125,7 +125,7 @@ static void cpu_layer_norm_grad_matches_ref(void **state)
             case_given(&g, &c.out[1]);
             case_output(&g, c.in[0].dtype, c.in[0].shape);
             snprintf(label, sizeof label, "case %zu, types %d", i, t);
-            case_compare(&g, &cpu_layer_norm_grad, &ref_layer_norm_grad, &bound, label);
+            case_compare(&g, &TESTED(layer_norm_grad), &ref_layer_norm_grad, &bound, label);
             case_free(&c);
             case_free(&g);
         }
@@ -137,8 +137,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_norm_centres_and_scales_a_row),
         cmocka_unit_test(layer_norm_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_layer_norm_matches_ref),
-        cmocka_unit_test(cpu_layer_norm_grad_matches_ref),
+        cmocka_unit_test(layer_norm_matches_ref),
+        cmocka_unit_test(layer_norm_grad_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

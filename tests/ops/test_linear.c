@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 /* Unequal odd sizes; [2,3] rows are two leading dimensions. */
 typedef struct {
@@ -76,7 +76,7 @@ static void linear_gradients_match_finite_differences(void **state)
 }
 
 /* One product per term: I of them in y, rows of them in dw. */
-static void cpu_linear_matches_ref(void **state)
+static void linear_matches_ref(void **state)
 {
     (void)state;
     static const sizes cases[] = {
@@ -101,13 +101,13 @@ static void cpu_linear_matches_ref(void **state)
             case_output(&c, type->x, rows_of(z, z->O));
             snprintf(label, sizeof label, "case %zu, types %d%s%s", i, t / 4,
                      transposed ? ", transposed" : "", bias ? ", bias" : "");
-            case_compare(&c, &cpu_linear, &ref_linear, &bound, label);
+            case_compare(&c, &TESTED(linear), &ref_linear, &bound, label);
             case_free(&c);
         }
     }
 }
 
-static void cpu_linear_grad_weight_matches_ref(void **state)
+static void linear_grad_weight_matches_ref(void **state)
 {
     (void)state;
     static const sizes cases[] = {
@@ -125,7 +125,7 @@ static void cpu_linear_grad_weight_matches_ref(void **state)
             case_input(&c, type, rows_of(z, z->I), 1);
             case_output(&c, SODA_F32, SHAPE(z->O, z->I));
             snprintf(label, sizeof label, "case %zu, %s", i, dtype_name(type));
-            case_compare(&c, &cpu_linear_grad_weight, &ref_linear_grad_weight, &bound, label);
+            case_compare(&c, &TESTED(linear_grad_weight), &ref_linear_grad_weight, &bound, label);
             case_free(&c);
         }
     }
@@ -136,8 +136,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_adds_products_and_bias),
         cmocka_unit_test(linear_gradients_match_finite_differences),
-        cmocka_unit_test(cpu_linear_matches_ref),
-        cmocka_unit_test(cpu_linear_grad_weight_matches_ref),
+        cmocka_unit_test(linear_matches_ref),
+        cmocka_unit_test(linear_grad_weight_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

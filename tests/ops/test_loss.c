@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 /* With beta > 0 there is a reference: DCO. */
 static void loss_case(op_case *c, soda_shape p, soda_dtype dtype, soda_dtype target, float beta)
@@ -90,7 +90,7 @@ static void mse_loss_gradient_matches_finite_differences(void **state)
 }
 
 /* The loss sums in fp64: what is left is the rounding of each square and of the result. */
-static void cpu_mse_loss_matches_ref(void **state)
+static void mse_loss_matches_ref(void **state)
 {
     (void)state;
     static const int64_t cases[][4] = {{1, 1, 1, 1}, {3, 5, 7, 4}, {2, 33, 31, 4}, {5, 64, 65, 13}};
@@ -103,10 +103,10 @@ static void cpu_mse_loss_matches_ref(void **state)
         op_case c = {.inputs = 0}, g = {.inputs = 0};
         snprintf(label, sizeof label, "case %zu, %s", i / 2, dtype_name(type));
         loss_case(&c, SHAPE(n[0], n[1], n[2], n[3]), type, SODA_F32, beta);
-        case_compare(&c, &cpu_mse_loss, &ref_mse_loss, bound, label);
+        case_compare(&c, &TESTED(mse_loss), &ref_mse_loss, bound, label);
         case_run(&c, &ref_mse_loss);
         grad_case(&g, &c);
-        case_compare(&g, &cpu_mse_loss_grad, &ref_mse_loss_grad, bound, label);
+        case_compare(&g, &TESTED(mse_loss_grad), &ref_mse_loss_grad, bound, label);
         case_free(&c);
         case_free(&g);
     }
@@ -118,7 +118,7 @@ int main(void)
         cmocka_unit_test(mse_loss_weighs_images),
         cmocka_unit_test(dco_compares_with_a_reference),
         cmocka_unit_test(mse_loss_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_mse_loss_matches_ref),
+        cmocka_unit_test(mse_loss_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "backend/cpu/kernels.h"
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
+#include "support/tested.h"
 
 /* 2x1 -> 5x3: source row = floor(2 p / 5) = 0,0,0,1,1. */
 static void upsample_repeats_the_nearest_row(void **state)
@@ -40,7 +40,7 @@ static void upsample_gradient_matches_finite_differences(void **state)
 }
 
 /* Twice as large, as in the models; to the size of a skip; and the size itself. */
-static void cpu_upsample_matches_ref(void **state)
+static void upsample_matches_ref(void **state)
 {
     (void)state;
     static const struct {
@@ -61,10 +61,10 @@ static void cpu_upsample_matches_ref(void **state)
         snprintf(label, sizeof label, "case %zu, %s", i / 2, dtype_name(type));
         case_input(&c, type, x, 1);
         case_output(&c, type, y);
-        case_compare(&c, &cpu_upsample, &ref_upsample, &copy, label);
+        case_compare(&c, &TESTED(upsample), &ref_upsample, &copy, label);
         case_input(&g, type, y, 1);
         case_output(&g, type, x);
-        case_compare(&g, &cpu_upsample_grad, &ref_upsample_grad, &sum, label);
+        case_compare(&g, &TESTED(upsample_grad), &ref_upsample_grad, &sum, label);
         case_free(&c);
         case_free(&g);
     }
@@ -75,7 +75,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(upsample_repeats_the_nearest_row),
         cmocka_unit_test(upsample_gradient_matches_finite_differences),
-        cmocka_unit_test(cpu_upsample_matches_ref),
+        cmocka_unit_test(upsample_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

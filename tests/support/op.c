@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/residency.h"
+#include "support/tested.h"
 
 enum { GUARD_BYTES = 64, GUARD = 0xa5 };
 
@@ -120,7 +121,7 @@ static soda_status prepare_and_run(const soda_kernel *kernel, setup *u, const so
 soda_status op_run(const soda_kernel *kernel, const soda_attr *attr, const soda_tensor *in,
                    int inputs, const soda_tensor *out, int outputs, unsigned frozen, int runs)
 {
-    setup u = {.device = device_host()}; /* of both backends */
+    setup u = {.device = tested_device(kernel)};
     fill_call(&u, attr, in, inputs, out, outputs, frozen);
     TRY(weights_create(&u.weights));
     soda_status s = SODA_OK;

@@ -3,7 +3,7 @@
 
 #include "backend/backend.h"
 
-/* Prepares `kernel` for the call, runs it `runs` times on `backend`'s device and releases it.
+/* Prepares `kernel` for the call, runs it `runs` times on its backend's device and releases it.
  * in[i].data and out[i].data are buffers of the host, which are uploaded and downloaded; bit i of
  * `frozen` says that in[i] is a frozen weight (its buffer is the source). An absent optional input
  * has rank 0. Scratch is filled with NaN bytes before each run. */
