@@ -31,6 +31,8 @@ static const struct {
     AT(0, "GIF8", "a GIF picture"),
     AT(0, "II*\0", "a TIFF picture"),
     AT(0, "MM\0*", "a TIFF picture"),
+    AT(0, "II+\0", "a TIFF picture"), /* BigTIFF */
+    AT(0, "MM\0+", "a TIFF picture"),
     AT(8, "WEBPVP8", "a WebP picture"),
     AT(6, "\0\0", "a BMP picture"), /* behind "BM" and a length: see begins_with */
     AT(4, "ftypavif", "an AVIF picture: convert it to PNG, JPEG or WebP"),

@@ -61,6 +61,21 @@ static int on_close(thandle_t data)
 
 static toff_t on_size(thandle_t data) { return ((reader *)data)->source->size; }
 
+/* libtiff 4.5 refuses tiles that are not compressed and whose bytes are no multiple of 1024, unless
+ * the file is mapped. The bytes are only read. */
+static int on_map(thandle_t data, void **bytes, toff_t *size)
+{
+    const image_source *source = ((reader *)data)->source;
+    *bytes = (void *)(uintptr_t)source->bytes;
+    *size = source->size;
+    return 1;
+}
+
+static void on_unmap(thandle_t data, void *bytes, toff_t size)
+{
+    (void)data, (void)bytes, (void)size;
+}
+
 static soda_status damaged(const reader *r)
 {
     return image_damaged(r->source, "TIFF", r->why[0] ? r->why : "its header cannot be read");
@@ -186,8 +201,8 @@ soda_status image_tiff_read(const image_source *source, bool pixels, soda_image 
 {
     reader r = {.source = source};
     uint32_t width = 0, height = 0;
-    TIFF *tiff =
-        TIFFClientOpen("", "rm", &r, on_read, on_write, on_seek, on_close, on_size, NULL, NULL);
+    TIFF *tiff = TIFFClientOpen("", "r", &r, on_read, on_write, on_seek, on_close, on_size, on_map,
+                                on_unmap);
     if (!tiff) return damaged(&r);
     TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
     TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);

@@ -227,6 +227,56 @@ static void wrong_bytes_do_no_harm(void **state)
     }
 }
 
+/* A number of a TIFF file, least byte first. */
+static uint8_t *put_number(uint8_t *to, uint32_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) *to++ = (uint8_t)(value >> (8 * i));
+    return to;
+}
+
+/* Grey, 20 x 18, in four tiles of 16 x 16 = 256 bytes that are not compressed: tile k is filled
+ * with 50 k. */
+static size_t tiled_tiff(uint8_t bytes[2048])
+{
+    enum { FIELDS = 10, OFFSETS = 200, COUNTS = 216, TILES = 256, LONG = 4 };
+    static const uint32_t fields[FIELDS][4] = {
+        {256, LONG, 1, 20},      {257, LONG, 1, 18},    {258, LONG, 1, 8},  {259, LONG, 1, 1},
+        {262, LONG, 1, 1},       {277, LONG, 1, 1},     {322, LONG, 1, 16}, {323, LONG, 1, 16},
+        {324, LONG, 4, OFFSETS}, {325, LONG, 4, COUNTS}};
+    memset(bytes, 0, 2048);
+    memcpy(bytes, "II*\0\10\0\0\0", 8);
+    uint8_t *at = put_number(bytes + 8, FIELDS, 2);
+    for (int i = 0; i < FIELDS; i++)
+        for (int k = 0; k < 4; k++) at = put_number(at, fields[i][k], k < 2 ? 2 : 4);
+    for (int k = 0; k < 4; k++) {
+        put_number(bytes + OFFSETS + 4 * k, TILES + 256 * (uint32_t)k, 4);
+        put_number(bytes + COUNTS + 4 * k, 256, 4);
+        memset(bytes + TILES + 256 * k, 50 * k, 256);
+    }
+    return TILES + 4 * 256;
+}
+
+static void tiles_make_a_picture(void **state)
+{
+    (void)state;
+    uint8_t bytes[2048];
+    const size_t size = tiled_tiff(bytes);
+    soda_image image;
+    CHECK_OK(image_decode(bytes, size, "a.tif", &image));
+    assert_int_equal(image.width, 20);
+    assert_int_equal(image.height, 18);
+    for (int i = 0; i < 3 * 20 * 18; i++)
+        assert_int_equal(image.rgb[i], 50 * ((i / 3 % 20 >= 16) + 2 * (i / 60 >= 16)));
+    image_free(&image);
+    for (size_t cut = 0; cut < size; cut++) {
+        uint8_t *copy = malloc(cut + 1);
+        assert_non_null(copy);
+        memcpy(copy, bytes, cut);
+        CHECK_FAILS(image_decode(copy, cut, "a.tif", &image), SODA_ERR_INPUT);
+        free(copy);
+    }
+}
+
 static void check_refused(picture_file file, soda_status status, const char *message)
 {
     soda_image image = {1, 1, NULL};
@@ -288,6 +338,7 @@ int main(void)
         cmocka_unit_test(senseless_exif_is_ignored),
         cmocka_unit_test(every_shorter_file_is_refused),
         cmocka_unit_test(wrong_bytes_do_no_harm),
+        cmocka_unit_test(tiles_make_a_picture),
         cmocka_unit_test(what_is_no_picture_is_refused),
         cmocka_unit_test(huge_pictures_are_refused_by_their_header),
     };
