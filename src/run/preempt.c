@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config/run_config.h"
 #include "core/log.h"
 
-static volatile sig_atomic_t requested;
+static volatile sig_atomic_t requested, has_reader; /* stderr is a terminal */
 static double started_s;
 
 /* Seconds since 1970 at which the job ends, from the batch scripts of jobs/ and from Slurm (which
@@ -18,14 +19,19 @@ static const char *const end_names[] = {"SODA_END_TIME", "SLURM_JOB_END_TIME"};
 
 static void request(int signal_number)
 {
+    static const char line[] =
+        "\nsoda: stopping after the next step; press Ctrl-C again to end at once\n";
     requested = 1;
-    if (signal_number == SIGINT) signal(SIGINT, SIG_DFL);
+    if (signal_number != SIGINT) return;
+    signal(SIGINT, SIG_DFL);
+    if (has_reader && write(STDERR_FILENO, line, sizeof line - 1) < 0) has_reader = 0;
 }
 
 void preempt_install(void)
 {
     const int signals[] = {SIGUSR1, SIGTERM, SIGINT};
     started_s = log_seconds();
+    has_reader = isatty(STDERR_FILENO);
     for (int i = 0; i < 3; i++) {
         struct sigaction action = {.sa_handler = request, .sa_flags = SA_RESTART};
         sigemptyset(&action.sa_mask);

@@ -1,7 +1,8 @@
 /* preempt.h: when a run has to stop: a signal, or the end of its allocation is near.
  *
  * SIGUSR1 (what schedulers are told to send), SIGTERM and SIGINT ask for a stop at the end of the
- * step; a second SIGINT ends the process at once (schedulers may send SIGTERM more than once). */
+ * step; a second SIGINT ends the process at once, as the first says on a terminal (schedulers may
+ * send SIGTERM more than once). */
 #pragma once
 
 #include <stdbool.h>

@@ -1,9 +1,12 @@
 /* When a run has to stop: the end of the job, as the batch scripts or the scheduler tell it. */
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config/run_config.h"
 #include "run/preempt.h"
@@ -47,6 +50,27 @@ static void the_scripts_are_asked_before_the_scheduler(void **state)
     described(60, "checkpoint.time_limit");
 }
 
+/* On a terminal, whoever presses Ctrl-C sees that it was heard. */
+static void a_terminal_is_told_of_the_stop(void **state)
+{
+    (void)state;
+    char text[256] = "";
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY), kept = dup(2);
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    const int other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(other >= 0);
+    dup2(other, 2);
+    preempt_install();
+    raise(SIGINT);
+    dup2(kept, 2);
+    assert_true(preempt_requested());
+    assert_true(read(terminal, text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, "press Ctrl-C again to end at once"));
+    close(other);
+    close(terminal);
+    close(kept);
+}
+
 static void nobody_tells(void **state)
 {
     (void)state;
@@ -71,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_scripts_are_asked_before_the_scheduler),
+        cmocka_unit_test(a_terminal_is_told_of_the_stop),
         cmocka_unit_test(nobody_tells),
         cmocka_unit_test(what_is_no_time_is_refused),
     };
