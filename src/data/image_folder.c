@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/path.h"
+#include "data/image_names.h"
 #include "data/image_scan.h"
 
 soda_status image_folder_path(const image_folder *f, int64_t index, char *path, size_t size)
@@ -21,6 +22,8 @@ static const char *const reasons[LEFT_OUT_KINDS][2] = {
     [LEFT_OUT_FORMAT] = {"picture is left out: its format is not one that soda reads",
                          "pictures are left out: their formats are not ones that soda reads"},
     [LEFT_OUT_ARCHIVE] = {"archive is left out: unpack it", "archives are left out: unpack them"},
+    [LEFT_OUT_RUN] = {"folder is left out: a run of soda wrote it",
+                      "folders are left out: runs of soda wrote them"},
     [LEFT_OUT_CAPTION] = {"caption file has no picture and is left out",
                           "caption files have no picture and are left out"},
     [SHARED_CAPTION] =
@@ -64,7 +67,7 @@ static soda_status refuse_empty(const image_folder *f)
     return FAIL(SODA_ERR_INPUT,
                 "%s: expected pictures (%s) with captions in .txt files, metadata.jsonl or "
                 "metadata.csv, found none in this folder or its subfolders",
-                f->root, IMAGE_ENDINGS);
+                f->root, image_name_endings(line, sizeof line));
 }
 
 soda_status image_folder_open(const char *path, image_folder **folder)

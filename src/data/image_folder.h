@@ -2,7 +2,7 @@
  * and kohya's tools have them.
  *
  * metadata.jsonl or metadata.csv lists the pictures of its folder and of the folders below
- * (image_items.h). Elsewhere the pictures are the files with the endings of image_is_picture, each
+ * (image_items.h). Elsewhere the pictures are the files with the endings of image_names.h, each
  * with its caption in a file of the same stem that ends in .txt, without white space at its ends.
  * Names that begin with a dot, folders that begin with "__" (as macOS makes them) and all other
  * files are passed over.
@@ -19,6 +19,7 @@ typedef enum {
     LEFT_OUT_UNLISTED, /* a picture that the metadata above it does not list */
     LEFT_OUT_FORMAT,   /* a picture or film in a format that is not read */
     LEFT_OUT_ARCHIVE,  /* a .zip, .tar or .parquet file */
+    LEFT_OUT_RUN,      /* a folder that a training run writes */
     LEFT_OUT_CAPTION,  /* a .txt file without a picture */
     SHARED_CAPTION,    /* not left out: a picture with the stem, hence the caption, of another */
     EMPTY_CAPTION,     /* not left out: trained on without a caption */

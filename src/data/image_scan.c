@@ -6,24 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/path.h"
 #include "core/text_file.h"
+#include "data/image_names.h"
 
 enum { PATH_SIZE = 4096, MAX_METADATA = 1 << 30, MAX_CAPTION = 1 << 20, MAX_DEPTH = 32 };
-
-static const char *const picture_endings[] = {".png",  ".jpg",  ".jpeg", ".jfif", ".jpe",
-                                              ".webp", ".gif",  ".bmp",  ".dib",  ".tif",
-                                              ".tiff", ".apng", NULL};
-static const char *const other_endings[] = {
-    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".tga",  ".ppm",
-    ".pgm",  ".pbm",  ".pnm",  ".ico", ".exr", ".hdr", ".dds", ".pcx", ".raw",  ".dng",
-    ".cr2",  ".cr3",  ".nef",  ".arw", ".mp4", ".mov", ".avi", ".mkv", ".webm", NULL};
-static const char *const archive_endings[] = {".zip", ".tar",     ".gz",    ".tgz", ".7z",
-                                              ".rar", ".parquet", ".arrow", NULL};
 
 /* One folder on the way down. */
 typedef struct scanned_folder {
@@ -34,6 +24,7 @@ typedef struct scanned_folder {
     const image_items *listed; /* what the nearest metadata file lists, NULL without one */
     char **names;              /* [count], sorted */
     bool *used;                /* [count] captions that belong to a picture */
+    bool locked;               /* there is a .lock */
     size_t count;
 } scanned_folder;
 
@@ -42,14 +33,6 @@ typedef struct {
     int64_t no_caption; /* pictures without one */
     char first[PATH_SIZE], hint[3 * PATH_SIZE];
 } scan;
-
-static bool has_ending(const char *name, const char *const *endings)
-{
-    const char *dot = strrchr(name, '.');
-    for (int i = 0; dot && dot != name && endings[i]; i++)
-        if (!strcasecmp(dot, endings[i])) return true;
-    return false;
-}
 
 static soda_status leave_out(image_folder *f, left_out_kind kind, const char *file)
 {
@@ -86,6 +69,7 @@ static soda_status read_names(scanned_folder *at, DIR *list)
     at->names = malloc(room * sizeof *at->names); /* never NULL, for searches of an empty folder */
     if (!at->names) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
     for (const struct dirent *e; (e = readdir(list)) != NULL;) {
+        if (!strcmp(e->d_name, ".lock")) at->locked = true;
         if (e->d_name[0] == '.') continue;
         if (at->count == room) {
             char **larger = realloc(at->names, (room *= 2) * sizeof *larger);
@@ -157,10 +141,9 @@ done:
 
 static soda_status count_lone_captions(scan *walk, const scanned_folder *at)
 {
-    static const char *const ending[] = {".txt", NULL};
     char file[PATH_SIZE];
     for (size_t i = 0; i < at->count && !at->listed; i++) {
-        if (at->used[i] || !has_ending(at->names[i], ending)) continue;
+        if (at->used[i] || !image_name_is(at->names[i], NAME_CAPTION)) continue;
         snprintf(file, sizeof file, "%s%s", at->path, at->names[i]);
         TRY(leave_out(walk->folder, LEFT_OUT_CAPTION, file));
     }
@@ -234,12 +217,18 @@ static soda_status take_listed(image_folder *f, const image_items *list)
 
 static soda_status scan_folder(scan *walk, scanned_folder *at, int depth);
 
-/* "10_subject": each picture ten times per epoch, for kohya's scripts. Years and padded numbers
- * ("2023_summer", "001_fox") are not meant. */
-static bool has_repeats(const char *name)
+/* Whether a training run writes to this folder. */
+static bool is_run(const scanned_folder *at)
 {
-    const size_t digits = strspn(name, "0123456789");
-    return digits >= 1 && digits <= 3 && name[0] != '0' && name[digits] == '_' && name[digits + 1];
+    return at->locked && find_name(at, "metrics.jsonl");
+}
+
+/* What a run drew is no picture to learn from. */
+static soda_status leave_out_run(scan *walk, const scanned_folder *at)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%.*s", (int)strlen(at->path) - 1, at->path);
+    return leave_out(walk->folder, LEFT_OUT_RUN, path);
 }
 
 static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const char *name,
@@ -262,7 +251,7 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
         s = FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, above->path);
     else
         s = scan_folder(walk, at, depth);
-    if (s == SODA_OK && walk->folder->list.count > before && has_repeats(name)) {
+    if (s == SODA_OK && walk->folder->list.count > before && image_name_repeats(name)) {
         at->path[strlen(at->path) - 1] = '\0';
         s = leave_out(walk->folder, REPEATS_FOLDER, at->path);
     }
@@ -275,15 +264,15 @@ static soda_status scan_file(scan *walk, scanned_folder *at, const char *name)
     char file[PATH_SIZE];
     snprintf(file, sizeof file, "%s%s", at->path, name);
     if (at->listed && image_items_find(at->listed, file)) return SODA_OK;
-    if (has_ending(name, picture_endings))
+    if (image_name_is(name, NAME_PICTURE))
         return at->listed ? leave_out(walk->folder, LEFT_OUT_UNLISTED, file)
                           : add_captioned(walk, at, name);
-    if (has_ending(name, other_endings)) {
+    if (image_name_is(name, NAME_OTHER)) {
         char **caption = at->listed ? NULL : find_caption(at, name);
         if (caption) at->used[caption - at->names] = true;
         return leave_out(walk->folder, LEFT_OUT_FORMAT, file);
     }
-    return has_ending(name, archive_endings) ? leave_out(walk->folder, LEFT_OUT_ARCHIVE, file)
+    return image_name_is(name, NAME_ARCHIVE) ? leave_out(walk->folder, LEFT_OUT_ARCHIVE, file)
                                              : SODA_OK;
 }
 
@@ -305,12 +294,14 @@ static soda_status scan_entry(scan *walk, scanned_folder *at, const char *name, 
     struct stat about;
     TRY(full_path(walk, at, name, path));
     if (stat(path, &about) != 0) {
-        if (!has_ending(name, picture_endings)) return SODA_OK;
+        if (!image_name_is(name, NAME_PICTURE)) return SODA_OK;
         return at->listed ? scan_file(walk, at, name) : refuse_broken(path);
     }
+    if (S_ISDIR(about.st_mode) && is_run(at) && !strcmp(name, "samples"))
+        return leave_out(walk->folder, LEFT_OUT_RUN, "samples");
     if (S_ISDIR(about.st_mode)) return scan_subfolder(walk, at, name, &about, depth + 1);
     if (S_ISREG(about.st_mode)) return scan_file(walk, at, name);
-    if (!has_ending(name, picture_endings)) return SODA_OK;
+    if (!image_name_is(name, NAME_PICTURE)) return SODA_OK;
     return FAIL(SODA_ERR_INPUT, "%s: not a regular file", path);
 }
 
@@ -326,6 +317,10 @@ static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
     s = read_names(at, list);
     closedir(list);
     if (s != SODA_OK) goto done;
+    if (at->above && is_run(at)) {
+        TRY_TO(done, leave_out_run(walk, at));
+        goto done;
+    }
     TRY_TO(done, read_metadata(walk, at, &own, &has_metadata));
     if (has_metadata) at->listed = &own;
     TRY_TO(done, take_listed(walk->folder, &own));

@@ -139,6 +139,35 @@ static void only_folders_like_kohyas_have_repeats(void **state)
     image_folder_close(f);
 }
 
+/* A run whose output is the data set's folder, or one in it, draws pictures there. */
+static void what_runs_wrote_is_left_out(void **state)
+{
+    static const char *const made[] = {"run", "run/samples", "samples", "other", "other/samples"};
+    const char *folder = *state;
+    image_folder *f;
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        CHECK_OK(newfile_make_folder(files_path(folder, made[i])));
+    put(folder, "a.png", "");
+    put(folder, "a.txt", "a");
+    put(folder, "run/.lock", "");
+    put(folder, "run/metrics.jsonl", "");
+    put(folder, "run/samples/b.png", "");
+    put(folder, "other/samples/c.png", "");
+    put(folder, "other/samples/c.txt", "c");
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 2);
+    check_left_out(f, LEFT_OUT_RUN, "1 folder is left out: a run of soda wrote it: run");
+    image_folder_close(f);
+    put(folder, ".lock", "");
+    put(folder, "metrics.jsonl", "");
+    put(folder, "samples/d.png", "");
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 2);
+    check_left_out(f, LEFT_OUT_RUN,
+                   "2 folders are left out: runs of soda wrote them; the first is run");
+    image_folder_close(f);
+}
+
 /* A warning goes to stderr: read it back from a file. */
 static void pictures_without_a_line_are_counted(void **state)
 {
@@ -347,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_left_out_is_counted, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(only_folders_like_kohyas_have_repeats, files_setup,
                                         files_teardown),
+        cmocka_unit_test_setup_teardown(what_runs_wrote_is_left_out, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(csv_is_read_as_pandas_does, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(metadata_counts_for_the_folders_below, files_setup,
                                         files_teardown),

@@ -1,0 +1,40 @@
+#include "data/image_names.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const endings[NAME_KINDS][32] = {
+    [NAME_PICTURE] = {".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".gif", ".bmp", ".dib",
+                      ".tif", ".tiff", ".apng"},
+    [NAME_OTHER] = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd",
+                    ".tga",  ".ppm",  ".pgm",  ".pbm", ".pnm", ".ico", ".exr", ".hdr",
+                    ".dds",  ".pcx",  ".raw",  ".dng", ".cr2", ".cr3", ".nef", ".arw",
+                    ".mp4",  ".mov",  ".avi",  ".mkv", ".webm"},
+    [NAME_ARCHIVE] = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".parquet", ".arrow"},
+    [NAME_CAPTION] = {".txt"},
+};
+
+bool image_name_is(const char *name, image_name_kind kind)
+{
+    const char *dot = strrchr(name, '.');
+    for (int i = 0; dot && dot != name && endings[kind][i]; i++)
+        if (!strcasecmp(dot, endings[kind][i])) return true;
+    return false;
+}
+
+const char *image_name_endings(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; endings[NAME_PICTURE][i] && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
+                                 endings[NAME_PICTURE][i]);
+    return text;
+}
+
+bool image_name_repeats(const char *name)
+{
+    const size_t digits = strspn(name, "0123456789");
+    return digits >= 1 && digits <= 3 && name[0] != '0' && name[digits] == '_' && name[digits + 1];
+}

@@ -1,0 +1,23 @@
+/* image_names.h: what the name of a file or folder of a data set says. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum {
+    NAME_PICTURE, /* of a format that soda reads */
+    NAME_OTHER,   /* a picture or film that it does not read */
+    NAME_ARCHIVE, /* to be unpacked */
+    NAME_CAPTION,
+    NAME_KINDS
+} image_name_kind;
+
+/* Whether the name ends as those of this kind, in capitals or not. */
+bool image_name_is(const char *name, image_name_kind kind);
+
+/* ".png, .jpg, ...": the endings of pictures, for messages; `text` is returned. */
+const char *image_name_endings(char *text, size_t size);
+
+/* Whether a folder is called as "10_subject", which for kohya's scripts means each picture ten
+ * times per epoch. Years and padded numbers ("2023_summer", "001_fox") are not meant. */
+bool image_name_repeats(const char *name);
