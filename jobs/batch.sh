@@ -153,7 +153,7 @@ batch_note() {
     fi
 }
 
-# Whether soda locked the run's folder in attempt $1: .lock names the last attempt that did (src/run/run_lock.h).
+# Whether soda locked the run's folder in attempt $1: .lock names the last attempt that did (src/output/run_lock.h).
 batch_has_started() {
     local job='' attempt=''
     read -r job attempt _ 2>/dev/null <"$output/.lock" || true

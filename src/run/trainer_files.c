@@ -5,8 +5,8 @@
 #include "core/arena.h"
 #include "core/pulse.h"
 #include "io/checkpoint.h"
+#include "output/run_folder.h"
 #include "run/preempt.h"
-#include "run/run_folder.h"
 #include "run/trainer_internal.h"
 #include "train/params_adapter.h"
 

@@ -7,8 +7,8 @@
 #include "core/path.h"
 #include "core/pulse.h"
 #include "io/newfile.h"
+#include "output/run_folder.h"
 #include "run/preempt.h"
-#include "run/run_folder.h"
 #include "run/trainer_internal.h"
 
 /* What a training run needs and the reader of configurations leaves to the verb. */

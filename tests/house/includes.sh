@@ -20,6 +20,7 @@ model
 interop
 pipeline
 train data
+output
 run plan
 app'
 declare -A floor

@@ -1,5 +1,5 @@
 /* Ranks whose state differs are named, with the first tensor; where all is well nobody notices. */
-#include "run/run_state_case.h"
+#include "output/run_state_case.h"
 
 #include "run/same_state.h"
 #include "support/ranks.h"

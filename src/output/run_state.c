@@ -1,4 +1,4 @@
-#include "run/run_state.h"
+#include "output/run_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "run/run_folder.h"
+#include "output/run_folder.h"
 
 #include <dirent.h>
 #include <stdio.h>

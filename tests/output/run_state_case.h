@@ -8,7 +8,7 @@
 
 #include "adapter/targets.h"
 #include "io/newfile.h"
-#include "run/run_state.h"
+#include "output/run_state.h"
 #include "support/files.h"
 
 enum { M = 6, N = 12, ROWS = 1500 }; /* more rows than the history has room for at first */

@@ -1,5 +1,5 @@
 /* The state of a run on several ranks: all are given it, and all refuse together. */
-#include "run/run_state_case.h"
+#include "output/run_state_case.h"
 
 #include "core/log.h"
 #include "support/ranks.h"

@@ -1,6 +1,6 @@
 /* Saves in the background: the bytes of a save that was waited for, while training moves on; what
  * fails is tried again, and is no failure of the run. */
-#include "run/run_state_case.h"
+#include "output/run_state_case.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "run/run_saver.h"
+#include "output/run_saver.h"
 
 typedef struct {
     run run;

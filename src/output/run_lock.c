@@ -1,4 +1,4 @@
-#include "run/run_lock.h"
+#include "output/run_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,9 +10,9 @@
  * from run_saver_poll, after 1 s, 2 s, ... 60 s, until the next save takes its place. */
 #pragma once
 
-#include "run/run_lock.h"
-#include "run/run_spectra.h"
-#include "run/run_state.h"
+#include "output/run_lock.h"
+#include "output/run_spectra.h"
+#include "output/run_state.h"
 
 /* What is saved, and where; all of it must outlive the saver. */
 typedef struct {

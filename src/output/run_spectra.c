@@ -1,4 +1,4 @@
-#include "run/run_spectra.h"
+#include "output/run_spectra.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "run/metrics.h"
+#include "output/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "comm/comm.h"
 #include "core/sha256.h"
-#include "run/run_lock.h"
+#include "output/run_lock.h"
 #include "train/params.h"
 
 /* Columns of /history: one row per step. */

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "run/run_lock.h"
+#include "output/run_lock.h"
 
 /* Before the first write: makes OUTPUT/checkpoints, takes the lock, and deletes temporary files of
  * attempts that were killed. SODA_ERR_INPUT if another run holds the folder, or if it holds files

@@ -1,4 +1,4 @@
-#include "run/run_saver.h"
+#include "output/run_saver.h"
 
 #include <math.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* The state of a run: what is saved is restored to the bit, and only into the run it belongs to. */
-#include "run/run_state_case.h"
+#include "output/run_state_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "run/run_folder.h"
+#include "output/run_folder.h"
 #include "support/check.h"
 #include "support/files.h"
 

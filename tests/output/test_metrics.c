@@ -8,7 +8,7 @@
 
 #include "core/json.h"
 #include "core/log.h"
-#include "run/metrics.h"
+#include "output/metrics.h"
 #include "support/files.h"
 
 /* Opens NAME for a run that goes on after `step` steps, adds `more` and checks what is there. */
