@@ -114,7 +114,7 @@ static soda_status time_product(const soda_backend *backend, soda_dtype dtype, i
     soda_weight_source *source = NULL;
     soda_weight w;
     soda_status s = SODA_OK;
-    TRY_TO(done, random_weights_create(1, &source));
+    TRY_TO(done, random_weights_create(1, 1, &source));
     TRY_TO(done, network_create(dtype, &net));
     TRY_TO(done, source->find(source, "w", &SHAPE(n, n), &w));
     const soda_id x = graph_input(net.graph, "x", dtype, SHAPE(n, n));

@@ -222,7 +222,7 @@ static soda_status open_model(const bench_options *o, bench_state *b)
     TRY(common_dtype(o->dtype, &dtype));
     TRY(common_backend(&b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
-    TRY(random_weights_create(0.02f, &b->source));
+    TRY(random_weights_create(0.02f, 1, &b->source));
     b->model.backend = b->backend;
     b->model.dtype = dtype;
     b->model.folder = &b->folder;

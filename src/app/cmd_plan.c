@@ -116,7 +116,7 @@ static soda_status plan_arch(const plan_options *o)
     soda_status s;
     TRY(arch_find(o->arch, &folder.unet));
     TRY_TO(done, arch_config(o, &folder.unet, &config));
-    TRY_TO(done, random_weights_create(0.02f, &weights));
+    TRY_TO(done, random_weights_create(0.02f, 1, &weights));
     TRY_TO(done, plan(o, config, &folder, weights));
 done:
     random_weights_destroy(weights);

@@ -33,7 +33,7 @@ soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, floa
     soda_status s = SODA_OK;
     TRY(soda_json_parse(small_unet, strlen(small_unet), "selftest", &json));
     TRY_TO(done, config_unet(&json, &config));
-    TRY_TO(done, random_weights_create(0.1f, &source));
+    TRY_TO(done, random_weights_create(0.1f, 0.1f, &source));
     TRY_TO(done, network_create(dtype, &net));
     soda_builder builder = {.graph = net.graph, .source = source};
     unet_build(&builder, &config,

@@ -7,7 +7,11 @@
 
 #include "core/philox.h"
 
-enum { BUFFER_BYTES = 4 << 20, REPEATS = 64 }; /* windows of up to 256 MiB: 67 M weights */
+enum {
+    BUFFER_BYTES = 4 << 20,
+    REPEATS = 64, /* windows of up to 256 MiB: 67 M weights */
+    VECTOR = 1 << 16,
+};
 
 typedef struct name_node {
     struct name_node *next;
@@ -17,6 +21,7 @@ typedef struct name_node {
 typedef struct {
     soda_weight_source base;
     char *mapping;
+    float *vector; /* [VECTOR] */
     name_node *names;
 } random_weights;
 
@@ -24,8 +29,10 @@ static soda_status find(soda_weight_source *source, const char *name, const soda
                         soda_weight *weight)
 {
     random_weights *r = (random_weights *)source;
-    const soda_tensor tensor = {SODA_F32, *expected, r->mapping};
-    if (tensor_bytes(&tensor) > (size_t)BUFFER_BYTES * REPEATS)
+    const bool vector = expected->rank == 1;
+    const soda_tensor tensor = {SODA_F32, *expected, vector ? (void *)r->vector : r->mapping};
+    if (tensor_bytes(&tensor) >
+        (vector ? VECTOR * sizeof *r->vector : (size_t)BUFFER_BYTES * REPEATS))
         return FAIL(SODA_ERR_UNSUPPORTED, "%s: too large for a random weight", name);
     name_node *node = malloc(sizeof *node + strlen(name) + 1);
     if (!node) return FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -69,18 +76,27 @@ static soda_status map_repeatedly(random_weights *r, float scale)
     return SODA_OK;
 }
 
-soda_status random_weights_create(float scale, soda_weight_source **source)
+static soda_status fill_vector(random_weights *r, float scale)
+{
+    r->vector = malloc(VECTOR * sizeof *r->vector);
+    if (!r->vector) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    philox_normal((philox_key){{1, 2}}, (philox_counter){{0}}, r->vector, VECTOR);
+    for (int64_t i = 0; i < VECTOR; i++) r->vector[i] *= scale;
+    return SODA_OK;
+}
+
+soda_status random_weights_create(float scale, float vector_scale, soda_weight_source **source)
 {
     random_weights *r = calloc(1, sizeof *r);
     if (!r) return FAIL(SODA_ERR_MEMORY, "out of memory");
     r->base = (soda_weight_source){find, has};
-    const soda_status s = map_repeatedly(r, scale);
-    if (s != SODA_OK) {
-        random_weights_destroy(&r->base);
-        return s;
-    }
+    soda_status s;
+    TRY_TO(done, fill_vector(r, vector_scale));
+    TRY_TO(done, map_repeatedly(r, scale));
     *source = &r->base;
-    return SODA_OK;
+done:
+    if (s != SODA_OK) random_weights_destroy(&r->base);
+    return s;
 }
 
 void random_weights_destroy(soda_weight_source *source)
@@ -92,6 +108,7 @@ void random_weights_destroy(soda_weight_source *source)
         r->names = node->next;
         free(node);
     }
+    free(r->vector);
     if (r->mapping) munmap(r->mapping, (size_t)BUFFER_BYTES * REPEATS);
     free(r);
 }

@@ -6,6 +6,9 @@
 
 #include "graph/weight.h"
 
-/* Every tensor exists and is fp32, normal with standard deviation `scale`. */
-soda_status random_weights_create(float scale, soda_weight_source **source);
+/* Every tensor exists and is fp32, normal with standard deviation `scale`; vectors, the factors of
+ * normalisations among them, with `vector_scale`. Where those factors are small, gradients fall by
+ * as much at every layer, below 1e-20 in a U-Net, and their products to subnormal numbers, with
+ * which a CPU takes 20 times as long: a step of a network so made says nothing about training. */
+soda_status random_weights_create(float scale, float vector_scale, soda_weight_source **source);
 void random_weights_destroy(soda_weight_source *source); /* accepts NULL */

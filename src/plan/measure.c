@@ -62,7 +62,7 @@ static soda_status measure_packing(const soda_outline *o, plan_figures *f)
     const soda_graph *graph = outline_step(o)->net.graph;
     one_node_time time;
     soda_status s;
-    TRY(random_weights_create(0.02f, &weights));
+    TRY(random_weights_create(0.02f, 1, &weights));
     TRY_TO(done, one_node_measure(graph, heaviest(graph), weights, o->request->backend, &time));
     f->pack_bytes_per_s = (plan_figure){(double)time.packed_bytes / time.pack_s, "measured"};
 done:

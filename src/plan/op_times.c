@@ -224,7 +224,7 @@ soda_status op_times_measure(const soda_graph *graph, const soda_exec *exec,
     soda_status s = m.kind_of ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
     if (s != SODA_OK) goto done;
     TRY_TO(done, find_kinds(&m, order, t->steps));
-    TRY_TO(done, random_weights_create(0.02f, &m.weights));
+    TRY_TO(done, random_weights_create(0.02f, 1, &m.weights));
     TRY_TO(done, time_kinds(&m, budget_s));
     apply(&m, t);
     add_up(graph, order, t);

@@ -24,7 +24,7 @@ static void collection_create(collection *c, const soda_method *method, factors_
     const method_options options = {.factors = {.rule = rule}};
     CHECK_OK(targets_create(ATTN, 1, &c->targets));
     CHECK_OK(layers_create(method, c->targets, &options, &c->layers));
-    CHECK_OK(random_weights_create(0.02f, &c->source));
+    CHECK_OK(random_weights_create(0.02f, 1, &c->source));
 }
 
 static void collection_destroy(collection *c)

@@ -17,7 +17,7 @@ static void open_network(network *n)
 {
     static const char *const names[3] = {"a", "b", "c"};
     soda_weight w;
-    CHECK_OK(random_weights_create(1, &n->source));
+    CHECK_OK(random_weights_create(1, 1, &n->source));
     CHECK_OK(graph_create(SODA_F32, &n->graph));
     const soda_id x = graph_input(n->graph, "x", SODA_F32, SHAPE(ROWS, IN));
     const soda_id z = graph_input(n->graph, "z", SODA_F32, SHAPE(2 * ROWS, IN));
