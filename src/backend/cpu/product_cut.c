@@ -9,6 +9,9 @@ enum {
     LEAST_ROWS = 24,
     ITEMS = 8, /* for each thread, where there are rows enough */
     TALL_ITEMS = 4,
+    /* words of a cache line: one more between turned rows, often a power of two apart, which would
+     * all lie in the same few sets of both caches */
+    LINE = 16,
 };
 
 static int64_t items(const product_state *s)
@@ -42,7 +45,7 @@ static void size_scratch(product_state *s)
     const bool sums = s->y_dtype != SODA_F32 || s->f.out % s->kernel->lanes;
     const int64_t x_rows = s->x_way == X_CONVERT ? s->f.n * s->f.h * s->f.w : s->rows;
     s->x_bytes =
-        s->x_way == X_DIRECT ? 0 : whole_lines((size_t)(x_rows * s->words) * sizeof(float));
+        s->x_way == X_DIRECT ? 0 : whole_lines((size_t)(x_rows * s->x_row) * sizeof(float));
     s->own_bytes = 0;
     s->b = take(&s->own_bytes, s->panels_lie ? 0 : (size_t)s->depth * width);
     s->start = take(&s->own_bytes, width);
@@ -69,6 +72,7 @@ void product_cut(product_state *s)
         s->words *= s->taps;
         s->taps = 1;
     }
+    s->x_row = s->x_way == X_TURN ? round_up64(s->words, LINE) + LINE : s->words;
     s->rows = f->n * f->oh * f->ow;
     s->matrix = s->x_way == X_GATHER || (f->kh == 1 && f->kw == 1 && f->stride == 1 &&
                                          !(f->top | f->left | f->bottom | f->right));

@@ -60,12 +60,12 @@ static void turn_rows(const product_state *s, const void *x, float *words, int64
 {
     const int64_t in = s->f.in;
     const void *from = product_at(x, s->f.dtype, first);
-    float *to = words + first * s->words;
+    float *to = words + first * s->x_row;
     if (s->kernel->pairs)
-        product_turn_halves(from, s->rows, end - first, in, (uint16_t *)to, 2 * s->words,
+        product_turn_halves(from, s->rows, end - first, in, (uint16_t *)to, 2 * s->x_row,
                             2 * s->words);
     else
-        product_turn(from, s->f.dtype, s->rows, end - first, in, to, s->words);
+        product_turn(from, s->f.dtype, s->rows, end - first, in, to, s->x_row);
 }
 
 void product_make_x(const product_state *s, const void *x, void *words)
@@ -108,7 +108,7 @@ void product_rows(const product_state *s, const float *words, int64_t first, int
 {
     static const float zeros[PRODUCT_DEPTH];
     if (s->matrix) {
-        for (int64_t r = 0; r < count; r++) a[r] = words + (first + r) * s->words + k;
+        for (int64_t r = 0; r < count; r++) a[r] = words + (first + r) * s->x_row + k;
         return;
     }
     const int64_t i = tap / s->f.kw, j = tap % s->f.kw, offset = i * s->f.w + j;

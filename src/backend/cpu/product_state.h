@@ -25,6 +25,7 @@ typedef struct {
     bool matrix;            /* row r of y needs row r of words alone */
     int64_t rows;           /* of y */
     int64_t words;          /* in a row of words */
+    int64_t x_row;          /* words from row to row of x */
     int64_t taps;           /* summed one after the other */
     int64_t blocks, depth;  /* blocks of words in a row, and words in each but the last */
     bool frozen;            /* weights are panels, else computed */
