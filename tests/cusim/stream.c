@@ -1,0 +1,298 @@
+/* Streams and events. Work waits in its stream until something needs it (CUSIM_STREAMS=lazy, the
+ * default), runs at once (eager) or at random moments (random): a result that is read without
+ * waiting, a buffer that is reused too early or a missing event shows as a difference between the
+ * three. */
+#include "stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cuda_runtime_api.h"
+
+static struct CUstream_st default_stream;
+static cudaStream_t *streams;
+static size_t stream_count;
+
+cudaStream_t sim_stream(cudaStream_t s)
+{
+    return s == NULL || s == cudaStreamLegacy || s == cudaStreamPerThread ? &default_stream : s;
+}
+
+bool sim_stream_known(cudaStream_t s)
+{
+    s = sim_stream(s);
+    if (s == &default_stream) return true;
+    for (size_t k = 0; k < stream_count; k++)
+        if (streams[k] == s) return true;
+    return false;
+}
+
+static void step(cudaStream_t s)
+{
+    const sim_work w = s->queue[s->first++];
+    if (s->first == s->count) s->first = s->count = 0;
+    w.run(w.context);
+    free(w.context);
+}
+
+void sim_stream_run(cudaStream_t s)
+{
+    while (s->first < s->count) step(s);
+}
+
+void sim_stream_drain(void)
+{
+    for (size_t k = 0; k < stream_count; k++) sim_stream_run(streams[k]);
+    sim_stream_run(&default_stream);
+}
+
+/* The default stream waits for all streams but those that do not block. */
+static void drain_blocking(void)
+{
+    for (size_t k = 0; k < stream_count; k++)
+        if (!streams[k]->nonblocking) sim_stream_run(streams[k]);
+}
+
+static void push(cudaStream_t s, sim_work w)
+{
+    if (s->first && s->count == s->first) s->first = s->count = 0;
+    s->queue = sim_push(s->queue, s->count, sizeof *s->queue);
+    s->queue[s->count++] = w;
+}
+
+void sim_enqueue(cudaStream_t stream, void (*run)(void *), void *context, const char *what)
+{
+    cudaStream_t s = sim_stream(stream);
+    if (!sim_stream_known(s)) sim_die("%s: unknown or destroyed stream %p", what, (void *)stream);
+    const sim_work w = {run, context, what};
+    if (s->capture) {
+        struct CUgraph_st *g = s->capture;
+        g->work = sim_push(g->work, g->count, sizeof *g->work);
+        g->work[g->count++] = w;
+        return;
+    }
+    if (s == &default_stream) drain_blocking();
+    push(s, w);
+    const sim_streams how = sim_option()->streams;
+    if (how == STREAMS_EAGER || s == &default_stream) sim_stream_run(s);
+    if (how != STREAMS_RANDOM || sim_random() % 3) return;
+    for (size_t k = 0; k < stream_count; k++)
+        while (streams[k]->first < streams[k]->count && sim_random() % 2) step(streams[k]);
+}
+
+/* ---- streams ---- */
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
+{
+    if (!s || flags > cudaStreamNonBlocking) return sim_fail(cudaErrorInvalidValue);
+    *s = sim_alloc(sizeof **s);
+    (*s)->nonblocking = flags & cudaStreamNonBlocking;
+    streams = sim_push(streams, stream_count, sizeof(cudaStream_t));
+    streams[stream_count++] = *s;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *s)
+{
+    return cudaStreamCreateWithFlags(s, cudaStreamDefault);
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *s, unsigned flags, int priority)
+{
+    (void)priority;
+    return cudaStreamCreateWithFlags(s, flags);
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t s)
+{
+    for (size_t k = 0; k < stream_count; k++) {
+        if (streams[k] != s) continue;
+        sim_stream_run(s);
+        memmove(&streams[k], &streams[k + 1], (--stream_count - k) * sizeof *streams);
+        free(s->queue);
+        free(s);
+        return cudaSuccess;
+    }
+    return sim_fail(cudaErrorInvalidResourceHandle);
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    cudaStream_t s = sim_stream(stream);
+    if (!sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (s->capture) {
+        s->capture->broken = true;
+        return sim_fail(cudaErrorStreamCaptureUnsupported);
+    }
+    sim_count.waits++;
+    if (s == &default_stream) drain_blocking();
+    sim_stream_run(s);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream)
+{
+    cudaStream_t s = sim_stream(stream);
+    if (s->first < s->count) step(s);
+    return s->first < s->count ? cudaErrorNotReady : cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize(void)
+{
+    sim_count.waits++;
+    sim_stream_drain();
+    return cudaSuccess;
+}
+
+/* ---- events ---- */
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
+{
+    (void)flags;
+    if (!e) return sim_fail(cudaErrorInvalidValue);
+    *e = sim_alloc(sizeof **e);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t *e)
+{
+    return cudaEventCreateWithFlags(e, cudaEventDefault);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t e)
+{
+    if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (e->recorded != e->done) sim_stream_drain();
+    free(e);
+    return cudaSuccess;
+}
+
+typedef struct {
+    cudaEvent_t event;
+    uint64_t number; /* of the record */
+} mark;
+
+static void record(void *context)
+{
+    const mark *m = context;
+    if (m->event->done < m->number) m->event->done = m->number;
+    m->event->time_s = now();
+}
+
+static mark *mark_new(cudaEvent_t e)
+{
+    mark *m = sim_alloc(sizeof *m);
+    *m = (mark){e, e->recorded};
+    return m;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t stream)
+{
+    cudaStream_t s = sim_stream(stream);
+    if (!e || !sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
+    e->capture = s->capture;
+    if (s->capture) return cudaSuccess;
+    e->recorded++;
+    e->stream = s;
+    sim_enqueue(s, record, mark_new(e), "event record");
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned flags)
+{
+    (void)flags;
+    return cudaEventRecord(e, s);
+}
+
+static void run_until(cudaEvent_t e, uint64_t number)
+{
+    while (e->done < number && sim_stream_known(e->stream) && e->stream->first < e->stream->count)
+        step(e->stream);
+}
+
+static void wait(void *context)
+{
+    const mark *m = context;
+    run_until(m->event, m->number);
+}
+
+/* A stream that waits for an event of a capture joins that capture. */
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned flags)
+{
+    (void)flags;
+    cudaStream_t s = sim_stream(stream);
+    if (!e || !sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (e->capture) {
+        if (s->capture && s->capture != e->capture) return sim_fail(cudaErrorStreamCaptureMerge);
+        s->capture = e->capture;
+        return cudaSuccess;
+    }
+    if (s->capture) {
+        s->capture->broken = true;
+        return sim_fail(cudaErrorStreamCaptureIsolation);
+    }
+    if (e->recorded) sim_enqueue(s, wait, mark_new(e), "event wait");
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t e)
+{
+    if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (e->recorded != e->done) sim_count.waits++;
+    run_until(e, e->recorded);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t e)
+{
+    if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
+    return e->done == e->recorded ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
+{
+    if (!ms || !start || !end) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (start->done != start->recorded || end->done != end->recorded)
+        return sim_fail(cudaErrorNotReady);
+    *ms = (float)(1e3 * (end->time_s - start->time_s));
+    return cudaSuccess;
+}
+
+/* ---- capture ---- */
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
+{
+    (void)mode;
+    cudaStream_t s = sim_stream(stream);
+    if (s == &default_stream) return sim_fail(cudaErrorStreamCaptureUnsupported);
+    if (!sim_stream_known(s) || s->capture) return sim_fail(cudaErrorIllegalState);
+    s->capture = sim_alloc(sizeof *s->capture);
+    s->capture->references = 1;
+    s->origin = true;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    cudaStream_t s = sim_stream(stream);
+    if (!sim_stream_known(s) || !s->capture || !s->origin) return sim_fail(cudaErrorIllegalState);
+    struct CUgraph_st *g = s->capture;
+    s->origin = false;
+    for (size_t k = 0; k < stream_count; k++)
+        if (streams[k]->capture == g) streams[k]->capture = NULL;
+    *graph = g->broken ? NULL : g;
+    if (!g->broken) return cudaSuccess;
+    cudaGraphDestroy(g);
+    return sim_fail(cudaErrorStreamCaptureInvalidated);
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t s, enum cudaStreamCaptureStatus *status)
+{
+    *status = sim_stream(s)->capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+}
