@@ -1,6 +1,7 @@
 /* launch.h: the kernels of the .cu files as C functions. Each enqueues its work on `stream` and
  * returns the error of the launch. Pointers are the device's; tensors are packed, rows last. One
- * section per file, in alphabetical order. */
+ * section per file, in alphabetical order. `bf16`: activations are bf16, else fp32; what is said to
+ * be fp32 is so in both cases. */
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,9 +12,190 @@
 extern "C" {
 #endif
 
-/* scale.cu: y [n] = factor x [n]; `bf16`: bf16, else fp32. x and y may be the same. */
+/* activation.cu: kind is soda_activation: silu, gelu (erf), quick_gelu, relu. x and y may be the
+ * same. geglu: x [rows,2C], y and dy [rows,C]. */
+cudaError_t launch_activation(bool bf16, int kind, const void *x, void *y, int64_t n,
+                              cudaStream_t stream);
+cudaError_t launch_activation_grad(bool bf16, int kind, const void *dy, const void *x, void *dx,
+                                   int64_t n, cudaStream_t stream);
+cudaError_t launch_geglu(bool bf16, const void *x, void *y, int64_t rows, int C,
+                         cudaStream_t stream);
+cudaError_t launch_geglu_grad(bool bf16, const void *dy, const void *x, void *dx, int64_t rows,
+                              int C, cudaStream_t stream);
+
+/* columns.cu: sums over rows. */
+enum { COLUMNS_CHUNK = 128 }; /* rows of which a block makes one partial sum per column */
+
+/* sums [images,C] of x [images,rows,C] over the rows. partial: fp32 [images,chunks,C], chunks being
+ * rows / COLUMNS_CHUNK, rounded up */
+typedef struct {
+    const void *x;
+    void *sums;
+    float *partial;
+    int64_t images, rows;
+    int C;
+} columns_sum;
+cudaError_t launch_sum_rows(bool bf16, const columns_sum *sum, cudaStream_t stream);
+
+/* dx = dy diag(factor), ddelta_c = sum over rows of dy x, on the first k columns of dy [rows,m]; x
+ * and dx [rows,k]; factor is relu(s + delta), and ddelta is 0 where it is closed, or delta if s is
+ * NULL. s, delta, ddelta fp32 [k]; partial: fp32 [chunks,k] */
+typedef struct {
+    const void *dy, *x;
+    const float *s, *delta;
+    void *dx;
+    float *ddelta, *partial;
+    int64_t rows;
+    int m, k;
+} columns_scale_grad;
+cudaError_t launch_columns_scale_grad(bool bf16, const columns_scale_grad *grad,
+                                      cudaStream_t stream);
+
+/* copy.cu: elements of 2 bytes (`half`) or 4. */
+cudaError_t launch_concat(bool half, const void *a, int C, const void *b, int D, void *y,
+                          int64_t rows, cudaStream_t stream);
+/* y [rows,length] = x [rows,C] from column `start` on */
+typedef struct {
+    const void *x;
+    void *y;
+    int64_t rows;
+    int C, start, length;
+} copy_slice;
+cudaError_t launch_slice(bool half, const copy_slice *slice, cudaStream_t stream);
+
+/* small [N,h,w,C] and large [N,H,W,C]: large is written, or its sums over copies of a pixel. */
+typedef struct {
+    const void *from;
+    void *to;
+    int64_t N;
+    int h, w, H, W, C;
+} copy_upsample;
+cudaError_t launch_upsample(bool half, const copy_upsample *u, cudaStream_t stream);
+cudaError_t launch_upsample_grad(bool bf16, const copy_upsample *u, cudaStream_t stream);
+
+/* elementwise.cu: a, x and y may be the same. */
+cudaError_t launch_add(bool bf16, const void *a, const void *b, void *y, int64_t n,
+                       cudaStream_t stream);
+/* y = a + b: a, y [images,rows,C], b [images,C] */
+typedef struct {
+    const void *a, *b;
+    void *y;
+    int64_t images, rows;
+    int C;
+} add_rows;
+cudaError_t launch_add_rows(bool bf16, const add_rows *add, cudaStream_t stream);
 cudaError_t launch_scale(bool bf16, const void *x, float factor, void *y, int64_t n,
                          cudaStream_t stream);
+/* fp32 to bf16 if `narrow`, else bf16 to fp32 */
+cudaError_t launch_cast(bool narrow, const void *x, void *y, int64_t n, cudaStream_t stream);
+
+/* embedding.cu: rows of table [V,C] of the result's type; NaN where an id is outside the table. */
+typedef struct {
+    const int *ids;
+    const void *from; /* table, or dy [count,C] */
+    void *to;         /* y [count,C], or dtable */
+    int64_t count, V;
+    int C;
+} embedding_rows;
+cudaError_t launch_embedding(bool bf16, const embedding_rows *rows, cudaStream_t stream);
+cudaError_t launch_embedding_grad(bool bf16, const embedding_rows *rows, cudaStream_t stream);
+/* t fp32 [M], y fp32 [M,width]; see ref/embedding.c */
+cudaError_t launch_timestep_embedding(const float *t, float *y, int64_t M, int width,
+                                      bool cos_first, float shift, cudaStream_t stream);
+
+/* group_norm.cu: x, y, dy, dx [N,rows,C]; gamma, beta fp32 [C]; stats fp32 [N,groups,2]. */
+typedef struct {
+    const void *x, *dy; /* dy: of the gradient */
+    const float *gamma, *beta;
+    void *y;        /* of the gradient: dx */
+    float *stats;   /* of the gradient: read */
+    float *partial; /* scratch: group_norm_scratch */
+    int64_t N, rows;
+    int C, groups;
+    float eps;
+    bool silu;
+} group_norm_tensors;
+/* From the sizes alone. */
+size_t group_norm_scratch(bool bf16, bool grad, const group_norm_tensors *u);
+cudaError_t launch_group_norm(bool bf16, const group_norm_tensors *u, cudaStream_t stream);
+cudaError_t launch_group_norm_grad(bool bf16, const group_norm_tensors *u, cudaStream_t stream);
+
+/* kron_rotate.cu: y [rows,n1 n2 n3] = x (R1 x R2 x R3), or with transposed factors; factors and
+ * their gradients are fp32 [n,n]. */
+enum { KRON_MOST_SIDE = 64 }; /* of a factor */
+typedef struct {
+    const void *x, *dz; /* dz: of the gradient */
+    const float *R[3];
+    void *y;        /* of the gradient: dx */
+    float *dR[3];   /* of the gradient */
+    float *partial; /* of the gradient, scratch: kron_rotate_scratch */
+    int64_t rows;
+    int n[3];
+    bool transposed;
+} kron_tensors;
+/* From the sizes alone: shared memory of a block, scratch of the gradient. */
+size_t kron_rotate_shared(const kron_tensors *u, bool grad);
+size_t kron_rotate_scratch(const kron_tensors *u);
+cudaError_t launch_kron_rotate(bool bf16, const kron_tensors *u, cudaStream_t stream);
+cudaError_t launch_kron_rotate_grad(bool bf16, const kron_tensors *u, cudaStream_t stream);
+
+/* layer_norm.cu: x, y, dy, dx [rows,C]; gamma, beta fp32 [C]; stats fp32 [rows,2] */
+typedef struct {
+    const void *x, *dy; /* dy: of the gradient */
+    const float *gamma, *beta;
+    void *y;      /* of the gradient: dx */
+    float *stats; /* of the gradient: read */
+    int64_t rows;
+    int C;
+    float eps;
+} layer_norm_tensors;
+cudaError_t launch_layer_norm(bool bf16, const layer_norm_tensors *u, cudaStream_t stream);
+cudaError_t launch_layer_norm_grad(bool bf16, const layer_norm_tensors *u, cudaStream_t stream);
+
+/* mse_loss.cu: see ref/loss.c. p [images,n] and dp, the others fp32; reference may be NULL. */
+enum { MSE_CHUNK = 4096 }; /* elements of one image that a block takes */
+typedef struct {
+    const void *p;
+    const float *target, *weight, *reference;
+    float *image, *loss; /* [images], [1]; of the gradient: image is read */
+    void *dp;            /* of the gradient */
+    double *partial;     /* scratch: [images,chunks of one], not of the gradient */
+    int64_t images, n;
+    float beta;
+} mse_loss_tensors;
+cudaError_t launch_mse_loss(bool bf16, const mse_loss_tensors *u, cudaStream_t stream);
+cudaError_t launch_mse_loss_grad(bool bf16, const mse_loss_tensors *u, cudaStream_t stream);
+
+/* spectral.cu: y [rows,k] = x relu(s + delta), column by column; s, delta fp32 [k] */
+typedef struct {
+    const void *x;
+    const float *s, *delta;
+    void *y;
+    int64_t rows;
+    int k;
+} spectral_columns;
+cudaError_t launch_spectral_scale(bool bf16, const spectral_columns *u, cudaStream_t stream);
+
+/* y [rows,m] = x + h diag(delta) on the k columns of h [rows,k]; x and y may be the same. */
+typedef struct {
+    const void *x, *h;
+    const float *delta;
+    void *y;
+    int64_t rows;
+    int m, k;
+} spectral_shift;
+cudaError_t launch_column_scale_add(bool bf16, const spectral_shift *u, cudaStream_t stream);
+
+/* y [m,n] = w + diag(delta) q on the k rows of q [k,n]; ddelta_i = <row i of w (here dy), of q> */
+typedef struct {
+    const void *w, *q;
+    const float *delta;
+    void *y; /* of the gradient: ddelta, fp32 [k] */
+    int64_t m, k;
+    int n;
+} spectral_rows;
+cudaError_t launch_row_scale_add(bool bf16, const spectral_rows *u, cudaStream_t stream);
+cudaError_t launch_row_scale_add_grad(bool bf16, const spectral_rows *u, cudaStream_t stream);
 
 #ifdef __cplusplus
 }
