@@ -70,14 +70,14 @@ batch_end_time() {
     fi
     text=$(qstat -f "${PBS_JOBID:-}" 2>/dev/null | sed -n 's/^ *Resource_List.walltime = //p') || return 0
     IFS=: read -r h m s <<<"$text"
-    # Started a little before this script.
-    [ -z "$text" ] || echo $(($(date +%s) + 10#$h * 3600 + 10#$m * 60 + 10#$s - 5))
+    # Started a little before this script, which began SECONDS ago: modules take their time.
+    [ -z "$text" ] || echo $(($(date +%s) - SECONDS + 10#$h * 3600 + 10#$m * 60 + 10#$s - 5))
 }
 
 # Sets `launcher`, and `command`, which starts soda by it. --bind-to none: soda shares the cores of a node between its
 # ranks itself.
 batch_command() {
-    local name ranks
+    local name hosts
     export OMPI_MCA_mpi_yield_when_idle=1                     # a rank that waits gives its core away
     export OMPI_MCA_oob_tcp_keepalive_time=10                 # a node that is gone is noticed after 25 s,
     export OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=3 # a network that pauses for 20 s is not
@@ -91,8 +91,11 @@ batch_command() {
             if [ "$scheduler" = slurm ]; then
                 launcher=(mpirun -np "${SLURM_NTASKS:-1}" --bind-to none)
             else
-                ranks=$(wc -l <"$PBS_NODEFILE")
-                launcher=(mpirun -np "$ranks" --hostfile "$PBS_NODEFILE" --bind-to none)
+                # Not --hostfile: of a host that the file has once, Open MPI would use all cores, the next hosts never.
+                hosts=$(awk '!count[$1]++ { host[++hosts] = $1 }
+                    END { for (i = 1; i <= hosts; i++) printf "%s%s:%d", (i > 1 ? "," : ""), host[i], count[host[i]] }' \
+                    "$PBS_NODEFILE")
+                launcher=(mpirun -np "$(wc -l <"$PBS_NODEFILE")" --host "$hosts" --bind-to none)
             fi
             for name in SODA_END_TIME SODA_JOB SODA_ATTEMPT SODA_CACHE LD_LIBRARY_PATH; do
                 [ -z "${!name:-}" ] || launcher+=(-x "$name")
