@@ -211,18 +211,49 @@ batch_signal() {
     fi
 }
 
+# Whether a later attempt of this job has locked the run's folder.
+batch_is_replaced() {
+    local job='' attempt=''
+    read -r job attempt _ 2>/dev/null <"$output/.lock" || true
+    [ "$job" = "$SODA_JOB" ] && [ "$attempt" -gt "$SODA_ATTEMPT" ] 2>/dev/null
+}
+
+# In the background. On a node that was cut off, script and ranks may live on after the scheduler has started the job again
+# elsewhere: they end when a later attempt has the folder. Once that node is back, Slurm 22.05 takes the end of such ranks
+# for that of the later attempt's, whose step has the same number, and may start the job once more: better soon than late.
+batch_guard() {
+    local rank
+    trap '' USR1
+    until batch_is_replaced; do sleep 10; done
+    batch_say "a later attempt has taken the run's folder over: this one ends here"
+    pkill -KILL -P "$child" || true
+    kill -KILL "$child" 2>/dev/null || true
+    for rank in $(pgrep -x "$(basename "$SODA_PROGRAM" | cut -c 1-15)"); do
+        if grep -qszx "SODA_JOB=$SODA_JOB" "/proc/$rank/environ" &&
+            grep -qszx "SODA_ATTEMPT=$SODA_ATTEMPT" "/proc/$rank/environ"; then kill -KILL "$rank"; fi
+    done
+}
+
 batch_run() {
+    local guard
     if [ "$signalled" ]; then
         code=75 # asked to stop before it began
         return
     fi
     "${command[@]}" &
     child=$!
+    batch_guard &
+    guard=$!
     while :; do
         trapped=
         wait "$child" && code=0 || code=$?
         [ "$trapped" ] || break
     done
+    if batch_is_replaced; then
+        wait "$guard" || true # ends the ranks
+        exit "$code"
+    fi
+    kill "$guard" || true
 }
 
 # Where soda did not start, a node is lost that the scheduler may not know of yet, and would use again.
