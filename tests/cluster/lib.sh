@@ -1,6 +1,6 @@
-# shellcheck shell=bash
-# lib.sh: sourced by the tests that run on the login host of a cluster that nodes.sh made. They get SODA, the program,
-# LAUNCHER (mpirun or srun) and SOURCE, soda's folder.
+# shellcheck shell=bash disable=SC2034 # variables for the rows
+# lib.sh: sourced by rows.sh, which runs tests on the login host of a cluster that nodes.sh made. It gets SODA, the
+# program, LAUNCHER (mpirun or srun) and SOURCE, soda's folder. Starts with the run that others are compared with.
 set -euo pipefail
 work=$LAB/work
 mkdir -p "$work/jobs"
@@ -19,13 +19,14 @@ fail() {
 # The shipped scripts; the settings of this cluster are what a user edits.
 cp "$SOURCE"/jobs/* jobs/
 cat >jobs/site.sh <<X2
-export SODA_LAUNCHER=\${SODA_LAUNCHER:-$LAUNCHER} SODA_PROGRAM=\${SODA_PROGRAM:-$SODA} SODA_CACHE=$work/cache SODA_QSUB=
+export SODA_LAUNCHER=\${SODA_LAUNCHER:-$LAUNCHER} SODA_PROGRAM=\${SODA_PROGRAM:-$SODA} SODA_CACHE=$work/cache
+export SODA_QSUB="-l select=2:ncpus=2:mpiprocs=1 -l walltime=00:04:00"
 export MAX_RESTARTS=\${MAX_RESTARTS:-20} MAX_UNSTARTED=\${MAX_UNSTARTED:-5} OMP_WAIT_POLICY=passive
 if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then sleep \${LAB_SLEEP:-0}; fi
 X2
 export SODA_HOME=$work SBATCH_EXPORT=ALL
 
-: "${STEPS:=240}"
+STEPS=400
 cat >run.yaml <<YAML
 model: $SOURCE/tests/golden/tiny-sd1
 data: {path: $SOURCE/configs/quickstart/images/train, resolution: 64, crop: random, flip: true, caption_dropout: 0.2}
@@ -62,12 +63,18 @@ submit() {
     ln -sfn "$name.log" log
     job=$(sbatch --parsable -o "$work/$name.log" "${options[@]}" "jobs/$script" "$@")
 }
-soda_options=()
+soda_options=() # of soda, for the next runs of a row
 train() { # NAME [OPTION of sbatch]...: into runs/NAME, with ${soda_options[@]}
     local name=$1
     shift
     run=$work/runs/$name
     submit "$name" train.slurm "$@" -- run.yaml --set "output=$run" "${soda_options[@]}"
+}
+# begin NAME [OPTION of sbatch]...: trains until there is a checkpoint; sets since, for the fault that comes now.
+begin() {
+    train "$@"
+    until_true 90 "$1: no checkpoint" reached 10
+    since=$(date +%s)
 }
 
 field() { scontrol show job -o "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p"; }
@@ -81,21 +88,37 @@ step() { # of the newest checkpoint of $run
 reached() { [ "$(step 2>/dev/null)" -ge "$1" ]; }
 is_idle() { sinfo -h -N -o '%N %t' | grep -qx "$1 idle"; }
 
-# Processes of soda on node K.
-ranks_on() { pgrep -x soda --ns "$(pgrep -P "$(cat "$LAB/$1.pid")" | head -n 1)" --nslist pid; }
+# The first process of node K; a command on it; its processes of soda.
+init_of() { pgrep -P "$(cat "$LAB/$1.pid")" | head -n 1; }
+on_node() { nsenter -t "$(init_of "$1")" -a "${@:2}"; }
+ranks_on() { pgrep -x soda --ns "$(init_of "$1")" --nslist pid; }
 first_node() { scontrol show hostnames "$(field "$job" NodeList)" | sed -n "${1:-1}s/^n//p"; }
+
+made_step() { [ "$run/metrics.jsonl" -nt "$run/attempts" ] && tail -n 1 "$run/attempts" | awk '{ exit !($2 > 0) }'; }
+
+# restarted NAME GOAL SINCE: the job makes a step again, within twice GOAL seconds: the machine may be busy.
+restarted() {
+    until_true $((2 * $2)) "$1: no new step, job $job is $(field "$job" JobState)" made_step
+    say "$1: a new step $(($(date +%s) - $3)) s after the fault; load $(cut -d ' ' -f 1 /proc/loadavg)"
+}
+
+# node_back K NAME
+node_back() { until_true 90 "$2: node n$1 does not come back" is_idle "n$1"; }
 
 # Nothing is left of a job: no process, no lock. (Temporary files of one that was killed are deleted by the next.)
 check_tidy() {
     until_true 30 "$1: processes of soda are left: $(pgrep -a -x soda)" bash -c '! pgrep -x soda'
     flock -n "$run/.lock" true || fail "$1: the run's folder is still locked"
 }
+check_clean() {
+    [ -z "$(find "$run" -name '*.tmp-*')" ] || fail "$1: temporary files are left: $(find "$run" -name '*.tmp-*')"
+}
 # ... and no temporary file, and it made the adapter of a run that nothing disturbed.
 check_run() {
     cmp "$run/adapter.safetensors" "$work/runs/alone/adapter.safetensors" || fail "$1: another adapter"
     [ "$(grep -c '"loss"' "$run/metrics.jsonl")" = "$STEPS" ] || fail "$1: expected $STEPS rows in metrics.jsonl"
     check_tidy "$1"
-    [ -z "$(find "$run" -name '*.tmp-*')" ] || fail "$1: temporary files are left: $(find "$run" -name '*.tmp-*')"
+    check_clean "$1"
     say "$1: ok"
 }
 finished() { # NAME SECONDS

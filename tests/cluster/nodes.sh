@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # nodes.sh FOLDER COUNT COMMAND...: runs COMMAND on the login host of a throw-away Slurm cluster of COUNT nodes on this
-# machine, and exits with its status. Root only; needs slurmctld, slurmd, munge, sshd, ip, unshare.
+# machine, and exits with its status. Root only; needs slurmctld, slurmd, munge, ip, unshare; sshd for jobs of PBS.
 #
 # Everything lives in one namespace of processes, mounts and network, so nothing outside is seen or touched, and killing
 # the outer process ends it all. A node has its own host name, address (10.77.0.K), process ids, /tmp, /run and /dev/shm;
-# this working folder is the shared file system. For COMMAND: $LAB is FOLDER, $LAB/K.pid the outer process of node K, and
-# the link of node K is called vK (ip link set vK down cuts its cable; kill -9 of the process turns it off).
+# this working folder is the shared file system, and $LAB/small another of 8 MiB. For COMMAND: $LAB is FOLDER, $LAB/K.pid
+# the outer process of node K, and the link of node K is called vK (ip link set vK down cuts its cable; kill -9 of the
+# process turns it off).
 set -euo pipefail
 
 # The first process of node K.
 node() {
     local k=$1
     hostname "n$k"
-    mount --bind "$SHARED" /mnt
+    mount --rbind "$SHARED" /mnt
     mount -t tmpfs tmpfs /tmp
     mkdir -p "$SHARED"
     mount --move /mnt "$SHARED"
@@ -25,7 +26,7 @@ node() {
     ip link set "e$k" name eth0
     ip address add "10.77.0.$k/24" dev eth0
     ip link set eth0 up
-    /usr/sbin/sshd -f "$LAB/sshd_config" -o "ListenAddress=10.77.0.$k"
+    [ ! -e "$LAB/id" ] || /usr/sbin/sshd -f "$LAB/sshd_config" -o "ListenAddress=10.77.0.$k"
     export -n STAGE
     slurmd -N "n$k" -f "$LAB/slurm.conf"
     while :; do
@@ -43,7 +44,7 @@ write_files() {
         echo "10.77.0.254 login"
         for ((k = 1; k <= COUNT; k++)); do echo "10.77.0.$k n$k"; done
     } >"$LAB/hosts"
-    ssh-keygen -q -t ed25519 -N '' -f "$LAB/id"
+    if [ -x /usr/sbin/sshd ]; then ssh-keygen -q -t ed25519 -N '' -f "$LAB/id"; fi # else: no jobs of PBS
     printf '%s\n' "HostKey $LAB/id" "AuthorizedKeysFile $LAB/id.pub" 'StrictModes no' 'UsePAM no' 'PidFile none' \
         >"$LAB/sshd_config"
     printf '%s\n' 'Host *' "IdentityFile $LAB/id" 'StrictHostKeyChecking no' 'UserKnownHostsFile /dev/null' \
@@ -102,9 +103,11 @@ login() {
     hostname login
     write_files
     mount --bind "$LAB/hosts" /etc/hosts
-    mount --bind "$LAB/ssh_config" /etc/ssh/ssh_config
+    if [ -e "$LAB/id" ]; then mount --bind "$LAB/ssh_config" /etc/ssh/ssh_config; fi
     if [ -f ~/.bashrc ]; then mount --bind /dev/null ~/.bashrc; fi
     mount -t tmpfs tmpfs /dev/shm
+    mkdir "$LAB/small"
+    mount -t tmpfs -o size=8m tmpfs "$LAB/small"
     ip link set lo up
     ip link add br0 type bridge
     ip address add 10.77.0.254/24 dev br0

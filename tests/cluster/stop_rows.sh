@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of lib.sh
+# stop_rows.sh: jobs that end early: signals, other numbers of nodes, no progress, errors.
+
+row_plain() {
+    train plain
+    finished plain 180
+    grep -q '^command: ' plain.log || fail "plain: the command was not printed"
+}
+
+# A signal to the script: 75, and the same job goes on by itself.
+row_signal() {
+    begin signal
+    scancel --batch --signal=USR1 "$job"
+    until_true 60 "signal: not started again" is "$job" Restarts 1
+    restarted signal 60 "$since"
+    grep -q 'soda ended with exit code 75' signal.log || fail "signal: expected exit code 75"
+    finished signal 180
+}
+
+# cancelled NAME: the job is cancelled, and leaves nothing behind.
+cancelled() {
+    scancel "$job"
+    until_true 60 "$1: not cancelled" is "$job" JobState CANCELLED
+    check_tidy "$1"
+}
+
+# Cancelled, then submitted again on fewer and on more nodes.
+row_nodes() {
+    local seen
+    begin nodes
+    cancelled "nodes, on two"
+    seen=$(step)
+    train nodes --nodes=1
+    until_true 90 "nodes: no progress on one node" reached $((seen + 10))
+    cancelled "nodes, on one"
+    train nodes --nodes=3
+    finished nodes 180
+}
+
+# What can never work is not tried for ever: soda dies as it starts, or before.
+row_loop() {
+    local loop
+    run=$work/runs/loop
+    # shellcheck disable=SC2016 # for the script
+    printf '#!/bin/bash\nmkdir -p %s; echo "$SODA_JOB $SODA_ATTEMPT $HOSTNAME" >%s/.lock; kill -9 $$\n' "$run" "$run" >dying
+    printf '#!/bin/bash\nkill -9 $$\n' >dead
+    chmod +x dying dead
+    SODA_PROGRAM=$work/dying train loop --nodes=1
+    loop=$job
+    SODA_PROGRAM=$work/dead MAX_UNSTARTED=2 train unstarted --nodes=1
+    until_true 90 "unstarted: not given up" is "$job" JobState FAILED
+    grep -q 'soda did not start in 2 attempts in a row' unstarted.log || fail "unstarted: the reason is missing"
+    until_true 90 "loop: not given up" is "$loop" JobState FAILED
+    grep -q 'two attempts in a row ended at step 0' loop.log || fail "loop: the reason is missing"
+    say "loop: ok"
+}
+
+# An error of soda's own is no lost node.
+row_error() {
+    SODA_PROGRAM=/bin/false train error --nodes=2
+    until_true 60 "error: not ended" is "$job" JobState FAILED
+    is "$job" Restarts 0 || fail "error: was started again"
+    say "error: ok"
+}
+
+# Another model under the same path on the node of rank 1: refused, and nothing is written.
+row_model() {
+    local k weights
+    mkdir -p model other
+    cp -r "$SOURCE"/tests/golden/tiny-sd1/. model
+    cp -r "$SOURCE"/tests/golden/tiny-sd1/. other
+    weights=other/unet/diffusion_pytorch_model.safetensors
+    printf '\x3f' | dd of="$weights" bs=1 seek=$(($(stat -c %s "$weights") - 5)) conv=notrunc status=none
+    for k in 2 3; do on_node "$k" mount --bind "$work/other" "$work/model"; done
+    soda_options=(--set model="$work/model")
+    train model
+    until_true 90 "model: not refused" is "$job" JobState FAILED
+    for k in 2 3; do on_node "$k" umount "$work/model"; done
+    is "$job" ExitCode 1:0 || fail "model: expected exit code 1, found $(field "$job" ExitCode)"
+    is "$job" Restarts 0 || fail "model: was started again"
+    grep -q 'rank 1 of 2 on n[23]: .*not the tensor that rank 0 read' model.log ||
+        fail "model: rank, host and tensor are not named"
+    if compgen -G "$run/checkpoints/*" || [ -e "$run/adapter.safetensors" ]; then fail "model: something was saved"; fi
+    check_tidy model
+    check_clean model
+    say "model: refused: $(grep -c 'soda: error:' model.log) message"
+}
