@@ -31,8 +31,8 @@ typedef struct {
                                   update_rotations **rotations);
     void (*rotations_close)(soda_device *d, update_rotations *rotations); /* accepts NULL */
 
-    /* Step t = 1, 2, ... of stiefel.h. *drift is the largest ||X'X - I||_F after it, 0 if there is
-     * no matrix. */
+    /* Step t = 1, 2, ... of stiefel.h. *drift is the largest ||X'X - I||_F after it, NaN if one
+     * is, 0 if there is no matrix. */
     soda_status (*rotations_step)(soda_device *d, update_rotations *rotations,
                                   const stiefel_options *options, int64_t t, double *drift);
 

@@ -1,0 +1,355 @@
+/* The update of the tested backend against comm/exact.h, optim/adamw.h and optim/stiefel.h. */
+#include "support/check.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/exact.h"
+#include "core/philox.h"
+#include "optim/grad_clip.h"
+#include "support/tested.h"
+
+enum { COUNT = 1003 };
+
+static soda_device *device;
+static const soda_update *update;
+
+static int open_update(void **state)
+{
+    (void)state;
+    update = tested_update(&device);
+    return 0;
+}
+
+static void *put(const void *host, size_t bytes)
+{
+    void *memory;
+    CHECK_OK(device->alloc(device, bytes, &memory));
+    CHECK_OK(device->upload(device, memory, host, bytes));
+    return memory;
+}
+
+static void get(void *host, const void *memory, size_t bytes)
+{
+    CHECK_OK(device->download(device, host, memory, bytes));
+}
+
+/* Exponents from below 2^-110 to 2^48, a zero, numbers that cancel, a tie. */
+static void fill_wild(float *x, uint32_t seed)
+{
+    uint32_t bits[COUNT];
+    check_fill_normal(x, COUNT, seed, 1);
+    philox_bits((philox_key){{seed, 6}}, (philox_counter){{0}}, bits, COUNT);
+    for (int64_t i = 0; i < COUNT; i++) {
+        const int around = (int)(i % 3 ? i : i + seed) * 7 % 158 - 112;
+        x[i] = ldexpf(x[i], around - (int)(bits[i] % 3));
+    }
+    x[0] = 0;
+    x[1] = seed % 2 ? 1 : 0x1p-24f;
+    x[2] = seed % 2 ? 1 : -1;
+    x[3] = 0x1.fffffep48f;
+    x[4] = -0x1p-149f;
+}
+
+static void exact_sums_have_the_bits_of_exact_h(void **state)
+{
+    (void)state;
+    static int64_t want_limbs[COUNT * EXACT_LIMBS], limbs[COUNT * EXACT_LIMBS];
+    static float x[COUNT], want[COUNT], got[COUNT];
+    int64_t where;
+    memset(want_limbs, 0, sizeof want_limbs);
+    int64_t *sums = put(want_limbs, sizeof want_limbs);
+    for (uint32_t part = 1; part <= 4; part++) {
+        fill_wild(x, part);
+        CHECK_OK(exact_add(want_limbs, x, COUNT, &where));
+        float *added = put(x, sizeof x);
+        CHECK_OK(update->exact_add(device, sums, added, COUNT, &where));
+        float *rounded = put(x, sizeof x);
+        CHECK_OK(update->exact_round(device, sums, 0.3f, rounded, COUNT));
+        get(got, rounded, sizeof got);
+        get(limbs, sums, sizeof limbs);
+        exact_round(want_limbs, want, COUNT);
+        for (int i = 0; i < COUNT; i++) want[i] *= 0.3f;
+        assert_memory_equal(got, want, sizeof got);
+        assert_memory_equal(limbs, want_limbs, sizeof limbs);
+        device->release(device, added);
+        device->release(device, rounded);
+    }
+    device->release(device, sums);
+}
+
+/* Two numbers that may not be added: the first is named, and nothing was added. */
+static void a_number_that_may_not_be_added_is_named(void **state)
+{
+    (void)state;
+    static const float bad[] = {NAN, INFINITY, -INFINITY, 0x1p49f};
+    static const float zeros[COUNT * EXACT_LIMBS * 2];
+    static float x[COUNT], sums[COUNT];
+    static int64_t limbs[COUNT * EXACT_LIMBS];
+    for (int i = 0; i < 4; i++) {
+        int64_t where = -1;
+        check_fill_normal(x, COUNT, 3, 1);
+        x[700] = x[900] = bad[i];
+        float *added = put(x, sizeof x), *plain = put(zeros, sizeof sums);
+        int64_t *exact = put(zeros, sizeof limbs);
+        CHECK_FAILS(update->exact_add(device, exact, added, COUNT, &where), SODA_ERR_NUMERIC);
+        check_message_has("element 700 is ");
+        assert_int_equal(where, 700);
+        get(limbs, exact, sizeof limbs);
+        assert_memory_equal(limbs, zeros, sizeof limbs);
+        if (i < 3)
+            CHECK_FAILS(update->plain_add(device, plain, added, COUNT, &where), SODA_ERR_NUMERIC);
+        else
+            CHECK_OK(update->plain_add(device, plain, added, COUNT, &where));
+        get(sums, plain, sizeof sums);
+        assert_memory_equal(sums, i < 3 ? zeros : x, sizeof sums);
+        device->release(device, added);
+        device->release(device, plain);
+        device->release(device, exact);
+    }
+}
+
+static void scale_multiplies_once(void **state)
+{
+    (void)state;
+    float x[COUNT], y[COUNT];
+    check_fill_normal(x, COUNT, 4, 1);
+    float *memory = put(x, sizeof x);
+    CHECK_OK(update->scale(device, 1.0f / 3, memory, memory, COUNT));
+    get(y, memory, sizeof y);
+    for (int i = 0; i < COUNT; i++) x[i] *= 1.0f / 3;
+    assert_memory_equal(x, y, sizeof x);
+    device->release(device, memory);
+}
+
+/* COUNT roundings of fp64 at most, in either order. */
+static void norm_is_that_of_grad_clip(void **state)
+{
+    (void)state;
+    float x[COUNT];
+    double got, again;
+    check_fill_normal(x, COUNT, 5, 1e20f);
+    const double want = grad_clip_norm(x, COUNT);
+    float *memory = put(x, sizeof x);
+    CHECK_OK(update->norm(device, memory, COUNT, &got));
+    CHECK_OK(update->norm(device, memory, COUNT, &again));
+    assert_true(fabs(got / want - 1) <= COUNT * 0x1p-53);
+    assert_memory_equal(&got, &again, sizeof got);
+    CHECK_OK(update->norm(device, memory, 0, &got));
+    assert_true(got == 0);
+    x[COUNT - 1] = NAN;
+    CHECK_OK(device->upload(device, memory, x, sizeof x));
+    CHECK_OK(update->norm(device, memory, COUNT, &got));
+    assert_false(isfinite(got));
+    device->release(device, memory);
+}
+
+/* The same formulas in fp64: a compiler may contract them, which moves at most one rounding to
+ * fp32 of each of x, m and v per step; x up to 4 is off by at most 2^-22 then. */
+static void adamw_is_that_of_optim(void **state)
+{
+    (void)state;
+    const adamw_options options = {
+        .lr = 3e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1};
+    static float x[COUNT], m[COUNT], v[COUNT], g[COUNT], got[COUNT];
+    check_fill_normal(x, COUNT, 7, 1);
+    float *const own[] = {put(x, sizeof x), put(m, sizeof m), put(v, sizeof v), put(x, sizeof x)};
+    for (int t = 1; t <= 3; t++) {
+        check_fill_normal(g, COUNT, (uint32_t)(20 + t), 0.01f);
+        CHECK_OK(device->upload(device, own[3], g, sizeof g));
+        adamw_step(&options, t, COUNT, x, g, m, v);
+        CHECK_OK(update->adamw(device, &options, t, COUNT, own[0], own[3], own[1], own[2]));
+    }
+    get(got, own[0], sizeof got);
+    check_max_diff(got, x, COUNT, 3 * 0x1p-22);
+    get(got, own[2], sizeof got);
+    check_max_diff(got, v, COUNT, 3 * 0x1p-24 * 1e-3);
+    for (int i = 0; i < 4; i++) device->release(device, own[i]);
+}
+
+/* X, G, Y, p, V and pV of a matrix, one behind the other, each with room for [n,m]. */
+enum { ARRAYS = 6, LARGEST = 40 * 33, ROTATIONS = 6 };
+typedef struct {
+    int n, m;
+    float host[ARRAYS][LARGEST], *own;
+} matrix;
+
+static void start(matrix *x, int n, int m)
+{
+    *x = (matrix){.n = n, .m = m};
+    for (int i = 0; i < m; i++) x->host[0][i * m + i] = 1;
+    x->own = put(x->host, sizeof x->host);
+}
+
+static stiefel_f32 view(const matrix *x, float *at)
+{
+    const bool tall = x->n > x->m;
+    return (stiefel_f32){.n = x->n,
+                         .m = x->m,
+                         .X = at,
+                         .G = at + LARGEST,
+                         .Y = at + 2 * LARGEST,
+                         .p = at + 3 * LARGEST,
+                         .V = tall ? at + 4 * LARGEST : NULL,
+                         .pV = tall ? at + 5 * LARGEST : NULL};
+}
+
+static void start_all(matrix *x, stiefel_f32 *host, stiefel_f32 *own)
+{
+    static const int sizes[ROTATIONS][2] = {{40, 33}, {20, 20}, {40, 17}, {7, 3}, {4, 4}, {1, 1}};
+    for (int i = 0; i < ROTATIONS; i++) {
+        start(&x[i], sizes[i][0], sizes[i][1]);
+        host[i] = view(&x[i], x[i].host[0]);
+        own[i] = view(&x[i], x[i].own);
+    }
+}
+
+static void new_gradients(matrix *x, uint32_t t)
+{
+    for (int i = 0; i < ROTATIONS; i++) {
+        check_fill_normal(x[i].host[1], x[i].n * x[i].m, 50 * t + (uint32_t)i, 1);
+        CHECK_OK(device->upload(device, x[i].own + LARGEST, x[i].host[1], sizeof x[i].host[1]));
+    }
+}
+
+/* Steps on the device beside stiefel_step_f32 on the host: the same roundings, but sums of up to 40
+ * products of a few units in another order, off by 40^0.5 3 2^-24 = 1e-6 in Y and V. Adam divides a
+ * gradient by its size: of 1320 normal ones the least is about 1e-3, and a thousandth of lr is
+ * 1e-5. */
+static void follow(const stiefel_options *o, matrix *x)
+{
+    stiefel_f32 host[ROTATIONS], own[ROTATIONS];
+    static float got[ARRAYS][LARGEST];
+    double drift, each[ROTATIONS], largest = 0;
+    update_rotations *rotations;
+    stiefel_work *work;
+    start_all(x, host, own);
+    CHECK_OK(stiefel_work_create(40, 33, &work));
+    CHECK_OK(update->rotations_open(device, own, ROTATIONS, &rotations));
+    for (int t = 1; t <= 3; t++) {
+        new_gradients(x, (uint32_t)t);
+        CHECK_OK(stiefel_step_f32(o, t, host, ROTATIONS, work, each));
+        CHECK_OK(update->rotations_step(device, rotations, o, t, &drift));
+    }
+    for (int i = 0; i < ROTATIONS; i++) {
+        const int m = x[i].m;
+        largest = fmax(largest, each[i]);
+        get(got, x[i].own, sizeof got);
+        check_max_diff(got[0], x[i].host[0], x[i].n * m, 1e-5);
+        check_max_diff(got[2], x[i].host[2], m * m, 5e-6);
+        check_max_diff(got[4], x[i].host[4], x[i].n * m, 5e-6);
+        for (int e = 0; e < m * m; e++) assert_true(got[2][e] == -got[2][e % m * m + e / m]);
+    }
+    assert_true(fabs(drift - largest) <= 4e-6);
+    update->rotations_close(device, rotations);
+    stiefel_work_destroy(work);
+}
+
+static void rotations_follow_stiefel_h(void **state)
+{
+    (void)state;
+    static matrix x[ROTATIONS], again[ROTATIONS];
+    for (int which = 0; which < 2 * 3 * 2; which++) {
+        const stiefel_options o = {.kind = (stiefel_kind)(which % 2),
+                                   .retraction = (stiefel_retraction)(which / 2 % 3),
+                                   .metric = (stiefel_metric)(which / 6),
+                                   .lr = 1e-2,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .eps = 1e-5,
+                                   .momentum = 0.9,
+                                   .dampening = 0.1};
+        follow(&o, x);
+        if (which == 0) follow(&o, again);
+        for (int i = 0; i < ROTATIONS; i++) {
+            if (which == 0) {
+                static float first[ARRAYS][LARGEST], second[ARRAYS][LARGEST];
+                get(first, x[i].own, sizeof first);
+                get(second, again[i].own, sizeof second);
+                assert_memory_equal(first, second, sizeof first);
+                device->release(device, again[i].own);
+            }
+            device->release(device, x[i].own);
+        }
+    }
+}
+
+static void a_rotation_without_gradient_changes_nothing(void **state)
+{
+    (void)state;
+    static matrix x[ROTATIONS];
+    static float got[LARGEST];
+    const stiefel_options o = {
+        .kind = STIEFEL_ADAM, .lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-5};
+    stiefel_f32 host[ROTATIONS], own[ROTATIONS];
+    update_rotations *rotations;
+    double drift;
+    start_all(x, host, own);
+    CHECK_OK(update->rotations_open(device, own, ROTATIONS, &rotations));
+    new_gradients(x, 1);
+    x[2].host[1][5] = x[3].host[1][0] = NAN;
+    for (int i = 2; i < 4; i++)
+        CHECK_OK(device->upload(device, x[i].own + LARGEST, x[i].host[1], sizeof x[i].host[1]));
+    CHECK_FAILS(update->rotations_step(device, rotations, &o, 1, &drift), SODA_ERR_NUMERIC);
+    check_message_has("rotation 2 ");
+    for (int i = 0; i < ROTATIONS; i++) {
+        get(got, x[i].own, sizeof got);
+        assert_memory_equal(got, x[i].host[0], sizeof got);
+    }
+    new_gradients(x, 1);
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, &drift));
+    get(got, x[1].own, sizeof got);
+    assert_true(got[1] != 0);
+    update->rotations_close(device, rotations);
+    for (int i = 0; i < ROTATIONS; i++) device->release(device, x[i].own);
+}
+
+/* The square of the gradient overflows, the exponential has no finite result: the step returns. */
+static void a_step_ends_when_the_exponent_overflows(void **state)
+{
+    (void)state;
+    static matrix x;
+    const stiefel_options o = {.kind = STIEFEL_SGD, .retraction = STIEFEL_EXPM, .lr = 1e-2};
+    update_rotations *rotations;
+    double drift = 0;
+    start(&x, 3, 3);
+    x.host[1][1] = 3e38f;
+    x.host[1][3] = -3e38f;
+    CHECK_OK(device->upload(device, x.own, x.host, sizeof x.host));
+    const stiefel_f32 own = view(&x, x.own);
+    CHECK_OK(update->rotations_open(device, &own, 1, &rotations));
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, &drift));
+    assert_false(isfinite(drift));
+    update->rotations_close(device, rotations);
+    device->release(device, x.own);
+}
+
+static void no_rotations_are_a_list_too(void **state)
+{
+    (void)state;
+    const stiefel_options o = {.kind = STIEFEL_ADAM};
+    update_rotations *rotations;
+    double drift = 1;
+    CHECK_OK(update->rotations_open(device, NULL, 0, &rotations));
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, &drift));
+    assert_true(drift == 0);
+    update->rotations_close(device, rotations);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_sums_have_the_bits_of_exact_h),
+        cmocka_unit_test(a_number_that_may_not_be_added_is_named),
+        cmocka_unit_test(scale_multiplies_once),
+        cmocka_unit_test(norm_is_that_of_grad_clip),
+        cmocka_unit_test(adamw_is_that_of_optim),
+        cmocka_unit_test(rotations_follow_stiefel_h),
+        cmocka_unit_test(a_rotation_without_gradient_changes_nothing),
+        cmocka_unit_test(a_step_ends_when_the_exponent_overflows),
+        cmocka_unit_test(no_rotations_are_a_list_too),
+    };
+    return cmocka_run_group_tests(tests, open_update, NULL);
+}
