@@ -2,6 +2,7 @@
 
 #include "cuda/gpu.h"
 #include "cuda/kernels.h"
+#include "cuda/update.h"
 
 soda_status cuda_open(int index, const soda_backend **backend)
 {
@@ -19,6 +20,7 @@ soda_status cuda_open(int index, const soda_backend **backend)
     TRY(gpu_open(index, &cuda.device));
     cuda.description = cuda.device->name;
     cuda.prices = prices_host();
+    cuda.update = update_gpu();
     *backend = &cuda;
     return SODA_OK;
 }

@@ -17,11 +17,14 @@ typedef struct {
     void *buffer[BUFFERS];     /* pinned */
     cudaEvent_t idle[BUFFERS]; /* recorded behind the last copy that reads the buffer */
     int next;                  /* buffer */
+    void *sum;
 } gpu;
 
 static gpu *open_gpu; /* NULL: none */
 
 cudaStream_t gpu_stream(void) { return open_gpu->stream; }
+
+void *gpu_sum(void) { return open_gpu->sum; }
 
 soda_status gpu_check(cudaError_t code, const char *what)
 {
@@ -119,6 +122,7 @@ void gpu_close(soda_device *device)
         if (g->idle[i]) (void)cudaEventDestroy(g->idle[i]);
         if (g->buffer[i]) (void)cudaFreeHost(g->buffer[i]);
     }
+    if (g->sum) (void)cudaFree(g->sum);
     if (g->stream) (void)cudaStreamDestroy(g->stream);
     (void)cudaGetLastError();
     open_gpu = NULL;
@@ -157,6 +161,7 @@ static soda_status make_stream(gpu *g, int index)
 {
     GPU_TRY(cudaSetDevice(index));
     GPU_TRY(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
+    GPU_TRY(cudaMalloc(&g->sum, GPU_SUM * sizeof(double)));
     for (int i = 0; i < BUFFERS; i++) {
         GPU_TRY(cudaHostAlloc(&g->buffer[i], BUFFER_BYTES, cudaHostAllocDefault));
         GPU_TRY(cudaEventCreateWithFlags(&g->idle[i], cudaEventDisableTiming));

@@ -16,6 +16,11 @@ void gpu_close(soda_device *device);
 /* The stream of the open GPU: everything is enqueued on it, and kernels never wait for it. */
 cudaStream_t gpu_stream(void);
 
+/* Room on the device for a sum that ends on the host: GPU_SUM numbers of 8 bytes, undefined.
+ * Whoever fills it downloads what it needs before it returns. */
+enum { GPU_SUM = 128 };
+void *gpu_sum(void);
+
 /* SODA_OK, or what CUDA says about `code`, with `what` before it. */
 soda_status gpu_check(cudaError_t code, const char *what);
 

@@ -197,6 +197,48 @@ typedef struct {
 cudaError_t launch_row_scale_add(bool bf16, const spectral_rows *u, cudaStream_t stream);
 cudaError_t launch_row_scale_add_grad(bool bf16, const spectral_rows *u, cudaStream_t stream);
 
+/* update.cu: UPDATE_BLOCKS parts per sum, which lie in the room that the result is written to.
+ * launch_find: *found [UPDATE_BLOCKS] = the least i with not |x[i]| < bound, INT64_MAX: none.
+ * launch_square: *square [UPDATE_BLOCKS] = the sum of x[i]^2. The adds do nothing if something was
+ * *found. */
+enum { UPDATE_BLOCKS = 128 };
+cudaError_t launch_find(const float *x, int64_t n, float bound, int64_t *found,
+                        cudaStream_t stream);
+cudaError_t launch_square(const float *x, int64_t n, double *square, cudaStream_t stream);
+cudaError_t launch_exact_add(int64_t *limbs, const float *x, int64_t n, const int64_t *found,
+                             cudaStream_t stream);
+cudaError_t launch_plain_add(float *total, const float *x, int64_t n, const int64_t *found,
+                             cudaStream_t stream);
+cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n,
+                               cudaStream_t stream);
+typedef struct {
+    double beta1, beta2, eps, rate, correction2, keep; /* optim/adamw.c */
+} adamw_rule;
+cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
+                         float *v, cudaStream_t stream);
+
+/* update_rotations.cu: stiefel_f32 with scratch of ROTATION_ROOM(n, m) floats, and what a step
+ * takes of stiefel_options, named as in optim/stiefel_real.h. */
+#define ROTATION_ROOM(n, m) (3 * (size_t)(n) * (size_t)(m) + 6 * (size_t)(m) * (size_t)(m))
+enum { ROTATION_EULER, ROTATION_CAYLEY, ROTATION_EXPM };
+typedef struct {
+    int n, m;
+    float *X;
+    const float *G;
+    float *Y, *p, *V, *pV;
+    float *room;
+} rotation;
+typedef struct {
+    bool adam;
+    int retraction;
+    float c, keep, take, rate, beta2, rest2, eps, correction2, lr, turn;
+} rotation_rule;
+cudaError_t launch_rotations_check(const rotation *rotations, unsigned count, float *flags,
+                                   cudaStream_t stream);
+cudaError_t launch_rotations_step(const rotation_rule *rule, const rotation *rotations,
+                                  unsigned count, const int64_t *found, double *drift,
+                                  cudaStream_t stream);
+
 #ifdef __cplusplus
 }
 #endif

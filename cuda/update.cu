@@ -1,0 +1,209 @@
+/* update: sums of gradients, their norm, and AdamW; the rules are those of comm/exact.h and
+ * optim/adamw.h. A thread owns a number; sums over an array have UPDATE_BLOCKS parts, whatever its
+ * length, so one order. */
+#include <limits.h>
+
+#include "cuda/launch.h"
+
+static constexpr int THREADS = 256, LIMBS = 4, LIMB_BITS = 40, LOWEST = -110;
+static constexpr int64_t LIMB_MASK = ((int64_t)1 << LIMB_BITS) - 1;
+
+static unsigned blocks_for(int64_t n) { return (unsigned)((n + THREADS - 1) / THREADS); }
+
+struct least {
+    static __device__ int64_t join(int64_t a, int64_t b) { return a < b ? a : b; }
+};
+struct sum {
+    static __device__ double join(double a, double b) { return a + b; }
+};
+
+/* The join of one value per thread, in one order, the same for all threads. */
+template <typename JOIN, typename T> static __device__ T join_block(T value)
+{
+    __shared__ T room[THREADS];
+    room[threadIdx.x] = value;
+    __syncthreads();
+    for (unsigned half = THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half)
+            room[threadIdx.x] = JOIN::join(room[threadIdx.x], room[threadIdx.x + half]);
+        __syncthreads();
+    }
+    return room[0];
+}
+
+/* parts[0] = the join of parts[0..UPDATE_BLOCKS) */
+template <typename JOIN, typename T>
+static __global__ void __launch_bounds__(THREADS) join_parts(T *parts, T none)
+{
+    const T all = join_block<JOIN>(threadIdx.x < UPDATE_BLOCKS ? parts[threadIdx.x] : none);
+    if (threadIdx.x == 0) parts[0] = all;
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    find_part(const float *x, int64_t n, float bound, int64_t *parts)
+{
+    int64_t found = INT64_MAX;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (int64_t)UPDATE_BLOCKS * THREADS)
+        if (!(fabsf(x[i]) < bound) && i < found) found = i;
+    found = join_block<least>(found);
+    if (threadIdx.x == 0) parts[blockIdx.x] = found;
+}
+
+cudaError_t launch_find(const float *x, int64_t n, float bound, int64_t *found, cudaStream_t stream)
+{
+    find_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, bound, found);
+    join_parts<least, int64_t><<<1, THREADS, 0, stream>>>(found, INT64_MAX);
+    return cudaGetLastError();
+}
+
+static __global__ void __launch_bounds__(THREADS) norm_part(const float *x, int64_t n, double *parts)
+{
+    double square = 0;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (int64_t)UPDATE_BLOCKS * THREADS)
+        square += (double)x[i] * (double)x[i];
+    square = join_block<sum>(square);
+    if (threadIdx.x == 0) parts[blockIdx.x] = square;
+}
+
+cudaError_t launch_square(const float *x, int64_t n, double *square, cudaStream_t stream)
+{
+    norm_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, square);
+    join_parts<sum, double><<<1, THREADS, 0, stream>>>(square, 0.0);
+    return cudaGetLastError();
+}
+
+/* add_one of comm/exact.c */
+static __global__ void __launch_bounds__(THREADS)
+    exact_add(int64_t *limbs, const float *x, int64_t n, const int64_t *found)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n || *found != INT64_MAX) return;
+    const unsigned bits = __float_as_uint(x[i]);
+    const int exponent = (int)(bits >> 23 & 255);
+    int64_t mantissa = bits & 0x7fffff;
+    if (exponent) mantissa |= 0x800000;
+    int place = (exponent ? exponent : 1) - 150 - LOWEST;
+    if (place < 0) {
+        mantissa = place > -24 ? mantissa >> -place : 0;
+        place = 0;
+    }
+    int64_t *limb = limbs + LIMBS * i + place / LIMB_BITS;
+    const int64_t shifted = mantissa << (place % LIMB_BITS);
+    const int64_t low = shifted & LIMB_MASK, high = shifted >> LIMB_BITS;
+    const int64_t sign = bits >> 31 ? -1 : 1;
+    limb[0] += sign * low;
+    if (high) limb[1] += sign * high;
+}
+
+cudaError_t launch_exact_add(int64_t *limbs, const float *x, int64_t n, const int64_t *found,
+                             cudaStream_t stream)
+{
+    exact_add<<<blocks_for(n), THREADS, 0, stream>>>(limbs, x, n, found);
+    return cudaGetLastError();
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    plain_add(float *total, const float *x, int64_t n, const int64_t *found)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n && *found == INT64_MAX) total[i] += x[i];
+}
+
+cudaError_t launch_plain_add(float *total, const float *x, int64_t n, const int64_t *found,
+                             cudaStream_t stream)
+{
+    plain_add<<<blocks_for(n), THREADS, 0, stream>>>(total, x, n, found);
+    return cudaGetLastError();
+}
+
+static __device__ void normalise(int64_t (&limb)[LIMBS])
+{
+#pragma unroll
+    for (int j = 0; j + 1 < LIMBS; j++) {
+        const int64_t carry = limb[j] >> LIMB_BITS;
+        limb[j] -= carry * (LIMB_MASK + 1);
+        limb[j + 1] += carry;
+    }
+}
+
+/* The value of normalised, non-negative limbs, to 24 bits, half to even. The 64 bits from the
+ * leading one on are 24 to keep and 40 that decide, with `sticky` for all below them. */
+static __device__ float round_magnitude(const int64_t (&limb)[LIMBS])
+{
+    uint64_t top = 0, next = 0;
+    bool sticky = false;
+    int number = 0;
+#pragma unroll
+    for (int j = LIMBS - 1; j >= 0; j--) {
+        if (top == 0) {
+            top = (uint64_t)limb[j];
+            number = j;
+            next = j > 0 ? (uint64_t)limb[j > 0 ? j - 1 : 0] : 0;
+        } else if (j < number - 1) {
+            sticky |= limb[j] != 0;
+        }
+    }
+    if (top == 0) return 0;
+    const int shift = __clzll((long long)top);
+    uint64_t word = top << shift;
+    if (shift >= LIMB_BITS) {
+        word |= next << (shift - LIMB_BITS);
+    } else {
+        word |= next >> (LIMB_BITS - shift);
+        sticky |= (next & (((uint64_t)1 << (LIMB_BITS - shift)) - 1)) != 0;
+    }
+    const uint64_t half = (uint64_t)1 << 39, rest = word & (2 * half - 1);
+    uint64_t kept = word >> 40;
+    if (rest > half || (rest == half && (sticky || (kept & 1)))) kept++;
+    const int64_t exponent = 40 - shift + LIMB_BITS * number + LOWEST;
+    return (float)((double)kept * __longlong_as_double((1023 + exponent) << 52));
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    exact_round(int64_t *limbs, float factor, float *x, int64_t n)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) return;
+    int64_t limb[LIMBS];
+#pragma unroll
+    for (int j = 0; j < LIMBS; j++) limb[j] = limbs[LIMBS * i + j];
+    normalise(limb);
+#pragma unroll
+    for (int j = 0; j < LIMBS; j++) limbs[LIMBS * i + j] = limb[j];
+    const bool negative = limb[LIMBS - 1] < 0;
+    if (negative) {
+#pragma unroll
+        for (int j = 0; j < LIMBS; j++) limb[j] = -limb[j];
+        normalise(limb);
+    }
+    const float size = round_magnitude(limb);
+    x[i] = factor * (negative ? -size : size);
+}
+
+cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n,
+                               cudaStream_t stream)
+{
+    exact_round<<<blocks_for(n), THREADS, 0, stream>>>(limbs, factor, x, n);
+    return cudaGetLastError();
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    adamw(adamw_rule r, int64_t n, float *x, const float *g, float *m, float *v)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) return;
+    const double gi = (double)g[i];
+    m[i] = (float)(r.beta1 * (double)m[i] + (1 - r.beta1) * gi);
+    v[i] = (float)(r.beta2 * (double)v[i] + (1 - r.beta2) * gi * gi);
+    const double denominator = sqrt((double)v[i] / r.correction2) + r.eps;
+    x[i] = (float)((double)x[i] * r.keep - r.rate * (double)m[i] / denominator);
+}
+
+cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
+                         float *v, cudaStream_t stream)
+{
+    adamw<<<blocks_for(n), THREADS, 0, stream>>>(*rule, n, x, g, m, v);
+    return cudaGetLastError();
+}

@@ -1,0 +1,114 @@
+#include <math.h>
+#include <stdlib.h>
+
+#include "cuda/gpu.h"
+#include "cuda/launch.h"
+#include "cuda/update.h"
+
+_Static_assert((int)ROTATION_EULER == (int)STIEFEL_EULER, "as in optim/stiefel.h");
+_Static_assert((int)ROTATION_CAYLEY == (int)STIEFEL_CAYLEY, "as in optim/stiefel.h");
+_Static_assert((int)ROTATION_EXPM == (int)STIEFEL_EXPM, "as in optim/stiefel.h");
+
+struct update_rotations {
+    int64_t count;
+    double *read; /* by matrix, on the host: drift as downloaded */
+    /* on the device */
+    rotation *list;
+    float *flags, *room; /* by matrix; all scratch */
+    double *drift;       /* by matrix */
+};
+
+void update_rotations_close(soda_device *d, update_rotations *r)
+{
+    if (!r) return;
+    d->release(d, r->list);
+    d->release(d, r->flags);
+    d->release(d, r->drift);
+    d->release(d, r->room);
+    free(r->read);
+    free(r);
+}
+
+/* The list as kernels read it, with scratch for each matrix. */
+static soda_status upload_list(soda_device *d, update_rotations *r, const stiefel_f32 *matrices)
+{
+    size_t floats = 0;
+    for (int64_t i = 0; i < r->count; i++) floats += ROTATION_ROOM(matrices[i].n, matrices[i].m);
+    TRY(d->alloc(d, floats * sizeof(float), (void **)&r->room));
+    rotation *list = calloc((size_t)r->count, sizeof *list);
+    if (!list) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    float *room = r->room;
+    for (int64_t i = 0; i < r->count; i++) {
+        const stiefel_f32 *x = &matrices[i];
+        list[i] = (rotation){x->n, x->m, x->X, x->G, x->Y, x->p, x->V, x->pV, room};
+        room += ROTATION_ROOM(x->n, x->m);
+    }
+    const soda_status s = d->upload(d, r->list, list, (size_t)r->count * sizeof *list);
+    free(list);
+    return s;
+}
+
+soda_status update_rotations_open(soda_device *d, const stiefel_f32 *matrices, int64_t count,
+                                  update_rotations **rotations)
+{
+    const size_t n = (size_t)count;
+    soda_status s = SODA_OK;
+    update_rotations *r = *rotations = calloc(1, sizeof *r);
+    if (!r) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    r->count = count;
+    if (count == 0) return SODA_OK;
+    r->read = calloc(n, sizeof *r->read);
+    if (!r->read) TRY_TO(failed, FAIL(SODA_ERR_MEMORY, "out of memory"));
+    TRY_TO(failed, d->alloc(d, n * sizeof *r->list, (void **)&r->list));
+    TRY_TO(failed, d->alloc(d, n * sizeof *r->flags, (void **)&r->flags));
+    TRY_TO(failed, d->alloc(d, n * sizeof *r->drift, (void **)&r->drift));
+    TRY_TO(failed, upload_list(d, r, matrices));
+    return SODA_OK;
+failed:
+    update_rotations_close(d, r);
+    *rotations = NULL;
+    return s;
+}
+
+/* The numbers of optim/stiefel_real.h, rounded where it rounds them. */
+static rotation_rule rule_of(const stiefel_options *o, int64_t t)
+{
+    const bool adam = o->kind == STIEFEL_ADAM;
+    const double a = o->metric == STIEFEL_CANONICAL ? 0.5 : 0.0;
+    const double keep = adam ? o->beta1 : o->momentum;
+    return (rotation_rule){
+        .adam = adam,
+        .retraction = (int)o->retraction,
+        .c = (float)((1 - a / (a - 1)) / 2),
+        .keep = (float)keep,
+        .take = (float)(1 - (adam ? o->beta1 : o->dampening)),
+        .rate = (float)(adam ? o->lr / (1 - pow(o->beta1, (double)t)) : o->lr),
+        .beta2 = (float)o->beta2,
+        .rest2 = (float)(1 - o->beta2),
+        .eps = (float)o->eps,
+        .correction2 = (float)(1 - pow(o->beta2, (double)t)),
+        .lr = (float)o->lr,
+        .turn = (float)(!adam && keep == 0 ? 0 : (3 * a - 2) / 2 * o->lr),
+    };
+}
+
+soda_status update_rotations_step(soda_device *d, update_rotations *r,
+                                  const stiefel_options *options, int64_t t, double *drift)
+{
+    const rotation_rule rule = rule_of(options, t);
+    const unsigned count = (unsigned)r->count;
+    int64_t found;
+    *drift = 0;
+    if (count == 0) return SODA_OK;
+    GPU_TRY(launch_rotations_check(r->list, count, r->flags, gpu_stream()));
+    GPU_TRY(launch_find(r->flags, r->count, 1, gpu_sum(), gpu_stream()));
+    GPU_TRY(launch_rotations_step(&rule, r->list, count, gpu_sum(), r->drift, gpu_stream()));
+    TRY(d->download(d, &found, gpu_sum(), sizeof found));
+    if (found != INT64_MAX)
+        return FAIL(SODA_ERR_NUMERIC, "the gradient of rotation %lld is not finite",
+                    (long long)found);
+    TRY(d->download(d, r->read, r->drift, count * sizeof *r->read));
+    for (int64_t i = 0; i < r->count; i++)
+        if (isnan(r->read[i]) || r->read[i] > *drift) *drift = r->read[i];
+    return SODA_OK;
+}
