@@ -79,8 +79,9 @@ batch_end_time() {
 batch_command() {
     local name hosts
     export OMPI_MCA_mpi_yield_when_idle=1                     # a rank that waits gives its core away
-    export OMPI_MCA_oob_tcp_keepalive_time=10                 # a node that is gone is noticed after 25 s,
-    export OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=3 # a network that pauses for 20 s is not
+    # mpirun probes after 4 s of silence, every 2 s, and ends the job with the 12th unanswered one: a network that pauses for
+    # 20 s answers the last, a node that is gone is noticed after 24 to 28 s.
+    export OMPI_MCA_oob_tcp_keepalive_time=4 OMPI_MCA_oob_tcp_keepalive_intvl=2 OMPI_MCA_oob_tcp_keepalive_probes=12
     case $SODA_LAUNCHER in
         srun)
             [ "$scheduler" = slurm ] || batch_refuse "SODA_LAUNCHER=srun: PBS has no srun; use mpirun"
