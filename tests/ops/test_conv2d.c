@@ -80,6 +80,7 @@ static const sizes tested_cases[] = {
     {1, 21, 19, 33, 32, 3, 3, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
     {1, 9, 10, 35, 81, 3, 3, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
     {1, 10, 11, 70, 19, 3, 3, {.stride = 1, .left = 2, .bottom = 1}},
+    {1, 9, 7, 40, 72, 3, 3, {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1}},
 };
 enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
 
@@ -135,6 +136,27 @@ static void conv2d_grad_x_matches_ref(void **state)
     }
 }
 
+/* Enough pixels for the larger tiles of a GPU (bf16), and for more than one piece of what it
+ * gathers (fp32). */
+static void conv2d_of_large_pictures_matches_ref(void **state)
+{
+    (void)state;
+    const conv2d_attr around = {.stride = 1, .top = 1, .left = 1, .bottom = 1, .right = 1};
+    const sizes cases[] = {{1, 118, 118, 16, 8, 3, 3, around}, {1, 97, 89, 56, 3, 3, 3, around}};
+    for (int i = 0; i < 2 && !SODA_TEST_SLOW; i++) {
+        const sizes *z = &cases[i];
+        const op_bound bound = bound_of(z, z->I);
+        const soda_dtype type = i ? SODA_F32 : SODA_BF16;
+        op_case c = {.attr.conv2d = z->attr};
+        case_input(&c, type, SHAPE(z->N, z->H, z->W, z->I), 1);
+        case_weight(&c, type, type, SHAPE(z->O, z->I, z->kh, z->kw), 1);
+        case_weight(&c, type, type, SHAPE(z->O), 3);
+        case_output(&c, type, y_shape(z));
+        case_compare(&c, &TESTED(conv2d), &ref_conv2d, &bound, dtype_name(type));
+        case_free(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +164,7 @@ int main(void)
         cmocka_unit_test(conv2d_gradient_matches_finite_differences),
         cmocka_unit_test(conv2d_matches_ref),
         cmocka_unit_test(conv2d_grad_x_matches_ref),
+        cmocka_unit_test(conv2d_of_large_pictures_matches_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
