@@ -23,6 +23,51 @@ cudaError_t launch_geglu(bool bf16, const void *x, void *y, int64_t rows, int C,
 cudaError_t launch_geglu_grad(bool bf16, const void *dy, const void *x, void *dx, int64_t rows,
                               int C, cudaStream_t stream);
 
+/* attention_forward.cu, attention_grad.cu: bf16, heads of at most ATTENTION_FLASH_WIDTH columns. q,
+ * o [B,Tq,C], k, v [B,Tk,C], C = heads width; lse, delta fp32 [B,heads,Tq]; delta is written and
+ * read. */
+enum { ATTENTION_FLASH_WIDTH = 160 };
+
+typedef struct {
+    int B, Tq, Tk, heads, width;
+    bool causal;
+    float scale;
+} attention_sizes;
+
+typedef struct {
+    const void *q, *k, *v, *o, *dout;
+    const float *lse;
+    float *delta;
+    void *dq, *dk, *dv;
+} attention_grad_tensors;
+
+cudaError_t launch_attention(const attention_sizes *z, const void *q, const void *k, const void *v,
+                             void *o, float *lse, cudaStream_t stream);
+cudaError_t launch_attention_grad(const attention_sizes *z, const attention_grad_tensors *t,
+                                  cudaStream_t stream);
+
+/* attention_rows.cu: queries first .. first + rows of one image. Logits s and dp fp32, p and ds of
+ * the activations' type, all [heads, rows, ld] with Tk columns in use; lse fp32 [heads,Tq]; o, dout
+ * [Tq, heads width] of the image. p may not lie over s. */
+typedef struct {
+    int Tq, Tk, heads, width, first, rows, ld;
+    bool causal;
+} attention_piece;
+
+typedef struct {
+    const float *s, *dp, *lse;
+    const void *o, *dout;
+    void *p, *ds;
+} attention_rows_tensors;
+
+cudaError_t launch_attention_softmax(const attention_piece *z, bool bf16, const float *s, void *p,
+                                     float *lse, cudaStream_t stream);
+cudaError_t launch_attention_softmax_grad(const attention_piece *z, bool bf16,
+                                          const attention_rows_tensors *t, cudaStream_t stream);
+
+/* y [n] bf16 = x [n] fp32, rounded. */
+cudaError_t launch_attention_round(const float *x, void *y, int64_t n, cudaStream_t stream);
+
 /* columns.cu: sums over rows. */
 enum { COLUMNS_CHUNK = 128 }; /* rows of which a block makes one partial sum per column */
 

@@ -25,7 +25,7 @@ static const sizes shapes[] = {
     {2, 33, 259, 1, 80, false, 0}, {1, 65, 131, 2, 17, false, 0}, {3, 19, 5, 2, 48, false, 0},
     {1, 70, 64, 1, 160, false, 0}, {1, 35, 67, 1, 515, false, 0}, {1, 261, 261, 2, 16, true, 0},
     {1, 7, 40, 2, 9, true, 0},     {1, 150, 33, 2, 32, true, 0},  {1, 37, 141, 2, 24, false, -0.3},
-    {1, 18, 20, 2, 8, false, 0},   {1, 131, 101, 1, 24, true, 0},
+    {1, 18, 20, 2, 8, false, 0},   {1, 131, 101, 1, 24, true, 0}, {1, 68, 35, 1, 120, true, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -68,7 +68,8 @@ static const sizes *shape_of(const char *path, soda_dtype dtype, const void *con
                              char label[64])
 {
     const sizes *z = context;
-    snprintf(label, 64, "%s, %s, shape %d", path, dtype_name(dtype), (int)(z - shapes));
+    snprintf(label, 64, "%s, %s, [%lld,%lld], width %lld", path, dtype_name(dtype),
+             (long long)z->Tq, (long long)z->Tk, (long long)z->d);
     return z;
 }
 
@@ -116,6 +117,16 @@ static void gradient_equals_reference(void **state)
     on_every_path(check_gradient);
 }
 
+/* More logits than a GPU's products take at a time, and a rest. */
+static void long_rows_equal_reference(void **state)
+{
+    (void)state;
+    static const sizes forward = {1, 1500, 1410, 1, 1, true, 0},
+                       grad = {1, 1100, 1050, 1, 1, true, 0};
+    tested_attention(SODA_F32, check_forward, &forward);
+    tested_attention(SODA_F32, check_gradient, &grad);
+}
+
 static void same_bits(op_case *c, const soda_kernel *kernel, const char *label)
 {
     const size_t bytes = tensor_bytes(&c->out[0]);
@@ -160,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_equals_reference),
         cmocka_unit_test(gradient_equals_reference),
+        cmocka_unit_test(long_rows_equal_reference),
         cmocka_unit_test(bits_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
