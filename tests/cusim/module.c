@@ -238,10 +238,10 @@ static void function_keep(module *m, char *c, char *body, char *end)
 
 static void files_read(module *m)
 {
-    for (char *c = m->text; (c = strstr(c, "\n\t.file")); c++) {
+    for (char *c = m->text; (c = strstr(c, ".file")); c++) {
         int number;
         char path[1024];
-        if (sscanf(c + 7, "%d \"%1023[^\"]", &number, path) != 2 || number < 0) continue;
+        if (sscanf(c + 5, "%d \"%1023[^\"]", &number, path) != 2 || number < 0) continue;
         if (number >= m->file_count) {
             m->files = sim_grow(m->files, (size_t)(number + 1) * sizeof(char *));
             for (int i = m->file_count; i <= number; i++) m->files[i] = NULL;

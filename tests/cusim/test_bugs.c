@@ -1,0 +1,257 @@
+/* Seeded defects, in kernels (bugs.cu) and in host code: each must be caught by the check meant for
+ * it. */
+#include <cuda_runtime_api.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { N = 512, BYTES = N * 4, CAUGHT = 86, REFUSED = 4, WRONG = 3 };
+
+cudaError_t launch_bug(int bug, float *x, float *y, void *pointers, cudaStream_t s);
+
+typedef struct {
+    float host[N], result[N], *x, *y, *pinned;
+    void *pointers;
+    cudaStream_t stream, other;
+} scene;
+
+static void set(scene *s)
+{
+    static float on_host[N];
+    const float *list[1] = {on_host};
+    for (int i = 0; i < N; i++) s->host[i] = (float)(i % 17) - 3;
+    cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking);
+    cudaStreamCreateWithFlags(&s->other, cudaStreamNonBlocking);
+    cudaMalloc((void **)&s->x, BYTES);
+    cudaMalloc((void **)&s->y, BYTES);
+    cudaMalloc(&s->pointers, sizeof list);
+    cudaMallocHost((void **)&s->pinned, BYTES);
+    cudaMemcpyAsync(s->x, s->host, BYTES, cudaMemcpyHostToDevice, s->stream);
+    cudaMemsetAsync(s->y, 0, BYTES, s->stream);
+    cudaMemcpyAsync(s->pointers, list, sizeof list, cudaMemcpyHostToDevice, s->stream);
+}
+
+static int kernel_bug(scene *s, int bug)
+{
+    if (launch_bug(bug, s->x, s->y, s->pointers, s->stream)) return REFUSED;
+    cudaMemcpyAsync(s->result, s->y, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    return cudaStreamSynchronize(s->stream) ? REFUSED : 0;
+}
+
+/* ---- defects of host code ---- */
+static int touch_device(scene *s)
+{
+    s->x[1] = 1;
+    return 0;
+}
+static int use_after_free(scene *s)
+{
+    cudaStreamSynchronize(s->stream);
+    cudaFree(s->x);
+    return kernel_bug(s, 0);
+}
+static int read_without_waiting(scene *s)
+{
+    memset(s->pinned, 0, BYTES);
+    launch_bug(0, s->x, s->y, NULL, s->stream);
+    cudaMemcpyAsync(s->pinned, s->y, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    return s->pinned[0] == s->host[127] ? 0 : WRONG;
+}
+static int reuse_staging(scene *s)
+{
+    for (int i = 0; i < N; i++) s->pinned[i] = 1;
+    cudaMemcpyAsync(s->x, s->pinned, BYTES, cudaMemcpyHostToDevice, s->stream);
+    for (int i = 0; i < N; i++) s->pinned[i] = 2;
+    cudaMemcpyAsync(s->result, s->x, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    cudaStreamSynchronize(s->stream);
+    return s->result[0] == 1 ? 0 : WRONG;
+}
+static int missing_event(scene *s)
+{
+    launch_bug(0, s->x, s->y, NULL, s->stream);
+    cudaMemcpyAsync(s->pinned, s->y, BYTES, cudaMemcpyDeviceToHost, s->other);
+    cudaStreamSynchronize(s->other);
+    return s->pinned[0] == s->host[127] ? 0 : WRONG;
+}
+static int with_event(scene *s)
+{
+    cudaEvent_t e;
+    cudaEventCreateWithFlags(&e, cudaEventDisableTiming);
+    launch_bug(0, s->x, s->y, NULL, s->stream);
+    cudaEventRecord(e, s->stream);
+    cudaStreamWaitEvent(s->other, e, 0);
+    cudaMemcpyAsync(s->pinned, s->y, BYTES, cudaMemcpyDeviceToHost, s->other);
+    cudaStreamSynchronize(s->other);
+    return s->pinned[0] == s->host[127] ? 0 : WRONG;
+}
+static int copy_too_long(scene *s)
+{
+    static float big[2 * N];
+    cudaMemcpyAsync(s->x, big, BYTES + 4, cudaMemcpyHostToDevice, s->stream);
+    return 0;
+}
+static int read_unwritten(scene *s)
+{
+    float *fresh;
+    cudaMalloc((void **)&fresh, BYTES);
+    launch_bug(0, fresh, s->y, NULL, s->stream);
+    return cudaStreamSynchronize(s->stream);
+}
+static int copy_unwritten(scene *s)
+{
+    float *fresh;
+    cudaMalloc((void **)&fresh, BYTES);
+    return (int)cudaMemcpy(s->result, fresh, BYTES, cudaMemcpyDeviceToHost);
+}
+static int wrong_direction(scene *s)
+{
+    return cudaMemcpyAsync(s->x, s->y, BYTES, cudaMemcpyHostToDevice, s->stream) ? REFUSED : 0;
+}
+static int free_twice(scene *s) { return cudaFree(s->x) || cudaFree(s->x) ? REFUSED : 0; }
+static cudaGraphExec_t captured(scene *s, float *x)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t executable;
+    cudaStreamSynchronize(s->stream);
+    cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal);
+    launch_bug(0, x, s->y, NULL, s->stream);
+    cudaStreamEndCapture(s->stream, &graph);
+    cudaGraphInstantiate(&executable, graph, 0);
+    cudaGraphDestroy(graph);
+    return executable;
+}
+static int graph_replay(scene *s)
+{
+    const cudaGraphExec_t graph = captured(s, s->x);
+    cudaGraphLaunch(graph, s->stream);
+    cudaGraphLaunch(graph, s->stream);
+    cudaMemcpyAsync(s->result, s->y, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    cudaStreamSynchronize(s->stream);
+    cudaGraphExecDestroy(graph);
+    return s->result[0] == s->host[127] ? 0 : WRONG;
+}
+static int stale_graph(scene *s)
+{
+    const cudaGraphExec_t graph = captured(s, s->x);
+    cudaFree(s->x);
+    cudaGraphLaunch(graph, s->stream);
+    return (int)cudaStreamSynchronize(s->stream);
+}
+static int wait_while_capturing(scene *s)
+{
+    cudaStreamSynchronize(s->stream);
+    cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal);
+    return cudaStreamSynchronize(s->stream) ? REFUSED : 0;
+}
+
+typedef struct {
+    const char *name;
+    int bug;              /* of bugs.cu, or */
+    int (*host)(scene *); /* in host code */
+    int code;
+    const char *message; /* part of it; NULL: none */
+} defect;
+
+static const defect defects[] = {
+    {"correct", 0, NULL, 0, NULL},
+    {"missing barrier", 1, NULL, CAUGHT, "data race on shared memory"},
+    {"past the end", 2, NULL, CAUGHT, "out of bounds: offset 2048 of allocation"},
+    {"past a shared array", 3, NULL, CAUGHT, "out of bounds of shared memory, offset 256"},
+    {"unwritten shared", 4, NULL, CAUGHT, "read of uninitialised shared memory"},
+    {"barrier in a branch", 5, NULL, CAUGHT, "64 of 128 threads wait at a barrier"},
+    {"return before barrier", 6, NULL, CAUGHT, "28 have returned"},
+    {"missing __syncwarp", 7, NULL, CAUGHT, "data race on shared memory"},
+    {"shuffle from outside", 8, NULL, CAUGHT, "which does not take part"},
+    {"shuffle in a branch", 9, NULL, CAUGHT, "at a warp operation"},
+    {"race of blocks", 10, NULL, CAUGHT, "data race on global memory"},
+    {"sum without atomics", 11, NULL, CAUGHT, "data race on global memory"},
+    {"misaligned vector", 12, NULL, CAUGHT, "misaligned 16-byte access"},
+    {"buffer reused", 13, NULL, CAUGHT, "data race on shared memory"},
+    {"host pointer", 14, NULL, CAUGHT, "neither device nor shared memory"},
+    {"cp.async read early", 15, NULL, CAUGHT, "read of uninitialised shared memory"},
+    {"cp.async without commit", 16, NULL, CAUGHT, "read of uninitialised shared memory"},
+    {"cp.async without barrier", 17, NULL, CAUGHT, "shared memory"},
+    {"bytes of one word", 18, NULL, 0, NULL},
+    {"past dynamic shared", 19, NULL, CAUGHT, "out of bounds of dynamic shared memory"},
+    {"too much shared", 20, NULL, REFUSED, NULL},
+    {"too many threads", 21, NULL, REFUSED, NULL},
+    {"above the launch bound", 22, NULL, REFUSED, NULL},
+    {"host touches device memory", 0, touch_device, CAUGHT,
+     "host code touched device memory: offset 4"},
+    {"use after free", 0, use_after_free, CAUGHT, "use of freed allocation"},
+    {"read without waiting", 0, read_without_waiting, WRONG, NULL},
+    {"staging reused", 0, reuse_staging, WRONG, NULL},
+    {"missing event", 0, missing_event, -1, NULL}, /* seen as a wrong or an unwritten value */
+    {"with event", 0, with_event, 0, NULL},
+    {"copy too long", 0, copy_too_long, CAUGHT, "outside allocation"},
+    {"read of unwritten memory", 0, read_unwritten, CAUGHT, "read of uninitialised global memory"},
+    {"copy of unwritten memory", 0, copy_unwritten, CAUGHT, "reads uninitialised memory"},
+    {"wrong direction", 0, wrong_direction, REFUSED, NULL},
+    {"freed twice", 0, free_twice, REFUSED, NULL},
+    {"graph replay", 0, graph_replay, 0, NULL},
+    {"stale address in a graph", 0, stale_graph, CAUGHT, "use of freed allocation"},
+    {"wait while capturing", 0, wait_while_capturing, REFUSED, NULL},
+};
+
+/* In a process of its own: its exit code and what it said. */
+static int run(const defect *d, char *said, size_t size)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        static scene s;
+        dup2(ends[1], STDERR_FILENO);
+        set(&s);
+        _exit(d->host ? d->host(&s) : kernel_bug(&s, d->bug));
+    }
+    close(ends[1]);
+    size_t have = 0;
+    for (ssize_t n; have + 1 < size && (n = read(ends[0], said + have, size - 1 - have)) > 0;)
+        have += (size_t)n;
+    said[have] = 0;
+    close(ends[0]);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void each_defect_is_caught_by_its_check(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof defects / sizeof *defects; i++) {
+        const defect *d = &defects[i];
+        char said[2000];
+        const int code = run(d, said, sizeof said);
+        if (d->code < 0 ? code == 0 : code != d->code)
+            fail_msg("%s: exit code %d: %s", d->name, code, said);
+        if (d->message && !strstr(said, d->message))
+            fail_msg("%s: expected \"%s\", found: %s", d->name, d->message, said);
+    }
+}
+
+static void a_message_names_the_place(void **state)
+{
+    (void)state;
+    char said[2000];
+    run(&defects[2], said, sizeof said);
+    assert_non_null(strstr(said, "past_the_end"));
+    assert_non_null(strstr(said, "block (4,0,0) thread (0,0,0)"));
+    assert_non_null(strstr(said, "bugs.cu:"));
+    assert_non_null(strstr(said, "PTX line"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_defect_is_caught_by_its_check),
+                                       cmocka_unit_test(a_message_names_the_place)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
