@@ -36,7 +36,7 @@ cudaError_t launch_spectral_scale(bool is_bf16, const spectral_columns *u, cudaS
 
 /* y = x + h diag(delta) on the columns that h has. */
 template <typename T>
-__global__ void __launch_bounds__(TILE_THREADS) column_scale_add_kernel(spectral_shift u)
+__global__ void __launch_bounds__(TILE_THREADS, 4) column_scale_add_kernel(spectral_shift u)
 {
     constexpr int N = pack_width<T>;
     const tile_place at = find_tile<T>(u.rows, u.m);
