@@ -182,7 +182,8 @@ static void grad_sums_range(const void *context, int thread, int64_t first, int6
         const block b = find_block(u, i);
         u->loops->grad_sums[silu](inputs_at(&u->call->in[0], b.at), inputs_at(u->x, b.at),
                                   u->mean + b.image * u->C, u->a + b.image * u->C, u->beta, b.rows,
-                                  u->C, u->first_sum + i * u->C, u->second_sum + i * u->C);
+                                  u->C, u->first_sum + i * u->C, u->second_sum + i * u->C,
+                                  inputs_at(&u->call->out[0], b.at));
     }
 }
 
@@ -213,13 +214,15 @@ static void grad_range(const void *context, int thread, int64_t first, int64_t l
 {
     (void)thread;
     const norm *u = context;
-    const bool silu = u->call->attr->group_norm.silu;
+    /* In fp32 the sums left dy silu'(z) in dx. */
+    const bool silu = u->call->attr->group_norm.silu, kept = silu && u->x->dtype == SODA_F32;
+    const soda_tensor *dy = kept ? &u->call->out[0] : &u->call->in[0];
     for (int64_t i = first; i < last; i++) {
         const block b = find_block(u, i);
         const int64_t at = b.image * u->C;
-        u->loops->grad[silu](inputs_at(&u->call->in[0], b.at), inputs_at(u->x, b.at), u->mean + at,
-                             u->a + at, u->beta, u->plain + at, u->cross + at, b.rows, u->C,
-                             inputs_at(&u->call->out[0], b.at));
+        u->loops->grad[silu && !kept](inputs_at(dy, b.at), inputs_at(u->x, b.at), u->mean + at,
+                                      u->a + at, u->beta, u->plain + at, u->cross + at, b.rows,
+                                      u->C, inputs_at(&u->call->out[0], b.at));
     }
 }
 

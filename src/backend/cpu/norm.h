@@ -10,7 +10,8 @@ struct norm_loops {
     void (*affine[2])(const void *x, const float *mean, const float *a, const float *beta,
                       int64_t rows, int64_t C, void *y);
     void (*grad_sums[2])(const void *dy, const void *x, const float *mean, const float *a,
-                         const float *beta, int64_t rows, int64_t C, float *plain, float *cross);
+                         const float *beta, int64_t rows, int64_t C, float *plain, float *cross,
+                         void *kept);
     void (*grad[2])(const void *dy, const void *x, const float *mean, const float *a,
                     const float *beta, const float *plain, const float *cross, int64_t rows,
                     int64_t C, void *dx);

@@ -62,9 +62,9 @@ static void LOOP(affine_silu)(const void *from, const float *mean, const float *
 /* plain[c] = sum of dy, cross[c] = sum of dy (x - mean) */
 static void LOOP(grad_sums)(const void *gradient, const void *from, const float *mean,
                             const float *a, const float *beta, int64_t rows, int64_t C,
-                            float *restrict plain, float *restrict cross)
+                            float *restrict plain, float *restrict cross, void *to)
 {
-    (void)a, (void)beta;
+    (void)a, (void)beta, (void)to;
     for (int64_t c = 0; c < C; c++) plain[c] = cross[c] = 0.0f;
     for (int64_t row = 0; row < rows; row++) {
         const T *dy = (const T *)gradient + row * C, *x = (const T *)from + row * C;
@@ -77,20 +77,23 @@ static void LOOP(grad_sums)(const void *gradient, const void *from, const float 
     }
 }
 
-/* The same with dy times silu'(z), z = (x - mean) a + beta. */
+/* The same with d = dy silu'(z), z = (x - mean) a + beta, in place of dy. In
+ * fp32 `to` gets d: grad goes on from there and needs no second exp. bf16 would round it. */
 static void LOOP(grad_sums_silu)(const void *gradient, const void *from, const float *mean,
                                  const float *a, const float *beta, int64_t rows, int64_t C,
-                                 float *restrict plain, float *restrict cross)
+                                 float *restrict plain, float *restrict cross, void *to)
 {
     for (int64_t c = 0; c < C; c++) plain[c] = cross[c] = 0.0f;
     for (int64_t row = 0; row < rows; row++) {
         const T *dy = (const T *)gradient + row * C, *x = (const T *)from + row * C;
+        T *kept = (T *)to + row * C;
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
             const float v = LOAD(x[c]) - mean[c], z = v * a[c] + beta[c];
             float rest;
             const float s = simd_sigmoid(z, &rest);
             const float d = LOAD(dy[c]) * (s + z * s * rest);
+            if (sizeof(T) == sizeof(float)) kept[c] = STORE(d);
             plain[c] += d;
             cross[c] += d * v;
         }
