@@ -12,6 +12,7 @@ soda_install_build() {
 # where they are missing the tests that need them are skipped.
 soda_install_tests() {
     soda_install libcmocka-dev clang libclang-rt-dev libomp-dev shellcheck debootstrap git
+    soda_install slurmctld slurmd slurm-client munge iproute2 procps # tests/cluster starts its own daemons
     if grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release; then
         soda_install clang-format-14 clang-tidy-14
     fi

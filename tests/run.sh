@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run.sh [--no-install] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc release, gcc
 # with ASan and UBSan, clang with TSan, clang, clang with libFuzzer) and runs all tests, then the quickstart and a short
-# test in bare Debian roots (tests/fresh; --all: both, of both releases). About 35 minutes on two idle cores.
+# test in bare Debian roots (tests/fresh; --all: both, of both releases), then batch jobs on a Slurm cluster
+# (tests/cluster; --all: every row). About 40 minutes on two idle cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=jobs/setup.sh
@@ -18,6 +19,7 @@ done
 if [ "$install" ]; then
     soda_install_build
     soda_install_tests
+    if [ "$all" ]; then soda_install openssh-server; fi # by which mpirun starts ranks where there is no Slurm
 fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMP_WAIT_POLICY=passive # tests run side by side: a thread that waits gives its core away
@@ -66,6 +68,8 @@ soda_build release
 echo "== tests"
 ctest --preset release
 if [ "$all" ]; then ctest --test-dir build/release --output-on-failure -L '^sweep$'; fi
+echo "== batch jobs on a Slurm cluster"
+bash tests/cluster/lab.sh ${all:+--all} build/release/soda
 
 lacks=
 for level in base avx2 avx512 avx512bf16 amx; do

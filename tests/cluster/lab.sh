@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # lab.sh [--all] [SODA]: runs the shipped batch scripts on throw-away Slurm clusters of three nodes (nodes.sh), one with
-# mpirun and one with srun side by side: some rows of the tests in *_rows.sh, about four minutes, or with --all every row,
-# about 25. Root only, with Slurm and munge (and sshd, for PBS) installed; skipped, loudly, elsewhere.
+# mpirun and one with srun side by side: some rows of the tests in *_rows.sh, about two minutes on an idle machine, or
+# with --all every row, half an hour. Root only, with Slurm and munge (and sshd, for PBS); skipped, loudly, elsewhere.
 # By hand, some rows: lab.sh SODA LAUNCHER ROW..., for instance lab.sh build/release/soda srun killed off0.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -32,7 +32,7 @@ if [ $# -gt 1 ]; then
     run_rows "${@:2}"
     exit
 fi
-mpirun=(signal killed full pbs_lines) srun=(off0 model shard)
+mpirun=(signal killed full pbs_lines) srun=(off0 model array)
 if [ "$all" ]; then
     srun=(plain signal nodes loop error model limit array chain killed pause blip stopped stopped0 cable cable0 off off0 full
         full_end shard shard_cable)
