@@ -3,7 +3,6 @@
 
 #include "backend/backend.h"
 
-/* weak: a row whose file is not there yet is NULL */
-#define OP(name, ...) extern const soda_kernel cuda_##name __attribute__((weak));
+#define OP(name, ...) extern const soda_kernel cuda_##name;
 #include "graph/ops.def"
 #undef OP

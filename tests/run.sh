@@ -67,6 +67,9 @@ fi
 soda_build release
 echo "== tests"
 ctest --preset release
+if ! grep -q '^SODA_CUDA:BOOL=ON' build/release/CMakeCache.txt; then
+    echo "== SKIPPED: tests of the CUDA backend: nvcc is neither in PATH nor named by CUDACXX"
+fi
 if [ "$all" ]; then ctest --test-dir build/release --output-on-failure -L '^sweep$'; fi
 echo "== batch jobs on a Slurm cluster"
 bash tests/cluster/lab.sh ${all:+--all} build/release/soda

@@ -233,7 +233,6 @@ static bool takes_nan(const op_case *c, int i)
 void case_compare(op_case *c, const soda_kernel *kernel, const soda_kernel *ref,
                   const op_bound *bound, const char *label)
 {
-    if (!kernel) skip(); /* a row of the backend that is not there yet */
     soda_tensor want[SODA_MAX_OUTPUTS], first[SODA_MAX_OUTPUTS];
     for (int k = 0; k < c->outputs; k++) want[k] = make(SODA_F64, c->out[k].shape, 0);
     CHECK_OK(op_run(ref, &c->attr, c->in, c->inputs, want, c->outputs, c->frozen, 1));
