@@ -74,8 +74,10 @@ static bool is_unfinished(const char *name)
 static void remove_file(const char *folder, const char *name)
 {
     char path[MOST_PATH];
-    if (path_in(path, sizeof path, folder, "%s", name) != SODA_OK || unlink(path) != 0)
-        log_warning("%s/%s: cannot delete: %s", folder, name, strerror(errno));
+    if (path_in(path, sizeof path, folder, "%s", name) == SODA_OK &&
+        (unlink(path) == 0 || unlink(path) == 0)) /* once more: the last save has no next one */
+        return;
+    log_warning("%s/%s: cannot delete: %s", folder, name, strerror(errno));
 }
 
 /* Lists the steps of a folder, none if it is not there; removes what is unfinished if asked to. */

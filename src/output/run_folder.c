@@ -1,6 +1,7 @@
 #include "output/run_folder.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,25 +105,32 @@ soda_status run_folder_check_new(const char *output)
         output);
 }
 
-/* Whether a run wrote the file; one that cannot be read is not ours. */
-static bool is_ours(const char *path)
+/* Whether there is a file that no run wrote. One that this user may not read is such a file; one
+ * that cannot be read now may be ours, so that is an error. */
+static soda_status is_foreign(const char *path, bool *foreign)
 {
     char line[sizeof written_by_soda] = "";
     FILE *file = fopen(path, "rb");
-    if (!file) return false;
+    *foreign = !file && errno == EACCES;
+    if (!file && (*foreign || errno == ENOENT)) return SODA_OK;
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     const size_t bytes = fread(line, 1, sizeof written_by_soda - 1, file);
+    const int code = ferror(file) ? errno : 0;
     fclose(file);
-    return bytes == sizeof written_by_soda - 1 && memcmp(line, written_by_soda, bytes) == 0;
+    if (code) return FAIL(SODA_ERR_IO, "%s: cannot read: %s", path, strerror(code));
+    *foreign = bytes != sizeof written_by_soda - 1 || memcmp(line, written_by_soda, bytes) != 0;
+    return SODA_OK;
 }
 
 soda_status run_folder_write_config(const char *output, const char *text)
 {
     char path[PATH_BYTES], resolved[PATH_BYTES];
     soda_newfile *file = NULL;
+    bool kept;
     soda_status s = SODA_OK;
     TRY(path_in(path, sizeof path, output, "config.yaml"));
     TRY(path_in(resolved, sizeof resolved, output, "config.resolved.yaml"));
-    const bool kept = access(path, F_OK) == 0 && !is_ours(path);
+    TRY(is_foreign(path, &kept));
     if (kept)
         log_info(
             "%s was not written by soda and is left unchanged; the resolved configuration is in %s",

@@ -172,6 +172,16 @@ static void configurations_of_users_are_kept(void **state)
     check_text(folder, "config.resolved.yaml", "a: 4\n");
 }
 
+/* Not reading it once must not leave a second file beside it for good. */
+static void a_configuration_that_cannot_be_read_is_an_error(void **state)
+{
+    const char *folder = *state;
+    assert_int_equal(mkdir(files_path(folder, "config.yaml"), 0777), 0);
+    CHECK_FAILS(run_folder_write_config(folder, "a: 1\n"), SODA_ERR_IO);
+    check_message_has("config.yaml: cannot read: Is a directory");
+    assert_int_equal(files_count(folder), 1);
+}
+
 int main(void)
 {
     log_set_quiet(true);
@@ -187,6 +197,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_dead_attempts_left_is_deleted, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(an_adapter_without_checkpoints_is_not_a_new_run,
+                                        files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_configuration_that_cannot_be_read_is_an_error,
                                         files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(configurations_of_users_are_kept, files_setup,
                                         files_teardown),
