@@ -10,6 +10,12 @@
 
 typedef struct soda_newfile soda_newfile;
 
+/* Whether a file may still be replaced: what `ask` returns. */
+typedef struct {
+    soda_status (*ask)(const void *context);
+    const void *context;
+} newfile_permission;
+
 /* Creates the temporary file beside `path`; the folder must exist. */
 soda_status newfile_create(const char *path, soda_newfile **file);
 

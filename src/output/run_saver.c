@@ -94,6 +94,14 @@ static soda_status write_checkpoint(run_saver *s)
     return SODA_OK;
 }
 
+static soda_status owns_folder(const void *lock) { return run_lock_check(lock); }
+
+static soda_status put_spectra(run_saver *s)
+{
+    const newfile_permission may_replace = {owns_folder, s->target.lock};
+    return run_spectra_write(&s->spectra, s->target.spectra, &may_replace);
+}
+
 static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
 {
     if (s->looks_first) { /* after a restart: what the process before may not have come to */
@@ -108,7 +116,7 @@ static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
         TRY(measured);
         if (!s->measured) return SODA_OK; /* whoever waits does the rest */
     }
-    return s->written ? run_spectra_write(&s->spectra, s->target.spectra) : SODA_OK;
+    return s->written ? put_spectra(s) : SODA_OK;
 }
 
 static double thread_seconds(void)
@@ -252,9 +260,7 @@ soda_status run_saver_save(run_saver *s)
 
 void run_saver_finish(run_saver *s)
 {
-    if (run_saver_wait(s) == SODA_OK &&
-        run_spectra_write(&s->spectra, s->target.spectra) == SODA_OK)
-        return;
+    if (run_saver_wait(s) == SODA_OK && put_spectra(s) == SODA_OK) return;
     log_warning("spectra.h5 lacks its last entries: %s", status_message());
     status_clear();
 }

@@ -66,7 +66,7 @@ static void spectra_are_summed_up(void **state)
     for (int i = 0; i < 2; i++) {
         const spectra_layer layers[2] = {{"unet.a", 2, 3, sigma, sigma, 1.5 + i, angles[i], {0}},
                                          {"unet.b", 2, 3, sigma, sigma, 2.0 + i, angles[0], {0}}};
-        CHECK_OK(spectra_record(files_path(folder, "spectra.h5"), 100 * i, layers, 2));
+        CHECK_OK(spectra_record(files_path(folder, "spectra.h5"), 100 * i, layers, 2, NULL));
     }
     expect(folder, "spectra.h5", "spectra of 2 layers, 2 records from step 0 to 100");
     assert_non_null(strstr(program_output, "1.75 at first, 2.75 at last"));

@@ -70,7 +70,7 @@ static soda_status record(const char *folder)
 {
     static const float sigma[2] = {2, 1}, angles[3] = {1, 1, 0};
     const spectra_layer layer = {"x", 2, 3, sigma, sigma, 1.9, angles, {0, 0, 0}};
-    return spectra_record(files_path(folder, "spectra.h5"), 1, &layer, 1);
+    return spectra_record(files_path(folder, "spectra.h5"), 1, &layer, 1, NULL);
 }
 
 static void recording_survives_every_failed_allocation(void **state)

@@ -44,7 +44,7 @@ static soda_status write_record(const char *path, int64_t step)
 {
     static record r;
     fill(&r, step);
-    return spectra_record(path, step, r.layer, LAYERS);
+    return spectra_record(path, step, r.layer, LAYERS, NULL);
 }
 
 /* Data set `name` must have this shape, and these values in fp64. */
@@ -132,10 +132,29 @@ static void resuming_replaces_later_records(void **state)
 /* A refused record leaves the file as it was. */
 static void check_refused(const char *path, const record *r, int count, const char *message)
 {
-    CHECK_FAILS(spectra_record(path, 9, r->layer, count), SODA_ERR_INPUT);
+    CHECK_FAILS(spectra_record(path, 9, r->layer, count, NULL), SODA_ERR_INPUT);
     check_message_has(path);
     check_message_has(message);
     check_file(path, (const int64_t[]){1, 2}, 2);
+}
+
+static soda_status refuse(const void *context)
+{
+    return FAIL(SODA_ERR_INPUT, "%s is another's", (const char *)context);
+}
+
+static void a_file_that_became_anothers_stays(void **state)
+{
+    static record r;
+    const char *path = files_path(*state, "spectra.h5");
+    const newfile_permission refused = {refuse, "the folder"};
+    CHECK_OK(write_record(path, 1));
+    CHECK_OK(write_record(path, 2));
+    fill(&r, 3);
+    CHECK_FAILS(spectra_record(path, 3, r.layer, LAYERS, &refused), SODA_ERR_INPUT);
+    check_message_has("the folder is another's");
+    check_file(path, (const int64_t[]){1, 2}, 2);
+    assert_int_equal(files_count(*state), 1);
 }
 
 static void layers_that_do_not_fit_are_refused(void **state)
@@ -249,6 +268,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(records_are_added, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(resuming_replaces_later_records, files_setup,
+                                        files_teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_became_anothers_stays, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(layers_that_do_not_fit_are_refused, files_setup,
                                         files_teardown),
