@@ -49,6 +49,15 @@ soda_status lapack_enter(const lapack_routines **routines)
     return s;
 }
 
+void lapack_prepare(void)
+{
+    const lapack_routines *routines;
+    if (lapack_enter(&routines) == SODA_OK)
+        lapack_leave();
+    else
+        status_clear();
+}
+
 void lapack_leave(void)
 {
     pthread_mutex_lock(&lock);

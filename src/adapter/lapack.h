@@ -33,3 +33,7 @@ typedef struct {
  * cannot be loaded. */
 soda_status lapack_enter(const lapack_routines **routines);
 void lapack_leave(void);
+
+/* Loads LAPACK, if it can be, while this is the only thread that may look at the environment, which
+ * loading changes. What fails is said by lapack_enter, if somebody calls it. */
+void lapack_prepare(void);

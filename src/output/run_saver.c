@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "adapter/lapack.h"
 #include "core/log.h"
 #include "core/pulse.h"
 #include "io/checkpoint_folder.h"
@@ -45,6 +46,7 @@ struct run_saver {
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
 {
     run_saver *s = calloc(1, sizeof *s);
+    lapack_prepare();
     const size_t length = (size_t)target->params->length;
     float *memory = malloc((3 * length + 1) * sizeof *memory);
     if (!s || !memory) {
