@@ -22,6 +22,10 @@ struct soda_residency {
     size_t bytes; /* held on the device */
     int sharers;  /* ranks that hold them together */
 
+    /* Set by all ranks once everything they will ever want is there: then a fill is no collective,
+     * and what fails in it fails on its rank alone. */
+    bool sealed;
+
     /* Bytes that fill would add. */
     size_t (*missing)(const soda_residency *residency, const soda_weights *weights);
 
@@ -65,7 +69,8 @@ typedef struct {
 /* Each rank of a group keeps an equal part of every large form; the whole is gathered before it is
  * used, by a thread, into a ring, and let go after. Each form is made by one rank of the group.
  * `device` is the host, else SODA_ERR_UNSUPPORTED. Collective over `comm`, which must outlive this;
- * so is a fill, unless nothing is missing and a network with the same uses was filled before.
+ * so is a fill, unless the store is sealed, or nothing is missing and a network with the same uses
+ * was filled before.
  * SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit. */
 soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_options *options,
                            soda_residency **residency);

@@ -255,6 +255,9 @@ static soda_status fill(soda_residency *base, soda_weights *weights)
     soda_status s = make_schedule(r, weights);
     if (s == SODA_OK) s = digest(weights, hash);
     if (s == SODA_OK && was_seen(r, hash) && missing_entries(r, weights) == 0) return SODA_OK;
+    if (base->sealed && s == SODA_OK)
+        s = FAIL(SODA_ERR_INTERNAL, "sharded weights: a network that no rank filled before");
+    if (base->sealed) return s;
     return fill_missing(r, weights, hash, s);
 }
 

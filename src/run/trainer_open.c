@@ -319,6 +319,7 @@ soda_status trainer_open(soda_trainer *t)
     TRY(comm_agree(t->comm, open_buffers(t)));
     TRY(comm_agree(t->comm, open_networks(t)));
     TRY(fill_for_pictures(t));
+    t->model.residency->sealed = true;
     TRY(comm_agree(t->comm, open_metrics(t)));
     TRY(comm_agree(t->comm, open_saver(t)));
     print_footprint(t);

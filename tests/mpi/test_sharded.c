@@ -186,6 +186,27 @@ static void ranks_with_another_schedule_are_told_so(void **state)
     assert_int_equal(s, comm->size > 1 ? SODA_ERR_INPUT : SODA_OK);
 }
 
+/* A rank alone finds out, so nothing else may be asked of the others. */
+static void a_sealed_store_fails_alone(void **state)
+{
+    (void)state;
+    soda_residency *store;
+    soda_weights *weights = list(FORMS - 1, false), *more = list(FORMS, false);
+    CHECK_OK(sharded_create(device_host(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(store->fill(store, weights));
+    store->sealed = true;
+    const soda_status known = store->fill(store, weights);
+    const soda_status s = comm->rank == 0 ? store->fill(store, more) : SODA_OK;
+    int64_t ranks = 1;
+    CHECK_OK(comm->sum_i64(comm, &ranks, 1)); /* the others' next collective is rank 0's */
+    residency_close(store);
+    weights_destroy(weights);
+    weights_destroy(more);
+    assert_int_equal(ranks, comm->size);
+    assert_int_equal(known, SODA_OK);
+    assert_int_equal(s, comm->rank == 0 ? SODA_ERR_INTERNAL : SODA_OK);
+}
+
 static void a_ring_that_is_too_small_is_refused(void **state)
 {
     (void)state;
@@ -222,6 +243,7 @@ int main(void)
         cmocka_unit_test(the_same_between_nodes),
         cmocka_unit_test(a_form_that_fails_fails_on_all_ranks),
         cmocka_unit_test(ranks_with_another_schedule_are_told_so),
+        cmocka_unit_test(a_sealed_store_fails_alone),
         cmocka_unit_test(a_ring_that_is_too_small_is_refused),
         cmocka_unit_test(memory_that_is_not_the_hosts_is_refused),
     };
