@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,12 +104,23 @@ soda_status node_memory_open(soda_comm *comm, size_t bytes, void **memory)
     return s;
 }
 
+/* Room for `more` open files, as far as the system lets a process raise its own limit. */
+static void allow_files(int more)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    const rlim_t wanted = limit.rlim_cur + (rlim_t)more;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else opening says so */
+}
+
 soda_status node_memory_lend(soda_comm *comm, size_t bytes, void **own, int *files)
 {
     soda_comm *node = comm->node;
     handle mine = {.file = -1};
     *own = NULL;
     for (int i = 0; i < node->size; i++) files[i] = -1;
+    allow_files(node->size);
     soda_status s = create(bytes, &mine);
     if (s == SODA_OK) s = map(mine.file, bytes, own);
     for (int i = 0; i < node->size; i++) {
