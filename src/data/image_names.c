@@ -4,9 +4,13 @@
 #include <string.h>
 #include <strings.h>
 
+#define LIST(...) __VA_ARGS__
+#define FORMAT(name, NAME, at, bytes, endings) endings,
 static const char *const endings[NAME_KINDS][32] = {
-    [NAME_PICTURE] = {".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".gif", ".bmp", ".dib",
-                      ".tif", ".tiff", ".apng"},
+    [NAME_PICTURE] =
+        {
+#include "image/formats.def"
+        },
     [NAME_OTHER] = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd",
                     ".tga",  ".ppm",  ".pgm",  ".pbm", ".pnm", ".ico", ".exr", ".hdr",
                     ".dds",  ".pcx",  ".raw",  ".dng", ".cr2", ".cr3", ".nef", ".arw",

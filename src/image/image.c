@@ -1,5 +1,6 @@
 #include "image/image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,30 +31,43 @@ soda_status image_no_memory(const image_source *source)
     return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the picture", source->file);
 }
 
+#define LIST(...) __VA_ARGS__
+static const struct {
+    const char *name;
+    size_t at;
+    const char *bytes[4];
+    image_reader *read;
+} formats[] = {
+#define FORMAT(name, NAME, at, bytes, endings) {NAME, at, {bytes}, image_##name##_read},
+#include "image/formats.def"
+#undef FORMAT
+};
+enum { FORMATS = sizeof formats / sizeof *formats };
+
 static image_reader *reader_of(const image_source *source)
 {
-    static const struct {
-        size_t at;
-        const char *magic;
-        image_reader *read;
-    } formats[] = {
-        {0, "\x89PNG\r\n\x1a\n", image_png_read},
-        {0, "\xff\xd8\xff", image_jpeg_read},
-        {8, "WEBP", image_webp_read}, /* behind "RIFF" and a length */
-        {0, "GIF87a", image_gif_read},
-        {0, "GIF89a", image_gif_read},
-        {0, "BM", image_bmp_read},
-        {0, "II*", image_tiff_read},
-        {0, "II+", image_tiff_read}, /* BigTIFF */
-        {0, "MM", image_tiff_read},  /* its third byte is a zero */
-    };
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        const size_t end = formats[i].at + strlen(formats[i].magic);
-        if (source->size >= end &&
-            !memcmp(source->bytes + formats[i].at, formats[i].magic, end - formats[i].at))
-            return formats[i].read;
-    }
+    for (int i = 0; i < FORMATS; i++)
+        for (int k = 0; k < 4 && formats[i].bytes[k]; k++) {
+            const size_t length = strlen(formats[i].bytes[k]), end = formats[i].at + length;
+            if (source->size >= end &&
+                !memcmp(source->bytes + formats[i].at, formats[i].bytes[k], length))
+                return formats[i].read;
+        }
     return NULL;
+}
+
+/* "a PNG, JPEG, ... or TIFF picture" */
+static soda_status refuse_other(const image_source *source)
+{
+    char expected[160] = "a ";
+    for (int i = 0; i < FORMATS; i++) {
+        const size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s", formats[i].name,
+                 i < FORMATS - 2    ? ", "
+                 : i == FORMATS - 2 ? " or "
+                                    : " picture");
+    }
+    return file_kind_refuse(source->bytes, source->size, source->file, expected);
 }
 
 static soda_status read_any(const image_source *source, bool pixels, soda_image *image)
@@ -61,9 +75,7 @@ static soda_status read_any(const image_source *source, bool pixels, soda_image 
     image_reader *read = reader_of(source);
     int orientation = 1;
     *image = (soda_image){0};
-    if (!read)
-        return file_kind_refuse(source->bytes, source->size, source->file,
-                                "a PNG, JPEG, WebP, GIF, BMP or TIFF picture");
+    if (!read) return refuse_other(source);
     soda_status s = read(source, pixels, image, &orientation);
     if (s == SODA_OK && orientation != 1) s = image_turn(source, orientation, image);
     if (s != SODA_OK) image_free(image);

@@ -17,8 +17,9 @@ typedef struct {
  */
 typedef soda_status image_reader(const image_source *source, bool pixels, soda_image *image,
                                  int *orientation);
-image_reader image_png_read, image_jpeg_read, image_webp_read, image_gif_read, image_bmp_read,
-    image_tiff_read;
+#define FORMAT(name, NAME, at, bytes, endings) image_reader image_##name##_read;
+#include "image/formats.def"
+#undef FORMAT
 
 /* Checks the sides of *image and, if pixels are wanted, gives them memory. */
 soda_status image_prepare(const image_source *source, bool pixels, soda_image *image);
