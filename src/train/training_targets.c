@@ -28,7 +28,7 @@ static void list_part(char *list, size_t size, const char *part)
         if ((at == list || at[-1] == ' ') && (at[length] == ',' || !at[length])) return;
     if (used + length + 8 < size)
         snprintf(list + used, size - used, "%s%s", used ? ", " : "", part);
-    else if (used + 6 < size && strcmp(list + used - 3, "..."))
+    else if (used + 6 < size && strcmp(list + used - 3, "...") != 0)
         snprintf(list + used, size - used, ", ...");
 }
 
