@@ -84,11 +84,6 @@ static soda_status verify(const char *path)
     return SODA_OK;
 }
 
-static soda_status may_commit(const soda_checkpoint *c)
-{
-    return c->may_commit ? c->may_commit(c->commit_context) : SODA_OK;
-}
-
 soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoint, int64_t keep)
 {
     char path[CHECKPOINT_MOST_PATH];
@@ -103,9 +98,10 @@ soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoi
     h5_file_close(file); /* its memory, before the copy that verify reads */
     file = NULL;
     TRY_TO(done, verify(newfile_temporary(new)));
-    TRY_TO(done, may_commit(checkpoint));
+    TRY_TO(done, newfile_may_replace(&checkpoint->permission));
     TRY_TO(done, newfile_commit(new));
-    TRY_TO(done, may_commit(checkpoint)); /* the last two may have waited for the disk */
+    TRY_TO(done, newfile_may_replace(
+                     &checkpoint->permission)); /* the last two may have waited for the disk */
     TRY_TO(done, checkpoint_set_latest(folder, checkpoint->step));
     TRY_TO(done, checkpoint_prune(folder, checkpoint->step, keep));
 done:

@@ -19,6 +19,7 @@
 
 #include "core/sha256.h"
 #include "core/status.h"
+#include "io/newfile.h"
 
 enum { CHECKPOINT_VERSION = 1 };
 
@@ -45,9 +46,8 @@ typedef struct {
     checkpoint_column *history;
     int columns;
     int64_t rows;
-    /* Asked before the file gets its name, and before older ones are deleted; NULL: no need. */
-    soda_status (*may_commit)(const void *context);
-    const void *commit_context;
+    newfile_permission permission; /* asked before the file gets its name, and before older ones are
+                                      deleted */
 } soda_checkpoint;
 
 /* Writes FOLDER/step-00000100.h5 and `latest`, then deletes all but the newest `keep` files (1 or

@@ -10,11 +10,16 @@
 
 typedef struct soda_newfile soda_newfile;
 
-/* Whether a file may still be replaced: what `ask` returns. */
+/* Whether a file may still be replaced: what `ask` returns; it may if there is none to ask. */
 typedef struct {
     soda_status (*ask)(const void *context);
     const void *context;
 } newfile_permission;
+
+static inline soda_status newfile_may_replace(const newfile_permission *permission)
+{
+    return permission && permission->ask ? permission->ask(permission->context) : SODA_OK;
+}
 
 /* Creates the temporary file beside `path`; the folder must exist. */
 soda_status newfile_create(const char *path, soda_newfile **file);

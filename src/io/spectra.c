@@ -137,14 +137,14 @@ static soda_status put_record(const h5_file *file, int64_t step, const spectra_l
 }
 
 /* Writes the file beside the old one, reads it back, and replaces the old one. */
-static soda_status replace(h5_file *file, const newfile_permission *may_replace)
+static soda_status replace(h5_file *file, const newfile_permission *permission)
 {
     soda_newfile *new;
     h5_file *again = NULL;
     TRY(h5_file_save(file, &new));
     soda_status s =
         h5_file_open(newfile_temporary(new), SPECTRA_FORMAT, SPECTRA_VERSION, false, &again);
-    if (s == SODA_OK && may_replace) s = may_replace->ask(may_replace->context);
+    if (s == SODA_OK) s = newfile_may_replace(permission);
     if (s == SODA_OK) s = newfile_commit(new);
     h5_file_close(again);
     newfile_close(new);
@@ -152,7 +152,7 @@ static soda_status replace(h5_file *file, const newfile_permission *may_replace)
 }
 
 soda_status spectra_record(const char *path, int64_t step, const spectra_layer *layers, int count,
-                           const newfile_permission *may_replace)
+                           const newfile_permission *permission)
 {
     h5_file *file = NULL;
     soda_status s = SODA_OK;
@@ -166,7 +166,7 @@ soda_status spectra_record(const char *path, int64_t step, const spectra_layer *
         TRY_TO(done, check_file(file, layers, count, rows));
     }
     TRY_TO(done, put_record(file, step, layers, count, row));
-    TRY_TO(done, replace(file, may_replace));
+    TRY_TO(done, replace(file, permission));
 done:
     h5_file_close(file);
     return s;

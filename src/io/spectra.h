@@ -29,11 +29,11 @@ typedef struct {
 
 /* Adds the record of `step`, after removing those of `step` and later (a run that was resumed from
  * an older checkpoint). Creates the file if there is none; replaces it by a rename, so that it is
- * never half-written. may_replace (NULL: yes) is asked right before that; its failure is passed on,
+ * never half-written. permission is asked right before that; its failure is passed on,
  * and nothing has changed. SODA_ERR_INPUT names what does not fit: a layer that is missing or of
  * another size. */
 soda_status spectra_record(const char *path, int64_t step, const spectra_layer *layers, int count,
-                           const newfile_permission *may_replace);
+                           const newfile_permission *permission);
 
 /* Whether the file has the record of `step`; without a file it has none. SODA_ERR_IO,
  * SODA_ERR_INPUT: the file cannot be read, or is damaged. */

@@ -186,6 +186,13 @@ soda_status run_lock_check(const run_lock *lock)
                 lock->self.attempt, lock->self.host);
 }
 
+static soda_status ask(const void *lock) { return run_lock_check(lock); }
+
+newfile_permission run_lock_permission(const run_lock *lock)
+{
+    return (newfile_permission){ask, lock};
+}
+
 void run_lock_release(run_lock *lock)
 {
     if (!lock) return;

@@ -7,7 +7,7 @@
  * place of the old one, and the old attempt sees that before it writes. Rank 0 only. */
 #pragma once
 
-#include "core/status.h"
+#include "io/newfile.h"
 
 typedef struct run_lock run_lock;
 
@@ -18,6 +18,9 @@ soda_status run_lock_take(const char *output, run_lock **lock);
 /* SODA_ERR_INPUT if another attempt has taken the folder over: nothing may be written any more. To
  * be called before each write. A lock that cannot be looked at, or was deleted, is no failure. */
 soda_status run_lock_check(const run_lock *lock);
+
+/* run_lock_check, to be asked by io. */
+newfile_permission run_lock_permission(const run_lock *lock);
 
 /* Releases the lock. Accepts NULL. */
 void run_lock_release(run_lock *lock);

@@ -96,12 +96,10 @@ static soda_status write_checkpoint(run_saver *s)
     return SODA_OK;
 }
 
-static soda_status owns_folder(const void *lock) { return run_lock_check(lock); }
-
 static soda_status put_spectra(run_saver *s)
 {
-    const newfile_permission may_replace = {owns_folder, s->target.lock};
-    return run_spectra_write(&s->spectra, s->target.spectra, &may_replace);
+    const newfile_permission permission = run_lock_permission(s->target.lock);
+    return run_spectra_write(&s->spectra, s->target.spectra, &permission);
 }
 
 static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)

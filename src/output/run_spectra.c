@@ -128,11 +128,11 @@ soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
 }
 
 soda_status run_spectra_write(run_spectra *spectra, const char *path,
-                              const newfile_permission *may_replace)
+                              const newfile_permission *permission)
 {
     while (spectra->waiting > 0) {
         const run_spectra_row *row = &spectra->rows[0];
-        TRY(spectra_record(path, row->step, row->layers, spectra->count, may_replace));
+        TRY(spectra_record(path, row->step, row->layers, spectra->count, permission));
         forget(spectra, 0);
     }
     return SODA_OK;

@@ -40,6 +40,6 @@ soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
 /* Adds what waits to the file, oldest first. Records that are written are forgotten, whatever fails
  * later. */
 soda_status run_spectra_write(run_spectra *spectra, const char *path,
-                              const newfile_permission *may_replace);
+                              const newfile_permission *permission);
 
 void run_spectra_free(run_spectra *spectra); /* accepts a zeroed struct */

@@ -57,8 +57,6 @@ soda_status run_state_copy(run_state *to, const run_state *from)
     return SODA_OK;
 }
 
-static soda_status owns_folder(const void *lock) { return run_lock_check(lock); }
-
 soda_status run_state_save(const run_state *state, const soda_params *params, const char *folder,
                            int64_t keep)
 {
@@ -86,8 +84,7 @@ soda_status run_state_save(const run_state *state, const soda_params *params, co
                                   .history = columns,
                                   .columns = HISTORY_COLUMNS,
                                   .rows = state->rows,
-                                  .may_commit = owns_folder,
-                                  .commit_context = state->lock};
+                                  .permission = run_lock_permission(state->lock)};
     memcpy(checkpoint.model_sha256, state->model_sha256, SHA256_HEX);
     memcpy(checkpoint.data_sha256, state->data_sha256, SHA256_HEX);
     const soda_status s = checkpoint_write(folder, &checkpoint, keep);

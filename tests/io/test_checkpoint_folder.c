@@ -173,8 +173,7 @@ static void who_lost_the_folder_deletes_nothing(void **state)
         int *const counter = &left;
         for (int64_t step = 20; step <= 30; step += 10) case_write(folder, step, 2);
         case_create(&c, 10);
-        c.checkpoint.may_commit = count_down;
-        c.checkpoint.commit_context = &counter;
+        c.checkpoint.permission = (newfile_permission){count_down, &counter};
         CHECK_FAILS(checkpoint_write(folder, &c.checkpoint, 1), SODA_ERR_INPUT);
         assert_int_equal(left, -1);
         assert_int_equal(files_count(folder), 3 + may); /* 20, 30, `latest`; 10 */
