@@ -105,8 +105,8 @@ cudaError_t launch_geglu(bool is_bf16, const void *x, void *y, int64_t rows, int
 {
     return by_type(is_bf16, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(rows, C);
-        return launch(geglu_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, x, y, rows, C);
+        return launch_packs<pack_width<T>>(geglu_kernel<T>, rows, C, THREADS, stream, x, y, rows,
+                                           C);
     });
 }
 
@@ -115,8 +115,7 @@ cudaError_t launch_geglu_grad(bool is_bf16, const void *dy, const void *x, void 
 {
     return by_type(is_bf16, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(rows, C);
-        return launch(geglu_grad_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, dy, x, dx,
-                      rows, C);
+        return launch_packs<pack_width<T>>(geglu_grad_kernel<T>, rows, C, THREADS, stream, dy, x,
+                                           dx, rows, C);
     });
 }

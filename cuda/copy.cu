@@ -44,9 +44,8 @@ cudaError_t launch_concat(bool half, const void *a, int C, const void *b, int D,
 {
     return by_size(half, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(rows, C + D);
-        return launch(concat_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, a, C, b, D, y,
-                      rows);
+        return launch_packs<pack_width<T>>(concat_kernel<T>, rows, C + D, THREADS, stream, a, C, b,
+                                           D, y, rows);
     });
 }
 
@@ -64,8 +63,8 @@ cudaError_t launch_slice(bool half, const copy_slice *u, cudaStream_t stream)
 {
     return by_size(half, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(u->rows, u->length);
-        return launch(slice_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, *u);
+        return launch_packs<pack_width<T>>(slice_kernel<T>, u->rows, u->length, THREADS, stream,
+                                           *u);
     });
 }
 
@@ -87,8 +86,8 @@ cudaError_t launch_upsample(bool half, const copy_upsample *u, cudaStream_t stre
 {
     return by_size(half, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(u->N * u->H * u->W, u->C);
-        return launch(upsample_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, *u);
+        return launch_packs<pack_width<T>>(upsample_kernel<T>, u->N * u->H * u->W, u->C, THREADS,
+                                           stream, *u);
     });
 }
 
@@ -126,7 +125,7 @@ cudaError_t launch_upsample_grad(bool is_bf16, const copy_upsample *u, cudaStrea
 {
     return by_type(is_bf16, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(u->N * u->h * u->w, u->C);
-        return launch(upsample_grad_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, *u);
+        return launch_packs<pack_width<T>>(upsample_grad_kernel<T>, u->N * u->h * u->w, u->C,
+                                           THREADS, stream, *u);
     });
 }

@@ -62,8 +62,8 @@ cudaError_t launch_add_rows(bool is_bf16, const add_rows *u, cudaStream_t stream
 {
     return by_type(is_bf16, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(u->images * u->rows, u->C);
-        return launch(add_rows_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, *u);
+        return launch_packs<pack_width<T>>(add_rows_kernel<T>, u->images * u->rows, u->C, THREADS,
+                                           stream, *u);
     });
 }
 

@@ -24,8 +24,8 @@ cudaError_t launch_embedding(bool is_bf16, const embedding_rows *u, cudaStream_t
 {
     return by_type(is_bf16, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(u->count, u->C);
-        return launch(embedding_kernel<T>, ceil_div(packs, THREADS), THREADS, 0, stream, *u);
+        return launch_packs<pack_width<T>>(embedding_kernel<T>, u->count, u->C, THREADS, stream,
+                                           *u);
     });
 }
 

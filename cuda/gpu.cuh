@@ -125,13 +125,6 @@ static __host__ __device__ __forceinline__ int64_t ceil_div(int64_t a, int64_t b
     return (a + b - 1) / b;
 }
 
-/* The number of packs of rows x columns. */
-template <int N>
-__host__ __device__ __forceinline__ int64_t count_packs(int64_t rows, int64_t columns)
-{
-    return rows * ceil_div(columns, N);
-}
-
 /* The sum over the lanes of a warp, the same for all of them: neighbours first. */
 template <typename T> __device__ __forceinline__ T warp_sum(T x)
 {
@@ -163,6 +156,15 @@ cudaError_t launch(void (*kernel)(P...), int64_t blocks, int threads, size_t sha
     if (blocks * threads > UINT_MAX) return cudaErrorInvalidConfiguration;
     kernel<<<(unsigned)blocks, threads, shared, stream>>>(static_cast<P>(arguments)...);
     return cudaGetLastError();
+}
+
+/* Starts `kernel`, whose threads take a pack of N of a matrix each: find_pack. */
+template <int N, typename... P, typename... A>
+cudaError_t launch_packs(void (*kernel)(P...), int64_t rows, int64_t columns, int threads,
+                         cudaStream_t stream, A... arguments)
+{
+    return launch(kernel, ceil_div(rows * ceil_div(columns, N), threads), threads, 0, stream,
+                  arguments...);
 }
 
 /* f(bf16()) or f(float()): chooses the kernel for a type. */

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "optim/adamw.h" /* adamw_rule */
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -274,9 +276,6 @@ cudaError_t launch_plain_add(float *total, const float *x, int64_t n, const int6
                              cudaStream_t stream);
 cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n,
                                cudaStream_t stream);
-typedef struct {
-    double beta1, beta2, eps, rate, correction2, keep; /* optim/adamw.c */
-} adamw_rule;
 cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
                          float *v, cudaStream_t stream);
 

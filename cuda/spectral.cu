@@ -89,9 +89,8 @@ cudaError_t launch_row_scale_add(bool is_bf16, const spectral_rows *u, cudaStrea
 {
     return by_type(is_bf16, [&](auto zero) {
         using T = decltype(zero);
-        const int64_t packs = count_packs<pack_width<T>>(u->m, u->n);
-        return launch(row_scale_add_kernel<T>, ceil_div(packs, ROW_THREADS), ROW_THREADS, 0, stream,
-                      *u);
+        return launch_packs<pack_width<T>>(row_scale_add_kernel<T>, u->m, u->n, ROW_THREADS, stream,
+                                           *u);
     });
 }
 

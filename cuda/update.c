@@ -65,12 +65,7 @@ static soda_status step_adamw(soda_device *d, const adamw_options *o, int64_t t,
                               float *x, const float *g, float *m, float *v)
 {
     (void)d;
-    const adamw_rule rule = {.beta1 = o->beta1,
-                             .beta2 = o->beta2,
-                             .eps = o->eps,
-                             .rate = o->lr / (1 - pow(o->beta1, (double)t)),
-                             .correction2 = 1 - pow(o->beta2, (double)t),
-                             .keep = 1 - o->lr * o->weight_decay};
+    const adamw_rule rule = adamw_rule_of(o, t);
     if (n > 0) GPU_TRY(launch_adamw(&rule, n, x, g, m, v, gpu_stream()));
     return SODA_OK;
 }

@@ -108,7 +108,6 @@ soda_status update_rotations_step(soda_device *d, update_rotations *r,
         return FAIL(SODA_ERR_NUMERIC, "the gradient of rotation %lld is not finite",
                     (long long)found);
     TRY(d->download(d, r->read, r->drift, count * sizeof *r->read));
-    for (int64_t i = 0; i < r->count; i++)
-        if (isnan(r->read[i]) || r->read[i] > *drift) *drift = r->read[i];
+    *drift = stiefel_largest_drift(r->read, r->count);
     return SODA_OK;
 }

@@ -97,8 +97,7 @@ static soda_status step_rotations(soda_device *d, update_rotations *r,
     (void)d;
     *drift = 0;
     TRY(stiefel_step_f32(options, t, r->matrices, r->count, r->work, r->drift));
-    for (int64_t i = 0; i < r->count; i++)
-        if (isnan(r->drift[i]) || r->drift[i] > *drift) *drift = r->drift[i];
+    *drift = stiefel_largest_drift(r->drift, r->count);
     return SODA_OK;
 }
 

@@ -7,6 +7,13 @@ typedef struct {
     double lr, beta1, beta2, eps, weight_decay;
 } adamw_options;
 
+/* What step t takes of the options: keep = 1 - lr weight_decay, rate = lr / (1 - beta1^t),
+ * correction2 = 1 - beta2^t. */
+typedef struct {
+    double beta1, beta2, eps, keep, rate, correction2;
+} adamw_rule;
+adamw_rule adamw_rule_of(const adamw_options *options, int64_t t);
+
 /* Step t = 1, 2, ... as torch.optim.AdamW does it (Loshchilov & Hutter, arXiv:1711.05101):
  *
  *     x <- x (1 - lr weight_decay)

@@ -49,6 +49,14 @@ void stiefel_work_destroy(stiefel_work *work)
     free(work);
 }
 
+double stiefel_largest_drift(const double *drift, int64_t count)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (isnan(drift[i]) || drift[i] > largest) largest = drift[i];
+    return largest;
+}
+
 #define REAL double
 #define SQRT sqrt
 #define LANES 8

@@ -60,6 +60,9 @@ typedef struct stiefel_work stiefel_work;
 soda_status stiefel_work_create(int n_max, int m_max, stiefel_work **work);
 void stiefel_work_destroy(stiefel_work *work);
 
+/* The largest of drift [count], NaN if one is, 0 if there is none. */
+double stiefel_largest_drift(const double *drift, int64_t count);
+
 /* One step, number t = 1, 2, ..., of `count` matrices, one to a thread at a time; put big ones
  * first. drift[i], if drift is not NULL, becomes ||X'X - I||_F of matrix i, summed in fp64.
  * The fp32 version sums X'X and X'G in fp64 and does the rest in fp32.

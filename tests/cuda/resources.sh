@@ -10,7 +10,7 @@ trap 'rm -f "$found" "$log"' EXIT
 
 for file in cuda/*.cu; do
     # One PTX for all: the front end takes most of the time. CMAKE_CUDA_COMPILER_LAUNCHER: ccache keeps what ptxas says.
-    ${CMAKE_CUDA_COMPILER_LAUNCHER:-} "$nvcc" -std=c++17 -O3 -I. -Xptxas -v -c "$file" -o "$log.o" \
+    ${CMAKE_CUDA_COMPILER_LAUNCHER:-} "$nvcc" -std=c++17 -O3 -I. -Isrc -Xptxas -v -c "$file" -o "$log.o" \
         -gencode 'arch=compute_80,code=[sm_80,sm_90,sm_100]' 2>>"$log" || { cat "$log"; exit 1; }
 done
 rm -f "$log.o"
