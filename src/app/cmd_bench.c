@@ -60,9 +60,10 @@ static soda_status read_options(int argc, char **argv, bench_options *o, bool *h
                           .rows = rows,
                           .row_count = sizeof rows / sizeof *rows};
     TRY(common_options(&table, argc, argv, NULL, help));
-    for (int i = 0; i < WEIGHTS_POLICIES; i++)
-        if (strcmp(o->weights, run_weights_names[i]) == 0) o->policy = (run_weights)i;
-    if (strcmp(o->weights, run_weights_names[o->policy]) == 0) return SODA_OK;
+    for (int i = 0; i < WEIGHTS_POLICIES; i++) {
+        o->policy = (run_weights)i;
+        if (strcmp(o->weights, run_weights_names[i]) == 0) return SODA_OK;
+    }
     return FAIL(SODA_ERR_USAGE, "--weights: expected replicate, node or shard, found '%s'",
                 o->weights);
 }

@@ -223,12 +223,12 @@ static bool is_run(const scanned_folder *at)
     return at->locked && find_name(at, "metrics.jsonl");
 }
 
-/* What a run drew is no picture to learn from. */
-static soda_status leave_out_run(scan *walk, const scanned_folder *at)
+/* Counts a folder, whose path ends in "/". */
+static soda_status leave_out_folder(scan *walk, left_out_kind kind, const scanned_folder *at)
 {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%.*s", (int)strlen(at->path) - 1, at->path);
-    return leave_out(walk->folder, LEFT_OUT_RUN, path);
+    return leave_out(walk->folder, kind, path);
 }
 
 static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const char *name,
@@ -251,10 +251,8 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
         s = FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, above->path);
     else
         s = scan_folder(walk, at, depth);
-    if (s == SODA_OK && walk->folder->list.count > before && image_name_repeats(name)) {
-        at->path[strlen(at->path) - 1] = '\0';
-        s = leave_out(walk->folder, REPEATS_FOLDER, at->path);
-    }
+    if (s == SODA_OK && walk->folder->list.count > before && image_name_repeats(name))
+        s = leave_out_folder(walk, REPEATS_FOLDER, at);
     free(at);
     return s;
 }
@@ -317,8 +315,8 @@ static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
     s = read_names(at, list);
     closedir(list);
     if (s != SODA_OK) goto done;
-    if (at->above && is_run(at)) {
-        TRY_TO(done, leave_out_run(walk, at));
+    if (at->above && is_run(at)) { /* what a run drew is no picture to learn from */
+        TRY_TO(done, leave_out_folder(walk, LEFT_OUT_RUN, at));
         goto done;
     }
     TRY_TO(done, read_metadata(walk, at, &own, &has_metadata));
