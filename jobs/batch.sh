@@ -157,12 +157,16 @@ batch_note() {
     fi
 }
 
-# Whether soda locked the run's folder in attempt $1: .lock names the last attempt that did (src/output/run_lock.h).
-batch_has_started() {
+# The last attempt of this job in which soda locked the run's folder, as .lock says (src/output/run_lock.h): none, if
+# another job did, or none.
+batch_locked() {
     local job='' attempt=''
     read -r job attempt _ 2>/dev/null <"$output/.lock" || true
-    [ "$job" = "$SODA_JOB" ] && [ "$attempt" = "$1" ]
+    [ "$job" != "$SODA_JOB" ] || echo "$attempt"
 }
+
+# Whether soda locked the run's folder in attempt $1.
+batch_has_started() { [ "$(batch_locked)" = "$1" ]; }
 
 # batch_note_unstarted ATTEMPT STEP: notes of an attempt that began at STEP, where the run still is, that soda did not lock
 # the folder in it: the line `JOB ATTEMPT unstarted` takes it out of the count of those that made no progress.
@@ -213,11 +217,7 @@ batch_signal() {
 }
 
 # Whether a later attempt of this job has locked the run's folder.
-batch_is_replaced() {
-    local job='' attempt=''
-    read -r job attempt _ 2>/dev/null <"$output/.lock" || true
-    [ "$job" = "$SODA_JOB" ] && [ "$attempt" -gt "$SODA_ATTEMPT" ] 2>/dev/null
-}
+batch_is_replaced() { [ "$(batch_locked)" -gt "$SODA_ATTEMPT" ] 2>/dev/null; }
 
 # In the background. On a node that was cut off, script and ranks may live on after the scheduler has started the job again
 # elsewhere: they end when a later attempt has the folder. Once that node is back, Slurm 22.05 takes the end of such ranks
