@@ -9,7 +9,7 @@
 #include "model/random_weights.h"
 
 typedef struct {
-    const char *yaml, *arch;
+    const char *yaml, *arch, *device;
     option_list sets;
     int64_t ranks, per_node;
     double gflops, net_gb_per_s, net_latency_us, node_gib; /* 0: not given */
@@ -25,6 +25,8 @@ static soda_status check_options(const plan_options *o)
     if (!o->arch == !o->yaml)
         return FAIL(SODA_ERR_USAGE, "plan: expected RUN.yaml or --arch NAME, found %s",
                     o->arch ? "both" : "neither");
+    if (o->device && o->gflops > 0)
+        return FAIL(SODA_ERR_USAGE, "plan: expected --device or --flops, found both");
     return SODA_OK;
 }
 
@@ -40,10 +42,12 @@ static soda_status read_options(int argc, char **argv, plan_options *o, bool *he
          "override a key, e.g. train.dtype=bf16; may be repeated", 0, 0},
         {"ranks", OPTION_INT, &o->ranks, "N", "1", "ranks of the run", 1, 1048576},
         {"per-node", OPTION_INT, &o->per_node, "N", "1", "ranks per node", 1, 1024},
-        {"node-memory", OPTION_FLOAT, &o->node_gib, "GIB", "that of this machine or job",
-         "memory of a node", 0.01, 1e6},
+        {"node-memory", OPTION_FLOAT, &o->node_gib, "GIB",
+         "that of this machine or job; with --device, of its GPUs", "memory of a node", 0.01, 1e6},
         {"flops", OPTION_FLOAT, &o->gflops, "GFLOPS", "measured here",
          "GFLOP/s that a rank sustains over a step", 0.001, 1e9},
+        {"device", OPTION_TEXT, &o->device, "GPU", "this machine's CPU",
+         "a100, h100 or h200: predict the step on such a GPU per rank, from flops and bytes", 0, 0},
         {"net-bandwidth", OPTION_FLOAT, &o->net_gb_per_s, "GB/S", "1.25 is assumed",
          "bandwidth between nodes in GB/s", 1e-6, 1e6},
         {"net-latency", OPTION_FLOAT, &o->net_latency_us, "US", "50 is assumed",
@@ -97,6 +101,11 @@ static soda_status plan(const plan_options *o, const run_config *config, const s
                                    .net_latency_s = o->net_latency_us * 1e-6},
                          .budget_s = o->measure_s};
     cluster_plan p;
+    if (o->device) {
+        TRY(gpu_speed_find(o->device, &r.given.gpu));
+        if (o->node_gib == 0)
+            r.node_bytes = (size_t)(r.given.gpu->memory_gib * (double)o->per_node * 0x1p30);
+    }
     TRY(common_backend_among(r.per_node, &r.run.backend));
     r.run.config = config;
     r.run.unet = weights;

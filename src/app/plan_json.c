@@ -13,10 +13,12 @@ static json_t *figure(const plan_figure *f)
 static json_t *figures(const cluster_request *r, const cluster_plan *p)
 {
     const plan_figures *f = &p->figures;
-    const bool given = r->given.flops_per_s > 0;
+    const char *source = r->given.gpu               ? "predicted"
+                         : r->given.flops_per_s > 0 ? "given"
+                                                    : "measured";
     const double seconds = f->trained.prologue_s + f->trained.rest_s;
     const double flops = f->trained.flops_forward + f->trained.flops_backward;
-    const plan_figure speed = {seconds > 0 ? flops / seconds : 0, given ? "given" : "measured"};
+    const plan_figure speed = {seconds > 0 ? flops / seconds : 0, source};
     return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "flop_per_s", figure(&speed), "net_bytes_per_s",
                      figure(&f->net_bytes_per_s), "net_latency_s", figure(&f->net_latency_s),
                      "node_bytes_per_s", figure(&f->node_bytes_per_s), "pack_bytes_per_s",
@@ -77,15 +79,17 @@ static json_t *subject(const char *name, const cluster_request *r, const cluster
     const run_config *c = r->run.config;
     const cluster_subject *s = &p->subject;
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I,s:i},s:{s:f,s:f,s:o,s:o}}",
+        "{s:s,s:s,s:s,s:s,s:s?,s:s,s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I,s:i},s:{s:f,s:f,s:o,"
+        "s:o}}",
         "name", name, "method", c->adapter.method->name, "dtype", dtype_name(c->train.dtype),
-        "backend", r->run.backend->name, "isa", isa_name(isa_now()), "ranks", r->ranks,
-        "ranks_per_node", r->per_node, "threads", r->run.backend->threads, "batch",
-        (json_int_t)c->train.batch, "global_batch", (json_int_t)c->train.global_batch, "latent_h",
-        (json_int_t)s->h, "latent_w", (json_int_t)s->w, "parameters", "frozen",
-        (json_int_t)s->frozen, "trained", (json_int_t)s->trained, "freedom", (json_int_t)s->freedom,
-        "layers", s->layers, "micro_batch", "flop_forward", s->flops_forward, "flop_backward",
-        s->flops_backward, "forward", operators(s->forward), "backward", operators(s->backward));
+        "backend", r->run.backend->name, "device", r->given.gpu ? r->given.gpu->name : NULL, "isa",
+        isa_name(isa_now()), "ranks", r->ranks, "ranks_per_node", r->per_node, "threads",
+        r->run.backend->threads, "batch", (json_int_t)c->train.batch, "global_batch",
+        (json_int_t)c->train.global_batch, "latent_h", (json_int_t)s->h, "latent_w",
+        (json_int_t)s->w, "parameters", "frozen", (json_int_t)s->frozen, "trained",
+        (json_int_t)s->trained, "freedom", (json_int_t)s->freedom, "layers", s->layers,
+        "micro_batch", "flop_forward", s->flops_forward, "flop_backward", s->flops_backward,
+        "forward", operators(s->forward), "backward", operators(s->backward));
 }
 
 static json_t *scaling(const cluster_plan *p)

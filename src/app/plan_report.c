@@ -18,8 +18,15 @@ static void print_head(const char *name, const cluster_request *r, const cluster
     printf("%d rank%s on %d node%s, %d thread%s per rank\n", r->ranks, r->ranks > 1 ? "s" : "",
            nodes, nodes > 1 ? "s" : "", r->run.backend->threads,
            r->run.backend->threads > 1 ? "s" : "");
-    printf("planned for CPUs with %s (--isa): forms of weights and speed are those of this level\n",
-           isa_name(isa_now()));
+    const gpu_speed *gpu = r->given.gpu;
+    if (gpu)
+        printf("predicted for one %s per rank (--device), never measured on one; memory as the %s "
+               "backend takes it\n",
+               gpu->title, r->run.backend->name);
+    else
+        printf("planned for CPUs with %s (--isa): forms of weights and speed are those of this "
+               "level\n",
+               isa_name(isa_now()));
     printf("parameters: %lld frozen, %lld trained (%lld degrees of freedom) in %d layers\n",
            (long long)s->frozen, (long long)s->trained, (long long)s->freedom, s->layers);
 }
@@ -84,8 +91,20 @@ static void print_class(const char *prefix, soda_op op, const op_class *c)
     char name[64];
     if (!c->calls) return;
     snprintf(name, sizeof name, "%s%s", prefix, op_rows[op].name);
-    printf("%-32s %6d %10.2f %9.4f %9.1f\n", name, c->calls, c->flops * 1e-9, c->seconds,
+    printf("%-32s %6d %10.2f %9.5f %9.1f\n", name, c->calls, c->flops * 1e-9, c->seconds,
            c->seconds > 0 ? c->flops * 1e-9 / c->seconds : 0);
+}
+
+static void print_assumed(const gpu_speed *g)
+{
+    printf(
+        "seconds: predicted; a node takes the longest of flops / rate, bytes / %g TB/s and %g "
+        "us\n"
+        "rates assumed, TFLOP/s in fp32 and bf16: products %g, %g; convolutions %g, %g; attention "
+        "%g, %g; its gradient %g, %g\n",
+        g->memory_tb_per_s, g->node_us, g->product[0], g->product[1], g->convolution[0],
+        g->convolution[1], g->attention[0], g->attention[1], g->attention_grad[0],
+        g->attention_grad[1]);
 }
 
 static void print_operators(const cluster_request *r, const cluster_plan *p)
@@ -97,7 +116,9 @@ static void print_operators(const cluster_request *r, const cluster_plan *p)
     for (int i = 0; i < OP_COUNT; i++) print_class("backward: ", (soda_op)i, &s->backward[i]);
     printf("%-32s %6s %10.2f forward, %.2f backward\n", "all", "", s->flops_forward * 1e-9,
            s->flops_backward * 1e-9);
-    if (given)
+    if (r->given.gpu)
+        print_assumed(r->given.gpu);
+    else if (given)
         printf("seconds: given (--flops %g GFLOP/s)\n", r->given.flops_per_s * 1e-9);
     else
         printf("seconds: measured here, on %d of %d kinds of nodes, which take %.0f %% of them\n",

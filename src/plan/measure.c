@@ -8,7 +8,11 @@
 #include "model/random_weights.h"
 #include "plan/one_node.h"
 
-enum { BUFFER = 32 << 20 }; /* bytes that are copied and hashed */
+enum {
+    BUFFER = 32 << 20, /* bytes that are copied and hashed */
+    UPDATE_KERNELS =
+        32 /* about as many a GPU runs behind its network: sums, norm, clip, optimizers */
+};
 
 static const double ASSUMED_BYTES_PER_S = 1.25e9, ASSUMED_LATENCY_S = 50e-6;
 
@@ -103,6 +107,7 @@ static soda_status time_network(const soda_outline *o, const soda_step *step,
 {
     const soda_network *net = &step->net;
     op_times_free(times);
+    if (given->gpu) return op_times_predict(net->graph, net->exec, given->gpu, times);
     return given->flops_per_s > 0 ? op_times_given(net->graph, net->exec, given->flops_per_s, times)
                                   : op_times_measure(net->graph, net->exec, o->request->backend,
                                                      budget_s, known, times);
@@ -114,7 +119,10 @@ static soda_status measure_machine(soda_outline *o, const measure_given *given, 
     f->net_latency_s = given_or(given->net_latency_s, ASSUMED_LATENCY_S);
     TRY(measure_memory(f));
     TRY(measure_packing(o, f));
-    return measure_update(o, f);
+    if (!given->gpu) return measure_update(o, f);
+    f->node_bytes_per_s = (plan_figure){given->gpu->link_gb_per_s * 1e9, "assumed"};
+    f->update_s = UPDATE_KERNELS * given->gpu->node_us * 1e-6;
+    return SODA_OK;
 }
 
 soda_status measure_figures(soda_outline *o, const measure_given *given, double budget_s,

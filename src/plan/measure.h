@@ -7,11 +7,12 @@
 typedef struct {
     double flops_per_s; /* that a rank sustains over a step */
     double net_bytes_per_s, net_latency_s;
+    const gpu_speed *gpu; /* predict the times of a step on it; NULL: measure them here */
 } measure_given;
 
 /* Into *figures, zeroed or filled for another network of the same run: what is known already is not
- * measured again. Times nodes for about budget_s seconds, unless flops_per_s is given. What cannot
- * be measured by one process, and is not given, is assumed: a network of 10 Gbit/s with 50
+ * measured again. Times nodes for about budget_s seconds, unless flops_per_s or gpu is given. What
+ * cannot be measured by one process, and is not given, is assumed: a network of 10 Gbit/s with 50
  * microseconds. */
 soda_status measure_figures(soda_outline *outline, const measure_given *given, double budget_s,
                             plan_figures *figures);

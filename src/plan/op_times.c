@@ -246,6 +246,17 @@ soda_status op_times_given(const soda_graph *graph, const soda_exec *exec, doubl
     return SODA_OK;
 }
 
+soda_status op_times_predict(const soda_graph *graph, const soda_exec *exec, const gpu_speed *gpu,
+                             op_times *t)
+{
+    const int *order;
+    TRY(start(exec, t, &order));
+    for (int step = 0; step < t->steps; step++)
+        t->step_s[step] = gpu_speed_node(gpu, graph, order[step]);
+    add_up(graph, order, t);
+    return SODA_OK;
+}
+
 void op_times_free(op_times *t)
 {
     free(t->step_s);

@@ -4,6 +4,7 @@
 #include "backend/backend.h"
 #include "exec/exec.h"
 #include "graph/graph.h"
+#include "plan/gpu_speed.h"
 
 typedef struct {
     int calls;
@@ -35,8 +36,10 @@ soda_status op_times_measure(const soda_graph *graph, const soda_exec *exec,
                              const soda_backend *backend, double budget_s, op_kinds *known,
                              op_times *times);
 
-/* The same without a clock: every flop takes 1 / flops_per_s. */
+/* The same without a clock: every flop takes 1 / flops_per_s, or every node what `gpu` predicts. */
 soda_status op_times_given(const soda_graph *graph, const soda_exec *exec, double flops_per_s,
                            op_times *times);
+soda_status op_times_predict(const soda_graph *graph, const soda_exec *exec, const gpu_speed *gpu,
+                             op_times *times);
 
 void op_times_free(op_times *times); /* accepts a zeroed struct */

@@ -3,6 +3,7 @@
 #include "support/check.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,38 @@ static void tables_say_where_figures_are_from(void **state)
                    "3 us (given)");
 }
 
+/* The time of one micro-batch is that of its operators, and lies between all flops at the best rate
+ * and a few times that. */
+static void a_step_on_a_gpu_is_predicted(void **state)
+{
+    json_error_t error;
+    const int code = program_run(*state, "soda plan --arch sd15 --json --device h100 --measure "
+                                         "0.01 --set train.dtype=bf16");
+    program_expect(code, 0, "\"recommended\"");
+    json_t *json = json_loads(strchr(program_output, '{'), JSON_REJECT_DUPLICATES, &error);
+    assert_non_null(json);
+    check_sums(json);
+    assert_string_equal(json_string_value(at(json, "device")), "h100");
+    assert_string_equal(json_string_value(at(at(at(json, "figures"), "flop_per_s"), "source")),
+                        "predicted");
+    json_t *row = policy(json, "replicate"), *step = at(row, "step"), *class;
+    const double best = json_real_value(at(step, "flop")) / 450e12;
+    const double compute = json_real_value(at(step, "compute_s"));
+    assert_true(compute > best && compute < 4 * best);
+    double sum = 0;
+    const char *name;
+    json_object_foreach(at(at(json, "micro_batch"), "forward"), name, class) sum +=
+        json_real_value(at(class, "seconds"));
+    json_object_foreach(at(at(json, "micro_batch"), "backward"), name, class) sum +=
+        json_real_value(at(class, "seconds"));
+    assert_true(fabs(sum - compute) < 1e-9);
+    /* 90 % of 80 GiB */
+    assert_true(fabs((double)json_integer_value(at(row, "node_room_bytes")) - 72 * 0x1p30) < 8);
+    json_decref(json);
+    program_expect(program_run(*state, "soda plan " RUN " --device a100 --measure 0.01"), 0,
+                   "predicted for one A100 80GB SXM per rank (--device), never measured on one");
+}
+
 static void bad_input_is_refused(void **state)
 {
     program_expect(program_run(*state, "soda plan"), 2, "expected RUN.yaml or --arch");
@@ -188,6 +221,10 @@ static void bad_input_is_refused(void **state)
     program_expect(program_run(*state, "soda plan --arch sd16"), 1, "sd16/unet/config.json");
     program_expect(program_run(*state, "soda plan --arch sd15 --set adapter.text_encoder=true"), 2,
                    "has no text encoders");
+    program_expect(program_run(*state, "soda plan " RUN " --device v100"), 2,
+                   "--device: expected one of a100 h100 h200, found v100");
+    program_expect(program_run(*state, "soda plan " RUN " --device a100 --flops 5"), 2,
+                   "expected --device or --flops, found both");
     program_expect(program_run(*state, "soda plan none.yaml"), 1, "none.yaml");
 }
 
@@ -209,6 +246,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_agrees_with_train, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(tables_say_where_figures_are_from, files_setup,
                                         files_teardown),
+        cmocka_unit_test_setup_teardown(a_step_on_a_gpu_is_predicted, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_refused, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(missing_weights_are_named, files_setup, files_teardown),
     };
