@@ -1,4 +1,4 @@
-/* The CUDA runtime's memory, devices and errors. Prototypes and error codes: NVIDIA, CUDA Runtime
+/* The CUDA runtime's memory and errors. Prototypes and error codes: NVIDIA, CUDA Runtime
  * API 13.0. */
 #include "sim.h"
 
@@ -9,7 +9,6 @@
 #include "cuda_runtime_api.h"
 
 static cudaError_t last_error;
-static int device;
 
 cudaError_t sim_fail(cudaError_t error)
 {
@@ -66,103 +65,6 @@ static const error_text *error_find(cudaError_t code)
 }
 const char *cudaGetErrorName(cudaError_t code) { return error_find(code)->name; }
 const char *cudaGetErrorString(cudaError_t code) { return error_find(code)->text; }
-
-/* ---- devices: an H100-like one with the limits of compute capability 8.0 where they are lower
- * ---- */
-static int device_count(void)
-{
-    const char *count = getenv("CUSIM_GPUS");
-    return count ? atoi(count) : 1;
-}
-
-cudaError_t cudaGetDeviceCount(int *count)
-{
-    if (getenv("CUSIM_NO_DRIVER")) return sim_fail(cudaErrorInsufficientDriver);
-    *count = device_count();
-    return *count > 0 ? cudaSuccess : sim_fail(cudaErrorNoDevice);
-}
-
-cudaError_t cudaSetDevice(int index)
-{
-    if (index < 0 || index >= device_count()) return sim_fail(cudaErrorInvalidDevice);
-    device = index;
-    return cudaSuccess;
-}
-cudaError_t cudaGetDevice(int *index)
-{
-    *index = device;
-    return cudaSuccess;
-}
-cudaError_t cudaDriverGetVersion(int *version)
-{
-    *version = CUDART_VERSION;
-    return cudaSuccess;
-}
-cudaError_t cudaRuntimeGetVersion(int *version)
-{
-    *version = CUDART_VERSION;
-    return cudaSuccess;
-}
-cudaError_t cudaDeviceReset(void)
-{
-    sim_stream_drain();
-    return cudaSuccess;
-}
-
-enum { OPT_IN = 163 * 1024, PER_SM = 164 * 1024, SMS = 108 };
-
-cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index)
-{
-    if (index < 0 || index >= device_count()) return sim_fail(cudaErrorInvalidDevice);
-    memset(p, 0, sizeof *p);
-    snprintf(p->name, sizeof p->name, "simulated GPU");
-    p->totalGlobalMem = sim_memory_total_bytes();
-    p->sharedMemPerBlock = 48 * 1024;
-    p->sharedMemPerBlockOptin = OPT_IN;
-    p->sharedMemPerMultiprocessor = PER_SM;
-    p->regsPerBlock = p->regsPerMultiprocessor = 65536;
-    p->warpSize = SIM_LANES;
-    p->maxThreadsPerBlock = 1024;
-    p->maxThreadsPerMultiProcessor = 2048;
-    p->maxThreadsDim[0] = p->maxThreadsDim[1] = 1024;
-    p->maxThreadsDim[2] = 64;
-    p->maxGridSize[0] = 0x7fffffff;
-    p->maxGridSize[1] = p->maxGridSize[2] = 65535;
-    p->major = getenv("CUSIM_CAPABILITY") ? atoi(getenv("CUSIM_CAPABILITY")) : 8;
-    p->multiProcessorCount = SMS;
-    p->pciBusID = index + 1;
-    p->unifiedAddressing = 1;
-    return cudaSuccess;
-}
-
-cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int index)
-{
-    struct cudaDeviceProp p;
-    const cudaError_t error = cudaGetDeviceProperties(&p, index);
-    if (error) return error;
-    switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
-    case cudaDevAttrMaxSharedMemoryPerBlock: *value = (int)p.sharedMemPerBlock; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = OPT_IN; break;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = PER_SM; break;
-    case cudaDevAttrMultiProcessorCount: *value = SMS; break;
-    case cudaDevAttrWarpSize: *value = SIM_LANES; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
-    case cudaDevAttrMaxGridDimX: *value = p.maxGridSize[0]; break;
-    case cudaDevAttrMaxGridDimY: *value = p.maxGridSize[1]; break;
-    case cudaDevAttrMaxGridDimZ: *value = p.maxGridSize[2]; break;
-    default: sim_die("cudaDeviceGetAttribute: attribute %d is not simulated", (int)attribute);
-    }
-    return cudaSuccess;
-}
-
-cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int index)
-{
-    if (index < 0 || index >= device_count()) return sim_fail(cudaErrorInvalidDevice);
-    snprintf(text, (size_t)size, "0000:%02X:00.0", index + 1);
-    return cudaSuccess;
-}
 
 /* ---- memory ---- */
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
