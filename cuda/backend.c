@@ -9,6 +9,7 @@ soda_status cuda_open(int index, const soda_backend **backend)
     static soda_backend cuda = {
         .name = "cuda",
         .threads = 1,
+        .close = cuda_close,
         .kernel =
             {
 #define OP(name, ...) [OP_##name] = &cuda_##name,

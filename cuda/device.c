@@ -129,26 +129,43 @@ void gpu_close(soda_device *device)
     free(g);
 }
 
+/* cudaGetDeviceCount says cudaErrorInsufficientDriver where there is no driver at all, too. */
+static soda_status refuse_driver(void)
+{
+    int version = 0;
+    (void)cudaDriverGetVersion(&version);
+    (void)cudaGetLastError();
+    if (version == 0)
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "no NVIDIA driver on this machine (nvidia-smi would show it)");
+    return FAIL(SODA_ERR_UNSUPPORTED,
+                "the NVIDIA driver is too old: expected one for CUDA %d.%d, found one for CUDA "
+                "%d.%d",
+                CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, version / 1000,
+                version % 1000 / 10);
+}
+
+soda_status gpu_count(int *count)
+{
+    *count = 0;
+    const cudaError_t code = cudaGetDeviceCount(count);
+    (void)cudaGetLastError();
+    if (code == cudaErrorInsufficientDriver) return refuse_driver();
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    if (code == cudaErrorNoDevice || (code == cudaSuccess && *count == 0))
+        return FAIL(SODA_ERR_UNSUPPORTED, "no GPU: CUDA_VISIBLE_DEVICES is %s%s%s",
+                    visible ? "\"" : "", visible ? visible : "not set", visible ? "\"" : "");
+    return gpu_check(code, "cudaGetDeviceCount");
+}
+
 /* Whether CUDA has a GPU of this number that the kernels can run on. */
 static soda_status check_gpu(int index, struct cudaDeviceProp *properties)
 {
-    int count = 0;
-    const cudaError_t code = cudaGetDeviceCount(&count);
-    (void)cudaGetLastError();
-    if (code == cudaErrorInsufficientDriver)
-        return FAIL(SODA_ERR_UNSUPPORTED,
-                    "no NVIDIA driver, or one too old for CUDA %d.%d, which this build uses: see "
-                    "nvidia-smi",
-                    CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
-    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-    if (code == cudaErrorNoDevice || (code == cudaSuccess && count == 0))
-        return FAIL(SODA_ERR_UNSUPPORTED, "no GPU: CUDA_VISIBLE_DEVICES is %s%s%s",
-                    visible ? "\"" : "", visible ? visible : "not set", visible ? "\"" : "");
-    GPU_TRY(code);
+    int count;
+    TRY(gpu_count(&count));
     if (index >= count)
-        return FAIL(SODA_ERR_UNSUPPORTED,
-                    "GPU number %d wanted, but this node shows %d: start at most one rank per GPU",
-                    index, count);
+        return FAIL(SODA_ERR_UNSUPPORTED, "GPU number %d wanted, but this node shows %d", index,
+                    count);
     GPU_TRY(cudaGetDeviceProperties(properties, index));
     if (properties->major < LEAST_CAPABILITY)
         return FAIL(SODA_ERR_UNSUPPORTED,

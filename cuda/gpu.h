@@ -5,6 +5,10 @@
 
 #include "backend/device.h"
 
+/* How many GPUs this process may use, at least one; SODA_ERR_UNSUPPORTED says why there is none:
+ * no driver, one that is too old, or no GPU. */
+soda_status gpu_count(int *count);
+
 /* Opens GPU number `index` of those that CUDA shows. SODA_ERR_UNSUPPORTED says why there is none to
  * work with: no driver, no such GPU, or one older than compute capability 8.0. Close it with
  * gpu_close before another is opened. */

@@ -221,7 +221,6 @@ static soda_status open_model(const bench_options *o, bench_state *b)
 {
     soda_dtype dtype;
     TRY(common_dtype(o->dtype, &dtype));
-    TRY(common_backend(&b->backend));
     TRY(arch_find(o->arch, &b->folder.unet));
     TRY(random_weights_create(0.02f, 1, &b->source));
     b->model.backend = b->backend;
@@ -252,6 +251,7 @@ static soda_status plan_networks(const bench_options *o, bench_state *b)
 
 static soda_status open_networks(const bench_options *o, bench_state *b)
 {
+    TRY(common_backend(&b->backend));
     TRY(comm_agree(common_comm(), open_model(o, b)));
     TRY(open_residency(o, b));
     TRY(comm_agree(common_comm(), plan_networks(o, b)));

@@ -90,7 +90,7 @@ soda_status cmd_train(int argc, char **argv)
     soda_comm *comm = common_comm();
     TRY(comm_agree(comm, read_options(argc, argv, &o, &help)));
     if (help) return SODA_OK;
-    TRY(comm_agree(comm, common_backend(&backend)));
+    TRY(common_backend(&backend));
     soda_status s = SODA_OK;
     TRY_TO(done, comm_agree(comm, read_config(&o, &config)));
     TRY_TO(done, trainer_run(config, common_overwrite(), backend, comm));

@@ -23,7 +23,10 @@ static struct {
     const char *isa; /* NULL: SODA_ISA, or the highest level of this CPU */
     const char *cache, *cache_limit;
     bool overwrite;
+    bool alone; /* the verb runs on rank 0 only */
 } chosen;
+
+static const soda_backend *opened; /* NULL: none */
 
 void common_set_comm(soda_comm *comm, int threads)
 {
@@ -86,6 +89,7 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
     chosen.cache = NULL;
     chosen.cache_limit = NULL;
     chosen.overwrite = false;
+    chosen.alone = !(flags & VERB_COLLECTIVE);
     if (flags & VERB_COMPUTES) {
         const int first = flags & VERB_WRITES ? 0 : 1;
         table->more = rows + first;
@@ -135,19 +139,37 @@ soda_status common_check_new(const char *path)
                 path);
 }
 
-static soda_status make_backend(int on_node, int share, const soda_backend **backend)
+/* What can fail on one rank alone. */
+static soda_status find_backend(backend_opener **opener)
 {
-    backend_maker *make = backend_find(chosen.backend);
-    if (!make)
+    *opener = backend_find(chosen.backend);
+    if (!*opener)
         return FAIL(SODA_ERR_USAGE, "--backend: expected one of %s, found '%s'", backend_names(),
                     chosen.backend);
-    TRY(isa_choose(chosen.isa));
+    return isa_choose(chosen.isa);
+}
+
+static soda_status open_backend(int on_node, int share, const soda_backend **backend)
+{
+    soda_comm *comm = chosen.alone ? comm_self() : ranks;
+    backend_opener *opener;
+    char name[16] = "";
+    TRY(comm_agree(comm, find_backend(&opener)));
+    snprintf(name, sizeof name, "%s", chosen.backend);
+    TRY(comm_agree_same(comm, name, sizeof name, "--backend"));
     if (on_node > ranks->node->size) { /* ranks that are not there: a part of all cores for each */
-        const int cores = make(0)->threads;
+        const int cores = backend_cpu(0)->threads;
         share = cores > on_node ? cores / on_node : 1;
     }
-    *backend = make(thread_count(chosen.threads, on_node, share));
+    TRY(opener(thread_count(chosen.threads, on_node, share), comm, backend));
+    opened = *backend;
     return SODA_OK;
+}
+
+void common_close_backend(void)
+{
+    if (opened && opened->close) opened->close(opened);
+    opened = NULL;
 }
 
 soda_status common_print_json(json_t *json, bool whole)
@@ -162,12 +184,12 @@ soda_status common_print_json(json_t *json, bool whole)
 
 soda_status common_backend(const soda_backend **backend)
 {
-    return make_backend(ranks->node->size, threads_each, backend);
+    return open_backend(ranks->node->size, threads_each, backend);
 }
 
 soda_status common_backend_among(int on_node, const soda_backend **backend)
 {
-    return make_backend(on_node, threads_each, backend);
+    return open_backend(on_node, threads_each, backend);
 }
 
 soda_status common_method(const char *text, const soda_method **method)

@@ -25,12 +25,16 @@ void common_trim_cache(void);
 bool common_overwrite(void);
 soda_status common_check_new(const char *path);
 
-/* The backend that these options chose. Before any other call to a backend: it fixes the
- * instruction set. */
+/* Opens the backend that these options chose. Before any other call to a backend: it fixes the
+ * instruction set. Collective where the verb is: all ranks succeed or none. */
 soda_status common_backend(const soda_backend **backend);
 
 /* The same with the threads of one of `on_node` ranks that share this node. */
 soda_status common_backend_among(int on_node, const soda_backend **backend);
+
+/* Closes the backend, if one was opened, at the end of a verb that succeeded: a device may still be
+ * at work for one that failed. */
+void common_close_backend(void);
 
 /* Prints the object on stdout and gives it up; SODA_ERR_MEMORY in place of that unless it is whole.
  */

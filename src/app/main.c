@@ -72,6 +72,7 @@ int main(int argc, char **argv)
     if (s == SODA_OK && (collective || comm->rank == 0)) s = run(verb, argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
     if (s != SODA_STOPPED) s = comm_agree(comm, s);
+    if (s == SODA_OK) common_close_backend();
     if (s == SODA_OK && comm->rank == 0) common_trim_cache();
     if (s != SODA_OK && s != SODA_STOPPED && comm->failed_rank == comm->rank) report(s, comm);
     if (comm->size > 1 || comm_mpi_launched()) comm_mpi_close();

@@ -8,12 +8,26 @@
 
 #include "backend/backend.h"
 #include "core/isa.h"
+#include "core/log.h"
+
+static void print_backend(const char *name, backend_opener *opener)
+{
+    const soda_backend *backend;
+    if (opener(0, comm_self(), &backend) == SODA_OK) {
+        printf("backend %s: %s\n", name, backend->description);
+        if (backend->close) backend->close(backend);
+        return;
+    }
+    printf("backend %s: not here: %s\n", name, status_message());
+    status_clear();
+}
 
 soda_status version_print(void)
 {
     printf("soda %s\n", SODA_VERSION);
     TRY(isa_choose(NULL));
-#define BACKEND(name) printf("backend " #name ": %s\n", backend_##name(0)->description);
+    log_set_quiet(true); /* of what a backend says when it opens */
+#define BACKEND(name) print_backend(#name, backend_open_##name);
 #include "backend/backends.def"
 #undef BACKEND
     printf("instruction sets of this CPU:");

@@ -58,18 +58,24 @@ typedef struct soda_backend {
     const price_table *prices; /* of its kernels, for adapter/route.h */
     /* Collectives between the devices of `comm`'s ranks. Collective. */
     soda_status (*connect)(soda_device *device, soda_comm *comm, soda_exchange **exchange);
+    void (*close)(const struct soda_backend *backend); /* NULL: nothing to close */
     const soda_kernel *kernel[OP_COUNT];
 } soda_backend;
 
 /* Plain C in double precision: the oracle of the tests. F32, BF16 and F64. */
 const soda_backend *backend_ref(void);
 
-/* The backends of backends.def. `threads` <= 0: all cores this process may use. */
-typedef const soda_backend *backend_maker(int threads);
-#define BACKEND(name) backend_maker backend_##name;
+/* Opens a backend of backends.def for this rank of `comm`, whose ranks all open theirs. `threads`
+ * of this rank's host code, <= 0: all cores this process may use. SODA_ERR_UNSUPPORTED says why it
+ * cannot be had here. Collective. */
+typedef soda_status backend_opener(int threads, soda_comm *comm, const soda_backend **backend);
+#define BACKEND(name) backend_opener backend_open_##name;
 #include "backend/backends.def"
 #undef BACKEND
 
-/* The backend called `name`, NULL if there is none; all names, "cpu, ...". */
-backend_maker *backend_find(const char *name);
+/* Opens cpu, which every process has. */
+const soda_backend *backend_cpu(int threads);
+
+/* What opens the backend called `name`, NULL if there is none; all names, "cpu, ...". */
+backend_opener *backend_find(const char *name);
 const char *backend_names(void);

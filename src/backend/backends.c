@@ -12,10 +12,10 @@ static const char names[] =
 
 const char *backend_names(void) { return names + 2; }
 
-backend_maker *backend_find(const char *name)
+backend_opener *backend_find(const char *name)
 {
 #define BACKEND(row)                                                                               \
-    if (strcmp(name, #row) == 0) return backend_##row;
+    if (strcmp(name, #row) == 0) return backend_open_##row;
 #include "backend/backends.def"
 #undef BACKEND
     return NULL;

@@ -25,6 +25,14 @@ train "$work/run"
 "$soda" sample --model "$quickstart/model" --prompt fox --steps 1 --threads 1 --out "$work/pictures"
 test -s "$work/pictures/0000.png"
 
+# The CUDA backend, in builds that have it: found, and NVIDIA's libraries with it.
+if [ -e "$build/libsoda_cuda.so" ] && [ ! -e /proc/driver/nvidia/version ]; then
+    if "$soda" selftest --backend cuda 2>"$work/log" || ! grep -q 'no NVIDIA driver' "$work/log"; then
+        cat "$work/log" >&2
+        exit 1
+    fi
+fi
+
 rm -r "$work/prefix/lib/soda" "$XDG_CACHE_HOME"
 if train "$work/again" 2>"$work/log"; then
     echo "LAPACK's module was found outside the prefix" >&2

@@ -29,3 +29,10 @@ const soda_backend *backend_cpu(int threads)
              isa_name(isa_now()));
     return &backend;
 }
+
+soda_status backend_open_cpu(int threads, soda_comm *comm, const soda_backend **backend)
+{
+    (void)comm;
+    *backend = backend_cpu(threads);
+    return SODA_OK;
+}
