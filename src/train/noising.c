@@ -1,7 +1,7 @@
 #include "train/noising.h"
 
 #include "core/philox.h"
-#include "diffusion/loss.h"
+#include "diffusion/loss_weight.h"
 #include "diffusion/prediction.h"
 
 /* On entry `sample` holds x0 and `target` the noise; a chunk at a time, since both are overwritten.
@@ -35,7 +35,7 @@ void noising_draw(const noising_rules *r, uint64_t number, const float *mean, co
     mix(r->schedule, t, count, to.sample, to.target);
     *to.timestep = (float)t;
     *to.weight =
-        r->min_snr_gamma > 0 ? (float)loss_min_snr_weight(r->schedule, t, r->min_snr_gamma) : 1;
+        r->min_snr_gamma > 0 ? (float)loss_weight_min_snr(r->schedule, t, r->min_snr_gamma) : 1;
 }
 
 void noising_held_out(const noising_rules *r, uint64_t number, int t, const float *mean,
