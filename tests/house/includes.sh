@@ -6,6 +6,7 @@
 #   names    base names of headers are unique in src/, except inside the folders of backends
 #   sizes    files have at most 400 lines (tests: 800)
 #   homes    libraries are called in their rooms
+#   pages    the files that docs/architecture.md names exist
 set -u
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}" || exit 1
 bad=0
@@ -73,4 +74,9 @@ while read -r lines file; do
     case $file in total) continue ;; tests/*) most=800 ;; *) most=400 ;; esac
     [ "$lines" -le "$most" ] || complain "$file: $lines lines, at most $most"
 done < <(find src mpi cuda tests -name '*.[ch]' -exec wc -l {} + 2>/dev/null)
+
+# shellcheck disable=SC2016 # back quotes of Markdown
+while read -r file; do
+    [ -e "src/$file" ] || [ -e "$file" ] || complain "docs/architecture.md: there is no file $file"
+done < <(grep -oE '`[a-z0-9_]+/[a-z0-9_/]+\.(c|h|def)`' docs/architecture.md 2>/dev/null | tr -d '`' | sort -u)
 exit $bad

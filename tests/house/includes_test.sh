@@ -13,7 +13,7 @@ put() { # file, its text
 found() { # what the message must contain
     if out=$(bash "$here/includes.sh" "$scratch" 2>&1); then echo "not found: $1" >&2; exit 1; fi
     case $out in *"$1"*) ;; *) echo "wrong message, expected $1: $out" >&2; exit 1 ;; esac
-    rm -rf "$scratch/src"
+    rm -rf "$scratch/src" "$scratch/docs"
 }
 seeded() { put "$1" "$2"; found "$3"; } # file, its text, what the message must contain
 
@@ -37,3 +37,7 @@ seeded src/train/a.c 'yaml_node_t x;' 'libyaml'
 seeded src/train/a.c 'int x = LAPACKE_dgesdd;' 'LAPACK'
 seeded src/io/a.c 'void f(void) { exit(1); }' 'exit or printf'
 seeded src/io/a.c "$(yes '//' | head -n 401)" 'at most 400'
+put src/io/a.c ''
+# shellcheck disable=SC2016 # back quotes of Markdown
+put docs/architecture.md '| a question | `io/a.c`, `io/gone.c` |'
+found 'there is no file io/gone.c'
