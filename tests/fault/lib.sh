@@ -1,8 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of those who source it
 # lib.sh SODA MPIEXEC SOURCE: sourced by the tests of whole runs. Each makes a folder of its own, with run.yaml:
 # a small model, six pictures, everything that draws random numbers switched on.
 set -euo pipefail
 soda=$1 mpiexec=$2 source=$3
+images=$source/configs/quickstart/images tiny_sd1=$source/tests/golden/tiny-sd1 tiny_sdxl=$source/tests/golden/tiny-sdxl
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -10,8 +11,8 @@ export SODA_CACHE=$work/cache OMP_WAIT_POLICY=passive
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 
 cat >run.yaml <<YAML
-model: $source/tests/golden/tiny-sd1
-data: {path: $source/configs/quickstart/images/train, resolution: 64, crop: random, flip: true, caption_dropout: 0.2}
+model: $tiny_sd1
+data: {path: $images/train, resolution: 64, crop: random, flip: true, caption_dropout: 0.2}
 adapter: {method: soda_svd}
 train:
   steps: 10
@@ -47,6 +48,22 @@ fail() {
 same() {
     cmp "one/run/checkpoints/step-00000010.h5" "$1/run/checkpoints/step-00000010.h5" || fail "$1: another checkpoint"
     cmp one/run/adapter.safetensors "$1/run/adapter.safetensors" || fail "$1: another adapter"
+}
+
+# wait_for NAME LINES: until metrics.jsonl of run NAME has that many lines; false if it, as shell $pid, ended before.
+wait_for() {
+    local until=$((SECONDS + 300))
+    while [ ! -f "$1/run/metrics.jsonl" ] || [ "$(wc -l <"$1/run/metrics.jsonl")" -lt "$2" ]; do
+        kill -0 "$pid" 2>/dev/null || return 1
+        [ "$SECONDS" -lt "$until" ] || fail "$1: no step for 300 s"
+        sleep 0.01
+    done
+}
+
+# one_error NAME TEXT: the log of run NAME has one error, which holds TEXT.
+one_error() {
+    [ "$(grep -c 'soda: error:' "$1/log")" -eq 1 ] || fail "$1: expected one error"
+    grep -F 'soda: error:' "$1/log" | grep -qF "$2" || fail "$1: expected in its error: $2"
 }
 
 # says NAME TEXT: the log of run NAME holds TEXT, once.

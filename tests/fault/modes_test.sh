@@ -3,9 +3,6 @@
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-images=$source/configs/quickstart/images
-tiny_sd1=$source/tests/golden/tiny-sd1 tiny_sdxl=$source/tests/golden/tiny-sdxl
-
 # mode NAME MODEL [OPTION]...: four steps on one rank and on two; everything but times is the same.
 mode() {
     local name=$1 model=$2 ranks

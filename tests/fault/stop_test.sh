@@ -5,16 +5,6 @@
 
 train one 2 || fail "the run that is left alone"
 
-# wait_for NAME LINES: until metrics.jsonl has that many lines; false if run $pid ended before.
-wait_for() {
-    local until=$((SECONDS + 300))
-    while [ ! -f "$1/run/metrics.jsonl" ] || [ "$(wc -l <"$1/run/metrics.jsonl")" -lt "$2" ]; do
-        kill -0 "$pid" 2>/dev/null || return 1
-        [ "$SECONDS" -lt "$until" ] || fail "$1: no step for 300 s"
-        sleep 0.02
-    done
-}
-
 # SIGUSR1 to the launcher reaches all ranks; they stop on the same step, with exit code 75.
 train asked 2 & pid=$!
 wait_for asked 1 || fail "asked: ended before the signal"

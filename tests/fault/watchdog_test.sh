@@ -14,16 +14,6 @@ rank_of() {
     done
 }
 
-# steps NAME LINES: until metrics.jsonl of the run $pid has that many lines; false if the run ended before.
-steps() {
-    local until=$((SECONDS + 300))
-    while [ ! -f "$1/run/metrics.jsonl" ] || [ "$(wc -l <"$1/run/metrics.jsonl")" -lt "$2" ]; do
-        kill -0 "$pid" 2>/dev/null || return 1
-        [ "$SECONDS" -lt "$until" ] || fail "$1: no step for 300 s"
-        sleep 0.01
-    done
-}
-
 # halted NAME RANK LINES [OPTION]...: starts run NAME and stops rank RANK after LINES steps; sets pid and process. A run
 # that ended before proves nothing, and is made again.
 halted() {
@@ -32,7 +22,7 @@ halted() {
     for _ in 1 2 3 4 5; do
         rm -rf "$name"
         train "$name" 2 --set parallel.timeout=30 "$@" & pid=$!
-        if steps "$name" "$lines" && process=$(rank_of "$pid" "$rank") && [ "$process" ] &&
+        if wait_for "$name" "$lines" && process=$(rank_of "$pid" "$rank") && [ "$process" ] &&
             kill -STOP "$process" 2>/dev/null && [ ! -f "$name/run/adapter.safetensors" ]; then return; fi
         [ -z "${process:-}" ] || kill -CONT "$process" 2>/dev/null || true
         wait "$pid" || true

@@ -5,7 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 everything=(--set train.dtype=bf16 --set train.loss=dco --set train.dco_beta=10 --set adapter.text_encoder=true
-    --set train.recompute=full --set "validation.path=$source/configs/quickstart/images/test" --set validation.pictures=3
+    --set train.recompute=full --set "validation.path=$images/test" --set validation.pictures=3
     --set sample.every=5 --set 'sample.prompts=["a fox"]' --set sample.steps=2)
 for method in soda_svd soda_lq; do
     rm -rf one node1 node2 node3
