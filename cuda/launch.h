@@ -279,8 +279,8 @@ cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n
 cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
                          float *v, cudaStream_t stream);
 
-/* update_rotations.cu: stiefel_f32 with scratch of ROTATION_ROOM(n, m) floats, and what a step
- * takes of stiefel_options, named as in optim/stiefel_real.h. */
+/* update_rotations.cu: stiefel_f32 with scratch of ROTATION_ROOM(n, m) floats, and
+ * stiefel_rule in fp32. */
 #define ROTATION_ROOM(n, m) (3 * (size_t)(n) * (size_t)(m) + 6 * (size_t)(m) * (size_t)(m))
 enum { ROTATION_EULER, ROTATION_CAYLEY, ROTATION_EXPM };
 typedef struct {

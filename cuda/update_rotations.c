@@ -1,4 +1,3 @@
-#include <math.h>
 #include <stdlib.h>
 
 #include "cuda/gpu.h"
@@ -70,32 +69,27 @@ failed:
     return s;
 }
 
-/* The numbers of optim/stiefel_real.h, rounded where it rounds them. */
-static rotation_rule rule_of(const stiefel_options *o, int64_t t)
+static rotation_rule rounded(const stiefel_rule *r)
 {
-    const bool adam = o->kind == STIEFEL_ADAM;
-    const double a = o->metric == STIEFEL_CANONICAL ? 0.5 : 0.0;
-    const double keep = adam ? o->beta1 : o->momentum;
-    return (rotation_rule){
-        .adam = adam,
-        .retraction = (int)o->retraction,
-        .c = (float)((1 - a / (a - 1)) / 2),
-        .keep = (float)keep,
-        .take = (float)(1 - (adam ? o->beta1 : o->dampening)),
-        .rate = (float)(adam ? o->lr / (1 - pow(o->beta1, (double)t)) : o->lr),
-        .beta2 = (float)o->beta2,
-        .rest2 = (float)(1 - o->beta2),
-        .eps = (float)o->eps,
-        .correction2 = (float)(1 - pow(o->beta2, (double)t)),
-        .lr = (float)o->lr,
-        .turn = (float)(!adam && keep == 0 ? 0 : (3 * a - 2) / 2 * o->lr),
-    };
+    return (rotation_rule){.adam = r->adam,
+                           .retraction = (int)r->retraction,
+                           .c = (float)r->c,
+                           .keep = (float)r->keep,
+                           .take = (float)r->take,
+                           .rate = (float)r->rate,
+                           .beta2 = (float)r->beta2,
+                           .rest2 = (float)r->rest2,
+                           .eps = (float)r->eps,
+                           .correction2 = (float)r->correction2,
+                           .lr = (float)r->lr,
+                           .turn = (float)r->turn};
 }
 
 soda_status update_rotations_step(soda_device *d, update_rotations *r,
                                   const stiefel_options *options, int64_t t, double *drift)
 {
-    const rotation_rule rule = rule_of(options, t);
+    const stiefel_rule exact = stiefel_rule_of(options, t);
+    const rotation_rule rule = rounded(&exact);
     const unsigned count = (unsigned)r->count;
     int64_t found;
     *drift = 0;

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <omp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +46,25 @@ void stiefel_work_destroy(stiefel_work *work)
     if (!work) return;
     free(work->memory);
     free(work);
+}
+
+stiefel_rule stiefel_rule_of(const stiefel_options *o, int64_t t)
+{
+    const bool adam = o->kind == STIEFEL_ADAM;
+    const double a = o->metric == STIEFEL_CANONICAL ? 0.5 : 0.0;
+    const double keep = adam ? o->beta1 : o->momentum;
+    return (stiefel_rule){.adam = adam,
+                          .retraction = o->retraction,
+                          .c = (1 - a / (a - 1)) / 2,
+                          .keep = keep,
+                          .take = 1 - (adam ? o->beta1 : o->dampening),
+                          .rate = adam ? o->lr / (1 - pow(o->beta1, (double)t)) : o->lr,
+                          .beta2 = o->beta2,
+                          .rest2 = 1 - o->beta2,
+                          .eps = o->eps,
+                          .correction2 = 1 - pow(o->beta2, (double)t),
+                          .lr = o->lr,
+                          .turn = !adam && keep == 0 ? 0 : (3 * a - 2) / 2 * o->lr};
 }
 
 double stiefel_largest_drift(const double *drift, int64_t count)

@@ -16,6 +16,7 @@
  * Local to a rank: G is already summed. The bits depend on the kind of CPU, not on threads. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/status.h"
@@ -32,6 +33,22 @@ typedef struct {
     double beta1, beta2, eps;   /* Adam */
     double momentum, dampening; /* SGD */
 } stiefel_options;
+
+/* The numbers of step t = 1, 2, ..., which each precision rounds once.
+ *
+ * c, and a within it, as above
+ * keep, take      beta1 and 1 - beta1, or momentum and 1 - dampening
+ * rate            lr, for Adam divided by 1 - beta1^t
+ * rest2           1 - beta2
+ * correction2     1 - beta2^t
+ * turn            (3a-2)/2 lr, of the momentum V; 0 if none is kept */
+typedef struct {
+    bool adam;
+    stiefel_retraction retraction;
+    double c, keep, take, rate, beta2, rest2, eps, correction2, lr, turn;
+} stiefel_rule;
+
+stiefel_rule stiefel_rule_of(const stiefel_options *options, int64_t t);
 
 /* One matrix and its state. All row-major and dense; state starts at zero.
  *

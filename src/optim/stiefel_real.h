@@ -36,16 +36,11 @@ static void NAME(store)(REAL *x, const REAL *padded, int rows, int columns, int6
 
 /* Y, p and the generator xi from M = X'G. Written in pairs (i,j), (j,i), so that Y and xi are skew
  * to the bit whatever the compiler contracts. */
-static void NAME(generator)(const stiefel_options *o, int64_t t, const MATRIX *x, NAME(space) * s)
+static void NAME(generator)(const stiefel_rule *r, const MATRIX *x, NAME(space) * s)
 {
-    const double a = o->metric == STIEFEL_CANONICAL ? 0.5 : 0.0;
-    const REAL c = (REAL)((1 - a / (a - 1)) / 2);
-    const bool adam = o->kind == STIEFEL_ADAM;
-    const REAL keep = (REAL)(adam ? o->beta1 : o->momentum);
-    const REAL take = (REAL)(1 - (adam ? o->beta1 : o->dampening));
-    const REAL lr = (REAL)(adam ? o->lr / (1 - pow(o->beta1, (double)t)) : o->lr);
-    const REAL beta2 = (REAL)o->beta2, rest2 = (REAL)(1 - o->beta2), eps = (REAL)o->eps;
-    const REAL correction2 = (REAL)(1 - pow(o->beta2, (double)t));
+    const REAL c = (REAL)r->c, keep = (REAL)r->keep, take = (REAL)r->take, rate = (REAL)r->rate;
+    const REAL beta2 = (REAL)r->beta2, rest2 = (REAL)r->rest2, eps = (REAL)r->eps;
+    const REAL correction2 = (REAL)r->correction2;
 
     memset(s->xi, 0, (size_t)(x->m * s->ld) * sizeof(REAL));
     for (int i = 0; i < x->m; i++) {
@@ -53,8 +48,8 @@ static void NAME(generator)(const stiefel_options *o, int64_t t, const MATRIX *x
             const int64_t upper = (int64_t)i * x->m + j, lower = (int64_t)j * x->m + i;
             const REAL g = c * (s->M[i * s->ld + j] - s->M[j * s->ld + i]);
             const REAL y = keep * x->Y[upper] - take * g;
-            REAL xi = lr * y;
-            if (adam) {
+            REAL xi = rate * y;
+            if (r->adam) {
                 const REAL p = beta2 * x->p[upper] + rest2 * (g * g);
                 x->p[upper] = x->p[lower] = p;
                 xi /= SQRT(p / correction2) + eps;
@@ -99,38 +94,33 @@ static void NAME(polar)(const MATRIX *x, NAME(space) * s)
 }
 
 /* s->V <- keep V - (3a-2)/2 lr (V Y) - take gV, with gV = G - X M in s->G already. */
-static void NAME(push_leaving)(const stiefel_options *o, const MATRIX *x, NAME(space) * s)
+static void NAME(push_leaving)(const stiefel_rule *r, const MATRIX *x, NAME(space) * s)
 {
-    const bool adam = o->kind == STIEFEL_ADAM;
-    const double keep = adam ? o->beta1 : o->momentum;
-    const double a = o->metric == STIEFEL_CANONICAL ? 0.5 : 0.0;
-    const REAL turn = (REAL)(!adam && keep == 0 ? 0 : (3 * a - 2) / 2 * o->lr);
-    const REAL take = (REAL)(1 - (adam ? o->beta1 : o->dampening));
+    const REAL keep = (REAL)r->keep, turn = (REAL)r->turn, take = (REAL)r->take;
     NAME(load)(s->Ynow, x->Y, x->m, x->m, s->ld);
     NAME(product)(s->tall, s->V, s->ld, 1, s->Ynow, s->ld, x->n, x->m);
     for (int64_t i = 0; i < x->n * s->ld; i++)
-        s->V[i] = (REAL)keep * s->V[i] - turn * s->tall[i] - take * s->G[i];
+        s->V[i] = keep * s->V[i] - turn * s->tall[i] - take * s->G[i];
 }
 
 /* X <- X + lr W(X'X), V <- V - lr X(W'V); W is V itself for SGD. */
-static void NAME(leave)(const stiefel_options *o, const MATRIX *x, NAME(space) * s, const REAL *W)
+static void NAME(leave)(const stiefel_rule *r, const MATRIX *x, NAME(space) * s, const REAL *W)
 {
     const int64_t ld = s->ld, tall = x->n * ld;
     NAME(cross)(s->A, W, s->V, x->n, x->m, ld, s->wide);
     NAME(cross)(s->B, s->X, s->X, x->n, x->m, ld, s->wide);
     NAME(product)(s->tall, W, ld, 1, s->B, ld, x->n, x->m);
     NAME(product)(s->G, s->X, ld, 1, s->A, ld, x->n, x->m); /* gV is used up */
-    NAME(add_scaled)(s->X, (REAL)o->lr, s->tall, tall);
-    NAME(add_scaled)(s->V, (REAL)-o->lr, s->G, tall);
+    NAME(add_scaled)(s->X, (REAL)r->lr, s->tall, tall);
+    NAME(add_scaled)(s->V, (REAL)-r->lr, s->G, tall);
     NAME(store)(x->V, s->V, x->n, x->m, ld);
 }
 
 /* s->W <- V / (sqrt(pV / (1 - beta2^t)) + eps), then without its part in the columns of X. */
-static void NAME(scale_leaving)(const stiefel_options *o, int64_t t, const MATRIX *x,
-                                NAME(space) * s)
+static void NAME(scale_leaving)(const stiefel_rule *r, const MATRIX *x, NAME(space) * s)
 {
     const int64_t ld = s->ld;
-    const REAL correction2 = (REAL)(1 - pow(o->beta2, (double)t)), eps = (REAL)o->eps;
+    const REAL correction2 = (REAL)r->correction2, eps = (REAL)r->eps;
     memset(s->W, 0, (size_t)(x->n * ld) * sizeof(REAL));
     for (int i = 0; i < x->n; i++)
         for (int j = 0; j < x->m; j++)
@@ -143,10 +133,10 @@ static void NAME(scale_leaving)(const stiefel_options *o, int64_t t, const MATRI
     NAME(add_scaled)(s->W, -1, s->tall, x->n * ld);
 }
 
-static void NAME(one_step)(const stiefel_options *o, int64_t t, const MATRIX *x, NAME(space) * s)
+static void NAME(one_step)(const stiefel_rule *r, const MATRIX *x, NAME(space) * s)
 {
     const int64_t ld = s->ld;
-    const bool tall = x->n > x->m, adam = o->kind == STIEFEL_ADAM;
+    const bool tall = x->n > x->m, adam = r->adam;
     NAME(load)(s->X, x->X, x->n, x->m, ld);
     NAME(load)(s->G, x->G, x->n, x->m, ld);
     NAME(cross)(s->M, s->X, s->G, x->n, x->m, ld, s->wide);
@@ -154,20 +144,20 @@ static void NAME(one_step)(const stiefel_options *o, int64_t t, const MATRIX *x,
         NAME(load)(s->V, x->V, x->n, x->m, ld);
         NAME(product)(s->tall, s->X, ld, 1, s->M, ld, x->n, x->m);
         NAME(add_scaled)(s->G, -1, s->tall, x->n * ld);
-        if (!adam) NAME(push_leaving)(o, x, s);
+        if (!adam) NAME(push_leaving)(r, x, s);
     }
     for (int64_t i = 0; tall && adam && i < (int64_t)x->n * x->m; i++) {
         const REAL g = s->G[i / x->m * ld + i % x->m];
-        x->pV[i] = (REAL)o->beta2 * x->pV[i] + (REAL)(1 - o->beta2) * (g * g);
+        x->pV[i] = (REAL)r->beta2 * x->pV[i] + (REAL)r->rest2 * (g * g);
     }
-    NAME(generator)(o, t, x, s);
-    NAME(retract)(o->retraction, x, s);
+    NAME(generator)(r, x, s);
+    NAME(retract)(r->retraction, x, s);
     if (tall && adam) {
-        NAME(push_leaving)(o, x, s);
-        NAME(scale_leaving)(o, t, x, s);
-        NAME(leave)(o, x, s, s->W);
+        NAME(push_leaving)(r, x, s);
+        NAME(scale_leaving)(r, x, s);
+        NAME(leave)(r, x, s, s->W);
     } else if (tall) {
-        NAME(leave)(o, x, s, s->V);
+        NAME(leave)(r, x, s, s->V);
     }
     NAME(polar)(x, s);
     NAME(store)(x->X, s->X, x->n, x->m, ld);
@@ -189,6 +179,7 @@ static NAME(space) NAME(cut)(char *memory, const MATRIX *x)
 soda_status STEP(const stiefel_options *options, int64_t t, const MATRIX *matrices, int64_t count,
                  stiefel_work *work, double *drift)
 {
+    const stiefel_rule rule = stiefel_rule_of(options, t);
     for (int64_t i = 0; i < count; i++) {
         const MATRIX *x = &matrices[i];
         if (x->n < x->m || x->m < 1 || x->n > work->n_max || x->m > work->m_max)
@@ -203,7 +194,7 @@ soda_status STEP(const stiefel_options *options, int64_t t, const MATRIX *matric
     for (int64_t i = 0; i < count; i++) {
         NAME(space)
         s = NAME(cut)(work->memory + (size_t)omp_get_thread_num() * work->stride, &matrices[i]);
-        NAME(one_step)(options, t, &matrices[i], &s);
+        NAME(one_step)(&rule, &matrices[i], &s);
         if (drift) drift[i] = NAME(drift)(s.X, matrices[i].n, matrices[i].m, s.ld, s.wide);
     }
     return SODA_OK;
