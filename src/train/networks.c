@@ -97,21 +97,13 @@ static soda_status add_sizes(const networks_request *r, const soda_networks *n,
 soda_status networks_open(const networks_request *r, soda_networks *n)
 {
     const run_config *c = r->config;
-    const step_shape shape = {.batch = c->train.batch,
-                              .tokens = r->tokens,
-                              .adapted = true,
-                              .gradients = true,
-                              .loss = c->train.loss,
-                              .dco_beta = c->train.dco_beta,
-                              .image = r->image,
-                              .recompute = c->train.recompute};
+    const step_shape shape = step_shape_trained(c, c->train.batch, r->tokens, r->image);
     *n = (soda_networks){0};
     TRY(add_sizes(r, n, &r->data, shape, &n->trained));
     TRY(add_sizes(r, n, &r->prior, shape, &n->trained));
-    if (c->train.loss == LOSS_DCO) {
-        const step_shape plain = {.batch = c->train.batch, .tokens = r->tokens, .image = r->image};
-        TRY(add_sizes(r, n, &r->data, plain, &n->frozen));
-    }
+    if (c->train.loss == LOSS_DCO)
+        TRY(add_sizes(r, n, &r->data, step_shape_frozen(c->train.batch, r->tokens, r->image),
+                      &n->frozen));
     const step_shape held = {.batch = 1, .tokens = r->tokens, .adapted = true};
     return add_sizes(r, n, &r->held, held, &n->held);
 }

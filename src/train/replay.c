@@ -164,23 +164,14 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
     if (c->train.loss == LOSS_DCO)
         TRY(backend->device->alloc(backend->device, (size_t)r->B * sizeof(float),
                                    (void **)&r->image));
-    const step_shape shape = {.batch = r->B,
-                              .h = r->h,
-                              .w = r->w,
-                              .tokens = r->tokens,
-                              .adapted = true,
-                              .gradients = true,
-                              .loss = c->train.loss,
-                              .dco_beta = c->train.dco_beta,
-                              .image = r->image,
-                              .recompute = c->train.recompute == RECOMPUTE_FULL ? RECOMPUTE_FULL
-                                                                                : RECOMPUTE_NONE};
+    step_shape shape = step_shape_trained(c, r->B, r->tokens, r->image);
+    shape.h = r->h, shape.w = r->w;
     TRY(step_open(&r->model, &r->params, &shape, &r->step));
     TRY(write_inputs(r, &r->step));
     if (c->train.loss == LOSS_DCO) {
-        const step_shape plain = {
-            .batch = r->B, .h = r->h, .w = r->w, .tokens = r->tokens, .image = r->image};
-        TRY(step_open(&r->model, &r->params, &plain, &r->frozen));
+        shape = step_shape_frozen(r->B, r->tokens, r->image);
+        shape.h = r->h, shape.w = r->w;
+        TRY(step_open(&r->model, &r->params, &shape, &r->frozen));
         TRY(write_inputs(r, &r->frozen));
         TRY(exec_run(r->frozen.net.exec));
     }

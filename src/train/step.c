@@ -130,6 +130,23 @@ static soda_status fit(const builder *b)
     return step->recomputed == high ? SODA_OK : rebuild(b, high);
 }
 
+step_shape step_shape_trained(const run_config *config, int64_t batch, int64_t tokens, float *image)
+{
+    return (step_shape){.batch = batch,
+                        .tokens = tokens,
+                        .adapted = true,
+                        .gradients = true,
+                        .loss = config->train.loss,
+                        .dco_beta = config->train.dco_beta,
+                        .image = image,
+                        .recompute = config->train.recompute};
+}
+
+step_shape step_shape_frozen(int64_t batch, int64_t tokens, float *image)
+{
+    return (step_shape){.batch = batch, .tokens = tokens, .image = image};
+}
+
 soda_status step_plan(const training_model *model, const soda_params *params,
                       const step_shape *shape, soda_step *step)
 {

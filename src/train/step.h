@@ -27,6 +27,11 @@ typedef struct {
     int networks;            /* and so many networks of its size in all; 0 counts as 1 */
 } step_shape;
 
+/* Of the network that `config` trains, and of DCO's frozen one; h and w are still to be set. */
+step_shape step_shape_trained(const run_config *config, int64_t batch, int64_t tokens,
+                              float *image);
+step_shape step_shape_frozen(int64_t batch, int64_t tokens, float *image);
+
 typedef struct {
     soda_network net;
     step_shape shape;
