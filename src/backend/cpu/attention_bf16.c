@@ -56,14 +56,11 @@ BF16_INLINE void tiles(const bf16_product *p, int64_t row, int64_t count, int64_
         }
 }
 
-/* Nearly equal tiles, as in attention_simd.h. */
 BF16_INLINE void multiply(const bf16_product *p, int vectors)
 {
-    const int64_t count = (p->m + MAX_ROWS - 1) / MAX_ROWS, low = p->m / count;
-    const int64_t high = p->m - low * count; /* tiles with one row more */
-    for (int part = 0; part < 2; part++)
-        tiles(p, part ? high * (low + 1) : 0, part ? count - high : high, part ? low : low + 1,
-              vectors);
+    const attention_tiles t = attention_tiles_of(p->m, MAX_ROWS);
+    tiles(p, 0, t.high, t.rows + 1, vectors);
+    tiles(p, t.high * (t.rows + 1), t.low, t.rows, vectors);
 }
 
 BF16_TARGET void bf16_multiply(const bf16_product *p)

@@ -95,6 +95,19 @@ static inline attention_range attention_cut(int64_t rows, int64_t unit, int64_t 
     return (attention_range){first, (end < rows ? end : rows) - first};
 }
 
+/* The rows of a product as nearly equal tiles of at most `most`, the higher ones first: no thin
+ * tile at the end, which would wait for its own sums. */
+typedef struct {
+    int64_t high, low; /* tiles of rows + 1 rows, and of rows */
+    int64_t rows;
+} attention_tiles;
+
+static inline attention_tiles attention_tiles_of(int64_t m, int64_t most)
+{
+    const int64_t count = ceil_div(m, most), rows = m / count, high = m - rows * count;
+    return (attention_tiles){high, count - high, rows};
+}
+
 /* Into how many tasks, 1 .. most, each of `heads` is cut for threads to share the work. The number
  * of threads has no say: sums of the tasks' shares would round differently with it. */
 static inline int64_t attention_copies(int64_t heads, int64_t most)

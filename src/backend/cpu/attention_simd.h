@@ -9,6 +9,7 @@
  *                 vec_exp2, vec_transpose(src, src_row, dst, dst_row): one LANES x LANES square.
  * No include guard: that is the point. */
 #include "backend/cpu/attention_f32.h"
+#include "backend/cpu/attention_internal.h"
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
@@ -67,16 +68,13 @@ INLINE void tiles(const attention_product *p, int64_t row, int64_t count, int64_
         }
 }
 
-/* Cuts m into nearly equal tiles, the higher ones first: no thin tile at the end, which would wait
- * for its own sums, and no jump that depends on the tile. */
+/* No jump depends on the tile. */
 INLINE void product_vectors(const attention_product *p, int vectors)
 {
-    const int64_t most = SUMS / vectors < MAX_ROWS ? SUMS / vectors : MAX_ROWS;
-    const int64_t count = (p->m + most - 1) / most, low = p->m / count;
-    const int64_t high = p->m - low * count; /* tiles with one row more */
-    for (int part = 0; part < 2; part++)
-        tiles(p, part ? high * (low + 1) : 0, part ? count - high : high, part ? low : low + 1,
-              vectors);
+    const attention_tiles t =
+        attention_tiles_of(p->m, SUMS / vectors < MAX_ROWS ? SUMS / vectors : MAX_ROWS);
+    tiles(p, 0, t.high, t.rows + 1, vectors);
+    tiles(p, t.high * (t.rows + 1), t.low, t.rows, vectors);
 }
 
 #if BLOCK_VECTORS > MAX_VECTORS
