@@ -17,6 +17,9 @@ void preempt_install(void);
 /* Whether a signal has come. */
 bool preempt_requested(void);
 
+/* Whether it was SIGTERM or SIGINT: whoever sends these waits for the end, or kills soon. */
+bool preempt_urgent(void);
+
 /* Seconds from now to the end of the allocation: `time_limit_s` since preempt_install, or with
  * RUN_TIME_AUTO what SODA_END_TIME says, else SLURM_JOB_END_TIME. INFINITY: none known. */
 double preempt_seconds_left(double time_limit_s);

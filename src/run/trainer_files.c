@@ -39,12 +39,15 @@ static void make_room(const soda_trainer *t)
                     deleted > 1 ? "s" : "");
 }
 
+enum { PATIENCE_S = 20 }; /* less than the 30 s after which Slurm kills what it asked to end */
+
 /* Calls `write`, collective, until it succeeds: for checkpoint.retry seconds, and as long as there
- * is time for another try before the allocation ends. Collective. */
+ * is time for another try before the allocation ends; PATIENCE_S at most once a signal asked for
+ * the end. Collective. */
 static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
 {
-    const double until_s = log_seconds() + t->config->checkpoint.retry_s;
-    double longest_s = 0;
+    double until_s = log_seconds() + t->config->checkpoint.retry_s, longest_s = 0;
+    bool hurried = false;
     for (unsigned pause_s = 0;; pause_s = pause_s < 8 ? 2 * pause_s + 1 : 15) {
         TRY(trainer_check_lock(t));
         const double start_s = log_seconds();
@@ -54,14 +57,18 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
         const double next_s = 2 * longest_s + pause_s + 1; /* until another try has ended */
         const double left_s =
             fmin(until_s - log_seconds(), preempt_seconds_left(t->config->checkpoint.time_limit_s));
-        int64_t again = t->comm->rank == 0 && left_s > next_s;
+        const bool again = t->comm->rank == 0 && left_s > next_s;
         if (pause_s == 0 && again) log_warning("retrying: %s", status_message());
-        TRY(t->comm->max_i64(t->comm, &again, 1));
-        if (!again) return s;
+        int64_t agreed[] = {again, preempt_urgent()};
+        TRY(t->comm->max_i64(t->comm, agreed, 2));
+        if (!agreed[0]) return s;
         status_clear();
         t->comm->failed_rank = -1;
         if (t->comm->rank == 0 && pause_s > 0) make_room(t); /* not for a passing error */
-        sleep(pause_s);
+        sleep(pause_s);                                      /* which a signal ends */
+        if (hurried || (!agreed[1] && !preempt_urgent())) continue;
+        hurried = true;
+        until_s = fmin(until_s, log_seconds() + PATIENCE_S);
     }
 }
 

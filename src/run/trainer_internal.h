@@ -91,8 +91,9 @@ soda_status trainer_check_lock(soda_trainer *t);
 void trainer_save(soda_trainer *t);
 
 /* The last checkpoint, written before this returns: tried again for checkpoint.retry seconds, as
- * long as the allocation leaves time for it, and older checkpoints but one make room. Collective:
- * all ranks learn of a failure, which leaves the older checkpoints as they are. */
+ * long as the allocation leaves time for it and no signal wants the run to end at once, and older
+ * checkpoints but one make room. Collective: all ranks learn of a failure, which leaves the older
+ * checkpoints as they are. */
 soda_status trainer_save_last(soda_trainer *t);
 
 /* Chooses the sampler of the run's pictures, and fails now if it could not draw them later. A

@@ -10,15 +10,13 @@ refused() {
     rm -f "$name/log"
     train "$name" "$@" || rc=$?
     [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
-    [ "$(grep -c 'soda: error:' "$name/log")" -eq 1 ] || fail "$name: expected one error"
-    grep -F 'soda: error:' "$name/log" | grep -qF "$text" || fail "$name: expected in its error: $text"
+    one_error "$name" "$text"
 }
 
-images=$source/configs/quickstart/images/train
 mkdir empty uncaptioned broken
-cp "$images"/*.png uncaptioned/
-cp "$images"/* broken/
-head -c 300 "$images/fox.png" >broken/fox.png
+cp "$images"/train/*.png uncaptioned/
+cp "$images"/train/* broken/
+head -c 300 "$images/train/fox.png" >broken/fox.png
 
 refused key "did you mean train.steps" 2 --set train.stesp=3
 refused folder "empty" 2 --set data.path="$work/empty"
@@ -47,8 +45,8 @@ says apart "the configuration of this run: differs from that of rank 0"
 
 # Ranks that find different models under one path: one tensor is another on rank 1.
 mkdir -p models/own models/other
-cp -r "$source/tests/golden/tiny-sd1" models/own/model
-cp -r "$source/tests/golden/tiny-sd1" models/other/model
+cp -r "$tiny_sd1" models/own/model
+cp -r "$tiny_sd1" models/other/model
 printf '\x3f' | dd of=models/other/model/unet/diffusion_pytorch_model.safetensors bs=1 seek=$(($(
     stat -c %s models/other/model/unet/diffusion_pytorch_model.safetensors) - 5)) conv=notrunc status=none
 rc=0
@@ -118,8 +116,22 @@ rc=0
 says full "training continues without this checkpoint"
 if compgen -G 'full/run/checkpoints/*' >/dev/null; then fail "full: something is left half-written"; fi
 
+# Whoever ends the run with SIGTERM does not wait for room until checkpoint.retry is over, ten minutes.
+mkdir -p ended
+(ulimit -f 64 && exec "$soda" train run.yaml --threads 1 --set output=ended/run --set train.steps=4 >ended/log 2>&1) & pid=$!
+until grep -q 'retrying: ' ended/log 2>/dev/null; do
+    kill -0 "$pid" 2>/dev/null || fail "ended: does not try again"
+    sleep 0.1
+done
+since=$SECONDS
+kill -TERM "$pid"
+rc=0
+wait "$pid" || rc=$?
+[ "$rc" -eq 1 ] || fail "ended: exit code $rc, expected 1"
+[ $((SECONDS - since)) -le 40 ] || fail "ended: $((SECONDS - since)) s after SIGTERM, expected 20 at most"
+
 # What is not finite is named, with its step, and nothing of it is kept.
-cp -r "$source/tests/golden/tiny-sd1" poisoned
+cp -r "$tiny_sd1" poisoned
 weights=poisoned/unet/diffusion_pytorch_model.safetensors
 printf '\x00\x00\xc0\x7f' | dd of=$weights bs=1 seek=$(($(stat -c %s $weights) - 4000)) conv=notrunc status=none
 refused nan "step 0: the loss is " 2 --set model="$work/poisoned"
