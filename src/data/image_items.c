@@ -1,7 +1,11 @@
 #include "data/image_items.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <utf8proc.h>
 
 soda_status image_items_add(image_items *list, const image_item *item)
 {
@@ -37,6 +41,36 @@ void image_items_sort(image_items *list)
 {
     if (list->count > 1)
         qsort(list->items, (size_t)list->count, sizeof *list->items, compare_items);
+}
+
+static bool is_below(const char *root, const char *file)
+{
+    char path[4096];
+    const int used = snprintf(path, sizeof path, "%s/%s", root, file);
+    return used < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+soda_status image_items_take_forms(image_items *list, const char *root)
+{
+    for (int64_t i = 0; i < list->count; i++) {
+        char **file = &list->items[i].file;
+        for (int form = 0; form < 2 && !is_below(root, *file); form++) {
+            utf8proc_uint8_t *other = NULL;
+            const utf8proc_ssize_t bytes =
+                utf8proc_map((const utf8proc_uint8_t *)*file, 0, &other,
+                             UTF8PROC_NULLTERM | UTF8PROC_STABLE |
+                                 (form ? UTF8PROC_DECOMPOSE : UTF8PROC_COMPOSE));
+            if (bytes == UTF8PROC_ERROR_NOMEM)
+                return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its name", *file);
+            if (bytes < 0 || !is_below(root, (char *)other)) {
+                free(other);
+                continue;
+            }
+            free(*file);
+            *file = (char *)other;
+        }
+    }
+    return SODA_OK;
 }
 
 static int compare_name(const void *name, const void *item)

@@ -25,6 +25,11 @@ soda_status image_items_add(image_items *list, const image_item *item);
 /* Sorts by the bytes of the pictures' names, then of the caption files', then by line. */
 void image_items_sort(image_items *list);
 
+/* Gives a picture that is not below `root` under its name, but under the same name in another
+ * Unicode form, the name that is there: macOS decomposes (NFD) what others write composed (NFC).
+ * The list is then no longer sorted. SODA_ERR_MEMORY only. */
+soda_status image_items_take_forms(image_items *list, const char *root);
+
 /* The item of a sorted list whose picture is `file`, NULL if there is none. */
 const image_item *image_items_find(const image_items *list, const char *file);
 

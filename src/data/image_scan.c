@@ -202,6 +202,7 @@ static soda_status read_metadata(const scan *walk, const scanned_folder *at, ima
                                : image_items_add_csv(list, text, bytes, at->path, path);
     free(text);
     TRY(s);
+    TRY(image_items_take_forms(list, walk->folder->root));
     image_items_sort(list);
     return look_up(walk, list, path);
 }

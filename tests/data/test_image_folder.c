@@ -46,6 +46,31 @@ static void metadata_lists_pictures(void **state)
     image_folder_close(f);
 }
 
+/* A data set from macOS has "u" and two dots where others write one letter, or the reverse. */
+static void names_are_found_in_either_unicode_form(void **state)
+{
+    const char *folder = *state;
+    image_folder *f;
+    CHECK_OK(newfile_make_folder(files_path(folder, "a\xcc\x8a")));
+    put(folder, "z.png", "");
+    put(folder, "a\xcc\x8a/u\xcc\x88.png", ""); /* NFD on the disk, NFC in the list */
+    put(folder, "\xc3\xb6.png", "");            /* NFC on the disk, NFD in the list */
+    put(folder, "metadata.csv",
+        "file_name,text\nz.png,z\n\xc3\xa5/\xc3\xbc.png,u\no\xcc\x88.png,o\n");
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[0].file, "a\xcc\x8a/u\xcc\x88.png");
+    assert_string_equal(f->list.items[0].text, "u");
+    assert_string_equal(f->list.items[1].file, "z.png");
+    assert_string_equal(f->list.items[2].file, "\xc3\xb6.png");
+    assert_string_equal(f->list.items[2].text, "o");
+    for (int kind = 0; kind < LEFT_OUT_KINDS; kind++) assert_int_equal(f->left[kind].count, 0);
+    image_folder_close(f);
+    put(folder, "metadata.csv", "file_name,text\n\xc3\xb6.png,o\no\xcc\x88.png,the same picture\n");
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("is already listed in line 2");
+}
+
 static void check_left_out(const image_folder *f, left_out_kind kind, const char *want)
 {
     char line[1024] = "";
@@ -372,6 +397,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(metadata_lists_pictures, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(names_are_found_in_either_unicode_form, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(captions_lie_beside_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_is_left_out_is_counted, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(only_folders_like_kohyas_have_repeats, files_setup,
