@@ -135,6 +135,17 @@ static void sync_name(const char *path)
     close(folder);
 }
 
+/* A symbolic link that leads to nothing. */
+static soda_status refuse_link(const char *path)
+{
+    char target[1024];
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    target[length > 0 ? length : 0] = '\0';
+    return FAIL(SODA_ERR_IO,
+                "%s: cannot make the folder: this is a symbolic link to %s, which does not exist",
+                path, target);
+}
+
 /* Makes one folder; one that is there already is fine. */
 static soda_status make_one(const char *path)
 {
@@ -146,6 +157,7 @@ static soda_status make_one(const char *path)
     const int why = errno;
     const bool is_there = stat(path, &about) == 0;
     if (is_there && S_ISDIR(about.st_mode)) return SODA_OK;
+    if (!is_there && lstat(path, &about) == 0 && S_ISLNK(about.st_mode)) return refuse_link(path);
     errno = is_there ? ENOTDIR : why;
     return cannot("make the folder", path);
 }

@@ -6,13 +6,13 @@
 
 #include "io/newfile.h"
 
-/* A link to nothing: that the name is taken counts, not that what it points to is absent. */
 static void a_folder_that_cannot_be_made_says_why(void **state)
 {
     const char *path = files_path(*state, "link");
     assert_int_equal(symlink("/nowhere/at/all", path), 0);
     CHECK_FAILS(newfile_make_folder(path), SODA_ERR_IO);
-    check_message_has("link: cannot make the folder: File exists");
+    check_message_has("link: cannot make the folder: this is a symbolic link to /nowhere/at/all, "
+                      "which does not exist");
 }
 
 static void a_file_in_the_way_is_no_folder(void **state)
