@@ -1,5 +1,6 @@
 #include "cuda/backend.h"
 
+#include "cuda/exchange.h"
 #include "cuda/gpu.h"
 #include "cuda/kernels.h"
 #include "cuda/update.h"
@@ -10,6 +11,7 @@ soda_status cuda_open(int index, const soda_backend **backend)
         .name = "cuda",
         .threads = 1,
         .close = cuda_close,
+        .connect = gpu_connect,
         .kernel =
             {
 #define OP(name, ...) [OP_##name] = &cuda_##name,

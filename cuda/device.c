@@ -57,8 +57,7 @@ static soda_status take_buffer(gpu *g, int *number)
 {
     *number = g->next;
     g->next = (g->next + 1) % BUFFERS;
-    GPU_TRY(cudaEventSynchronize(g->idle[*number]));
-    return SODA_OK;
+    return gpu_wait(g->idle[*number]);
 }
 
 static soda_status upload_gpu(soda_device *device, void *to, const void *host, size_t bytes)
@@ -92,7 +91,7 @@ static soda_status download_gpu(soda_device *device, void *host, const void *fro
             GPU_TRY(cudaEventRecord(g->idle[i], g->stream));
         }
         if (before) {
-            GPU_TRY(cudaEventSynchronize(g->idle[last]));
+            TRY(gpu_wait(g->idle[last]));
             memcpy((char *)host + done, g->buffer[last], before);
             done += before;
         }
@@ -109,8 +108,8 @@ static soda_status clear_gpu(soda_device *device, void *to, size_t bytes)
 
 static soda_status wait_gpu(soda_device *device)
 {
-    GPU_TRY(cudaStreamSynchronize(((gpu *)device)->stream));
-    return SODA_OK;
+    (void)device;
+    return gpu_wait(NULL);
 }
 
 void gpu_close(soda_device *device)

@@ -25,6 +25,13 @@ cudaStream_t gpu_stream(void);
 enum { GPU_SUM = 128 };
 void *gpu_sum(void);
 
+/* Waits for the event, or with NULL for the whole stream. */
+soda_status gpu_wait(cudaEvent_t event);
+
+/* From now on whoever waits calls `check` now and then, and gives up when it fails; NULL: nobody.
+ */
+void gpu_watch(soda_status (*check)(void *context), void *context);
+
 /* SODA_OK, or what CUDA says about `code`, with `what` before it. */
 soda_status gpu_check(cudaError_t code, const char *what);
 

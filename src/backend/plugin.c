@@ -79,8 +79,8 @@ static void print_map(const place *all, int count)
                     "rank computes what");
 }
 
-/* Tells all ranks where this one works. `all` [comm->size] is overwritten. Collective. */
-static soda_status compare_places(soda_comm *comm, const plugin_device *device, place *all)
+/* `all` [comm->size] is overwritten. Collective. */
+static soda_status exchange_places(soda_comm *comm, const plugin_device *device, place *all)
 {
     place own = {.device = *device};
     gethostname(own.host, sizeof own.host - 1);
@@ -91,20 +91,25 @@ static soda_status compare_places(soda_comm *comm, const plugin_device *device, 
     return SODA_OK;
 }
 
+/* Tells all ranks where this one works. Collective. */
+static soda_status compare_places(soda_comm *comm, const plugin_device *device)
+{
+    place *all = calloc((size_t)comm->size, sizeof *all);
+    soda_status s = comm_agree(comm, all ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory"));
+    if (s == SODA_OK && all) s = exchange_places(comm, device, all);
+    free(all);
+    return s;
+}
+
 soda_status backend_open_cuda(int threads, soda_comm *comm, const soda_backend **backend)
 {
     plugin_device device = {.number = 0};
-    soda_status s;
-    place *all = calloc((size_t)comm->size, sizeof *all);
     *backend = NULL;
-    s = all ? open_own(comm, &device, backend) : FAIL(SODA_ERR_MEMORY, "out of memory");
     parallel_set_threads(threads); /* of what is left to the host */
-    TRY_TO(done, comm_agree(comm, status_prefix(s, "--backend cuda")));
-    TRY_TO(done, status_prefix(compare_places(comm, &device, all), "--backend cuda"));
-done:
-    free(all);
+    soda_status s = comm_agree(comm, open_own(comm, &device, backend));
+    if (s == SODA_OK) s = compare_places(comm, &device);
     if (s == SODA_OK) return s;
     if (*backend) (*backend)->close(*backend);
     *backend = NULL;
-    return s;
+    return status_prefix(status_pass(s, __FILE__, __LINE__), "--backend cuda");
 }

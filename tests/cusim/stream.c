@@ -28,17 +28,32 @@ bool sim_stream_known(cudaStream_t s)
     return false;
 }
 
-static void step(cudaStream_t s)
+/* Runs the next piece; false if it is not ready. */
+static bool step(cudaStream_t s)
 {
-    const sim_work w = s->queue[s->first++];
+    const sim_work w = s->queue[s->first];
+    if (w.ready && !w.ready(w.context)) return false;
+    s->first++;
     if (s->first == s->count) s->first = s->count = 0;
     w.run(w.context);
     free(w.context);
+    return true;
+}
+
+static void step_when_ready(cudaStream_t s)
+{
+    while (!step(s)) nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 }
 
 void sim_stream_run(cudaStream_t s)
 {
-    while (s->first < s->count) step(s);
+    while (s->first < s->count) step_when_ready(s);
+}
+
+void sim_stream_advance(cudaStream_t stream)
+{
+    cudaStream_t s = sim_stream(stream);
+    while (s->first < s->count && step(s)) continue;
 }
 
 void sim_stream_drain(void)
@@ -63,9 +78,15 @@ static void push(cudaStream_t s, sim_work w)
 
 void sim_enqueue(cudaStream_t stream, void (*run)(void *), void *context, const char *what)
 {
+    sim_enqueue_when(stream, NULL, run, context, what);
+}
+
+void sim_enqueue_when(cudaStream_t stream, bool (*ready)(const void *), void (*run)(void *),
+                      void *context, const char *what)
+{
     cudaStream_t s = sim_stream(stream);
     if (!sim_stream_known(s)) sim_die("%s: unknown or destroyed stream %p", what, (void *)stream);
-    const sim_work w = {run, context, what};
+    const sim_work w = {run, ready, context, what};
     if (s->capture) {
         struct CUgraph_st *g = s->capture;
         g->work = sim_push(g->work, g->count, sizeof *g->work);
@@ -75,10 +96,12 @@ void sim_enqueue(cudaStream_t stream, void (*run)(void *), void *context, const 
     if (s == &default_stream) drain_blocking();
     push(s, w);
     const sim_streams how = sim_option()->streams;
-    if (how == STREAMS_EAGER || s == &default_stream) sim_stream_run(s);
+    if (s == &default_stream) sim_stream_run(s);
+    if (how == STREAMS_EAGER) sim_stream_advance(s);
     if (how != STREAMS_RANDOM || sim_random() % 3) return;
     for (size_t k = 0; k < stream_count; k++)
-        while (streams[k]->first < streams[k]->count && sim_random() % 2) step(streams[k]);
+        while (streams[k]->first < streams[k]->count && sim_random() % 2 && step(streams[k]))
+            continue;
 }
 
 /* ---- streams ---- */
@@ -133,7 +156,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     cudaStream_t s = sim_stream(stream);
-    if (s->first < s->count) step(s);
+    if (s->first < s->count) (void)step(s);
     return s->first < s->count ? cudaErrorNotReady : cudaSuccess;
 }
 
@@ -213,7 +236,7 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned fla
 static void run_until(cudaEvent_t e, uint64_t number)
 {
     while (e->done < number && sim_stream_known(e->stream) && e->stream->first < e->stream->count)
-        step(e->stream);
+        step_when_ready(e->stream);
 }
 
 static void wait(void *context)
@@ -252,6 +275,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
     if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (e->done != e->recorded && sim_stream_known(e->stream) &&
+        e->stream->first < e->stream->count)
+        (void)step(e->stream); /* a GPU goes on while it is asked */
     return e->done == e->recorded ? cudaSuccess : cudaErrorNotReady;
 }
 

@@ -6,7 +6,8 @@
 
 typedef struct { /* one piece of work */
     void (*run)(void *context);
-    void *context; /* freed after the run, or with the graph */
+    bool (*ready)(const void *context); /* NULL: at once */
+    void *context;                      /* freed after the run, or with the graph */
     const char *what;
 } sim_work;
 
@@ -35,6 +36,11 @@ struct CUgraph_st { /* work in the order in which it was captured, which respect
 
 cudaStream_t sim_stream(cudaStream_t s); /* the default stream for 0 */
 bool sim_stream_known(cudaStream_t s);
-void sim_stream_run(cudaStream_t s); /* all that waits in it */
+void sim_stream_run(cudaStream_t s);     /* all that waits in it */
+void sim_stream_advance(cudaStream_t s); /* up to the first piece that is not ready */
+
+/* As sim_enqueue, for a piece that cannot run before `ready` says so: the stream waits for it. */
+void sim_enqueue_when(cudaStream_t stream, bool (*ready)(const void *), void (*run)(void *),
+                      void *context, const char *what);
 
 #endif
