@@ -3,6 +3,7 @@
 #include "cuda/exchange.h"
 #include "cuda/gpu.h"
 #include "cuda/kernels.h"
+#include "cuda/solver.h"
 #include "cuda/update.h"
 
 soda_status cuda_open(int index, const soda_backend **backend)
@@ -12,6 +13,7 @@ soda_status cuda_open(int index, const soda_backend **backend)
         .threads = 1,
         .close = cuda_close,
         .connect = gpu_connect,
+        .factorize = &solver_cusolver,
         .kernel =
             {
 #define OP(name, ...) [OP_##name] = &cuda_##name,

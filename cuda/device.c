@@ -13,6 +13,7 @@ static const double GIB = 1 << 30;
 typedef struct {
     soda_device base;
     char name[300];
+    int index;
     cudaStream_t stream;
     void *buffer[BUFFERS];     /* pinned */
     cudaEvent_t idle[BUFFERS]; /* recorded behind the last copy that reads the buffer */
@@ -21,6 +22,8 @@ typedef struct {
 } gpu;
 
 static gpu *open_gpu; /* NULL: none */
+
+int gpu_index(void) { return open_gpu->index; }
 
 cudaStream_t gpu_stream(void) { return open_gpu->stream; }
 
@@ -193,6 +196,7 @@ soda_status gpu_open(int index, soda_device **device)
     TRY(check_gpu(index, &properties));
     gpu *g = calloc(1, sizeof *g);
     if (!g) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    g->index = index;
     snprintf(g->name, sizeof g->name, "cuda:%d %s", index, properties.name);
     g->base = (soda_device){.name = g->name,
                             .alignment = ALIGNMENT,

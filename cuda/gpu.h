@@ -17,6 +17,9 @@ soda_status gpu_open(int index, soda_device **device);
 /* Waits for its work and frees everything but what alloc gave. Accepts NULL. */
 void gpu_close(soda_device *device);
 
+/* The number of the open GPU: threads other than the one that opened it call cudaSetDevice. */
+int gpu_index(void);
+
 /* The stream of the open GPU: everything is enqueued on it, and kernels never wait for it. */
 cudaStream_t gpu_stream(void);
 

@@ -71,14 +71,16 @@ static soda_status describe(soda_layers *layers, const char *folder, shared_arra
     const int arrays = method_bases(layers_method(layers));
     const int count = kind ? layers_count(layers) : 0;
     status_slot slot = {0};
+    char name[32] = "";
+    if (kind) factorize_name(kind, name, sizeof name);
     TRY(shared_arrays_create("factors", folder, count, arrays, list));
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++) {
         const soda_layer *layer = layers_at(layers, i);
         shared_arrays_item *item = &list->items[i];
         for (int b = 0; b < arrays; b++) item->shape[b] = kind->shape(layer->m, layer->n, b);
-        status_keep(&slot, array_cache_weight_key(&layer->w0.source, kind->name, FACTORIZE_VERSION,
-                                                  item->key));
+        status_keep(&slot,
+                    array_cache_weight_key(&layer->w0.source, name, FACTORIZE_VERSION, item->key));
     }
     for (int b = 0; b < arrays; b++) list->name[b] = kind->leaf[b];
     TRY(status_take(&slot));

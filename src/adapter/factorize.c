@@ -1,9 +1,21 @@
 #include "adapter/factorize.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "adapter/lapack.h"
+
+static const factorize_library *library;                 /* NULL: LAPACK */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* of the library */
+
+void factorize_by(const factorize_library *chosen) { library = chosen; }
+
+void factorize_name(const factorize_kind *kind, char *name, size_t size)
+{
+    snprintf(name, size, "%s%s%s", kind->name, library ? "." : "", library ? library->name : "");
+}
 
 static soda_status failed(const char *what, int64_t m, int64_t n, int info)
 {
@@ -41,6 +53,12 @@ static soda_status decompose(double *wide, int64_t m, int64_t n, double *vh, dou
                              double *u)
 {
     const lapack_routines *lapack;
+    if (library) {
+        pthread_mutex_lock(&turn);
+        const soda_status s = library->svd(n, m, wide, vh, sigma, u);
+        pthread_mutex_unlock(&turn);
+        return status_prefix(s, "the SVD of a %lld x %lld weight", (long long)m, (long long)n);
+    }
     TRY(lapack_enter(&lapack));
     const int info = lapack->svd('S', (int)n, (int)m, wide, sigma, vh, u);
     lapack_leave();
@@ -77,13 +95,19 @@ done:
 }
 
 /* wide [n,m] column-major = QR: diagonal [k] is that of R, the first k columns of wide become Q. */
-static soda_status orthogonalize(double *wide, int64_t m, int64_t n, double *tau, float *diagonal)
+static soda_status orthogonalize(double *wide, int64_t m, int64_t n, double *tau, double *diagonal)
 {
     const int64_t k = m < n ? m : n;
     const lapack_routines *lapack;
+    if (library) {
+        pthread_mutex_lock(&turn);
+        const soda_status s = library->qr(n, m, wide, diagonal);
+        pthread_mutex_unlock(&turn);
+        return status_prefix(s, "the LQ of a %lld x %lld weight", (long long)m, (long long)n);
+    }
     TRY(lapack_enter(&lapack));
     int info = lapack->qr((int)n, (int)m, wide, tau);
-    for (int64_t i = 0; i < k && !info; i++) diagonal[i] = (float)wide[i * n + i];
+    for (int64_t i = 0; i < k && !info; i++) diagonal[i] = wide[i * n + i];
     if (!info) info = lapack->qr_q((int)n, (int)k, (int)k, wide, tau);
     lapack_leave();
     return info ? failed("LQ", m, n, info) : SODA_OK;
@@ -95,23 +119,24 @@ soda_status factorize_lq(const float *w, int64_t m, int64_t n, float *Q, float *
     soda_status status = SODA_OK;
     const int64_t k = m < n ? m : n;
     double *wide = malloc((size_t)(m * n) * sizeof *wide);
-    double *tau = malloc((size_t)k * sizeof *tau);
-    if (!wide || !tau) {
+    double *tau = malloc((size_t)k * sizeof *tau), *shift = malloc((size_t)k * sizeof *shift);
+    if (!wide || !tau || !shift) {
         status = FAIL(SODA_ERR_MEMORY, "out of memory for the LQ of a %lld x %lld weight",
                       (long long)m, (long long)n);
         goto done;
     }
     status = widen(w, m, n, wide);
-    if (status == SODA_OK) status = orthogonalize(wide, m, n, tau, diagonal);
+    if (status == SODA_OK) status = orthogonalize(wide, m, n, tau, shift);
     if (status != SODA_OK) goto done;
     for (int64_t i = 0; i < k; i++) {
-        const double sign = diagonal[i] < 0 ? -1 : 1;
-        diagonal[i] = fabsf(diagonal[i]);
+        const double sign = (float)shift[i] < 0 ? -1 : 1;
+        diagonal[i] = fabsf((float)shift[i]);
         for (int64_t c = 0; c < n; c++) Q[i * n + c] = (float)(sign * wide[i * n + c]);
     }
 done:
     free(wide);
     free(tau);
+    free(shift);
     return status;
 }
 

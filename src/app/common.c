@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapter/factorize.h"
 #include "app/verbs.h"
 #include "core/isa.h"
 #include "core/log.h"
@@ -163,6 +164,7 @@ static soda_status open_backend(int on_node, int share, const soda_backend **bac
     }
     TRY(opener(thread_count(chosen.threads, on_node, share), comm, backend));
     opened = *backend;
+    factorize_by(opened->factorize);
     return SODA_OK;
 }
 

@@ -58,6 +58,8 @@ typedef struct soda_backend {
     const price_table *prices; /* of its kernels, for adapter/route.h */
     /* Collectives between the devices of `comm`'s ranks. Collective. */
     soda_status (*connect)(soda_device *device, soda_comm *comm, soda_exchange **exchange);
+    /* Factorises weights in LAPACK's place (adapter/factorize.h); NULL: LAPACK does. */
+    const struct factorize_library *factorize;
     void (*close)(const struct soda_backend *backend); /* NULL: nothing to close */
     const soda_kernel *kernel[OP_COUNT];
 } soda_backend;
