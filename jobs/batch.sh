@@ -127,7 +127,7 @@ batch_subject() {
 batch_check() {
     [ $# -gt 0 ] || batch_refuse "expected RUN.yaml and perhaps options of soda train"
     [ -f "$1" ] || batch_refuse "$1: there is no such file in $PWD"
-    SODA_PROGRAM=$(realpath "$SODA_PROGRAM")
+    SODA_PROGRAM=$(realpath -m "$SODA_PROGRAM")
     [ -x "$SODA_PROGRAM" ] || batch_refuse "$SODA_PROGRAM: no such program; build it, or set SODA_PROGRAM in jobs/site.sh"
     case ${SODA_SRUN_MPI:-pmix} in
         pmix*) ;;
