@@ -50,6 +50,19 @@ static void the_scripts_are_asked_before_the_scheduler(void **state)
     described(60, "checkpoint.time_limit");
 }
 
+/* What a scheduler sends ahead of the end leaves time to try again; SIGTERM does not. */
+static void sigterm_is_urgent_and_sigusr1_is_not(void **state)
+{
+    (void)state;
+    preempt_install();
+    assert_false(preempt_requested());
+    raise(SIGUSR1);
+    assert_true(preempt_requested());
+    assert_false(preempt_urgent());
+    raise(SIGTERM);
+    assert_true(preempt_urgent());
+}
+
 /* On a terminal, whoever presses Ctrl-C sees that it was heard. */
 static void a_terminal_is_told_of_the_stop(void **state)
 {
@@ -95,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_scripts_are_asked_before_the_scheduler),
+        cmocka_unit_test(sigterm_is_urgent_and_sigusr1_is_not),
         cmocka_unit_test(a_terminal_is_told_of_the_stop),
         cmocka_unit_test(nobody_tells),
         cmocka_unit_test(what_is_no_time_is_refused),
