@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,13 +17,20 @@ enum { PIECE_BYTES = 4 << 20, MEET_NS = 100000 };
 static int threads = 1;       /* of this rank, once MPI has started */
 static bool may_call_at_once; /* several threads, MPI's functions */
 
+/* The first collective that failed here. The other ranks wait in it, or are a collective ahead:
+ * there is no agreeing with them any more, so all that come after fail as well. */
+static char broken[MPI_MAX_ERROR_STRING + 64];
+
+static soda_status in_step(void) { return *broken ? FAIL(SODA_ERR_IO, "%s", broken) : SODA_OK; }
+
 static soda_status checked(int code, const char *what)
 {
     if (code == MPI_SUCCESS) return SODA_OK;
     char text[MPI_MAX_ERROR_STRING];
     int length = 0;
     MPI_Error_string(code, text, &length);
-    return FAIL(SODA_ERR_IO, "MPI: %s failed: %.*s", what, length, text);
+    snprintf(broken, sizeof broken, "MPI: %s failed: %.*s", what, length, text);
+    return in_step();
 }
 
 static MPI_Comm of(const soda_comm *comm) { return *(const MPI_Comm *)comm->context; }
@@ -37,6 +45,7 @@ static soda_status all_reduce(const soda_comm *comm, void *data, int64_t count, 
 {
     const int64_t piece = PIECE_BYTES / (int64_t)each.bytes;
     int code = MPI_SUCCESS;
+    TRY(in_step());
     pulse_collective("all-reduce");
     for (int64_t i = 0; i < count && code == MPI_SUCCESS; i += piece) {
         const int n = (int)(count - i < piece ? count - i : piece);
@@ -66,6 +75,7 @@ static soda_status max_i64(soda_comm *comm, int64_t *data, int64_t count)
 static soda_status broadcast(soda_comm *comm, void *data, size_t bytes, int root)
 {
     int code = MPI_SUCCESS;
+    TRY(in_step());
     pulse_collective("broadcast");
     for (size_t i = 0; i < bytes && code == MPI_SUCCESS; i += PIECE_BYTES) {
         const int n = (int)(bytes - i < PIECE_BYTES ? bytes - i : PIECE_BYTES);
@@ -85,6 +95,7 @@ static void end_all(soda_comm *comm, int exit_code)
 
 static soda_status scatter(soda_comm *comm, const void *all, size_t bytes, void *own, int root)
 {
+    TRY(in_step());
     pulse_collective("scatter");
     const int code =
         MPI_Scatter(all, (int)bytes, MPI_BYTE, own, (int)bytes, MPI_BYTE, root, of(comm));
@@ -94,6 +105,7 @@ static soda_status scatter(soda_comm *comm, const void *all, size_t bytes, void 
 
 static soda_status gather(soda_comm *comm, const comm_parts *list, int count)
 {
+    TRY(in_step());
     for (int i = 0; i < count; i++) {
         const int bytes = (int)list[i].bytes;
         TRY(checked(
@@ -109,6 +121,7 @@ static soda_status meet(soda_comm *comm)
 {
     MPI_Request request;
     int here = 0;
+    TRY(in_step());
     TRY(checked(MPI_Ibarrier(of(comm), &request), "barrier"));
     for (;;) {
         TRY(checked(MPI_Test(&request, &here, MPI_STATUS_IGNORE), "barrier"));
@@ -239,6 +252,7 @@ soda_status comm_mpi_open(bool several_threads, soda_comm **comm)
 }
 
 int comm_mpi_threads(void) { return threads; }
+bool comm_mpi_broken(void) { return *broken != 0; }
 
 void comm_mpi_close(void)
 {

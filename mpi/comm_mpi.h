@@ -14,5 +14,8 @@ soda_status comm_mpi_open(bool several_threads, soda_comm **comm);
 /* Threads that this rank should have by default: its share of the node's cores. */
 int comm_mpi_threads(void);
 
+/* Whether a collective failed on this rank: only end_all reaches the others then. */
+bool comm_mpi_broken(void);
+
 /* Ends MPI on an orderly way out; all ranks call it. */
 void comm_mpi_close(void);

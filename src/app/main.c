@@ -71,10 +71,12 @@ int main(int argc, char **argv)
     const bool collective = verb && (verb->flags & VERB_COLLECTIVE);
     if (s == SODA_OK && (collective || comm->rank == 0)) s = run(verb, argc, argv);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
-    if (s != SODA_STOPPED) s = comm_agree(comm, s);
+    if (s != SODA_STOPPED && !comm_mpi_broken()) s = comm_agree(comm, s);
     if (s == SODA_OK) common_close_backend();
     if (s == SODA_OK && comm->rank == 0) common_trim_cache();
-    if (s != SODA_OK && s != SODA_STOPPED && comm->failed_rank == comm->rank) report(s, comm);
+    const bool speaks = comm->failed_rank == comm->rank || comm_mpi_broken();
+    if (s != SODA_OK && s != SODA_STOPPED && speaks) report(s, comm);
+    if (comm_mpi_broken()) comm->end_all(comm, status_exit_code(s));
     if (comm->size > 1 || comm_mpi_launched()) comm_mpi_close();
     return status_exit_code(s);
 }

@@ -73,6 +73,20 @@ if [ -e "$corrupt" ]; then # not under sanitizers
     if compgen -G 'drifted/run/checkpoints/*' >/dev/null; then fail "drifted: a checkpoint was written"; fi
 fi
 
+# A collective that fails on one rank, as the run starts and while it trains: that rank's message, and an end for all.
+collective=$(dirname "$soda")/tests/libsoda_test_collective.so
+for call in 20 50 60; do
+    [ -e "$collective" ] || break # under sanitizers
+    mkdir -p "call$call"
+    rc=0
+    timeout 60 "$mpiexec" --oversubscribe --bind-to none -n 2 -x LD_PRELOAD="$collective" -x SODA_TEST_FAIL_RANK=1 \
+        -x SODA_TEST_FAIL_CALL=$call "$soda" train run.yaml --threads 1 --set output="call$call/run" \
+        --set parallel.check_every=1 >"call$call/log" 2>&1 || rc=$?
+    [ "$rc" -eq 1 ] || fail "call$call: exit code $rc, expected 1"
+    one_error "call$call" "rank 1 of 2"
+    one_error "call$call" "MPI: all-reduce failed"
+done
+
 # Ranks with different instruction sets: refused before anything is read, on every rank.
 mkdir -p levels
 if SODA_ISA=avx2 "$soda" --version >/dev/null 2>&1; then
