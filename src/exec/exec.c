@@ -136,7 +136,7 @@ soda_status exec_plan(const soda_graph *graph, const soda_backend *backend,
         goto done;
     }
     TRY_TO(done, allocate(e));
-    TRY_TO(done, plan_create(graph, &e->plan));
+    TRY_TO(done, plan_create(graph, backend->device->alignment, &e->plan));
     for (int i = 0; bound && i < bound->count; i++) TRY_TO(done, bind(e, &bound->list[i]));
     set_order(e);
     TRY_TO(done, prepare(e, scratch_bytes));
@@ -243,13 +243,12 @@ static soda_status find_named(const soda_exec *exec, const char *name, bool writ
 
 enum { CHUNK = 2048 }; /* elements that are converted at a time, on the stack */
 
-/* Elements in the value's type; `count` is at most CHUNK. */
+/* Elements in the value's type, which is not fp32; `count` is at most CHUNK. */
 static soda_status from_f32(const float *x, int64_t count, soda_dtype dtype, void *elements)
 {
     double *wide = elements;
     uint16_t *half = elements;
     switch (dtype) {
-    case SODA_F32: memcpy(elements, x, (size_t)count * sizeof *x); return SODA_OK;
     case SODA_F64:
         for (int64_t i = 0; i < count; i++) wide[i] = (double)x[i];
         return SODA_OK;
@@ -265,7 +264,6 @@ static soda_status to_f32(const void *elements, int64_t count, soda_dtype dtype,
     const double *wide = elements;
     const uint16_t *half = elements;
     switch (dtype) {
-    case SODA_F32: memcpy(x, elements, (size_t)count * sizeof *x); return SODA_OK;
     case SODA_F64:
         for (int64_t i = 0; i < count; i++) x[i] = (float)wide[i];
         return SODA_OK;
@@ -283,6 +281,7 @@ soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data,
     soda_id id;
     soda_tensor t;
     TRY(find_named(exec, name, true, count, &id, &t));
+    if (t.dtype == SODA_F32) return exec_write(exec, id, data, tensor_bytes(&t));
     for (int64_t i = 0; i < count; i += CHUNK) {
         const int64_t n = count - i < CHUNK ? count - i : CHUNK;
         const size_t width = dtype_bytes(t.dtype);
@@ -300,6 +299,7 @@ soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, 
     soda_id id;
     soda_tensor t;
     TRY(find_named(exec, name, false, count, &id, &t));
+    if (t.dtype == SODA_F32) return exec_read(exec, id, data, tensor_bytes(&t));
     for (int64_t i = 0; i < count; i += CHUNK) {
         const int64_t n = count - i < CHUNK ? count - i : CHUNK;
         const size_t width = dtype_bytes(t.dtype);

@@ -32,13 +32,14 @@ static soda_status mark_alive(const soda_graph *g, bool *alive)
     return SODA_OK;
 }
 
-soda_status plan_create(const soda_graph *graph, soda_plan *plan)
+soda_status plan_create(const soda_graph *graph, size_t alignment, soda_plan *plan)
 {
     const size_t nodes = (size_t)graph->node_count + 1, values = (size_t)graph->value_count + 1;
     *plan = (soda_plan){.alive = calloc(nodes, sizeof(bool)),
                         .elsewhere = calloc(values, sizeof(bool)),
                         .offset = malloc(values * sizeof(size_t)),
-                        .scratch_offset = calloc(nodes, sizeof(size_t))};
+                        .scratch_offset = calloc(nodes, sizeof(size_t)),
+                        .alignment = alignment};
     if (!plan->alive || !plan->elsewhere || !plan->offset || !plan->scratch_offset) {
         plan_destroy(plan);
         return FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -146,23 +147,23 @@ static void place(interval *it, interval **placed, int count)
 
 static size_t value_bytes(const soda_value *v)
 {
-    const size_t bytes = (size_t)shape_count(&v->shape) * dtype_bytes(v->dtype);
-    return whole_lines(bytes);
+    return (size_t)shape_count(&v->shape) * dtype_bytes(v->dtype);
 }
 
 static int collect(const soda_graph *g, const soda_plan *plan, const size_t *scratch_bytes,
                    const int *first, const int *last, const soda_id *owner, interval *list)
 {
     int count = 0;
+    const size_t to = plan->alignment;
     for (soda_id v = 0; v < g->value_count; v++) {
         const soda_value *value = &g->values[v];
         if (value->kind == VALUE_WEIGHT || value->view_of != NO_VALUE || owner[v] != v) continue;
         if (first[v] > last[v] || plan->elsewhere[v]) continue;
-        list[count++] = (interval){v, first[v], last[v], value_bytes(value), 0};
+        list[count++] = (interval){v, first[v], last[v], round_up(value_bytes(value), to), 0};
     }
     for (int n = 0; n < g->node_count; n++) {
         if (!plan->alive[n] || !scratch_bytes[n]) continue;
-        list[count++] = (interval){-1 - n, n, n, whole_lines(scratch_bytes[n]), 0};
+        list[count++] = (interval){-1 - n, n, n, round_up(scratch_bytes[n], to), 0};
     }
     return count;
 }

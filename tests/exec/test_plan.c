@@ -161,20 +161,22 @@ static void live_values_never_overlap(void **state)
 }
 
 /* Bytes of a chain of `length` nodes on weights alone, whose end an input is multiplied with. */
-static size_t chain_bytes(int length)
+static size_t chain_bytes(int length, size_t alignment)
 {
-    const soda_weight w = {.name = "w", .source = {SODA_F32, SHAPE(512, 64), NULL}};
+    const soda_weight w = {.name = "w", .source = {SODA_F32, SHAPE(512, 63), NULL}};
     soda_graph *g;
     soda_plan plan;
     CHECK_OK(graph_create(SODA_F32, &g));
     soda_id end = graph_weight(g, &w);
     for (int i = 0; i < length; i++) end = graph_activation(g, end, ACT_SILU);
-    const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(1, 64));
+    const soda_id x = graph_input(g, "x", SODA_F32, SHAPE(1, 63));
     graph_output(g, graph_linear(g, x, end, NO_VALUE), "y");
     size_t *scratch_bytes = calloc((size_t)graph_node_count(g), sizeof *scratch_bytes);
-    CHECK_OK(plan_create(g, &plan));
+    CHECK_OK(plan_create(g, alignment, &plan));
     CHECK_OK(plan_memory(g, scratch_bytes, &plan));
     const size_t bytes = plan.bytes;
+    for (soda_id v = 0; v < graph_value_count(g); v++)
+        assert_true(plan.offset[v] == SIZE_MAX || plan.offset[v] % alignment == 0);
     plan_destroy(&plan);
     free(scratch_bytes);
     graph_destroy(g);
@@ -184,7 +186,8 @@ static size_t chain_bytes(int length)
 static void only_the_end_of_a_prologue_stays(void **state)
 {
     (void)state;
-    assert_int_equal(chain_bytes(9), chain_bytes(3)); /* two at a time, and the one that stays */
+    assert_int_equal(chain_bytes(9, 64), chain_bytes(3, 64)); /* two at a time, and what stays */
+    assert_int_equal(chain_bytes(9, 256), chain_bytes(3, 256));
 }
 
 static void dumps_name_every_operator(void **state)
