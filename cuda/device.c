@@ -1,5 +1,8 @@
-/* device.c: memory of a GPU and copies to and from it, through two pinned buffers that take turns:
- * one is filled while the other is on its way. */
+/* device.c: memory of a GPU and copies to and from it, through pinned buffers.
+ *
+ * Uploads are written one behind the other into a buffer, until it is full; the other one is used
+ * again once its copies are done. So the host waits when it is that far ahead of the GPU, not for
+ * every copy. Downloads alternate between two more: one is read while the other is on its way. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,17 +10,22 @@
 #include "cuda/gpu.h"
 
 enum { ALIGNMENT = 256, BUFFERS = 2, LEAST_CAPABILITY = 8 };
-static const size_t BUFFER_BYTES = (size_t)4 << 20;
+static const size_t BUFFER_BYTES = (size_t)4 << 20, PAGE_BYTES = 4096;
 static const double GIB = 1 << 30;
+
+typedef struct {
+    char *memory;
+    cudaEvent_t done; /* recorded behind the last copy */
+} pinned;
 
 typedef struct {
     soda_device base;
     char name[300];
     int index;
     cudaStream_t stream;
-    void *buffer[BUFFERS];     /* pinned */
-    cudaEvent_t idle[BUFFERS]; /* recorded behind the last copy that reads the buffer */
-    int next;                  /* buffer */
+    pinned up[BUFFERS], down[BUFFERS];
+    int filling;   /* of up */
+    size_t filled; /* bytes of it */
     void *sum;
 } gpu;
 
@@ -55,25 +63,37 @@ static void release_gpu(soda_device *device, void *memory)
     if (memory) (void)cudaFree(memory); /* a failure is an earlier kernel's: wait says it */
 }
 
-/* The next buffer, when the copy that read it last is done. */
-static soda_status take_buffer(gpu *g, int *number)
+/* NCCL has one rank per GPU. */
+static void count_gpu(soda_device *device, int ranks, size_t *all, size_t *used)
 {
-    *number = g->next;
-    g->next = (g->next + 1) % BUFFERS;
-    return gpu_wait(g->idle[*number]);
+    size_t available = 0;
+    (void)device, (void)ranks;
+    *all = 0;
+    (void)cudaMemGetInfo(&available, all); /* a failure leaves zeros, and no room */
+    (void)cudaGetLastError();
+    *used = *all - available;
+}
+
+/* Turns to the other buffer, when its copies are done. */
+static soda_status turn(gpu *g)
+{
+    GPU_TRY(cudaEventRecord(g->up[g->filling].done, g->stream));
+    g->filling = (g->filling + 1) % BUFFERS;
+    g->filled = 0;
+    return gpu_wait(g->up[g->filling].done);
 }
 
 static soda_status upload_gpu(soda_device *device, void *to, const void *host, size_t bytes)
 {
     gpu *g = (gpu *)device;
-    for (size_t at = 0; at < bytes; at += BUFFER_BYTES) {
-        const size_t part = bytes - at < BUFFER_BYTES ? bytes - at : BUFFER_BYTES;
-        int i;
-        TRY(take_buffer(g, &i));
-        memcpy(g->buffer[i], (const char *)host + at, part);
-        GPU_TRY(cudaMemcpyAsync((char *)to + at, g->buffer[i], part, cudaMemcpyHostToDevice,
-                                g->stream));
-        GPU_TRY(cudaEventRecord(g->idle[i], g->stream));
+    for (size_t at = 0, part; at < bytes; at += part) {
+        if (g->filled == BUFFER_BYTES) TRY(turn(g));
+        const size_t room = BUFFER_BYTES - g->filled;
+        char *from = g->up[g->filling].memory + g->filled;
+        part = bytes - at < room ? bytes - at : room;
+        memcpy(from, (const char *)host + at, part);
+        GPU_TRY(cudaMemcpyAsync((char *)to + at, from, part, cudaMemcpyHostToDevice, g->stream));
+        g->filled += round_up(part, PAGE_BYTES);
     }
     return SODA_OK;
 }
@@ -83,22 +103,20 @@ static soda_status download_gpu(soda_device *device, void *host, const void *fro
 {
     gpu *g = (gpu *)device;
     size_t done = 0, waiting = 0;
-    int i = 0, last = 0;
-    for (size_t at = 0; done < bytes; at += waiting) {
+    for (size_t at = 0, i = 0; done < bytes; at += waiting, i++) {
         const size_t before = waiting;
+        const pinned *next = &g->down[i % BUFFERS], *last = &g->down[(i + 1) % BUFFERS];
         waiting = bytes - at < BUFFER_BYTES ? bytes - at : BUFFER_BYTES;
         if (waiting) {
-            TRY(take_buffer(g, &i));
-            GPU_TRY(cudaMemcpyAsync(g->buffer[i], (const char *)from + at, waiting,
+            GPU_TRY(cudaMemcpyAsync(next->memory, (const char *)from + at, waiting,
                                     cudaMemcpyDeviceToHost, g->stream));
-            GPU_TRY(cudaEventRecord(g->idle[i], g->stream));
+            GPU_TRY(cudaEventRecord(next->done, g->stream));
         }
         if (before) {
-            TRY(gpu_wait(g->idle[last]));
-            memcpy((char *)host + done, g->buffer[last], before);
+            TRY(gpu_wait(last->done));
+            memcpy((char *)host + done, last->memory, before);
             done += before;
         }
-        last = i;
     }
     return SODA_OK;
 }
@@ -115,14 +133,20 @@ static soda_status wait_gpu(soda_device *device)
     return gpu_wait(NULL);
 }
 
+static void close_pinned(pinned *p)
+{
+    if (p->done) (void)cudaEventDestroy(p->done);
+    if (p->memory) (void)cudaFreeHost(p->memory);
+}
+
 void gpu_close(soda_device *device)
 {
     gpu *g = (gpu *)device;
     if (!g) return;
     if (g->stream) (void)cudaStreamSynchronize(g->stream);
     for (int i = 0; i < BUFFERS; i++) {
-        if (g->idle[i]) (void)cudaEventDestroy(g->idle[i]);
-        if (g->buffer[i]) (void)cudaFreeHost(g->buffer[i]);
+        close_pinned(&g->up[i]);
+        close_pinned(&g->down[i]);
     }
     if (g->sum) (void)cudaFree(g->sum);
     if (g->stream) (void)cudaStreamDestroy(g->stream);
@@ -176,14 +200,21 @@ static soda_status check_gpu(int index, struct cudaDeviceProp *properties)
     return SODA_OK;
 }
 
+static soda_status open_pinned(pinned *p)
+{
+    GPU_TRY(cudaHostAlloc((void **)&p->memory, BUFFER_BYTES, cudaHostAllocDefault));
+    GPU_TRY(cudaEventCreateWithFlags(&p->done, cudaEventDisableTiming));
+    return SODA_OK;
+}
+
 static soda_status make_stream(gpu *g, int index)
 {
     GPU_TRY(cudaSetDevice(index));
     GPU_TRY(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking));
     GPU_TRY(cudaMalloc(&g->sum, GPU_SUM * sizeof(double)));
     for (int i = 0; i < BUFFERS; i++) {
-        GPU_TRY(cudaHostAlloc(&g->buffer[i], BUFFER_BYTES, cudaHostAllocDefault));
-        GPU_TRY(cudaEventCreateWithFlags(&g->idle[i], cudaEventDisableTiming));
+        TRY(open_pinned(&g->up[i]));
+        TRY(open_pinned(&g->down[i]));
     }
     return SODA_OK;
 }
@@ -202,6 +233,7 @@ soda_status gpu_open(int index, soda_device **device)
                             .alignment = ALIGNMENT,
                             .alloc = alloc_gpu,
                             .release = release_gpu,
+                            .memory = count_gpu,
                             .upload = upload_gpu,
                             .download = download_gpu,
                             .clear = clear_gpu,

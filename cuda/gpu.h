@@ -23,8 +23,8 @@ int gpu_index(void);
 /* The stream of the open GPU: everything is enqueued on it, and kernels never wait for it. */
 cudaStream_t gpu_stream(void);
 
-/* Room on the device for a sum that ends on the host: GPU_SUM numbers of 8 bytes, undefined.
- * Whoever fills it downloads what it needs before it returns. */
+/* Scratch on the device for the parts of a sum: GPU_SUM numbers of 8 bytes, undefined; what comes
+ * later in the stream writes over it. */
 enum { GPU_SUM = 128 };
 void *gpu_sum(void);
 

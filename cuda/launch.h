@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/update_found.h"
 #include "optim/adamw.h" /* adamw_rule */
 
 #ifdef __cplusplus
@@ -262,22 +263,20 @@ typedef struct {
 cudaError_t launch_row_scale_add(bool bf16, const spectral_rows *u, cudaStream_t stream);
 cudaError_t launch_row_scale_add_grad(bool bf16, const spectral_rows *u, cudaStream_t stream);
 
-/* update.cu: UPDATE_BLOCKS parts per sum, which lie in the room that the result is written to.
- * launch_find: *found [UPDATE_BLOCKS] = the least i with not |x[i]| < bound, INT64_MAX: none.
- * launch_square: *square [UPDATE_BLOCKS] = the sum of x[i]^2. The adds do nothing if something was
- * *found. */
+/* update.cu: see backend/update.h. `parts` [UPDATE_BLOCKS] is scratch for a sum. launch_add_to_sum:
+ * to the limbs, or to the sum if there are none. launch_largest: of count > 0 numbers, NaN if one
+ * is. */
 enum { UPDATE_BLOCKS = 128 };
-cudaError_t launch_find(const float *x, int64_t n, float bound, int64_t *found,
-                        cudaStream_t stream);
-cudaError_t launch_square(const float *x, int64_t n, double *square, cudaStream_t stream);
-cudaError_t launch_exact_add(int64_t *limbs, const float *x, int64_t n, const int64_t *found,
-                             cudaStream_t stream);
-cudaError_t launch_plain_add(float *total, const float *x, int64_t n, const int64_t *found,
-                             cudaStream_t stream);
+cudaError_t launch_add_to_sum(int64_t *limbs, float *sum, const float *x, int64_t n, int64_t *parts,
+                              update_found *found, cudaStream_t stream);
 cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n,
                                cudaStream_t stream);
+cudaError_t launch_norm(const float *x, int64_t n, double *parts, double *norm,
+                        cudaStream_t stream);
+cudaError_t launch_clip(const double *norm, double limit, float *x, int64_t n, cudaStream_t stream);
 cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
-                         float *v, cudaStream_t stream);
+                         float *v, const double *norm, cudaStream_t stream);
+cudaError_t launch_largest(const double *x, int64_t count, double *largest, cudaStream_t stream);
 
 /* update_rotations.cu: stiefel_f32 with scratch of ROTATION_ROOM(n, m) floats, and
  * stiefel_rule in fp32. */
@@ -295,10 +294,9 @@ typedef struct {
     int retraction;
     float c, keep, take, rate, beta2, rest2, eps, correction2, lr, turn;
 } rotation_rule;
-cudaError_t launch_rotations_check(const rotation *rotations, unsigned count, float *flags,
-                                   cudaStream_t stream);
+/* drift by rotation; 0 where *norm is not finite, and nothing is moved. */
 cudaError_t launch_rotations_step(const rotation_rule *rule, const rotation *rotations,
-                                  unsigned count, const int64_t *found, double *drift,
+                                  unsigned count, const double *norm, double *drift,
                                   cudaStream_t stream);
 
 #ifdef __cplusplus

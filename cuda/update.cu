@@ -16,6 +16,9 @@ struct least {
 struct sum {
     static __device__ double join(double a, double b) { return a + b; }
 };
+struct largest {
+    static __device__ double join(double a, double b) { return a > b || isnan(a) ? a : b; }
+};
 
 /* The join of one value per thread, in one order, the same for all threads. */
 template <typename JOIN, typename T> static __device__ T join_block(T value)
@@ -31,14 +34,6 @@ template <typename JOIN, typename T> static __device__ T join_block(T value)
     return room[0];
 }
 
-/* parts[0] = the join of parts[0..UPDATE_BLOCKS) */
-template <typename JOIN, typename T>
-static __global__ void __launch_bounds__(THREADS) join_parts(T *parts, T none)
-{
-    const T all = join_block<JOIN>(threadIdx.x < UPDATE_BLOCKS ? parts[threadIdx.x] : none);
-    if (threadIdx.x == 0) parts[0] = all;
-}
-
 static __global__ void __launch_bounds__(THREADS)
     find_part(const float *x, int64_t n, float bound, int64_t *parts)
 {
@@ -50,14 +45,19 @@ static __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x == 0) parts[blockIdx.x] = found;
 }
 
-cudaError_t launch_find(const float *x, int64_t n, float bound, int64_t *found, cudaStream_t stream)
+static __global__ void __launch_bounds__(THREADS)
+    find(const float *x, int64_t n, const int64_t *parts, update_found *found, int64_t *refused)
 {
-    find_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, bound, found);
-    join_parts<least, int64_t><<<1, THREADS, 0, stream>>>(found, INT64_MAX);
-    return cudaGetLastError();
+    const int64_t i =
+        join_block<least>(threadIdx.x < UPDATE_BLOCKS ? parts[threadIdx.x] : INT64_MAX);
+    if (threadIdx.x > 0) return;
+    const bool any = i < n;
+    *found = {any ? i : -1, any ? x[i] : 0.0f, x[n - 1]};
+    if (any && refused) ++*refused;
 }
 
-static __global__ void __launch_bounds__(THREADS) norm_part(const float *x, int64_t n, double *parts)
+static __global__ void __launch_bounds__(THREADS)
+    norm_part(const float *x, int64_t n, double *parts)
 {
     double square = 0;
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
@@ -67,19 +67,55 @@ static __global__ void __launch_bounds__(THREADS) norm_part(const float *x, int6
     if (threadIdx.x == 0) parts[blockIdx.x] = square;
 }
 
-cudaError_t launch_square(const float *x, int64_t n, double *square, cudaStream_t stream)
+static __global__ void __launch_bounds__(THREADS) norm_of(const double *parts, double *norm)
 {
-    norm_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, square);
-    join_parts<sum, double><<<1, THREADS, 0, stream>>>(square, 0.0);
+    const double square = join_block<sum>(threadIdx.x < UPDATE_BLOCKS ? parts[threadIdx.x] : 0.0);
+    if (threadIdx.x == 0) *norm = sqrt(square);
+}
+
+cudaError_t launch_norm(const float *x, int64_t n, double *parts, double *norm, cudaStream_t stream)
+{
+    norm_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, parts);
+    norm_of<<<1, THREADS, 0, stream>>>(parts, norm);
+    return cudaGetLastError();
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    largest_of(const double *x, int64_t count, double *result)
+{
+    double most = 0;
+    for (int64_t i = threadIdx.x; i < count; i += THREADS) most = largest::join(most, x[i]);
+    most = join_block<largest>(most);
+    if (threadIdx.x == 0) *result = most;
+}
+
+cudaError_t launch_largest(const double *x, int64_t count, double *result, cudaStream_t stream)
+{
+    largest_of<<<1, THREADS, 0, stream>>>(x, count, result);
+    return cudaGetLastError();
+}
+
+/* The factor of optim/grad_clip.h. */
+static __global__ void __launch_bounds__(THREADS)
+    clip(const double *norm, double limit, float *x, int64_t n)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const double factor = limit / (*norm + 1e-6);
+    if (i < n && isfinite(*norm) && factor < 1) x[i] *= (float)factor;
+}
+
+cudaError_t launch_clip(const double *norm, double limit, float *x, int64_t n, cudaStream_t stream)
+{
+    clip<<<blocks_for(n), THREADS, 0, stream>>>(norm, limit, x, n);
     return cudaGetLastError();
 }
 
 /* add_one of comm/exact.c */
 static __global__ void __launch_bounds__(THREADS)
-    exact_add(int64_t *limbs, const float *x, int64_t n, const int64_t *found)
+    exact_add(int64_t *limbs, const float *x, int64_t n, const update_found *found)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= n || *found != INT64_MAX) return;
+    if (i >= n || found->where >= 0) return;
     const unsigned bits = __float_as_uint(x[i]);
     const int exponent = (int)(bits >> 23 & 255);
     int64_t mantissa = bits & 0x7fffff;
@@ -97,24 +133,22 @@ static __global__ void __launch_bounds__(THREADS)
     if (high) limb[1] += sign * high;
 }
 
-cudaError_t launch_exact_add(int64_t *limbs, const float *x, int64_t n, const int64_t *found,
-                             cudaStream_t stream)
-{
-    exact_add<<<blocks_for(n), THREADS, 0, stream>>>(limbs, x, n, found);
-    return cudaGetLastError();
-}
-
 static __global__ void __launch_bounds__(THREADS)
-    plain_add(float *total, const float *x, int64_t n, const int64_t *found)
+    plain_add(float *total, const float *x, int64_t n, const update_found *found)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n && *found == INT64_MAX) total[i] += x[i];
+    if (i < n) total[i] = found->where < 0 ? total[i] + x[i] : NAN;
 }
 
-cudaError_t launch_plain_add(float *total, const float *x, int64_t n, const int64_t *found,
-                             cudaStream_t stream)
+cudaError_t launch_add_to_sum(int64_t *limbs, float *total, const float *x, int64_t n,
+                              int64_t *parts, update_found *found, cudaStream_t stream)
 {
-    plain_add<<<blocks_for(n), THREADS, 0, stream>>>(total, x, n, found);
+    find_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, limbs ? 0x1p49f : INFINITY, parts);
+    find<<<1, THREADS, 0, stream>>>(x, n, parts, found, limbs ? limbs + LIMBS * n : nullptr);
+    if (limbs)
+        exact_add<<<blocks_for(n), THREADS, 0, stream>>>(limbs, x, n, found);
+    else
+        plain_add<<<blocks_for(n), THREADS, 0, stream>>>(total, x, n, found);
     return cudaGetLastError();
 }
 
@@ -179,6 +213,7 @@ static __global__ void __launch_bounds__(THREADS)
         normalise(limb);
     }
     const float size = round_magnitude(limb);
+    if (limbs[LIMBS * n] > 0) factor = NAN; /* arrays were refused */
     x[i] = factor * (negative ? -size : size);
 }
 
@@ -190,10 +225,10 @@ cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    adamw(adamw_rule r, int64_t n, float *x, const float *g, float *m, float *v)
+    adamw(adamw_rule r, int64_t n, float *x, const float *g, float *m, float *v, const double *norm)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= n) return;
+    if (i >= n || !isfinite(*norm)) return;
     const double gi = (double)g[i];
     m[i] = (float)(r.beta1 * (double)m[i] + (1 - r.beta1) * gi);
     v[i] = (float)(r.beta2 * (double)v[i] + (1 - r.beta2) * gi * gi);
@@ -202,8 +237,8 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
-                         float *v, cudaStream_t stream)
+                         float *v, const double *norm, cudaStream_t stream)
 {
-    adamw<<<blocks_for(n), THREADS, 0, stream>>>(*rule, n, x, g, m, v);
+    adamw<<<blocks_for(n), THREADS, 0, stream>>>(*rule, n, x, g, m, v, norm);
     return cudaGetLastError();
 }

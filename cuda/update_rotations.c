@@ -10,21 +10,18 @@ _Static_assert((int)ROTATION_EXPM == (int)STIEFEL_EXPM, "as in optim/stiefel.h")
 
 struct update_rotations {
     int64_t count;
-    double *read; /* by matrix, on the host: drift as downloaded */
     /* on the device */
     rotation *list;
-    float *flags, *room; /* by matrix; all scratch */
-    double *drift;       /* by matrix */
+    float *room;   /* scratch of all matrices */
+    double *drift; /* by matrix */
 };
 
 void update_rotations_close(soda_device *d, update_rotations *r)
 {
     if (!r) return;
     d->release(d, r->list);
-    d->release(d, r->flags);
     d->release(d, r->drift);
     d->release(d, r->room);
-    free(r->read);
     free(r);
 }
 
@@ -56,10 +53,7 @@ soda_status update_rotations_open(soda_device *d, const stiefel_f32 *matrices, i
     if (!r) return FAIL(SODA_ERR_MEMORY, "out of memory");
     r->count = count;
     if (count == 0) return SODA_OK;
-    r->read = calloc(n, sizeof *r->read);
-    if (!r->read) TRY_TO(failed, FAIL(SODA_ERR_MEMORY, "out of memory"));
     TRY_TO(failed, d->alloc(d, n * sizeof *r->list, (void **)&r->list));
-    TRY_TO(failed, d->alloc(d, n * sizeof *r->flags, (void **)&r->flags));
     TRY_TO(failed, d->alloc(d, n * sizeof *r->drift, (void **)&r->drift));
     TRY_TO(failed, upload_list(d, r, matrices));
     return SODA_OK;
@@ -86,22 +80,14 @@ static rotation_rule rounded(const stiefel_rule *r)
 }
 
 soda_status update_rotations_step(soda_device *d, update_rotations *r,
-                                  const stiefel_options *options, int64_t t, double *drift)
+                                  const stiefel_options *options, int64_t t, const double *norm,
+                                  double *drift)
 {
     const stiefel_rule exact = stiefel_rule_of(options, t);
     const rotation_rule rule = rounded(&exact);
     const unsigned count = (unsigned)r->count;
-    int64_t found;
-    *drift = 0;
-    if (count == 0) return SODA_OK;
-    GPU_TRY(launch_rotations_check(r->list, count, r->flags, gpu_stream()));
-    GPU_TRY(launch_find(r->flags, r->count, 1, gpu_sum(), gpu_stream()));
-    GPU_TRY(launch_rotations_step(&rule, r->list, count, gpu_sum(), r->drift, gpu_stream()));
-    TRY(d->download(d, &found, gpu_sum(), sizeof found));
-    if (found != INT64_MAX)
-        return FAIL(SODA_ERR_NUMERIC, "the gradient of rotation %lld is not finite",
-                    (long long)found);
-    TRY(d->download(d, r->read, r->drift, count * sizeof *r->read));
-    *drift = stiefel_largest_drift(r->read, r->count);
+    if (count == 0) return d->clear(d, drift, sizeof *drift);
+    GPU_TRY(launch_rotations_step(&rule, r->list, count, norm, r->drift, gpu_stream()));
+    GPU_TRY(launch_largest(r->drift, r->count, drift, gpu_stream()));
     return SODA_OK;
 }

@@ -122,20 +122,20 @@ static __device__ void solve(float *A, float *B, int m)
             });
         const int rows = m - k - 1;
         each(2 * rows * m, [=](int e) { /* column k of A stays: the others need it */
-            const int i = k + 1 + e % (rows * m) / m, j = e % m;
-            const float factor = -A[i * m + k] / A[k * m + k];
-            if (e >= rows * m)
-                B[i * m + j] += factor * B[k * m + j];
-            else if (j > k)
-                A[i * m + j] += factor * A[k * m + j];
+                                        const int i = k + 1 + e % (rows * m) / m, j = e % m;
+                                        const float factor = -A[i * m + k] / A[k * m + k];
+                                        if (e >= rows * m)
+                                            B[i * m + j] += factor * B[k * m + j];
+                                        else if (j > k)
+                                            A[i * m + j] += factor * A[k * m + j];
         });
     }
     each(m, [=](int j) { /* a thread owns a column */
-        for (int k = m - 1; k >= 0; k--) {
-            float b = B[k * m + j];
-            for (int i = k + 1; i < m; i++) b += -A[k * m + i] * B[i * m + j];
-            B[k * m + j] = b / A[k * m + k];
-        }
+                         for (int k = m - 1; k >= 0; k--) {
+                             float b = B[k * m + j];
+                             for (int i = k + 1; i < m; i++) b += -A[k * m + i] * B[i * m + j];
+                             B[k * m + j] = b / A[k * m + k];
+                         }
     });
 }
 
@@ -302,9 +302,10 @@ static __device__ void one_step(const rotation_rule &r, const rotation &x, const
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    step(rotation_rule r, const rotation *rotations, const int64_t *found, double *drift)
+    step(rotation_rule r, const rotation *rotations, const double *norm, double *drift)
 {
-    if (*found == INT64_MAX) { /* the same for all threads */
+    if (threadIdx.x == 0) drift[blockIdx.x] = 0;
+    if (isfinite(*norm)) { /* the same for all threads */
         const rotation x = rotations[blockIdx.x];
         one_step(r, x, cut(x));
         const double square = total(x.m * x.m, [&](int e) {
@@ -315,26 +316,10 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* flags[i] = 0, or infinity if matrix i has a gradient that is not finite. */
-static __global__ void __launch_bounds__(THREADS) check(const rotation *rotations, float *flags)
-{
-    const rotation x = rotations[blockIdx.x];
-    const double bad =
-        total(x.n * x.m, [&](int i) { return isfinite(x.G[i]) ? 0.0 : (double)INFINITY; });
-    if (threadIdx.x == 0) flags[blockIdx.x] = (float)bad;
-}
-
-cudaError_t launch_rotations_check(const rotation *rotations, unsigned count, float *flags,
-                                   cudaStream_t stream)
-{
-    check<<<count, THREADS, 0, stream>>>(rotations, flags);
-    return cudaGetLastError();
-}
-
 cudaError_t launch_rotations_step(const rotation_rule *rule, const rotation *rotations,
-                                  unsigned count, const int64_t *found, double *drift,
+                                  unsigned count, const double *norm, double *drift,
                                   cudaStream_t stream)
 {
-    step<<<count, THREADS, 0, stream>>>(*rule, rotations, found, drift);
+    step<<<count, THREADS, 0, stream>>>(*rule, rotations, norm, drift);
     return cudaGetLastError();
 }

@@ -36,14 +36,16 @@ static int rising(const void *a, const void *b)
 /* What a training step does after its network ran, on one rank. */
 static soda_status finish_step(bench_subject *b, bench_profile *p)
 {
-    params_report report;
-    int64_t where;
+    soda_device *d = b->params->backend->device;
     const double start_s = log_seconds();
     TRY(reducer_clear(b->reducer));
-    TRY(reducer_add(b->reducer, b->params->at.gradient, &where));
+    TRY(reducer_add(b->reducer, b->params->at.gradient, &b->found->at->added[0]));
     TRY(reducer_finish(b->reducer, 1, b->params->at.gradient));
+    TRY(d->wait(d));
     const double reduced_s = log_seconds();
-    TRY(params_step(b->params, &b->options, ++b->done, 1, &report));
+    TRY(params_step(b->params, &b->options, ++b->done, 1, &b->found->at->report));
+    TRY(findings_read(b->found, 1));
+    TRY(params_check(b->params, &b->found->host->report));
     exec_params_changed(b->step->net.exec);
     p->reduce_s = reduced_s - start_s;
     p->update_s = log_seconds() - reduced_s;

@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "train/findings.h"
 #include "train/reducer.h"
 #include "train/step.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     soda_step *step;
     soda_params *params; /* NULL: the network alone */
     soda_reducer *reducer;
+    soda_findings *found; /* of one addition */
     params_options options;
     soda_comm *comm; /* the reduction is over its ranks */
     int64_t done;    /* steps */

@@ -115,6 +115,7 @@ typedef struct {
     soda_params params;
     soda_exchange *exchange; /* NULL: nothing is trained */
     soda_reducer reducer;
+    soda_findings found;
     soda_step step;
     bench_profile profile;
     double roof;
@@ -198,6 +199,7 @@ static soda_status adapt(const soda_method *method, bench_state *b)
     }
     TRY(params_create(b->model.layers, &options, b->backend, &b->params));
     TRY(b->backend->connect(b->backend->device, common_comm(), &b->exchange));
+    TRY(findings_create(b->backend->device, 1, &b->found));
     return reducer_create(REDUCE_EXACT, b->params.length, b->backend, b->exchange, &b->reducer);
 }
 
@@ -266,6 +268,7 @@ static soda_status bench(const bench_options *o, bench_state *b)
     bench_subject subject = {.step = &b->step,
                              .params = b->trains ? &b->params : NULL,
                              .reducer = &b->reducer,
+                             .found = &b->found,
                              .comm = common_comm(),
                              .options = {.rotation = {.kind = STIEFEL_ADAM,
                                                       .lr = 5e-5,
@@ -290,6 +293,7 @@ soda_status cmd_bench(int argc, char **argv)
     bench_state state = {0};
     const soda_status s = bench(&options, &state);
     step_close(&state.step);
+    findings_destroy(&state.found);
     reducer_destroy(&state.reducer);
     if (state.exchange) state.exchange->close(state.exchange);
     params_destroy(&state.params);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/memory_limit.h"
 #include "core/round.h"
 
 enum { ALIGNMENT = 64 };
@@ -52,6 +53,13 @@ static void release_host(soda_device *device, void *memory)
         free(start);
 }
 
+static void count_host(soda_device *device, int ranks, size_t *all, size_t *used)
+{
+    (void)device;
+    *all = memory_limit_bytes("", ranks);
+    *used = arena_rss_bytes();
+}
+
 static soda_status copy_host(soda_device *device, void *to, const void *from, size_t bytes)
 {
     (void)device;
@@ -79,6 +87,7 @@ soda_device *device_host(void)
                                .alignment = ALIGNMENT,
                                .alloc = alloc_host,
                                .release = release_host,
+                               .memory = count_host,
                                .upload = copy_host,
                                .download = copy_host,
                                .clear = clear_host,

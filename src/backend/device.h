@@ -22,6 +22,10 @@ struct soda_device {
     soda_status (*alloc)(soda_device *device, size_t bytes, void **memory);
     void (*release)(soda_device *device, void *memory); /* accepts NULL */
 
+    /* How many bytes there are for this process, one of `ranks` on its node, and how many of them
+     * are in use. */
+    void (*memory)(soda_device *device, int ranks, size_t *all, size_t *used);
+
     /* upload has read `host` when it returns; download waits until `host` is written. */
     soda_status (*upload)(soda_device *device, void *to, const void *host, size_t bytes);
     soda_status (*download)(soda_device *device, void *host, const void *from, size_t bytes);

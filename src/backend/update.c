@@ -15,22 +15,32 @@ struct update_rotations {
 };
 
 static soda_status add_exactly(soda_device *d, int64_t *limbs, const float *x, int64_t n,
-                               int64_t *where)
+                               update_found *found)
 {
     (void)d;
-    return exact_add(limbs, x, n, where);
+    *found = (update_found){.where = -1, .last = x[n - 1]};
+    const soda_status s = exact_add(limbs, x, n, &found->where);
+    if (s == SODA_OK) return s;
+    status_clear(); /* the caller learns it from *found */
+    found->value = x[found->where];
+    limbs[n * EXACT_LIMBS]++;
+    return SODA_OK;
 }
 
 static soda_status add_plainly(soda_device *d, float *sum, const float *x, int64_t n,
-                               int64_t *where)
+                               update_found *found)
 {
     (void)d;
-    for (int64_t i = 0; i < n; i++) {
-        if (isfinite(x[i])) continue;
-        *where = i;
-        return FAIL(SODA_ERR_NUMERIC, "element %lld is %g", (long long)i, (double)x[i]);
+    int64_t i = 0;
+    *found = (update_found){.where = -1, .last = x[n - 1]};
+    while (i < n && isfinite(x[i])) i++;
+    if (i < n) {
+        found->where = i;
+        found->value = x[i];
+        for (i = 0; i < n; i++) sum[i] = NAN;
+        return SODA_OK;
     }
-    for (int64_t i = 0; i < n; i++) sum[i] += x[i];
+    for (i = 0; i < n; i++) sum[i] += x[i];
     return SODA_OK;
 }
 
@@ -44,6 +54,7 @@ static soda_status scale(soda_device *d, float factor, const float *x, float *y,
 static soda_status round_exactly(soda_device *d, int64_t *limbs, float factor, float *x, int64_t n)
 {
     exact_round(limbs, x, n);
+    if (limbs[n * EXACT_LIMBS] > 0) factor = NAN;
     return scale(d, factor, x, x, n);
 }
 
@@ -52,6 +63,13 @@ static soda_status norm(soda_device *d, const float *x, int64_t n, double *resul
     (void)d;
     *result = grad_clip_norm(x, n);
     return SODA_OK;
+}
+
+static soda_status clip(soda_device *d, const double *norm, double limit, float *x, int64_t n)
+{
+    if (limit <= 0 || !isfinite(*norm)) return SODA_OK;
+    const float factor = (float)grad_clip_factor(*norm, limit);
+    return factor == 1 ? SODA_OK : scale(d, factor, x, x, n);
 }
 
 static void close_rotations(soda_device *d, update_rotations *r)
@@ -92,20 +110,22 @@ failed:
 }
 
 static soda_status step_rotations(soda_device *d, update_rotations *r,
-                                  const stiefel_options *options, int64_t t, double *drift)
+                                  const stiefel_options *options, int64_t t, const double *norm,
+                                  double *drift)
 {
     (void)d;
     *drift = 0;
+    if (!isfinite(*norm)) return SODA_OK;
     TRY(stiefel_step_f32(options, t, r->matrices, r->count, r->work, r->drift));
     *drift = stiefel_largest_drift(r->drift, r->count);
     return SODA_OK;
 }
 
-static soda_status step_adamw(soda_device *d, const adamw_options *options, int64_t t, int64_t n,
-                              float *x, const float *g, float *m, float *v)
+static soda_status step_adamw(soda_device *d, const adamw_options *options, int64_t t,
+                              const update_vector *x, const double *norm)
 {
     (void)d;
-    adamw_step(options, t, n, x, g, m, v);
+    if (isfinite(*norm)) adamw_step(options, t, x->n, x->x, x->g, x->m, x->v);
     return SODA_OK;
 }
 
@@ -116,6 +136,7 @@ const soda_update *update_host(void)
                                      .exact_round = round_exactly,
                                      .scale = scale,
                                      .norm = norm,
+                                     .clip = clip,
                                      .rotations_open = open_rotations,
                                      .rotations_close = close_rotations,
                                      .rotations_step = step_rotations,

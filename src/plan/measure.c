@@ -7,6 +7,7 @@
 #include "core/sha256.h"
 #include "model/random_weights.h"
 #include "plan/one_node.h"
+#include "train/findings.h"
 
 enum {
     BUFFER = 32 << 20, /* bytes that are copied and hashed */
@@ -82,20 +83,22 @@ static soda_status measure_update(soda_outline *o, plan_figures *f)
     const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
     soda_exchange *exchange = NULL;
     soda_reducer reducer = {0};
-    params_report report;
-    int64_t where;
+    soda_findings found = {0};
     soda_status s;
     TRY(backend->connect(backend->device, comm_self(), &exchange));
     TRY_TO(done, reducer_create(c->parallel.reduction, o->params.length + 1, backend, exchange,
                                 &reducer));
+    TRY_TO(done, findings_create(backend->device, 1, &found));
     for (int64_t t = 1; t <= 2; t++) { /* the first warms up */
         const double start_s = log_seconds();
-        TRY_TO(done, reducer_add(&reducer, o->params.at.gradient, &where));
+        TRY_TO(done, reducer_add(&reducer, o->params.at.gradient, &found.at->added[0]));
         TRY_TO(done, reducer_finish(&reducer, 1, o->params.at.gradient));
-        TRY_TO(done, params_step(&o->params, &options, t, 1, &report));
+        TRY_TO(done, params_step(&o->params, &options, t, 1, &found.at->report));
+        TRY_TO(done, findings_read(&found, 1));
         f->update_s = log_seconds() - start_s;
     }
 done:
+    findings_destroy(&found);
     reducer_destroy(&reducer);
     exchange->close(exchange);
     return s;

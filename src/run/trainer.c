@@ -27,23 +27,18 @@ static bool is_time_to_save(const soda_trainer *t)
 }
 
 /* Gradient and loss of the global batch, on every rank. */
-static soda_status reduce(soda_trainer *t, double *loss)
+static soda_status reduce(soda_trainer *t)
 {
     const int64_t count = t->config->train.global_batch / t->config->train.batch;
-    float *gradient = t->params.at.gradient, sum;
-    TRY(reducer_finish(&t->reducer, 1.0f / (float)count, gradient));
-    TRY(t->backend->device->download(t->backend->device, &sum, gradient + t->params.length,
-                                     sizeof sum));
-    *loss = (double)sum;
-    return SODA_OK;
+    return reducer_finish(&t->reducer, 1.0f / (float)count, t->params.at.gradient);
 }
 
-static soda_status update(soda_trainer *t, params_report *report)
+static soda_status update(soda_trainer *t)
 {
     const run_config *c = t->config;
     const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
     TRY(params_step(&t->params, &options, t->state.step + 1,
-                    lr_schedule_factor(&c->train.schedule, t->state.step), report));
+                    lr_schedule_factor(&c->train.schedule, t->state.step), &t->found.at->report));
     const step_list *trained = &t->networks.trained;
     for (int i = 0; i < trained->count; i++) exec_params_changed(trained->list[i].net.exec);
     return SODA_OK;
@@ -57,9 +52,10 @@ static residency_report gathered(const soda_trainer *t)
     return report;
 }
 
-static soda_status note(soda_trainer *t, double loss, const params_report *report, double started_s,
-                        double reduced_s, double network_end_s)
+static soda_status note(soda_trainer *t, double started_s, double reduced_s, double network_end_s)
 {
+    const params_report *report = &t->found.host->report;
+    const double loss = (double)report->loss;
     const run_config *c = t->config;
     const double now_s = log_seconds();
     const double factor = lr_schedule_factor(&c->train.schedule, t->state.step);
@@ -87,9 +83,8 @@ static soda_status note(soda_trainer *t, double loss, const params_report *repor
 }
 
 /* One step; *flags are what the ranks agreed on. */
-static soda_status train_step(soda_trainer *t, trainer_flags *flags, double *loss)
+static soda_status train_step(soda_trainer *t, trainer_flags *flags)
 {
-    params_report report;
     const double started_s = log_seconds();
     t->gathered = gathered(t);
     pulse_phase("micro-batches", t->state.step);
@@ -101,11 +96,14 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags, double *los
     *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};
     const double network_end_s = log_seconds();
     pulse_phase("reduction", t->state.step);
-    TRY(reduce(t, loss));
+    TRY(reduce(t));
     const double reduced_s = log_seconds();
     pulse_phase("update", t->state.step);
-    TRY(update(t, &report));
-    t->pending = note(t, *loss, &report, started_s, reduced_s, network_end_s);
+    TRY(update(t));
+    t->pending = findings_read(&t->found, t->added); /* the host waits here, once per step */
+    if (t->pending == SODA_OK && !isfinite(t->found.host->report.gradient_norm))
+        return trainer_refuse_step(t);
+    if (t->pending == SODA_OK) t->pending = note(t, started_s, reduced_s, network_end_s);
     t->state.step++;
     return SODA_OK;
 }
@@ -160,10 +158,9 @@ static soda_status train(soda_trainer *t)
     log_progress_start(&progress, "training", steps - first);
     while (t->state.step < steps) {
         trainer_flags flags;
-        double loss;
         char text[64];
-        TRY(train_step(t, &flags, &loss));
-        snprintf(text, sizeof text, "loss %.4f", loss);
+        TRY(train_step(t, &flags));
+        snprintf(text, sizeof text, "loss %.4f", (double)t->found.host->report.loss);
         log_progress_update(&progress, t->state.step - first, text);
         if (t->state.step == steps) break;
         if (flags.stop) return stop(t, flags.stop);

@@ -140,29 +140,13 @@ done:
     return s;
 }
 
-/* Adds the gradients and the loss of the last run; what is not finite is named. */
+/* Adds the gradients and the loss of the last run. */
 static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
-                                 const dataset_sample *first, const soda_step *step)
+                                 const dataset_sample *first)
 {
-    int64_t where = 0;
-    float loss;
-    TRY(exec_read_f32(step->net.exec, "loss", &loss, 1));
-    const char *picture = dataset_image_at(set, first->image)->file;
-    if (isfinite(loss) && reducer_add(&t->reducer, t->params.at.gradient, &where) == SODA_OK)
-        return SODA_OK;
-    if (!isfinite(loss) || where >= t->params.length) /* the loss stands behind the gradients */
-        return FAIL(
-            SODA_ERR_NUMERIC,
-            "step %lld: the loss is %g (first picture of the micro-batch: %s); this step is "
-            "discarded",
-            (long long)t->state.step, (double)loss, picture);
-    TRY(params_fetch(&t->params));
-    return FAIL(
-        SODA_ERR_NUMERIC,
-        "step %lld: the gradient of %s is %g (first picture of the micro-batch: %s); this step "
-        "is discarded",
-        (long long)t->state.step, params_at(&t->params, where)->name,
-        (double)t->params.host.gradient[where], picture);
+    const int64_t i = t->added++;
+    t->pictures[i] = dataset_image_at(set, first->image)->file;
+    return reducer_add(&t->reducer, t->params.at.gradient, &t->found.at->added[i]);
 }
 
 static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset_sample *samples)
@@ -179,7 +163,7 @@ static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset
     const double filled_s = log_seconds();
     if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, samples, &in));
     TRY_TO(done, exec_run(step->net.exec));
-    TRY_TO(done, add_gradients(t, set, &samples[0], step));
+    TRY_TO(done, add_gradients(t, set, &samples[0]));
     t->network_s += log_seconds() - filled_s;
 done:
     inputs_free(&in);
@@ -225,10 +209,15 @@ soda_status trainer_deal(const soda_trainer *t, const int *network, int64_t piec
     return turns_deal(network, pieces, networks, t->comm->rank, t->comm->size, t->group, dealt);
 }
 
-static soda_status deal_micro_batches(soda_trainer *t, turns *dealt)
+int64_t trainer_micro_batch_count(const soda_trainer *t)
 {
     const int64_t own = t->config->train.global_batch / t->config->train.batch;
-    const int64_t count = t->prior ? 2 * own : own; /* as many again of class images */
+    return t->prior ? 2 * own : own; /* as many again of class images */
+}
+
+static soda_status deal_micro_batches(soda_trainer *t, turns *dealt)
+{
+    const int64_t count = trainer_micro_batch_count(t);
     if (t->networks.trained.count == 1) return trainer_deal(t, NULL, count, 1, dealt);
     int *network = malloc((size_t)count * sizeof *network);
     if (!network) return FAIL(SODA_ERR_MEMORY, "out of memory");
@@ -266,6 +255,7 @@ soda_status trainer_micro_batches(soda_trainer *t, soda_status own)
     turns dealt = {0};
     soda_status s = own;
     t->data_s = t->network_s = 0;
+    t->added = 0;
     if (s == SODA_OK) s = reducer_clear(&t->reducer);
     if (s == SODA_OK) s = deal_micro_batches(t, &dealt);
     if (t->group > 1) s = comm_agree(t->comm, s); /* from here on all have the same turns */
@@ -273,6 +263,27 @@ soda_status trainer_micro_batches(soda_trainer *t, soda_status own)
     for (int64_t i = 0; i < count; i++) s = take_turn(t, &dealt.list[i], s);
     turns_free(&dealt);
     return s;
+}
+
+/* What was not finite in addition `i` of this step. */
+static soda_status refuse(soda_trainer *t, int64_t i)
+{
+    const update_found *found = &t->found.host->added[i];
+    /* which stands behind the gradients */
+    const bool of_loss = !isfinite(found->last) || found->where >= t->params.length;
+    return FAIL(SODA_ERR_NUMERIC,
+                "step %lld: the %s%s is %g (first picture of the micro-batch: %s); this step is "
+                "discarded",
+                (long long)t->state.step, of_loss ? "loss" : "gradient of ",
+                of_loss ? "" : params_at(&t->params, found->where)->name,
+                (double)(of_loss ? found->last : found->value), t->pictures[i]);
+}
+
+soda_status trainer_refuse_step(soda_trainer *t)
+{
+    const int64_t refused = findings_refused(&t->found, t->added);
+    TRY(comm_agree(t->comm, refused < 0 ? SODA_OK : refuse(t, refused)));
+    return params_check(&t->params, &t->found.host->report);
 }
 
 /* Adds the error of picture i at timestep number k. */

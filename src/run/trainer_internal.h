@@ -9,6 +9,7 @@
 #include "output/run_lock.h"
 #include "output/run_saver.h"
 #include "run/turns.h"
+#include "train/findings.h"
 #include "train/networks.h"
 #include "train/noising.h"
 #include "train/reducer.h"
@@ -36,7 +37,10 @@ typedef struct {
     soda_params params;
     soda_exchange *exchange;
     soda_reducer reducer;
-    float *image; /* DCO: errors of the frozen network for the images of a micro-batch */
+    soda_findings found;
+    const char **pictures; /* the first one of each micro-batch that this rank added, as in found */
+    int64_t added;         /* micro-batches, in this step */
+    float *image;          /* DCO: errors of the frozen network for the images of a micro-batch */
 
     soda_networks networks;
     int group; /* ranks that hold the weights between them; 1: each has its own */
@@ -78,6 +82,11 @@ soda_status trainer_walk(soda_exec *exec, int64_t runs, soda_status s);
  * status `own` is a failure has no part in them. Collective over the ranks of a group, whatever
  * fails. */
 soda_status trainer_micro_batches(soda_trainer *t, soda_status own);
+int64_t trainer_micro_batch_count(const soda_trainer *t); /* of all ranks */
+
+/* The failure, on all ranks, of a step whose gradient is not finite by t->found: it changed
+ * nothing. The rank where it began says which number, and in which picture. Collective. */
+soda_status trainer_refuse_step(soda_trainer *t);
 
 /* The loss on held-out pictures, written to the metrics. Nothing without a held-out set.
  * Collective. */

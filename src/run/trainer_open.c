@@ -2,8 +2,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/arena.h"
-#include "core/memory_limit.h"
 #include "core/path.h"
 #include "core/pulse.h"
 #include "io/newfile.h"
@@ -155,8 +153,10 @@ static soda_status find_sizes(const soda_dataset *set, latent_sizes *sizes)
  * networks, so the least limit counts for all. */
 static soda_status find_limit(soda_trainer *t, size_t *bytes)
 {
-    const size_t machine = memory_limit_bytes("", t->comm->node->size);
-    int64_t limit = -(int64_t)networks_limit(t->config, machine, arena_rss_bytes());
+    soda_device *d = t->backend->device;
+    size_t all, used;
+    d->memory(d, t->comm->node->size, &all, &used);
+    int64_t limit = -(int64_t)networks_limit(t->config, all, used);
     if (t->group > 1) TRY(t->comm->max_i64(t->comm, &limit, 1));
     *bytes = (size_t)-limit;
     return SODA_OK;
@@ -262,6 +262,10 @@ static soda_status restore(soda_trainer *t)
 
 static soda_status open_buffers(soda_trainer *t)
 {
+    const int64_t most = trainer_micro_batch_count(t);
+    TRY(findings_create(t->backend->device, most, &t->found));
+    t->pictures = calloc((size_t)most, sizeof *t->pictures);
+    if (!t->pictures) return FAIL(SODA_ERR_MEMORY, "out of memory");
     TRY(reducer_create(t->config->parallel.reduction, t->params.length + 1, t->backend, t->exchange,
                        &t->reducer));
     return t->config->train.loss == LOSS_DCO
@@ -335,6 +339,8 @@ void trainer_close(soda_trainer *t)
     networks_close(&t->networks);
     t->backend->device->release(t->backend->device, t->image);
     reducer_destroy(&t->reducer);
+    findings_destroy(&t->found);
+    free(t->pictures);
     if (t->exchange) t->exchange->close(t->exchange);
     params_destroy(&t->params);
     training_model_close(&t->model);

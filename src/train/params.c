@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "optim/grad_clip.h"
-
 /* Floats from the start of a tensor of `count` to that of the next. */
 static int64_t gap(const soda_params *t, int64_t count)
 {
@@ -214,34 +212,39 @@ const params_tensor *params_at(const soda_params *t, int64_t index)
     return NULL;
 }
 
-static soda_status not_finite(soda_params *t)
-{
-    int64_t i = 0;
-    TRY(params_fetch(t));
-    while (isfinite(t->host.gradient[i])) i++;
-    return FAIL(SODA_ERR_NUMERIC, "the gradient of %s is not finite", params_at(t, i)->name);
-}
-
 soda_status params_step(soda_params *t, const params_options *options, int64_t step,
                         double lr_factor, params_report *report)
 {
     soda_device *d = t->backend->device;
     const soda_update *u = t->backend->update;
     float *gradient = t->at.gradient;
+    double *norm = &report->gradient_norm;
     stiefel_options rotation = options->rotation;
     adamw_options spectrum = options->spectrum;
     rotation.lr *= lr_factor;
     spectrum.lr *= lr_factor;
-    TRY(u->norm(d, gradient, t->length, &report->gradient_norm));
-    if (!isfinite(report->gradient_norm)) return not_finite(t);
-    const float factor = (float)grad_clip_factor(report->gradient_norm, options->clip);
-    if (options->clip > 0 && factor != 1) TRY(u->scale(d, factor, gradient, gradient, t->length));
-    TRY(u->rotations_step(d, t->rotations, &rotation, step, &report->orthogonality));
+    TRY(u->scale(d, 1, gradient + t->length, &report->loss, 1));
+    TRY(u->norm(d, gradient, t->length, norm));
+    TRY(u->clip(d, norm, options->clip, gradient, t->length));
+    TRY(u->rotations_step(d, t->rotations, &rotation, step, norm, &report->orthogonality));
     for (int i = 0; i < t->count; i++) {
         const params_tensor *x = &t->tensors[i];
         if (x->class != METHOD_SPECTRUM) continue;
-        TRY(u->adamw(d, &spectrum, step, x->count, t->at.value + x->offset, gradient + x->offset,
-                     t->at.first + x->offset, t->at.second + x->offset));
+        const update_vector vector = {.n = x->count,
+                                      .x = t->at.value + x->offset,
+                                      .g = gradient + x->offset,
+                                      .m = t->at.first + x->offset,
+                                      .v = t->at.second + x->offset};
+        TRY(u->adamw(d, &spectrum, step, &vector, norm));
     }
     return SODA_OK;
+}
+
+soda_status params_check(soda_params *t, const params_report *report)
+{
+    int64_t i = 0;
+    if (isfinite(report->gradient_norm)) return SODA_OK;
+    TRY(params_fetch(t));
+    while (isfinite(t->host.gradient[i])) i++;
+    return FAIL(SODA_ERR_NUMERIC, "the gradient of %s is not finite", params_at(t, i)->name);
 }

@@ -71,13 +71,19 @@ typedef struct {
     double clip; /* 0: off */
 } params_options;
 
+/* What a step finds. */
 typedef struct {
-    double gradient_norm; /* before clipping */
+    double gradient_norm; /* before clipping; not finite: the step changed nothing */
     double orthogonality; /* largest ||R'R - I||_F of all factors, after the step */
+    float loss;           /* behind the gradients */
 } params_report;
 
 /* Step t = 1, 2, ...: clips the gradients to one norm, then moves every tensor; both learning
- * rates are times lr_factor. Local to a rank: gradients are already summed. SODA_ERR_NUMERIC names
- * the first tensor whose gradient is not finite; nothing has changed then. */
+ * rates are times lr_factor. Local to a rank: gradients are already summed. The report is on the
+ * device, and nothing waits. */
 soda_status params_step(soda_params *params, const params_options *options, int64_t t,
                         double lr_factor, params_report *report);
+
+/* SODA_ERR_NUMERIC names the first tensor whose gradient was not finite in the last step; SODA_OK
+ * if its report, here on the host, has a norm. */
+soda_status params_check(soda_params *params, const params_report *report);

@@ -4,7 +4,8 @@
 
 size_t reducer_bytes(run_reduction kind, int64_t count)
 {
-    return (size_t)count * (kind == REDUCE_EXACT ? EXACT_LIMBS * sizeof(int64_t) : sizeof(float));
+    return kind == REDUCE_EXACT ? (size_t)(count * EXACT_LIMBS + 1) * sizeof(int64_t)
+                                : (size_t)count * sizeof(float);
 }
 
 soda_status reducer_create(run_reduction kind, int64_t count, const soda_backend *backend,
@@ -33,18 +34,18 @@ soda_status reducer_clear(soda_reducer *r)
                     reducer_bytes(r->kind, r->count));
 }
 
-soda_status reducer_add(soda_reducer *r, const float *x, int64_t *where)
+soda_status reducer_add(soda_reducer *r, const float *x, update_found *found)
 {
     const soda_update *u = r->backend->update;
-    return r->limbs ? u->exact_add(r->backend->device, r->limbs, x, r->count, where)
-                    : u->plain_add(r->backend->device, r->sum, x, r->count, where);
+    return r->limbs ? u->exact_add(r->backend->device, r->limbs, x, r->count, found)
+                    : u->plain_add(r->backend->device, r->sum, x, r->count, found);
 }
 
 soda_status reducer_finish(soda_reducer *r, float factor, float *x)
 {
     const soda_update *u = r->backend->update;
     if (r->limbs) {
-        TRY(r->exchange->sum_i64(r->exchange, r->limbs, r->count * EXACT_LIMBS));
+        TRY(r->exchange->sum_i64(r->exchange, r->limbs, r->count * EXACT_LIMBS + 1));
         return u->exact_round(r->backend->device, r->limbs, factor, x, r->count);
     }
     TRY(r->exchange->sum_f32(r->exchange, r->sum, r->count));

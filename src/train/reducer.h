@@ -12,8 +12,9 @@ typedef struct {
     int64_t count;
     const soda_backend *backend;
     soda_exchange *exchange;
-    int64_t *limbs; /* exact: [count, EXACT_LIMBS], on the device */
-    float *sum;     /* fast: [count], on the device */
+    int64_t
+        *limbs; /* exact: [count, EXACT_LIMBS], and how many arrays were refused; on the device */
+    float *sum; /* fast: [count], on the device */
 } soda_reducer;
 
 /* Bytes of the sums of `count` numbers. */
@@ -27,9 +28,9 @@ void reducer_destroy(soda_reducer *reducer); /* accepts a zeroed struct */
 /* Forgets everything added. */
 soda_status reducer_clear(soda_reducer *reducer);
 
-/* Adds x [count], on the device. Local. SODA_ERR_NUMERIC if an element is not finite or beyond
- * 2^49: *where is its index, and nothing was added. */
-soda_status reducer_add(soda_reducer *reducer, const float *x, int64_t *where);
+/* Adds x [count] unless an element is not finite or beyond 2^49: then the sum of all ranks will be
+ * NaN everywhere. *found says so; it and x are on the device, and nothing waits. Local. */
+soda_status reducer_add(soda_reducer *reducer, const float *x, update_found *found);
 
 /* x [count], on the device, = factor times the sum of everything that any rank added since the last
  * clear. Collective: call it only when all ranks are well. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/safetensors.h"
+#include "train/findings.h"
 #include "train/step.h"
 
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
     soda_params params;
     soda_step step, frozen; /* frozen: DCO only */
     float *image;           /* [B] on the device: DCO's image errors */
+    soda_findings found;
     int64_t steps, B, C, h, w, tokens;
     float *prediction, *loss, *gradient; /* gradient: of the first step */
 } replay;
@@ -161,6 +163,7 @@ static soda_status open_networks(replay *r, const soda_backend *backend)
     TRY(find_sizes(r));
     TRY(training_model_open(r->folder, c, backend, comm_self(), &r->model));
     TRY(params_create(r->model.layers, &c->adapter.options, backend, &r->params));
+    TRY(findings_create(backend->device, 0, &r->found));
     if (c->train.loss == LOSS_DCO)
         TRY(backend->device->alloc(backend->device, (size_t)r->B * sizeof(float),
                                    (void **)&r->image));
@@ -183,7 +186,6 @@ static soda_status run_steps(replay *r)
     const run_config *c = r->config;
     const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
     const int64_t n = r->B * r->C * r->h * r->w;
-    params_report report;
     for (int64_t i = 0; i < r->steps; i++) {
         TRY(exec_run(r->step.net.exec));
         TRY(exec_read_f32(r->step.net.exec, "loss", &r->loss[i], 1));
@@ -196,7 +198,9 @@ static soda_status run_steps(replay *r)
             memcpy(r->gradient, r->params.host.gradient, (size_t)r->params.length * sizeof(float));
         }
         TRY(params_step(&r->params, &options, i + 1, lr_schedule_factor(&c->train.schedule, i),
-                        &report));
+                        &r->found.at->report));
+        TRY(findings_read(&r->found, 0));
+        TRY(params_check(&r->params, &r->found.host->report));
         exec_params_changed(r->step.net.exec);
     }
     return params_fetch(&r->params);
@@ -266,6 +270,7 @@ done:
     step_close(&r.frozen);
     step_close(&r.step);
     backend->device->release(backend->device, r.image);
+    findings_destroy(&r.found);
     params_destroy(&r.params);
     training_model_close(&r.model);
     folder_close(r.folder);

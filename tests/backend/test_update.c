@@ -11,7 +11,7 @@
 #include "optim/grad_clip.h"
 #include "support/tested.h"
 
-enum { COUNT = 1003 };
+enum { COUNT = 1003, LIMBS = COUNT * EXACT_LIMBS + 1 };
 
 static soda_device *device;
 static const soda_update *update;
@@ -56,16 +56,19 @@ static void fill_wild(float *x, uint32_t seed)
 static void exact_sums_have_the_bits_of_exact_h(void **state)
 {
     (void)state;
-    static int64_t want_limbs[COUNT * EXACT_LIMBS], limbs[COUNT * EXACT_LIMBS];
+    static int64_t want_limbs[LIMBS], limbs[LIMBS];
     static float x[COUNT], want[COUNT], got[COUNT];
     int64_t where;
     memset(want_limbs, 0, sizeof want_limbs);
     int64_t *sums = put(want_limbs, sizeof want_limbs);
+    update_found found = {0}, *at = put(&found, sizeof found);
     for (uint32_t part = 1; part <= 4; part++) {
         fill_wild(x, part);
         CHECK_OK(exact_add(want_limbs, x, COUNT, &where));
         float *added = put(x, sizeof x);
-        CHECK_OK(update->exact_add(device, sums, added, COUNT, &where));
+        CHECK_OK(update->exact_add(device, sums, added, COUNT, at));
+        get(&found, at, sizeof found);
+        assert_true(found.where == -1 && found.last == x[COUNT - 1]);
         float *rounded = put(x, sizeof x);
         CHECK_OK(update->exact_round(device, sums, 0.3f, rounded, COUNT));
         get(got, rounded, sizeof got);
@@ -78,37 +81,56 @@ static void exact_sums_have_the_bits_of_exact_h(void **state)
         device->release(device, rounded);
     }
     device->release(device, sums);
+    device->release(device, at);
 }
 
-/* Two numbers that may not be added: the first is named, and nothing was added. */
-static void a_number_that_may_not_be_added_is_named(void **state)
+static void check_found(const update_found *at, float value, float last)
+{
+    update_found found;
+    get(&found, at, sizeof found);
+    assert_int_equal(found.where, 700);
+    assert_memory_equal(&found.value, &value, sizeof value);
+    assert_true(found.last == last);
+}
+
+static void check_all_nan(const float *memory)
+{
+    float x[COUNT];
+    get(x, memory, sizeof x);
+    for (int i = 0; i < COUNT; i++) assert_true(isnan(x[i]));
+}
+
+/* Two numbers that cannot be added: the first is found, and the sum is NaN, whatever else is added
+ * to it. */
+static void a_number_that_cannot_be_added_is_found(void **state)
 {
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY, 0x1p49f};
-    static const float zeros[COUNT * EXACT_LIMBS * 2];
+    static const int64_t zeros[LIMBS];
     static float x[COUNT], sums[COUNT];
-    static int64_t limbs[COUNT * EXACT_LIMBS];
+    update_found *found = put(zeros, sizeof *found);
     for (int i = 0; i < 4; i++) {
-        int64_t where = -1;
         check_fill_normal(x, COUNT, 3, 1);
+        float *good = put(x, sizeof x);
         x[700] = x[900] = bad[i];
         float *added = put(x, sizeof x), *plain = put(zeros, sizeof sums);
-        int64_t *exact = put(zeros, sizeof limbs);
-        CHECK_FAILS(update->exact_add(device, exact, added, COUNT, &where), SODA_ERR_NUMERIC);
-        check_message_has("element 700 is ");
-        assert_int_equal(where, 700);
-        get(limbs, exact, sizeof limbs);
-        assert_memory_equal(limbs, zeros, sizeof limbs);
-        if (i < 3)
-            CHECK_FAILS(update->plain_add(device, plain, added, COUNT, &where), SODA_ERR_NUMERIC);
-        else
-            CHECK_OK(update->plain_add(device, plain, added, COUNT, &where));
+        int64_t *exact = put(zeros, sizeof zeros);
+        CHECK_OK(update->exact_add(device, exact, added, COUNT, found));
+        check_found(found, bad[i], x[COUNT - 1]);
+        CHECK_OK(update->exact_add(device, exact, good, COUNT, found));
+        CHECK_OK(update->plain_add(device, plain, added, COUNT, found));
+        if (i < 3) check_found(found, bad[i], x[COUNT - 1]);
+        CHECK_OK(update->exact_round(device, exact, 1, added, COUNT));
+        check_all_nan(added);
+        if (i < 3) check_all_nan(plain);
         get(sums, plain, sizeof sums);
-        assert_memory_equal(sums, i < 3 ? zeros : x, sizeof sums);
+        if (i == 3) assert_memory_equal(sums, x, sizeof sums);
         device->release(device, added);
+        device->release(device, good);
         device->release(device, plain);
         device->release(device, exact);
     }
+    device->release(device, found);
 }
 
 static void scale_multiplies_once(void **state)
@@ -124,26 +146,57 @@ static void scale_multiplies_once(void **state)
     device->release(device, memory);
 }
 
+static double *put_norm(double norm) { return put(&norm, sizeof norm); }
+
+static double get_double(const double *memory)
+{
+    double x;
+    get(&x, memory, sizeof x);
+    return x;
+}
+
 /* COUNT roundings of fp64 at most, in either order. */
 static void norm_is_that_of_grad_clip(void **state)
 {
     (void)state;
     float x[COUNT];
-    double got, again;
     check_fill_normal(x, COUNT, 5, 1e20f);
     const double want = grad_clip_norm(x, COUNT);
     float *memory = put(x, sizeof x);
-    CHECK_OK(update->norm(device, memory, COUNT, &got));
-    CHECK_OK(update->norm(device, memory, COUNT, &again));
+    double *norm = put_norm(0);
+    CHECK_OK(update->norm(device, memory, COUNT, norm));
+    const double got = get_double(norm);
+    CHECK_OK(update->norm(device, memory, COUNT, norm));
     assert_true(fabs(got / want - 1) <= COUNT * 0x1p-53);
-    assert_memory_equal(&got, &again, sizeof got);
-    CHECK_OK(update->norm(device, memory, 0, &got));
-    assert_true(got == 0);
+    assert_true(get_double(norm) == got);
+    CHECK_OK(update->norm(device, memory, 0, norm));
+    assert_true(get_double(norm) == 0);
     x[COUNT - 1] = NAN;
     CHECK_OK(device->upload(device, memory, x, sizeof x));
-    CHECK_OK(update->norm(device, memory, COUNT, &got));
-    assert_false(isfinite(got));
+    CHECK_OK(update->norm(device, memory, COUNT, norm));
+    assert_false(isfinite(get_double(norm)));
     device->release(device, memory);
+    device->release(device, norm);
+}
+
+/* Limits that change nothing: off, and as large as the norm, plus the 1e-6 of grad_clip.h. */
+static void clip_is_that_of_grad_clip(void **state)
+{
+    (void)state;
+    static const double norms[] = {31.5, 31.5, 31.5, INFINITY, NAN}, limits[] = {2, 0, 32, 2, 2};
+    float x[COUNT], got[COUNT];
+    for (int i = 0; i < 5; i++) {
+        check_fill_normal(x, COUNT, 6, 1);
+        float *memory = put(x, sizeof x);
+        double *norm = put_norm(norms[i]);
+        CHECK_OK(update->clip(device, norm, limits[i], memory, COUNT));
+        get(got, memory, sizeof got);
+        const float factor = i ? 1 : (float)grad_clip_factor(norms[0], limits[0]);
+        for (int k = 0; k < COUNT; k++) x[k] *= factor;
+        assert_memory_equal(x, got, sizeof x);
+        device->release(device, memory);
+        device->release(device, norm);
+    }
 }
 
 /* The same formulas in fp64: a compiler may contract them, which moves at most one rounding to
@@ -156,17 +209,20 @@ static void adamw_is_that_of_optim(void **state)
     static float x[COUNT], m[COUNT], v[COUNT], g[COUNT], got[COUNT];
     check_fill_normal(x, COUNT, 7, 1);
     float *const own[] = {put(x, sizeof x), put(m, sizeof m), put(v, sizeof v), put(x, sizeof x)};
+    const update_vector vector = {COUNT, own[0], own[3], own[1], own[2]};
+    double *const norms[] = {put_norm(1), put_norm(NAN)}; /* under the second nothing moves */
     for (int t = 1; t <= 3; t++) {
         check_fill_normal(g, COUNT, (uint32_t)(20 + t), 0.01f);
         CHECK_OK(device->upload(device, own[3], g, sizeof g));
         adamw_step(&options, t, COUNT, x, g, m, v);
-        CHECK_OK(update->adamw(device, &options, t, COUNT, own[0], own[3], own[1], own[2]));
+        for (int i = 0; i < 2; i++) CHECK_OK(update->adamw(device, &options, t, &vector, norms[i]));
     }
     get(got, own[0], sizeof got);
     check_max_diff(got, x, COUNT, 3 * 0x1p-22);
     get(got, own[2], sizeof got);
     check_max_diff(got, v, COUNT, 3 * 0x1p-24 * 1e-3);
     for (int i = 0; i < 4; i++) device->release(device, own[i]);
+    for (int i = 0; i < 2; i++) device->release(device, norms[i]);
 }
 
 /* X, G, Y, p, V and pV of a matrix, one behind the other, each with room for [n,m]. */
@@ -222,7 +278,7 @@ static void follow(const stiefel_options *o, matrix *x)
 {
     stiefel_f32 host[ROTATIONS], own[ROTATIONS];
     static float got[ARRAYS][LARGEST];
-    double drift, each[ROTATIONS], largest = 0;
+    double each[ROTATIONS], largest = 0, *drift = put_norm(0), *norm = put_norm(1);
     update_rotations *rotations;
     stiefel_work *work;
     start_all(x, host, own);
@@ -231,7 +287,7 @@ static void follow(const stiefel_options *o, matrix *x)
     for (int t = 1; t <= 3; t++) {
         new_gradients(x, (uint32_t)t);
         CHECK_OK(stiefel_step_f32(o, t, host, ROTATIONS, work, each));
-        CHECK_OK(update->rotations_step(device, rotations, o, t, &drift));
+        CHECK_OK(update->rotations_step(device, rotations, o, t, norm, drift));
     }
     for (int i = 0; i < ROTATIONS; i++) {
         const int m = x[i].m;
@@ -242,8 +298,10 @@ static void follow(const stiefel_options *o, matrix *x)
         check_max_diff(got[4], x[i].host[4], x[i].n * m, 5e-6);
         for (int e = 0; e < m * m; e++) assert_true(got[2][e] == -got[2][e % m * m + e / m]);
     }
-    assert_true(fabs(drift - largest) <= 4e-6);
+    assert_true(fabs(get_double(drift) - largest) <= 4e-6);
     update->rotations_close(device, rotations);
+    device->release(device, drift);
+    device->release(device, norm);
     stiefel_work_destroy(work);
 }
 
@@ -276,7 +334,7 @@ static void rotations_follow_stiefel_h(void **state)
     }
 }
 
-static void a_rotation_without_gradient_changes_nothing(void **state)
+static void rotations_stay_without_a_norm(void **state)
 {
     (void)state;
     static matrix x[ROTATIONS];
@@ -285,25 +343,24 @@ static void a_rotation_without_gradient_changes_nothing(void **state)
         .kind = STIEFEL_ADAM, .lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-5};
     stiefel_f32 host[ROTATIONS], own[ROTATIONS];
     update_rotations *rotations;
-    double drift;
+    double *drift = put_norm(1), *norm = put_norm(1), *none = put_norm(INFINITY);
     start_all(x, host, own);
     CHECK_OK(update->rotations_open(device, own, ROTATIONS, &rotations));
     new_gradients(x, 1);
-    x[2].host[1][5] = x[3].host[1][0] = NAN;
-    for (int i = 2; i < 4; i++)
-        CHECK_OK(device->upload(device, x[i].own + LARGEST, x[i].host[1], sizeof x[i].host[1]));
-    CHECK_FAILS(update->rotations_step(device, rotations, &o, 1, &drift), SODA_ERR_NUMERIC);
-    check_message_has("rotation 2 ");
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, none, drift));
+    assert_true(get_double(drift) == 0);
     for (int i = 0; i < ROTATIONS; i++) {
         get(got, x[i].own, sizeof got);
         assert_memory_equal(got, x[i].host[0], sizeof got);
     }
-    new_gradients(x, 1);
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, &drift));
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, norm, drift));
     get(got, x[1].own, sizeof got);
     assert_true(got[1] != 0);
     update->rotations_close(device, rotations);
     for (int i = 0; i < ROTATIONS; i++) device->release(device, x[i].own);
+    device->release(device, drift);
+    device->release(device, norm);
+    device->release(device, none);
 }
 
 /* The square of the gradient overflows, the exponential has no finite result: the step returns. */
@@ -313,17 +370,19 @@ static void a_step_ends_when_the_exponent_overflows(void **state)
     static matrix x;
     const stiefel_options o = {.kind = STIEFEL_SGD, .retraction = STIEFEL_EXPM, .lr = 1e-2};
     update_rotations *rotations;
-    double drift = 0;
+    double *drift = put_norm(0), *norm = put_norm(1);
     start(&x, 3, 3);
     x.host[1][1] = 3e38f;
     x.host[1][3] = -3e38f;
     CHECK_OK(device->upload(device, x.own, x.host, sizeof x.host));
     const stiefel_f32 own = view(&x, x.own);
     CHECK_OK(update->rotations_open(device, &own, 1, &rotations));
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, &drift));
-    assert_false(isfinite(drift));
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, norm, drift));
+    assert_false(isfinite(get_double(drift)));
     update->rotations_close(device, rotations);
     device->release(device, x.own);
+    device->release(device, drift);
+    device->release(device, norm);
 }
 
 static void no_rotations_are_a_list_too(void **state)
@@ -331,23 +390,26 @@ static void no_rotations_are_a_list_too(void **state)
     (void)state;
     const stiefel_options o = {.kind = STIEFEL_ADAM};
     update_rotations *rotations;
-    double drift = 1;
+    double *drift = put_norm(1), *norm = put_norm(1);
     CHECK_OK(update->rotations_open(device, NULL, 0, &rotations));
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, &drift));
-    assert_true(drift == 0);
+    CHECK_OK(update->rotations_step(device, rotations, &o, 1, norm, drift));
+    assert_true(get_double(drift) == 0);
     update->rotations_close(device, rotations);
+    device->release(device, drift);
+    device->release(device, norm);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_sums_have_the_bits_of_exact_h),
-        cmocka_unit_test(a_number_that_may_not_be_added_is_named),
+        cmocka_unit_test(a_number_that_cannot_be_added_is_found),
         cmocka_unit_test(scale_multiplies_once),
         cmocka_unit_test(norm_is_that_of_grad_clip),
+        cmocka_unit_test(clip_is_that_of_grad_clip),
         cmocka_unit_test(adamw_is_that_of_optim),
         cmocka_unit_test(rotations_follow_stiefel_h),
-        cmocka_unit_test(a_rotation_without_gradient_changes_nothing),
+        cmocka_unit_test(rotations_stay_without_a_norm),
         cmocka_unit_test(a_step_ends_when_the_exponent_overflows),
         cmocka_unit_test(no_rotations_are_a_list_too),
     };

@@ -367,6 +367,7 @@ void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const
         run_block(warps, count);
     }
     k->launches++;
+    sim_count.launches++;
     sim_count.seconds += processor_time() - start;
     for (unsigned w = 0; w < count; w++) sim_async_release(&warps[w]);
     free(order);

@@ -78,6 +78,7 @@ static cudaError_t allocate(void **p, size_t bytes, bool of_device)
 {
     if (!p) return sim_fail(cudaErrorInvalidValue);
     *p = bytes ? sim_memory_new(bytes, of_device) : NULL;
+    sim_count.allocations++;
     return bytes && !*p ? sim_fail(cudaErrorMemoryAllocation) : cudaSuccess;
 }
 cudaError_t cudaMalloc(void **p, size_t bytes) { return allocate(p, bytes, true); }
@@ -129,6 +130,7 @@ static void run_copy(void *context)
     if (to_device) sim_memory_written(c->to, c->bytes);
     sim_count.copies++;
     sim_count.copied_bytes += c->bytes;
+    if (from_device && !to_device) sim_count.downloaded_bytes += c->bytes;
 }
 
 static bool direction(const void *to, const void *from, enum cudaMemcpyKind kind)

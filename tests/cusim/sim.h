@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "counters.h"
 #include "driver_types.h"
 
 enum { SIM_LANES = 32, SIM_ROWS = 16, SIM_SHARED = 512 * 1024, SIM_GAP = 128 };
@@ -238,11 +239,6 @@ void sim_stream_drain(void); /* all streams */
 cudaError_t sim_fail(cudaError_t error); /* remembers it for cudaGetLastError */
 
 /* ---- stat.c: CUSIM_STAT ---- */
-typedef struct {
-    uint64_t launches, copies, waits, instructions, copied_bytes;
-    double seconds;
-} sim_counters;
-extern sim_counters sim_count;
 void sim_stat_access(sim_insn *i, const uint64_t *address, uint32_t mask, size_t bytes,
                      bool shared);
 

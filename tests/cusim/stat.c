@@ -90,17 +90,16 @@ static void print_kernel(const sim_kernel *k)
 static __attribute__((destructor)) void print_all(void)
 {
     if (!sim_option()->stat) return;
-    uint64_t launches = 0, instructions = 0;
+    uint64_t instructions = 0;
     for (int n = 0; n < sim_kernel_count(); n++) {
         const sim_kernel *k = sim_kernel_at(n);
         print_kernel(k);
-        launches += k->launches;
         instructions += k->thread_instructions;
     }
     fprintf(stderr,
             "cusim: launches %llu copies %llu bytes %llu waits %llu thread-instructions %.1f M, "
             "%.1f M/s\n",
-            (unsigned long long)launches, (unsigned long long)sim_count.copies,
+            (unsigned long long)sim_count.launches, (unsigned long long)sim_count.copies,
             (unsigned long long)sim_count.copied_bytes, (unsigned long long)sim_count.waits,
             (double)instructions * 1e-6,
             sim_count.seconds > 0 ? (double)instructions * 1e-6 / sim_count.seconds : 0.0);

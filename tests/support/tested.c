@@ -4,6 +4,10 @@
 
 #include "backend/cpu/attention_internal.h"
 
+const soda_backend *tested_backend(void) { return backend_cpu(0); }
+
+bool tested_all(void) { return true; }
+
 soda_device *tested_device(const soda_kernel *kernel)
 {
     (void)kernel;

@@ -21,6 +21,13 @@ enum {
 #endif
 };
 
+/* The tested backend; cpu with all its threads. */
+const soda_backend *tested_backend(void);
+
+/* Whether long tests are to run whole: on cuda, which may be simulated, only if SODA_TEST_ALL is
+ * set. */
+bool tested_all(void);
+
 /* Where `kernel` finds its tensors: the tested backend's device, the host for the reference. */
 soda_device *tested_device(const soda_kernel *kernel);
 

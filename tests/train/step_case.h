@@ -39,14 +39,18 @@ static inline void subject_open(subject *s, const char *family, const char *meth
     const soda_params *t = &s->params;
     s->value = calloc((size_t)t->length, sizeof *s->value);
     s->gradient = calloc((size_t)t->length, sizeof *s->gradient);
-    float *noise = malloc((size_t)t->length * sizeof *noise);
+    float *noise = malloc((size_t)t->total * sizeof *noise);
     assert_true(s->value && s->gradient && noise);
-    check_fill_normal(noise, t->length, 5, 0.1f);
-    for (int64_t i = 0; i < t->length; i++) {
-        t->host.value[i] += noise[i];
-        s->value[i] = (double)t->host.value[i];
-    }
+    check_fill_normal(noise, t->total, 5, 0.1f);
+    int64_t drawn = 0; /* the gaps between tensors depend on the device */
+    for (int i = 0; i < t->count; i++)
+        for (int64_t k = 0; k < t->tensors[i].count; k++) {
+            const int64_t at = t->tensors[i].offset + k;
+            t->host.value[at] += noise[drawn++];
+            s->value[at] = (double)t->host.value[at];
+        }
     free(noise);
+    CHECK_OK(params_push(&s->params));
 }
 
 static inline void subject_close(subject *s)

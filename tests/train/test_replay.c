@@ -10,6 +10,7 @@
 #include "core/isa.h"
 #include "io/safetensors.h"
 #include "support/files.h"
+#include "support/tested.h"
 #include "train/replay.h"
 
 #define GOLDEN SODA_TEST_DIR "/golden/training/"
@@ -136,7 +137,7 @@ static void replay_case(const char *folder, const char *name, const char *set, b
     snprintf(want, sizeof want, GOLDEN "%s.out.safetensors", name);
     snprintf(out, sizeof out, "%s/out.safetensors", folder);
     CHECK_OK(run_config_read(yaml, &set, set ? 1 : 0, &config));
-    CHECK_OK(replay_run(config, backend_cpu(0), batch, 3, out));
+    CHECK_OK(replay_run(config, tested_backend(), batch, 3, out));
     run_config_destroy(config);
     pair p;
     CHECK_OK(safetensors_open(want, &p.want));
@@ -173,7 +174,7 @@ static void check_part(const char *folder, const char *name, const char *set)
     snprintf(want, sizeof want, GOLDEN "%s.out.safetensors", name);
     snprintf(out, sizeof out, "%s/part.safetensors", folder);
     CHECK_OK(run_config_read(yaml, &set, 1, &config));
-    CHECK_OK(replay_run(config, backend_cpu(0), batch, 1, out));
+    CHECK_OK(replay_run(config, tested_backend(), batch, 1, out));
     run_config_destroy(config);
     CHECK_OK(safetensors_open(want, &p.want));
     CHECK_OK(safetensors_open(out, &p.got));
@@ -237,7 +238,7 @@ static soda_status replay_with(const char *folder, const char *name,
     CHECK_OK(safetensors_write(path, tensors, count, NULL, 0));
     safetensors_close(batch);
     CHECK_OK(run_config_read(GOLDEN "sd1-svd.yaml", NULL, 0, &config));
-    const soda_status s = replay_run(config, backend_cpu(0), path, 1, out);
+    const soda_status s = replay_run(config, tested_backend(), path, 1, out);
     run_config_destroy(config);
     FILE *left = fopen(out, "r");
     if (s != SODA_OK) assert_null(left);

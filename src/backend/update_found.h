@@ -1,0 +1,9 @@
+/* update_found.h: what stood in the way of the addition of x [n] to a sum. */
+#pragma once
+
+#include <stdint.h>
+
+typedef struct {
+    int64_t where;     /* the least i whose x[i] cannot be added; -1: none */
+    float value, last; /* x[where], if there is one; x[n - 1] */
+} update_found;
