@@ -183,7 +183,8 @@ static void norm_is_that_of_grad_clip(void **state)
 static void clip_is_that_of_grad_clip(void **state)
 {
     (void)state;
-    static const double norms[] = {31.5, 31.5, 31.5, INFINITY, NAN}, limits[] = {2, 0, 32, 2, 2};
+    static const double norms[] = {31.5, 31.5, 31.5, (double)INFINITY, (double)NAN},
+                        limits[] = {2, 0, 32, 2, 2};
     float x[COUNT], got[COUNT];
     for (int i = 0; i < 5; i++) {
         check_fill_normal(x, COUNT, 6, 1);
@@ -210,7 +211,8 @@ static void adamw_is_that_of_optim(void **state)
     check_fill_normal(x, COUNT, 7, 1);
     float *const own[] = {put(x, sizeof x), put(m, sizeof m), put(v, sizeof v), put(x, sizeof x)};
     const update_vector vector = {COUNT, own[0], own[3], own[1], own[2]};
-    double *const norms[] = {put_norm(1), put_norm(NAN)}; /* under the second nothing moves */
+    double *const norms[] = {put_norm(1),
+                             put_norm((double)NAN)}; /* under the second nothing moves */
     for (int t = 1; t <= 3; t++) {
         check_fill_normal(g, COUNT, (uint32_t)(20 + t), 0.01f);
         CHECK_OK(device->upload(device, own[3], g, sizeof g));
@@ -343,7 +345,7 @@ static void rotations_stay_without_a_norm(void **state)
         .kind = STIEFEL_ADAM, .lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-5};
     stiefel_f32 host[ROTATIONS], own[ROTATIONS];
     update_rotations *rotations;
-    double *drift = put_norm(1), *norm = put_norm(1), *none = put_norm(INFINITY);
+    double *drift = put_norm(1), *norm = put_norm(1), *none = put_norm((double)INFINITY);
     start_all(x, host, own);
     CHECK_OK(update->rotations_open(device, own, ROTATIONS, &rotations));
     new_gradients(x, 1);
