@@ -39,7 +39,7 @@ static int visible(int shown[MOST])
 
 static int device_count(void)
 {
-    int shown[MOST];
+    int shown[MOST] = {0};
     return visible(shown);
 }
 
@@ -89,7 +89,7 @@ enum { OPT_IN = 163 * 1024, PER_SM = 164 * 1024, SMS = 108 };
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index)
 {
-    int shown[MOST];
+    int shown[MOST] = {0};
     if (index < 0 || index >= visible(shown)) return sim_fail(cudaErrorInvalidDevice);
     memset(p, 0, sizeof *p);
     const char *model = getenv("CUSIM_MODEL");
@@ -106,7 +106,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index)
     p->maxThreadsDim[2] = 64;
     p->maxGridSize[0] = 0x7fffffff;
     p->maxGridSize[1] = p->maxGridSize[2] = 65535;
-    p->major = getenv("CUSIM_CAPABILITY") ? atoi(getenv("CUSIM_CAPABILITY")) : 8;
+    const char *capability = getenv("CUSIM_CAPABILITY");
+    p->major = capability ? atoi(capability) : 8;
     p->multiProcessorCount = SMS;
     p->pciBusID = shown[index] + 1;
     p->unifiedAddressing = 1;
@@ -115,7 +116,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index)
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int index)
 {
-    struct cudaDeviceProp p;
+    struct cudaDeviceProp p = {.major = 0};
     const cudaError_t error = cudaGetDeviceProperties(&p, index);
     if (error) return error;
     switch (attribute) {
@@ -137,7 +138,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
 
 cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int index)
 {
-    int shown[MOST];
+    int shown[MOST] = {0};
     if (index < 0 || index >= visible(shown)) return sim_fail(cudaErrorInvalidDevice);
     snprintf(text, (size_t)size, "0000:%02X:00.0", shown[index] + 1);
     return cudaSuccess;
