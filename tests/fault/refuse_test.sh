@@ -19,6 +19,7 @@ cp "$images"/train/* broken/
 head -c 300 "$images/train/fox.png" >broken/fox.png
 
 refused key "did you mean train.steps" 2 --set train.stesp=3
+refused path "data.path: expected a path, found nothing" 2 --set data.path=null
 refused folder "empty" 2 --set data.path="$work/empty"
 refused caption "expected its caption in" 2 --set data.path="$work/uncaptioned"
 refused image "fox.png" 3 --set data.path="$work/broken"
@@ -149,5 +150,6 @@ cp -r "$tiny_sd1" poisoned
 weights=poisoned/unet/diffusion_pytorch_model.safetensors
 printf '\x00\x00\xc0\x7f' | dd of=$weights bs=1 seek=$(($(stat -c %s $weights) - 4000)) conv=notrunc status=none
 refused nan "step 0: the loss is " 2 --set model="$work/poisoned"
+refused held "step 0: the held-out loss of " 2 --set model="$work/poisoned" --set validation.path="$images/test"
 [ ! -f nan/run/adapter.safetensors ] || fail "nan: an adapter was written"
 echo "bad input is refused, bad luck is survived"
