@@ -1,6 +1,7 @@
 #include "adapter/bases.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapter/merge.h"
 #include "core/log.h"
@@ -48,8 +49,7 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
     status_slot slot = {0};
     log_progress progress;
     int64_t done = 0;
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_share made the list */
-    const bool shown = store || !list->folder;
+    bool made = false;
     log_progress_start(&progress, "factorise", (count - first + step - 1) / step);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = first; i < count; i += step) {
@@ -59,13 +59,18 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
         if (missing) status_keep(&slot, make(layers, list, i, store));
         pulse_beat();
 #pragma omp critical(bases)
-        if (shown) log_progress_update(&progress, ++done, "");
+        {
+            done++;
+            made = made || missing;
+            if (made) log_progress_update(&progress, done, "");
+        }
     }
     return status_take(&slot);
 }
 
-/* The list, with the layers' keys and shapes. */
-static soda_status describe(soda_layers *layers, const char *folder, shared_arrays *list)
+/* The list, with the layers' shapes and this rank's share of their keys. Local. */
+static soda_status describe(soda_layers *layers, const soda_comm *node, const char *folder,
+                            shared_arrays *list)
 {
     const factorize_kind *kind = layers_method(layers)->bases;
     const int arrays = method_bases(layers_method(layers));
@@ -74,17 +79,32 @@ static soda_status describe(soda_layers *layers, const char *folder, shared_arra
     char name[32] = "";
     if (kind) factorize_name(kind, name, sizeof name);
     TRY(shared_arrays_create("factors", folder, count, arrays, list));
+    for (int b = 0; b < arrays; b++) list->name[b] = kind->leaf[b];
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++) {
         const soda_layer *layer = layers_at(layers, i);
         shared_arrays_item *item = &list->items[i];
         for (int b = 0; b < arrays; b++) item->shape[b] = kind->shape(layer->m, layer->n, b);
+        if (i % node->size != node->rank) continue;
         status_keep(&slot,
                     array_cache_weight_key(&layer->w0.source, name, FACTORIZE_VERSION, item->key));
     }
-    for (int b = 0; b < arrays; b++) list->name[b] = kind->leaf[b];
-    TRY(status_take(&slot));
-    return shared_arrays_link(list);
+    return status_take(&slot);
+}
+
+/* Puts the keys that the ranks of a node made together. Collective over `comm`. */
+static soda_status share_keys(soda_comm *comm, shared_arrays *list)
+{
+    enum { WORDS = (SHA256_HEX - 1) / sizeof(int64_t) };
+    int64_t(*keys)[WORDS] = calloc((size_t)list->count + 1, sizeof *keys);
+    soda_status s = keys ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for keys");
+    TRY_TO(done, comm_agree(comm, s));
+    for (int64_t i = 0; i < list->count; i++) memcpy(keys[i], list->items[i].key, sizeof keys[i]);
+    TRY_TO(done, comm->node->sum_i64(comm->node, keys[0], list->count * WORDS));
+    for (int64_t i = 0; i < list->count; i++) memcpy(list->items[i].key, keys[i], sizeof keys[i]);
+done:
+    free(keys);
+    return s;
 }
 
 static void point_layers(soda_layers *layers, const shared_arrays *list)
@@ -98,27 +118,49 @@ static void point_layers(soda_layers *layers, const shared_arrays *list)
     }
 }
 
-/* This rank's share, into the cache. Local. */
-static soda_status open_share(soda_layers *layers, const soda_comm *comm, const char *folder,
-                              soda_bases **bases)
+/* Collective. */
+static soda_status open_list(soda_layers *layers, soda_comm *comm, const char *folder,
+                             soda_bases *b)
 {
-    soda_bases *b = *bases = calloc(1, sizeof *b);
-    if (!b) return FAIL(SODA_ERR_MEMORY, "out of memory for the bases of adapters");
-    TRY(describe(layers, folder, &b->list));
-    if (!b->list.folder) return SODA_OK;
-    return prepare(layers, &b->list, comm->rank, comm->size, true);
+    soda_status s = SODA_OK;
+    if (!b) s = FAIL(SODA_ERR_MEMORY, "out of memory for the bases of adapters");
+    if (b && s == SODA_OK) s = describe(layers, comm->node, folder, &b->list);
+    TRY(comm_agree(comm, s));
+    if (!b) return SODA_ERR_MEMORY; /* comm_agree said so */
+    TRY(share_keys(comm, &b->list));
+    return comm_agree(comm, shared_arrays_link(&b->list));
+}
+
+/* All layers, once each is in the cache of some rank. The ranks of a node that have one cache check
+ * a part of the files each; what the cache of this node lacks is made now. Collective. */
+static soda_status prepare_all(soda_layers *layers, soda_comm *comm, shared_arrays *list)
+{
+    soda_comm *node = comm->node;
+    uint64_t place[2];
+    bool one = false;
+    soda_status s = SODA_OK;
+    shared_arrays_place(list, place);
+    TRY(comm_all_same(node, place, sizeof place, &one));
+    if (one && place[1]) {
+        s = prepare(layers, list, node->rank, node->size, true);
+        list->checked = true;
+    }
+    TRY(comm_agree(comm, s));
+    return comm_agree(comm, prepare(layers, list, 0, 1, false));
 }
 
 soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder, soda_bases **bases)
 {
+    soda_bases *b = *bases = calloc(1, sizeof *b);
     soda_status s = SODA_OK;
-    TRY_TO(failed, comm_agree(comm, open_share(layers, comm, folder, bases)));
-    /* every file is there now */
-    TRY_TO(failed, comm_agree(comm, prepare(layers, &(*bases)->list, 0, 1, false)));
-    point_layers(layers, &(*bases)->list);
+    TRY_TO(failed, open_list(layers, comm, folder, b));
+    if (b->list.folder) s = prepare(layers, &b->list, comm->rank, comm->size, true);
+    TRY_TO(failed, comm_agree(comm, s));
+    TRY_TO(failed, prepare_all(layers, comm, &b->list));
+    point_layers(layers, &b->list);
     return SODA_OK;
 failed:
-    bases_destroy(*bases);
+    bases_destroy(b);
     *bases = NULL;
     return s;
 }

@@ -9,12 +9,14 @@ typedef struct soda_bases soda_bases;
 
 /* Sets basis[].source.data of every layer (methods without bases: nothing); w0 must hold data. Rank
  * i % size factorises layer i if the cache at `folder` (NULL: array_cache_folder) does not have it
- * and stores it; then all ranks read. What cannot be stored or found is computed where it is
- * needed, after one warning. Layers are worked on by all OpenMP threads. The result is the same
- * bits on every rank with the same kind of CPU.
+ * and stores it; then all ranks map the files, of which the ranks of a node that share a cache
+ * check a part each. What cannot be stored or found is computed where it is needed, after one
+ * warning. Layers are worked on by all OpenMP threads. The result is the same bits on every rank
+ * with the same kind of CPU.
  *
- * Collective: all ranks call it with the same layers; all return an error if one does. The result
- * must outlive every graph built from the layers. */
+ * Collective: all ranks call it with the same layers and the same weights in them (each hashes a
+ * part of a node's); all return an error if one does. The result must outlive every graph built
+ * from the layers. */
 soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder,
                        soda_bases **bases);
 void bases_destroy(soda_bases *bases); /* accepts NULL */

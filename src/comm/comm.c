@@ -1,6 +1,5 @@
 #include "comm/comm.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -107,9 +106,24 @@ soda_status comm_agree(soda_comm *comm, soda_status own)
     return comm_agree_flags(comm, own, NULL, 0);
 }
 
+soda_status comm_all_same(soda_comm *comm, const void *data, size_t bytes, bool *same)
+{
+    char root[COMM_SAME_BYTES];
+    *same = true;
+    if (bytes > sizeof root)
+        return FAIL(SODA_ERR_INTERNAL, "comm: %zu bytes to compare, at most %zu", bytes,
+                    sizeof root);
+    memcpy(root, data, bytes);
+    TRY(comm->broadcast(comm, root, bytes, 0));
+    int64_t differs = memcmp(root, data, bytes) != 0;
+    TRY(comm->max_i64(comm, &differs, 1));
+    *same = !differs;
+    return SODA_OK;
+}
+
 soda_status comm_agree_same(soda_comm *comm, const void *data, size_t bytes, const char *what)
 {
-    char root[256];
+    char root[COMM_SAME_BYTES];
     soda_status s = SODA_OK;
     if (comm->size == 1) return SODA_OK;
     if (bytes > sizeof root)

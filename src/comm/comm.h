@@ -4,6 +4,7 @@
  * the same count. A lost rank ends the job (the launcher kills it); it does not return. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,10 @@ soda_status comm_agree(soda_comm *comm, soda_status own);
  */
 enum { COMM_FLAGS = 4 };
 soda_status comm_agree_flags(soda_comm *comm, soda_status own, int64_t *flags, int count);
+
+/* Whether all ranks have the same bytes, at most COMM_SAME_BYTES; the same answer on every rank. */
+enum { COMM_SAME_BYTES = 256 };
+soda_status comm_all_same(soda_comm *comm, const void *data, size_t bytes, bool *same);
 
 /* SODA_ERR_INPUT on every rank unless all have the same bytes; `what` names them. */
 soda_status comm_agree_same(soda_comm *comm, const void *data, size_t bytes, const char *what);

@@ -90,12 +90,11 @@ done:
 
 enum { MOST_ARRAYS = 8 };
 
-/* SODA_ERR_INPUT if the set is not what store wrote under this key. */
-static soda_status verify(const soda_safetensors *set, const char *key,
-                          const safetensors_tensor *expected, int count)
+/* SODA_ERR_INPUT if the set is not what store wrote under this key, by its header. */
+static soda_status verify_header(const soda_safetensors *set, const char *key,
+                                 const safetensors_tensor *expected, int count,
+                                 const safetensors_tensor *found[MOST_ARRAYS])
 {
-    const safetensors_tensor *found[MOST_ARRAYS];
-    char sum[SHA256_HEX];
     const char *path = safetensors_path(set);
     for (int i = 0; i < count; i++) {
         const safetensors_tensor *e = &expected[i], *f = found[i] = safetensors_find(set, e->name);
@@ -108,31 +107,41 @@ static soda_status verify(const soda_safetensors *set, const char *key,
                 path, e->name);
     }
     const char *stored_key = safetensors_metadata(set, "key");
-    const char *stored_sum = safetensors_metadata(set, "sha256");
-    TRY(checksum(found, count, sum));
     if (!stored_key || strcmp(stored_key, key) != 0)
         return FAIL(SODA_ERR_INPUT,
                     "%s: metadata key: expected another key (the file was made for something else)",
                     path);
+    return SODA_OK;
+}
+
+/* The same by the data. */
+static soda_status verify_data(const soda_safetensors *set, const safetensors_tensor *const *found,
+                               int count)
+{
+    char sum[SHA256_HEX];
+    const char *stored_sum = safetensors_metadata(set, "sha256");
+    TRY(checksum(found, count, sum));
     if (!stored_sum || strcmp(stored_sum, sum) != 0)
-        return FAIL(SODA_ERR_INPUT, "%s: the checksum does not match the data", path);
+        return FAIL(SODA_ERR_INPUT, "%s: the checksum does not match the data",
+                    safetensors_path(set));
     for (int i = 0; i < count; i++) /* the checksum brought them in; the next reader maps them */
         arena_drop_pages(found[i]->data, found[i]->bytes);
     return SODA_OK;
 }
 
-soda_status array_cache_load(const char *folder, const char *kind, const char *key,
-                             const safetensors_tensor *expected, int count, soda_safetensors **set)
+/* checked: the data is not read. */
+static soda_status open_file(const char *path, const char *key, const safetensors_tensor *expected,
+                             int count, bool checked, soda_safetensors **set)
 {
-    char path[MOST_PATH];
+    const safetensors_tensor *found[MOST_ARRAYS];
     *set = NULL;
     if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "array_cache: too many arrays");
-    TRY(file_path(folder, kind, key, path));
     if (access(path, F_OK) != 0) return SODA_OK;
     cache_limit_touch(path);
     soda_status s = safetensors_open(path, set);
     if (s == SODA_OK) {
-        s = verify(*set, key, expected, count);
+        s = verify_header(*set, key, expected, count, found);
+        if (s == SODA_OK && !checked) s = verify_data(*set, found, count);
         if (s != SODA_OK) safetensors_close(*set);
     }
     if (s == SODA_OK) return SODA_OK;
@@ -141,6 +150,24 @@ soda_status array_cache_load(const char *folder, const char *kind, const char *k
     log_warning("ignoring a damaged cache file and recomputing its contents: %s", status_message());
     status_clear();
     return SODA_OK;
+}
+
+soda_status array_cache_load(const char *folder, const char *kind, const char *key,
+                             const safetensors_tensor *expected, int count, soda_safetensors **set)
+{
+    char path[MOST_PATH];
+    *set = NULL;
+    TRY(file_path(folder, kind, key, path));
+    return open_file(path, key, expected, count, false, set);
+}
+
+soda_status array_cache_map(const char *folder, const char *kind, const char *key,
+                            const safetensors_tensor *expected, int count, soda_safetensors **set)
+{
+    char path[MOST_PATH];
+    *set = NULL;
+    TRY(file_path(folder, kind, key, path));
+    return open_file(path, key, expected, count, true, set);
 }
 
 soda_status array_cache_store(const char *folder, const char *kind, const char *key,

@@ -40,6 +40,11 @@ bool array_cache_has(const char *folder, const char *kind, const char *key);
 soda_status array_cache_load(const char *folder, const char *kind, const char *key,
                              const safetensors_tensor *expected, int count, soda_safetensors **set);
 
+/* The same without reading the arrays, for a file whose checksum another process has just verified.
+ */
+soda_status array_cache_map(const char *folder, const char *kind, const char *key,
+                            const safetensors_tensor *expected, int count, soda_safetensors **set);
+
 /* Stores fp32 arrays (with data) under `key`. SODA_ERR_IO on a full disk, for instance: then
  * nothing has changed. Several threads may store at a time, under different keys. */
 soda_status array_cache_store(const char *folder, const char *kind, const char *key,

@@ -18,6 +18,7 @@ typedef struct {
     char *path;
     void *map; /* NULL before it is mapped */
     size_t bytes;
+    uint64_t identity[5]; /* device, inode, bytes, time of the last change in s and ns */
     safetensors_header header;
 } shard;
 
@@ -45,6 +46,11 @@ static soda_status map_open_file(int fd, shard *file)
         return FAIL(SODA_ERR_INPUT, "%s: expected a regular file", file->path);
     if (about.st_size == 0) return file_kind_refuse("", 0, file->path, "a safetensors file");
     file->bytes = (size_t)about.st_size;
+    file->identity[0] = (uint64_t)about.st_dev;
+    file->identity[1] = (uint64_t)about.st_ino;
+    file->identity[2] = (uint64_t)about.st_size;
+    file->identity[3] = (uint64_t)about.st_mtim.tv_sec;
+    file->identity[4] = (uint64_t)about.st_mtim.tv_nsec;
     void *map = mmap(NULL, file->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
         return FAIL(errno == ENOMEM ? SODA_ERR_MEMORY : SODA_ERR_IO, "%s: cannot map %zu bytes: %s",
@@ -286,6 +292,20 @@ void safetensors_close(soda_safetensors *set)
 }
 
 const char *safetensors_path(const soda_safetensors *set) { return set->path; }
+
+soda_status safetensors_identity(const soda_safetensors *set, uint8_t digest[SHA256_BYTES])
+{
+    soda_sha256 *hash;
+    soda_status s;
+    TRY(sha256_create(&hash));
+    for (int i = 0; i < set->shards; i++)
+        TRY_TO(done, sha256_update(hash, set->shard[i].identity, sizeof set->shard[i].identity));
+    TRY_TO(done, sha256_finish(hash, digest));
+done:
+    sha256_destroy(hash);
+    return s;
+}
+
 int safetensors_count(const soda_safetensors *set) { return set->count; }
 
 const safetensors_tensor *safetensors_at(const soda_safetensors *set, int index)

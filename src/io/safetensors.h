@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/sha256.h"
 #include "core/status.h"
 #include "core/tensor.h"
 
@@ -80,6 +81,10 @@ void safetensors_close(soda_safetensors *set);
 
 /* What was opened, for messages. */
 const char *safetensors_path(const soda_safetensors *set);
+
+/* Which files were mapped: a hash of device, inode, size and time of the last change of each.
+ * Processes of one machine that find the same read the same bytes. */
+soda_status safetensors_identity(const soda_safetensors *set, uint8_t digest[SHA256_BYTES]);
 
 /* All tensors, sorted by name. */
 int safetensors_count(const soda_safetensors *set);

@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/array_cache.h"
 
 /* A process may hold about 65,000 mappings (vm.max_map_count): of longer lists, copies are kept. */
@@ -106,6 +108,20 @@ soda_status shared_arrays_link(shared_arrays *p)
     return SODA_OK;
 }
 
+void shared_arrays_place(const shared_arrays *p, uint64_t place[2])
+{
+    char path[4096];
+    struct stat about;
+    place[0] = place[1] = 0;
+    if (!p->folder) return;
+    if (path_in(path, sizeof path, p->folder, "%s", p->kind) == SODA_OK &&
+        stat(path, &about) == 0) {
+        place[0] = (uint64_t)about.st_dev;
+        place[1] = (uint64_t)about.st_ino;
+    }
+    status_clear();
+}
+
 /* The item's arrays as files name them. */
 static void describe(const shared_arrays *p, const shared_arrays_item *item,
                      safetensors_tensor arrays[SHARED_ARRAYS])
@@ -144,7 +160,8 @@ static soda_status load(shared_arrays *p, shared_arrays_item *item)
     const float *data[SHARED_ARRAYS];
     if (!p->folder) return SODA_OK;
     describe(p, item, arrays);
-    TRY(array_cache_load(p->folder, p->kind, item->key, arrays, p->arrays, &item->set));
+    TRY((p->checked ? array_cache_map : array_cache_load)(p->folder, p->kind, item->key, arrays,
+                                                          p->arrays, &item->set));
     if (!item->set) return SODA_OK;
     for (int a = 0; a < p->arrays; a++) data[a] = safetensors_find(item->set, p->name[a])->data;
     if (p->count <= MOST_MAPPED) {

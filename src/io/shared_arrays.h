@@ -26,6 +26,7 @@ typedef struct {
     const char *kind;                /* the folder within the cache */
     const char *name[SHARED_ARRAYS]; /* of the arrays */
     int arrays;                      /* that each item has */
+    bool checked;                    /* the files are, by others: their data need not be read */
     char *folder;                    /* the cache; NULL: there is none */
     cache_use *use;                  /* tells other processes that the cache is in use */
     int64_t count;
@@ -42,6 +43,10 @@ void shared_arrays_destroy(shared_arrays *arrays); /* accepts a zeroed struct */
 /* Finds the items with equal keys. Warns before gigabytes go to the home folder, where the user did
  * not choose it. */
 soda_status shared_arrays_link(shared_arrays *arrays);
+
+/* Device and inode of the folder with the files; zeros if there is none. Processes of one machine
+ * that find the same share their files. */
+void shared_arrays_place(const shared_arrays *arrays, uint64_t place[2]);
 
 /* Whether the arrays of item `index` have to be made: it is the first with its key, and neither in
  * memory nor, now, in the cache. Several threads may ask, and put, at a time: for other items. */

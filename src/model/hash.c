@@ -74,18 +74,36 @@ static soda_status finish(soda_sha256 *hash, char hex[SHA256_HEX])
     return SODA_OK;
 }
 
-/* A thread hashes one tensor at a time: OpenMP's own loop, as model/ knows no backend. */
-static soda_status add_digests(soda_sha256 *hash, const soda_safetensors *set)
+/* Whether the ranks of this node map the same files. Collective over `comm`. */
+static soda_status is_shared(const soda_safetensors *set, soda_comm *comm, bool *shared)
 {
+    uint8_t identity[SHA256_BYTES] = {0};
+    TRY(comm_agree(comm, safetensors_identity(set, identity)));
+    return comm_all_same(comm->node, identity, sizeof identity, shared);
+}
+
+/* A thread hashes one tensor at a time: OpenMP's own loop, as model/ knows no backend. Collective
+ * over `comm`. */
+static soda_status add_digests(soda_sha256 *hash, const soda_safetensors *set, soda_comm *comm)
+{
+    enum { WORDS = SHA256_BYTES / sizeof(int64_t) };
     const int count = safetensors_count(set);
-    uint8_t *digests = malloc((size_t)count * SHA256_BYTES + 1);
-    if (!digests) return FAIL(SODA_ERR_MEMORY, "out of memory for the hashes of %d tensors", count);
+    bool shared = false;
+    TRY(is_shared(set, comm, &shared));
+    const int first = shared ? comm->node->rank : 0, step = shared ? comm->node->size : 1;
+    int64_t(*digests)[WORDS] = calloc((size_t)count + 1, sizeof *digests);
     status_slot slot = {0};
+    soda_status s = SODA_OK;
+    if (!digests) s = FAIL(SODA_ERR_MEMORY, "out of memory for the hashes of %d tensors", count);
+    TRY_TO(done, comm_agree(comm, s));
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < count; i++)
-        status_keep(&slot, model_hash_tensor(safetensors_at(set, i), digests + i * SHA256_BYTES));
-    soda_status s = status_take(&slot);
-    if (s == SODA_OK) s = sha256_update(hash, digests, (size_t)count * SHA256_BYTES);
+    for (int i = first; i < count; i += step)
+        status_keep(&slot, model_hash_tensor(safetensors_at(set, i), (uint8_t *)digests[i]));
+    TRY_TO(done, comm_agree(comm, status_take(&slot)));
+    if (shared) /* what others hashed is zero here */
+        TRY_TO(done, comm->node->sum_i64(comm->node, digests[0], (int64_t)count * WORDS));
+    s = sha256_update(hash, digests, (size_t)count * SHA256_BYTES);
+done:
     free(digests);
     return s;
 }
@@ -97,15 +115,16 @@ static soda_status add_tensors(soda_sha256 *hash, const soda_safetensors *set)
     return SODA_OK;
 }
 
+/* Collective over `comm`. */
 static soda_status identify(const soda_folder *folder, folder_component component,
-                            model_hash_version version, char hex[SHA256_HEX])
+                            model_hash_version version, soda_comm *comm, char hex[SHA256_HEX])
 {
     soda_safetensors *set = NULL;
     soda_sha256 *hash = NULL;
     soda_status s = SODA_OK;
-    TRY_TO(done, folder_tensors_open(folder, component, &set));
-    TRY_TO(done, sha256_create(&hash));
-    TRY_TO(done, version == MODEL_HASH ? add_digests(hash, set) : add_tensors(hash, set));
+    TRY_TO(done, comm_agree(comm, folder_tensors_open(folder, component, &set)));
+    TRY_TO(done, comm_agree(comm, sha256_create(&hash)));
+    TRY_TO(done, version == MODEL_HASH ? add_digests(hash, set, comm) : add_tensors(hash, set));
     TRY_TO(done, version == MODEL_HASH_0_1 ? add_file(hash, folder, component)
                                            : add_values(hash, folder, component));
     TRY_TO(done, finish(hash, hex));
@@ -120,7 +139,17 @@ soda_status model_hash(const soda_folder *folder, folder_component component,
 {
     char own[SHA256_HEX] = "";
     char *known = folder->identity ? folder->identity[component].sha256[version] : own;
-    if (!known[0]) TRY(identify(folder, component, version, known));
+    if (!known[0]) TRY(identify(folder, component, version, comm_self(), known));
     memcpy(hex, known, SHA256_HEX);
     return SODA_OK;
+}
+
+soda_status model_hash_together(const soda_folder *folder, folder_component component,
+                                soda_comm *comm)
+{
+    char *known = folder->identity[component].sha256[MODEL_HASH];
+    int64_t missing = !known[0];
+    TRY(comm->max_i64(comm, &missing, 1));
+    if (!missing) return SODA_OK;
+    return comm_agree(comm, identify(folder, component, MODEL_HASH, comm, known));
 }

@@ -2,6 +2,7 @@
  * however files hold them. */
 #pragma once
 
+#include "comm/comm.h"
 #include "core/sha256.h"
 #include "model/folder.h"
 
@@ -24,3 +25,9 @@ typedef enum {
  * the first time that it is asked about a component of `folder` and a version. */
 soda_status model_hash(const soda_folder *folder, folder_component component,
                        model_hash_version version, char hex[SHA256_HEX]);
+
+/* Makes MODEL_HASH known for `component` of a folder that folder_open made. Ranks of a node that
+ * map the same files hash a part of the tensors each, others all of them, so each rank knows what
+ * it reads itself. Collective: all ranks return an error if one does. */
+soda_status model_hash_together(const soda_folder *folder, folder_component component,
+                                soda_comm *comm);

@@ -58,13 +58,14 @@ static soda_status add_walks(const soda_outline *o, const plan_layout *l, const 
 
 static double flops_of(const op_times *t) { return t->flops_forward + t->flops_backward; }
 
-/* Every rank reads and checks the model, unless a group shares that; then it packs its part. */
+/* The ranks of a node read and check the model once between them; then each packs its part. */
 static void add_start(const soda_outline *o, const plan_layout *l, const plan_figures *f,
                       plan_forecast *forecast)
 {
     const ledger_sums sums = ledger_report(o->model.residency);
     const double share = plan_layout_sharers(l);
-    forecast->hash_s = (double)o->file_bytes / f->hash_bytes_per_s.value;
+    const double readers = l->ranks < l->per_node ? l->ranks : l->per_node;
+    forecast->hash_s = (double)o->file_bytes / readers / f->hash_bytes_per_s.value;
     forecast->pack_s = (double)sums.all / share / f->pack_bytes_per_s.value;
     forecast->start_s = forecast->hash_s + forecast->pack_s;
 }

@@ -36,8 +36,17 @@ static soda_status identify_as(const void *trainer, int version, bool *known,
     return hash_data(t, (model_hash_version)version, data);
 }
 
-/* Every rank reads the model for itself, so each says what it read; hashing the rest is the work of
- * one rank. */
+/* What is trained, as each rank reads it. */
+static soda_status hash_model(soda_trainer *t)
+{
+    const bool texts = t->config->adapter.text_encoder;
+    TRY(model_hash_together(t->folder, FOLDER_UNET, t->comm));
+    for (int i = 0; texts && i < t->folder->texts; i++)
+        TRY(model_hash_together(t->folder, FOLDER_TEXT_ENCODER + i, t->comm));
+    return adapter_base_hash(t->folder, texts, MODEL_HASH, t->state.model_sha256);
+}
+
+/* Hashing the rest is the work of one rank. */
 soda_status trainer_identify(soda_trainer *t)
 {
     const run_config *c = t->config;
@@ -46,8 +55,7 @@ soda_status trainer_identify(soda_trainer *t)
     t->state.config = t->stored_text;
     t->state.earlier = identify_as;
     t->state.earlier_context = t;
-    soda_status s =
-        adapter_base_hash(t->folder, c->adapter.text_encoder, MODEL_HASH, t->state.model_sha256);
+    soda_status s = hash_model(t);
     if (s == SODA_OK && t->comm->rank == 0) s = hash_data(t, MODEL_HASH, t->state.data_sha256);
     TRY(comm_agree(t->comm, s));
     TRY(same_model_check(t->comm, t->folder, c->adapter.text_encoder, t->state.model_sha256));

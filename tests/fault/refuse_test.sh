@@ -59,6 +59,23 @@ rc=0
 says models "not the tensor that rank 0 read"
 says models "rank 1 of 2"
 
+# A model file that one rank cannot read: it is named, with the rank, wherever weights are kept.
+for weights in replicate node; do
+    mkdir -p "unreadable-$weights/own" "unreadable-$weights/other"
+    cp -r models/own/model "unreadable-$weights/own"
+    cp -r models/own/model "unreadable-$weights/other"
+    truncate -s 5000 "unreadable-$weights/other/model/unet/diffusion_pytorch_model.safetensors"
+    rc=0
+    "$mpiexec" --oversubscribe --bind-to none -n 1 -wdir "$work/unreadable-$weights/own" "$soda" train "$work/run.yaml" \
+        --threads 1 --set model=/proc/self/cwd/model --set parallel.weights=$weights \
+        --set output="$work/unreadable-$weights/run" : -n 1 -wdir "$work/unreadable-$weights/other" "$soda" train \
+        "$work/run.yaml" --threads 1 --set model=/proc/self/cwd/model --set parallel.weights=$weights \
+        --set output="$work/unreadable-$weights/run" >"unreadable-$weights/log" 2>&1 || rc=$?
+    [ "$rc" -eq 1 ] || fail "unreadable-$weights: exit code $rc, expected 1"
+    says "unreadable-$weights" "rank 1 of 2"
+    says "unreadable-$weights" "unet/diffusion_pytorch_model.safetensors: "
+done
+
 # A bit of the adapter that is another on one rank: found at the next comparison, and nothing is saved after it.
 corrupt=$(dirname "$soda")/tests/libsoda_test_corrupt.so
 if [ -e "$corrupt" ]; then # not under sanitizers
