@@ -75,15 +75,6 @@ static soda_status put_all(const h5_file *file, const soda_checkpoint *c)
     return SODA_OK;
 }
 
-/* Everything comes back from the disk before an older checkpoint is given up. */
-static soda_status verify(const char *path)
-{
-    soda_checkpoint again;
-    TRY(checkpoint_read(path, &again));
-    checkpoint_free(&again);
-    return SODA_OK;
-}
-
 soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoint, int64_t keep)
 {
     char path[CHECKPOINT_MOST_PATH];
@@ -95,9 +86,10 @@ soda_status checkpoint_write(const char *folder, const soda_checkpoint *checkpoi
     TRY_TO(done, h5_file_create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, &file));
     TRY_TO(done, put_all(file, checkpoint));
     TRY_TO(done, h5_file_save(file, &new));
-    h5_file_close(file); /* its memory, before the copy that verify reads */
+    h5_file_close(file); /* its memory, before the copy that is read */
     file = NULL;
-    TRY_TO(done, verify(newfile_temporary(new)));
+    /* Every byte comes back from the disk before an older checkpoint is given up. */
+    TRY_TO(done, h5_file_verify(newfile_temporary(new), CHECKPOINT_FORMAT));
     TRY_TO(done, newfile_may_replace(&checkpoint->permission));
     TRY_TO(done, newfile_commit(new));
     TRY_TO(done, newfile_may_replace(

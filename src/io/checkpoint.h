@@ -9,8 +9,9 @@
  *
  * Every data set carries a Fletcher32 checksum, and the file a SHA-256 of its bytes. Equal contents
  * give equal bytes. One rank writes. A file is there whole or not at all: temporary name, close,
- * fsync, reopen and verify, rename, fsync of the folder, then `latest` (one line, the file's name,
- * replaced by a rename). Whatever fails, older checkpoints stay as they are. Not thread safe. */
+ * fsync, reading back against the SHA-256, rename, fsync of the folder, then `latest` (one line,
+ * the file's name, replaced by a rename). Whatever fails, older checkpoints stay as they are. Not
+ * thread safe. */
 #pragma once
 
 #include <stdbool.h>

@@ -193,21 +193,22 @@ soda_status h5_array_make_rows(const h5_file *file, const char *path, h5_array_t
     return SODA_OK;
 }
 
-soda_status h5_array_put_row(const h5_file *file, const char *path, h5_array_type type, int64_t row,
-                             const void *values)
+soda_status h5_array_put_row(const h5_file *file, const char *path, const h5_array_shape *found,
+                             int64_t row, const void *values)
 {
     h5_array_shape shape;
     soda_status s = SODA_OK;
     hid_t all = H5I_INVALID_HID, one = H5I_INVALID_HID;
     const hid_t id = H5Dopen2(file->file, path, H5P_DEFAULT);
     if (id < 0) return h5_file_refusal(file, false, path);
-    s = check_shape(file, path, id, type, &shape);
+    s = check_shape(file, path, id, found->type, &shape);
+    if (s == SODA_OK) s = h5_array_expect(file, path, found, &shape);
     const hsize_t dim[2] = {(hsize_t)row + 1, (hsize_t)shape.dim[1]};
     const hsize_t start[2] = {(hsize_t)row, 0}, count[2] = {1, (hsize_t)shape.dim[1]};
     if (s == SODA_OK && (H5Dset_extent(id, dim) < 0 || (all = H5Dget_space(id)) < 0 ||
                          H5Sselect_hyperslab(all, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
                          (one = H5Screate_simple(shape.rank, count, NULL)) < 0 ||
-                         H5Dwrite(id, memory_type(type), one, all, H5P_DEFAULT, values) < 0))
+                         H5Dwrite(id, memory_type(found->type), one, all, H5P_DEFAULT, values) < 0))
         s = h5_file_refusal(file, false, path);
     if (one >= 0) H5Sclose(one);
     if (all >= 0) H5Sclose(all);

@@ -36,6 +36,7 @@ soda_status h5_array_read(h5_file *file, const char *path, const h5_array_shape 
 soda_status h5_array_make_rows(const h5_file *file, const char *path, h5_array_type type,
                                int64_t width);
 
-/* Sets row `row` of such a data set and makes it the last one. */
-soda_status h5_array_put_row(const h5_file *file, const char *path, h5_array_type type, int64_t row,
-                             const void *values);
+/* Sets row `row` of such a data set, which must have the shape `found`, and makes it the last one.
+ * SODA_ERR_INPUT: it has another. */
+soda_status h5_array_put_row(const h5_file *file, const char *path, const h5_array_shape *found,
+                             int64_t row, const void *values);

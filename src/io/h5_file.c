@@ -257,6 +257,14 @@ static soda_status read_image(h5_file *s, int fd)
     return read_bytes(s->path, fd, (char *)s->image + HEAD_BYTES, s->bytes - HEAD_BYTES);
 }
 
+static soda_status refuse_seal(const h5_file *s, const char seal[SEAL_BYTES])
+{
+    return FAIL(SODA_ERR_INPUT,
+                "%s: damaged, or changed since it was written: expected \"%.71s\" on its second "
+                "line",
+                s->path, seal + strlen(s->format) + 1);
+}
+
 /* Opens the image. If its seal does not fit, the only question left is whether a newer soda wrote
  * it: the number of the version lies under HDF5's own checksums. */
 static soda_status open_image(h5_file *s, int version, bool writable)
@@ -275,11 +283,7 @@ static soda_status open_image(h5_file *s, int version, bool writable)
     if (has == SODA_OK && found > version)
         return FAIL(SODA_ERR_INPUT, "%s: /version: expected at most %d, found %lld", s->path,
                     version, (long long)found);
-    if (!fits)
-        return FAIL(
-            SODA_ERR_INPUT,
-            "%s: damaged, or changed since it was written: expected \"%.71s\" on its second line",
-            s->path, seal + strlen(s->format) + 1);
+    if (!fits) return refuse_seal(s, seal);
     if (!opened) return h5_file_refusal(s, true, "");
     if (has == SODA_OK && found < 1)
         return FAIL(SODA_ERR_INPUT, "%s: /version: expected at least 1, found %lld", s->path,
@@ -317,6 +321,23 @@ done:
         h5_file_close(*h5);
         *h5 = NULL;
     }
+    return s;
+}
+
+soda_status h5_file_verify(const char *path, const char *format)
+{
+    h5_file *h5 = NULL;
+    char seal[SEAL_BYTES];
+    soda_status s = SODA_OK;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    TRY_TO(done, allocate(path, format, &h5));
+    TRY_TO(done, read_image(h5, fd));
+    TRY_TO(done, make_seal(format, h5->image, h5->bytes, seal));
+    if (memcmp(seal, h5->image, SEAL_BYTES) != 0) s = refuse_seal(h5, seal);
+done:
+    close(fd);
+    h5_file_close(h5);
     return s;
 }
 

@@ -35,6 +35,10 @@ soda_status h5_file_create(const char *path, const char *format, int version, h5
 soda_status h5_file_open(const char *path, const char *format, int version, bool writable,
                          h5_file **h5);
 
+/* Whether the file has the bytes that were sealed: what HDF5 made of them in memory is what comes
+ * back from the disk. HDF5 does not look at it again: that costs as much as making it. */
+soda_status h5_file_verify(const char *path, const char *format);
+
 /* Ends the part of HDF5, seals it, and writes it to a new file, which is synced but not committed:
  * the caller reads newfile_temporary(*file) back first. *file is NULL after a failure. */
 soda_status h5_file_save(h5_file *h5, soda_newfile **file);

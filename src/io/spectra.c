@@ -68,24 +68,14 @@ failed:
     return s;
 }
 
-/* Fails unless a layer of the file has `rows` records of the layer's sizes. */
-static soda_status check_layer(const h5_file *file, const spectra_layer *l, int64_t rows)
+/* Fails unless sigma0 of a layer of the file has its size. */
+static soda_status check_layer(const h5_file *file, const spectra_layer *l)
 {
     char path[MOST_PATH];
-    column columns[COLUMNS];
     h5_array_shape shape;
-    columns_of(l, columns);
     TRY(layer_path(file, l->name, "sigma0", path));
     TRY(h5_array_find(file, path, ARRAY_F32, &shape));
-    TRY(h5_array_expect(file, path, &(h5_array_shape){ARRAY_F32, 1, {l->k, 0}}, &shape));
-    for (int i = 0; i < COLUMNS; i++) {
-        const column *c = &columns[i];
-        const h5_array_shape want = {c->type, c->width ? 2 : 1, {rows, c->width}};
-        TRY(layer_path(file, l->name, c->leaf, path));
-        TRY(h5_array_find(file, path, c->type, &shape));
-        TRY(h5_array_expect(file, path, &want, &shape));
-    }
-    return SODA_OK;
+    return h5_array_expect(file, path, &(h5_array_shape){ARRAY_F32, 1, {l->k, 0}}, &shape);
 }
 
 /* The row for `step`: the first one of this step or a later one; *same: of this step. */
@@ -104,15 +94,14 @@ static soda_status find_row(h5_file *file, int64_t step, int64_t *rows, int64_t 
     return SODA_OK;
 }
 
-static soda_status check_file(const h5_file *file, const spectra_layer *layers, int count,
-                              int64_t rows)
+static soda_status check_file(const h5_file *file, const spectra_layer *layers, int count)
 {
     soda_status s = SODA_OK;
     h5_attr_names names;
     TRY(h5_attr_list(file, "layers", &names));
     for (int i = 0; i < count; i++) {
         TRY_TO(done, h5_attr_expect(file, "layers", &names, layers[i].name));
-        TRY_TO(done, check_layer(file, &layers[i], rows));
+        TRY_TO(done, check_layer(file, &layers[i]));
     }
     TRY_TO(done, h5_attr_expect_count(file, "layers", &names, count));
 done:
@@ -120,17 +109,21 @@ done:
     return s;
 }
 
+/* Puts the record into row `row` of `rows`; the data sets have the layers' sizes, or it fails. */
 static soda_status put_record(const h5_file *file, int64_t step, const spectra_layer *layers,
-                              int count, int64_t row)
+                              int count, int64_t rows, int64_t row)
 {
     char path[MOST_PATH];
     column columns[COLUMNS];
-    TRY(h5_array_put_row(file, "steps", ARRAY_I64, row, &step));
+    const h5_array_shape steps = {ARRAY_I64, 1, {rows, 0}};
+    TRY(h5_array_put_row(file, "steps", &steps, row, &step));
     for (int l = 0; l < count; l++) {
         columns_of(&layers[l], columns);
         for (int i = 0; i < COLUMNS; i++) {
-            TRY(layer_path(file, layers[l].name, columns[i].leaf, path));
-            TRY(h5_array_put_row(file, path, columns[i].type, row, columns[i].values));
+            const column *c = &columns[i];
+            const h5_array_shape found = {c->type, c->width ? 2 : 1, {rows, c->width}};
+            TRY(layer_path(file, layers[l].name, c->leaf, path));
+            TRY(h5_array_put_row(file, path, &found, row, c->values));
         }
     }
     return SODA_OK;
@@ -140,13 +133,10 @@ static soda_status put_record(const h5_file *file, int64_t step, const spectra_l
 static soda_status replace(h5_file *file, const newfile_permission *permission)
 {
     soda_newfile *new;
-    h5_file *again = NULL;
     TRY(h5_file_save(file, &new));
-    soda_status s =
-        h5_file_open(newfile_temporary(new), SPECTRA_FORMAT, SPECTRA_VERSION, false, &again);
+    soda_status s = h5_file_verify(newfile_temporary(new), SPECTRA_FORMAT);
     if (s == SODA_OK) s = newfile_may_replace(permission);
     if (s == SODA_OK) s = newfile_commit(new);
-    h5_file_close(again);
     newfile_close(new);
     return s;
 }
@@ -163,9 +153,9 @@ soda_status spectra_record(const char *path, int64_t step, const spectra_layer *
     } else {
         TRY(h5_file_open(path, SPECTRA_FORMAT, SPECTRA_VERSION, true, &file));
         TRY_TO(done, find_row(file, step, &rows, &row, &again));
-        TRY_TO(done, check_file(file, layers, count, rows));
+        TRY_TO(done, check_file(file, layers, count));
     }
-    TRY_TO(done, put_record(file, step, layers, count, row));
+    TRY_TO(done, put_record(file, step, layers, count, rows, row));
     TRY_TO(done, replace(file, permission));
 done:
     h5_file_close(file);

@@ -62,7 +62,7 @@ static soda_status write_one(const char *folder)
 static void writing_survives_every_failed_allocation(void **state)
 {
     case_write(*state, 1, 1);
-    assert_true(sweep(write_one, *state) > 20);
+    assert_true(sweep(write_one, *state) > 10);
     case_check_file(files_path(*state, "step-00000001.h5"), 1);
 }
 
