@@ -19,8 +19,9 @@ typedef struct {
 } residency_report;
 
 struct soda_residency {
-    size_t bytes; /* held on the device */
-    int sharers;  /* ranks that hold them together */
+    size_t bytes;  /* held on the device */
+    int sharers;   /* ranks that hold them together */
+    bool rebuilds; /* what networks make of weights is not kept either: graph_rebuild_weights */
 
     /* Set by all ranks once everything they will ever want is there: then a fill is no collective,
      * and what fails in it fails on its rank alone. */

@@ -357,6 +357,7 @@ soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_o
         return s;
     }
     *r = (sharded){.base = {.sharers = 1,
+                            .rebuilds = true,
                             .missing = missing,
                             .fill = fill,
                             .address = address,

@@ -1,6 +1,7 @@
 /* autodiff.c: walks the forward nodes backwards and appends gradient nodes, only on paths that lead
  * from the loss to a param. Segments marked for recomputation are run again just before their
- * gradients, so that their activations need not live through the whole forward pass. */
+ * gradients, so that their activations need not live through the whole forward pass; so is what is
+ * made of weights, where the graph wants that. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,29 +43,42 @@ static void accumulate(differ *d, soda_id v, soda_id gradient)
     d->grad[root] = d->grad[root] == NO_VALUE ? gradient : graph_add(g, d->grad[root], gradient);
 }
 
-/* Where the backward pass reads forward value v: a view of the fresh copy if there is one. */
+static void copy_node(differ *d, int n);
+
+/* Where the backward pass reads forward value v: a view of the fresh copy if there is one. What is
+ * made of weights is made again where it is first read. */
 static soda_id read_from(differ *d, soda_id v)
 {
     if (v == NO_VALUE) return NO_VALUE;
     const soda_id root = graph_root(d->graph, v);
+    const soda_value *value = &d->graph->values[root];
+    if (d->fresh[root] == root && value->kind == VALUE_NODE && d->graph->nodes[value->node].rebuilt)
+        copy_node(d, value->node);
     if (d->fresh[root] == root) return v;
     return graph_view(d->graph, d->fresh[root], d->graph->values[v].shape);
 }
 
-/* Appends copies of the forward nodes of `segment`; what they compute is read from the copies. */
+/* Appends a copy of forward node n; what it computes is read from the copy. */
+static void copy_node(differ *d, int n)
+{
+    soda_graph *g = d->graph;
+    const soda_node node = g->nodes[n]; /* appending moves the nodes */
+    soda_id in[SODA_MAX_INPUTS], out[SODA_MAX_OUTPUTS];
+    for (int i = 0; i < SODA_MAX_INPUTS; i++) in[i] = read_from(d, node.in[i]);
+    if (graph_append(g, node.op, &node.attr, in, op_rows[node.op].most_inputs, out) != SODA_OK)
+        return;
+    for (int i = 0; i < SODA_MAX_OUTPUTS; i++)
+        if (node.out[i] != NO_VALUE) d->fresh[node.out[i]] = out[i];
+}
+
+/* Appends copies of the forward nodes of `segment`. */
 static void recompute_segment(differ *d, int segment)
 {
     soda_graph *g = d->graph;
     d->segment = segment;
     for (int n = 0; n < d->forward_nodes && g->status == SODA_OK; n++) {
-        const soda_node node = g->nodes[n];
-        if (node.segment != segment || node.prologue) continue;
-        soda_id in[SODA_MAX_INPUTS], out[SODA_MAX_OUTPUTS];
-        for (int i = 0; i < SODA_MAX_INPUTS; i++) in[i] = read_from(d, node.in[i]);
-        const int inputs = op_rows[node.op].most_inputs;
-        if (graph_append(g, node.op, &node.attr, in, inputs, out) != SODA_OK) return;
-        for (int i = 0; i < SODA_MAX_OUTPUTS; i++)
-            if (node.out[i] != NO_VALUE) d->fresh[node.out[i]] = out[i];
+        const soda_node *node = &g->nodes[n];
+        if (node->segment == segment && !node->prologue && !node->rebuilt) copy_node(d, n);
     }
 }
 

@@ -188,16 +188,31 @@ soda_id graph_view(soda_graph *graph, soda_id x, soda_shape shape)
         NULL);
 }
 
-/* A node runs once per change of params if nothing it reads changes between runs. */
+void graph_rebuild_weights(soda_graph *graph) { graph->rebuilds = true; }
+
+/* Nothing that it reads changes between runs, unless params do. */
 static bool only_weights_and_params(const soda_graph *graph, const soda_id *in, int inputs)
 {
     for (int i = 0; i < inputs; i++) {
         if (in[i] == NO_VALUE) continue;
         const soda_value *v = &graph->values[graph_root(graph, in[i])];
         if (v->kind == VALUE_INPUT) return false;
-        if (v->kind == VALUE_NODE && !graph->nodes[v->node].prologue) return false;
+        const soda_node *from = v->kind == VALUE_NODE ? &graph->nodes[v->node] : NULL;
+        if (from && !from->prologue && !from->rebuilt) return false;
     }
     return true;
+}
+
+/* A matrix from a file, or what was made of one. */
+static bool reads_matrix(const soda_graph *graph, const soda_id *in, int inputs)
+{
+    for (int i = 0; i < inputs; i++) {
+        if (in[i] == NO_VALUE) continue;
+        const soda_value *v = &graph->values[graph_root(graph, in[i])];
+        if (v->kind == VALUE_WEIGHT && v->shape.rank > 1) return true;
+        if (v->kind == VALUE_NODE && graph->nodes[v->node].rebuilt) return true;
+    }
+    return false;
 }
 
 static soda_status check_inputs(const soda_graph *graph, const op_row *row, const soda_id *in,
@@ -233,10 +248,13 @@ soda_status graph_append(soda_graph *graph, soda_op op, const soda_attr *attr, c
         graph_fail(graph, s);
         return s;
     }
+    const bool constant = only_weights_and_params(graph, in, inputs);
+    const bool rebuilt = constant && graph->rebuilds && reads_matrix(graph, in, inputs);
     soda_node node = {.op = op,
                       .segment = graph->segment,
                       .backward = graph->in_backward,
-                      .prologue = only_weights_and_params(graph, in, inputs)};
+                      .prologue = constant && !rebuilt,
+                      .rebuilt = rebuilt};
     if (attr) node.attr = *attr;
     for (int i = 0; i < SODA_MAX_INPUTS; i++) node.in[i] = i < inputs ? in[i] : NO_VALUE;
     for (int i = 0; i < SODA_MAX_OUTPUTS; i++) {

@@ -39,6 +39,7 @@ typedef struct {
     int segment;   /* recomputation unit: all nodes of one block share it */
     bool backward; /* appended by graph_differentiate */
     bool prologue; /* depends on weights and params only: runs when params change, not every time */
+    bool rebuilt;  /* does so too, but runs wherever it is read: graph_rebuild_weights */
 } soda_node;
 
 /* An empty graph whose activations have type `compute` (F32 or BF16; F64 on the reference). */
@@ -71,6 +72,11 @@ void graph_output(soda_graph *graph, soda_id value, const char *name);
 
 /* Nodes appended from now on belong to a new segment (a block of the network). */
 void graph_next_segment(soda_graph *graph);
+
+/* From now on, what depends on params and on matrices among the weights is no prologue: it is
+ * computed every time, and again for the backward pass, instead of being kept from one change of
+ * params to the next. The same bits, for more time and less memory. */
+void graph_rebuild_weights(soda_graph *graph);
 
 /* The general form behind the functions of op.h: checks and infers shapes; out[] gets every output.
  */

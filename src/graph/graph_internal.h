@@ -12,7 +12,7 @@ struct soda_graph {
     soda_id *slots; /* [slot_count] hash table of the values with names; NO_VALUE: free */
     int slot_count, named;
     int segment;
-    bool in_backward;
+    bool in_backward, rebuilds;
     soda_status status; /* the first failure, kept with its message */
     char *message;
 };

@@ -11,7 +11,9 @@ soda_status network_create(soda_dtype dtype, soda_network *network)
 soda_status network_share(soda_dtype dtype, soda_residency *residency, soda_network *network)
 {
     *network = (soda_network){.residency = residency, .borrowed = true};
-    return graph_create(dtype, &network->graph);
+    TRY(graph_create(dtype, &network->graph));
+    if (residency->rebuilds) graph_rebuild_weights(network->graph);
+    return SODA_OK;
 }
 
 static bool touches(const adapter_uses *adapters, folder_component component)

@@ -11,7 +11,8 @@ typedef struct {
     outline_request run;
     soda_outline outline; /* for `run`; all zero: none is open */
     size_t program_bytes; /* before anything was measured; 0: not known yet */
-    int timed; /* recomputed blocks of the network whose nodes were timed; -1: none was */
+    int timed;           /* recomputed blocks of the network whose nodes were timed; -1: none was */
+    bool timed_rebuilds; /* and whether it makes its weights again */
 } making;
 
 static size_t room_of(const cluster_request *r)
@@ -77,7 +78,7 @@ static soda_status measure(making *m, soda_outline *o)
 {
     const int recomputed = outline_step(o)->recomputed;
     cluster_subject *s = &m->plan->subject;
-    if (m->timed == recomputed) return SODA_OK;
+    if (m->timed == recomputed && m->timed_rebuilds == m->run.rebuilds) return SODA_OK;
     TRY(measure_figures(o, &m->request->given, m->request->budget_s, &m->figures));
     if (m->timed < 0) {
         describe(o, s);
@@ -91,6 +92,7 @@ static soda_status measure(making *m, soda_outline *o)
         m->plan->figures.trained.step_s = m->plan->figures.frozen.step_s = NULL;
     }
     m->timed = recomputed;
+    m->timed_rebuilds = m->run.rebuilds;
     return SODA_OK;
 }
 
@@ -117,9 +119,9 @@ static bool is_unlimited(const soda_outline *o)
     return steps->count > 0;
 }
 
-static soda_status open_outline(making *m, int sharers)
+static soda_status open_outline(making *m, int sharers, bool rebuilds)
 {
-    if (m->outline.request && is_unlimited(&m->outline)) {
+    if (m->outline.request && m->run.rebuilds == rebuilds && is_unlimited(&m->outline)) {
         m->outline.model.residency->sharers = sharers;
         return SODA_OK;
     }
@@ -127,6 +129,7 @@ static soda_status open_outline(making *m, int sharers)
     m->run = m->request->run;
     m->run.machine_bytes = m->request->node_bytes / (size_t)m->request->per_node;
     m->run.sharers = sharers;
+    m->run.rebuilds = rebuilds;
     TRY(outline_open(&m->run, &m->outline));
     if (!m->program_bytes) m->program_bytes = m->outline.program_bytes;
     m->outline.program_bytes = m->program_bytes;
@@ -136,7 +139,8 @@ static soda_status open_outline(making *m, int sharers)
 static soda_status fill_row(making *m, advice_row *row)
 {
     soda_outline *o = &m->outline;
-    const soda_status s = open_outline(m, plan_layout_sharers(&row->layout));
+    const soda_status s =
+        open_outline(m, plan_layout_sharers(&row->layout), row->layout.policy == WEIGHTS_SHARD);
     if (s == SODA_ERR_MEMORY) { /* this policy does not meet a limit; others may */
         row->status = s;
         snprintf(row->why, sizeof row->why, "%s", status_message());

@@ -148,6 +148,7 @@ static soda_status open_all(soda_outline *o)
     soda_residency *ledger;
     TRY(open_folder(o));
     TRY(ledger_create(d, r->sharers, &ledger));
+    ledger->rebuilds = r->rebuilds;
     TRY(training_model_outline(o->folder, c, r->backend, r->unet, ledger, &o->model));
     TRY(params_create(o->model.layers, &c->adapter.options, r->backend, &o->params));
     if (c->train.loss == LOSS_DCO)

@@ -16,6 +16,7 @@ typedef struct {
     soda_weight_source *unet;
     const soda_folder *unet_folder;
     int sharers;          /* ranks that hold one copy of the frozen weights together */
+    bool rebuilds;        /* backend/residency.h */
     size_t machine_bytes; /* that a rank may have */
 } outline_request;
 

@@ -98,13 +98,16 @@ static exec_bindings bind_some(const soda_graph *g, void *outside, exec_binding 
     return bound;
 }
 
-static size_t check_plan(const bool *recompute, int blocks)
+static uint32_t all_outputs; /* a hash of their tags, of the last plan that was checked */
+
+static size_t check_plan(const bool *recompute, bool rebuilds, int blocks)
 {
     const soda_backend backend = pretend_backend();
     soda_graph *g;
     soda_exec *exec;
     soda_residency *residency;
     CHECK_OK(graph_create(SODA_F32, &g));
+    if (rebuilds) graph_rebuild_weights(g);
     const soda_id loss = build(g, blocks);
     CHECK_OK(graph_differentiate(g, loss, recompute));
     CHECK_OK(resident_create(device_host(), &residency));
@@ -128,6 +131,7 @@ static size_t check_plan(const bool *recompute, int blocks)
     }
     uint32_t *tags = expected_tags(g);
     int outputs = 0;
+    all_outputs = 1;
     for (int run = 0; run < 2; run++) { /* the second run meets what the first left behind */
         CHECK_OK(exec_run(exec));
         for (soda_id v = 0; v < graph_value_count(g); v++) {
@@ -136,6 +140,7 @@ static size_t check_plan(const bool *recompute, int blocks)
             const soda_tensor t = {value->dtype, value->shape, data};
             CHECK_OK(exec_read(exec, v, data, tensor_bytes(&t)));
             assert_int_equal(read_tag(&t), tags[v]);
+            all_outputs = mix(all_outputs, tags[v]);
             outputs++;
         }
     }
@@ -152,12 +157,63 @@ static size_t check_plan(const bool *recompute, int blocks)
 static void live_values_never_overlap(void **state)
 {
     (void)state;
-    const size_t kept = check_plan(NULL, 6);
+    const size_t kept = check_plan(NULL, false, 6);
+    const uint32_t outputs = all_outputs;
     const bool all[7] = {true, true, true, true, true, true, true};
-    const size_t recomputed = check_plan(all, 6);
+    const size_t recomputed = check_plan(all, false, 6);
     assert_true(recomputed < kept); /* otherwise recomputation would be of no use */
     const bool some[7] = {false, true, false, false, true, false, false};
-    check_plan(some, 6);
+    check_plan(some, false, 6);
+    assert_int_equal(all_outputs, outputs);
+    const bool *const ways[] = {NULL, all, some};
+    for (int i = 0; i < 3; i++) { /* what is made of weights made again where it is read */
+        const size_t rebuilt = check_plan(ways[i], true, 6);
+        assert_int_equal(all_outputs, outputs);
+        if (i == 0) assert_true(rebuilt < kept);
+    }
+}
+
+/* Bytes of `layers` layers with a weight each of which something is made first, and their number of
+ * nodes in the prologue. */
+static size_t layers_bytes(int layers, bool rebuilds, int *prologue)
+{
+    soda_graph *g;
+    soda_exec *exec;
+    const soda_backend backend = pretend_backend();
+    CHECK_OK(graph_create(SODA_F32, &g));
+    if (rebuilds) graph_rebuild_weights(g);
+    soda_id y = graph_input(g, "x", SODA_F32, SHAPE(1, 64));
+    const soda_id scale = graph_param(g, "scale", SHAPE(64));
+    const soda_id half = graph_scale(g, scale, 0.5f); /* of no weight: stays in the prologue */
+    for (int i = 0; i < layers; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "w%d", i);
+        const soda_weight w = {.name = name, .source = {SODA_F32, SHAPE(64, 64), NULL}};
+        const soda_id weight = graph_weight(g, &w);
+        y = graph_linear(g, y, graph_row_scale_add(g, weight, weight, half), NO_VALUE);
+    }
+    graph_output(g, y, "y");
+    CHECK_OK(graph_status(g));
+    CHECK_OK(exec_plan(g, &backend, NULL, &exec));
+    const size_t bytes = exec_arena_bytes(exec);
+    int steps;
+    exec_order(exec, &steps, prologue);
+    exec_destroy(exec);
+    graph_destroy(g);
+    return bytes;
+}
+
+static void rebuilt_weights_are_not_kept(void **state)
+{
+    (void)state;
+    int prologue[2];
+    const size_t matrix = 64 * 64 * sizeof(float);
+    assert_true(layers_bytes(9, false, &prologue[0]) > 9 * matrix);
+    const size_t rebuilt = layers_bytes(9, true, &prologue[1]);
+    assert_true(rebuilt < 3 * matrix); /* one, and scratch of half of its size */
+    assert_int_equal(rebuilt, layers_bytes(3, true, &prologue[1]));
+    assert_int_equal(prologue[0], 10);
+    assert_int_equal(prologue[1], 1);
 }
 
 /* Bytes of a chain of `length` nodes on weights alone, whose end an input is multiplied with. */
@@ -214,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_values_never_overlap),
+        cmocka_unit_test(rebuilt_weights_are_not_kept),
         cmocka_unit_test(only_the_end_of_a_prologue_stays),
         cmocka_unit_test(dumps_name_every_operator),
     };
