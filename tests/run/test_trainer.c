@@ -42,6 +42,23 @@ static void a_checkpoint_resumes_on_another_backend(void **state)
     assert_true(distance > 0 && distance <= 1e-5);
 }
 
+/* Two steps with class images, and two with DCO, are those of another backend. */
+static void other_losses_are_those_of_another_backend(void **state)
+{
+    static const char *const sets[2][3] = {
+        {"data.prior={path: " SODA_SOURCE_DIR "/configs/quickstart/images/train, weight: 0.5}"},
+        {"train.loss=dco", "train.dco_beta=10"}};
+    static const char *const names[2][2] = {{"prior", "prior want"}, {"dco", "dco want"}};
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(trainer_case(tested_backend(), *state, names[i][0], TINY, 2, sets[i]));
+        CHECK_OK(trainer_case(other_backend(), *state, names[i][1], TINY, 2, sets[i]));
+        const double distance = adapter_distance(*state, names[i][0], names[i][1]);
+        print_message("%s: %.2e\n", names[i][0], distance);
+        assert_true(distance > 0 && distance <= 1e-5);
+    }
+    assert_true(adapter_distance(*state, "prior", "dco") > 0);
+}
+
 /* A weight that is not a number ends the run with the picture's name, and leaves no adapter. */
 static void a_step_that_is_not_finite_names_loss_and_picture(void **state)
 {
@@ -69,6 +86,7 @@ int main(void)
         cmocka_unit_test(steps_have_the_same_bytes_again_and_resumed),
         cmocka_unit_test(ten_steps_are_those_of_another_backend),
         cmocka_unit_test(a_checkpoint_resumes_on_another_backend),
+        cmocka_unit_test(other_losses_are_those_of_another_backend),
         cmocka_unit_test(a_step_that_is_not_finite_names_loss_and_picture),
     };
     return cmocka_run_group_tests(tests, trainer_setup, files_teardown);
