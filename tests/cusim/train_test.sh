@@ -34,3 +34,16 @@ done
 "$soda" sample --model "$source/tests/golden/tiny-sd1" --adapter one/run/adapter.safetensors --prompt fox --steps 2 --threads 1 \
     --backend cuda --out pictures >one/log 2>&1 || fail "pictures"
 test -s pictures/0000.png
+
+# NCCL does not start on one rank: one message, exit code 1 on all. A rank that is killed in a sum takes the others with it.
+rc=0
+CUSIM_NCCL_FAIL=1:0 train start 2 --backend cuda || rc=$?
+[ "$rc" -eq 1 ] || fail "start: exit code $rc, expected 1"
+[ "$(grep -c 'soda: error:' start/log)" -eq 1 ] || fail "start: expected one error"
+says start 'rank 1 of 2 '
+says start 'NCCL: ncclCommInitRank failed on rank 1 of 2: unhandled system error'
+rc=0
+CUSIM_NCCL_DIE=1:0 train killed 2 --backend cuda || rc=$?
+[ "$rc" -ne 0 ] || fail "killed: exit code 0"
+grep -q 'signal 9' killed/log || fail "killed: another end"
+[ ! -e killed/run/checkpoints/latest ] || fail "killed: a checkpoint"
