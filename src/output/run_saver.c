@@ -137,9 +137,9 @@ static double delayed_seconds(void)
     return 1e-9 * (double)delayed_ns;
 }
 
-/* Training has the cores, and saving the time that training leaves: 1.5 % of a core where all are
- * busy, and all of it once somebody waits. Threads of a step wait for each other, so what this one
- * takes from one of them the step takes longer. */
+/* Training has the cores, and saving what training leaves: where all are busy as little as the
+ * scheduler gives to a thread, and a whole core once somebody waits. Threads of a step wait for
+ * each other, so what this one takes from one of them the step takes longer. */
 static void step_back(void)
 {
 #ifdef __linux__
