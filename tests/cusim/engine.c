@@ -332,6 +332,8 @@ static void begin_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shar
     if (k->max_threads && sim_now.threads > (unsigned)k->max_threads)
         sim_die("block of %u threads, the kernel's launch bound is %d", sim_now.threads,
                 k->max_threads);
+    if (sim_now.threads > k->block_threads) k->block_threads = sim_now.threads;
+    if (shared + k->shared_used > k->block_shared) k->block_shared = shared + k->shared_used;
     sim_now.local = sim_alloc((size_t)(sim_now.threads + SIM_LANES) * k->local_bytes);
 }
 
@@ -366,7 +368,7 @@ void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const
                       (unsigned)(order[b] / grid.x / grid.y)};
         run_block(warps, count);
     }
-    k->launches++;
+    if (!k->launches++) sim_note_launched(k->name);
     sim_count.launches++;
     sim_count.seconds += processor_time() - start;
     for (unsigned w = 0; w < count; w++) sim_async_release(&warps[w]);

@@ -45,7 +45,7 @@ static const void *read_u(const unsigned char *from, void *to, size_t bytes)
     return memcpy(to, from, bytes);
 }
 
-/* The PTX of CUSIM_ARCH, or the first. */
+/* The PTX of CUSIM_ARCH, or of the lowest architecture. */
 void **__cudaRegisterFatBinary(void *fat)
 {
     sim_option();
@@ -53,7 +53,7 @@ void **__cudaRegisterFatBinary(void *fat)
     const char *wanted = getenv("CUSIM_ARCH");
     uint16_t header, kind;
     uint64_t bytes, size;
-    uint32_t entry_header, compressed, arch;
+    uint32_t entry_header, compressed, arch, lowest = UINT32_MAX;
     read_u(data + 6, &header, 2);
     read_u(data + 8, &bytes, 8);
     for (const unsigned char *e = data + header; e < data + header + bytes;
@@ -62,7 +62,9 @@ void **__cudaRegisterFatBinary(void *fat)
         read_u(e + 4, &entry_header, 4);
         read_u(e + 8, &size, 8);
         read_u(e + 28, &arch, 4);
-        if (kind == 1 && (wanted ? (uint32_t)atoi(wanted) == arch : !chosen)) chosen = e;
+        if (kind != 1 || (wanted ? (uint32_t)atoi(wanted) != arch : arch >= lowest)) continue;
+        lowest = arch;
+        chosen = e;
     }
     if (!chosen)
         sim_die("an object has no PTX%s%s: compile with code=compute_NN", wanted ? " for " : "",

@@ -37,7 +37,8 @@ void sim_async_release(sim_warp *w)
 void sim_async_copy(sim_warp *w, const sim_insn *i, uint32_t mask)
 {
     if (!w->async) w->async = sim_alloc(sizeof *w->async);
-    uint64_t to[SIM_LANES];
+    uint64_t to[SIM_LANES], source[SIM_LANES];
+    uint32_t reads = 0;
     sim_addresses(w, i, to);
     const uint64_t *from = lane_row(w, i->row[0]);
     for (uint32_t rest = mask; rest; rest &= rest - 1) {
@@ -53,7 +54,10 @@ void sim_async_copy(sim_warp *w, const sim_insn *i, uint32_t mask)
         *c = sim_push(*c, n, sizeof **c);
         (*c)[n] = (copy){w->async->lane[l].groups,      i->size, bytes, (uint32_t)to[l],
                          from[l] + (uint64_t)i->target, i};
+        source[l] = (*c)[n].from;
+        reads |= (uint32_t)(bytes > 0) << l;
     }
+    if (sim_option_stat) sim_stat_copy((sim_insn *)i, source, reads, to, mask);
     sim_now.lane = -1;
 }
 

@@ -1,10 +1,10 @@
 /* Device and pinned memory.
  *
  * One range of addresses that is never handed out twice, so that a stale pointer is known for ever.
- * Each allocation ends at a page that no one may touch. Device memory is a file in memory: at the
- * address handed out it cannot be touched at all, SIM_ALIAS higher the simulator reads and writes.
- */
-#include "sim.h"
+ * Each allocation ends at a page that no one may touch. All of it is a file in memory: at the
+ * address handed out device memory cannot be touched at all, and pinned memory not while a copy
+ * uses it; sim_alias higher the simulator reads and writes. */
+#include "order.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, ALIGN = 256 };
@@ -44,10 +45,20 @@ static void describe(char *text, size_t size, const char *p)
                  device - m->base, m->id, m->size);
 }
 
+/* Elsewhere every access counts as a write. */
+static bool wrote(const void *context)
+{
+#ifdef __x86_64__
+    return ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & 2;
+#else
+    return context != NULL;
+#endif
+}
+
 static void on_fault(int signal_number, siginfo_t *info, void *context)
 {
     (void)signal_number;
-    (void)context;
+    if (sim_pinned_fault(info->si_addr, wrote(context))) return;
     char text[200];
     describe(text, sizeof text, info->si_addr);
     sim_die("%s", text);
@@ -100,14 +111,13 @@ void *sim_memory_new(size_t bytes, bool device)
     if (arena_used + mapped + 2 * (size_t)PAGE > SIM_ARENA)
         sim_die("the range of addresses is used up");
     char *map = sim_arena + arena_used + PAGE;
-    if (device) {
-        if (mprotect(map + sim_alias, mapped, PROT_READ | PROT_WRITE)) return NULL;
+    if (mprotect(map + sim_alias, mapped, PROT_READ | PROT_WRITE)) return NULL;
+    if (device)
         device_used += mapped;
-    } else if (mmap(map, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                    -1, 0) == MAP_FAILED) {
+    else if (mmap(map, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, arena_file,
+                  map - sim_arena) == MAP_FAILED)
         return NULL;
-    }
-    memset(device ? map + sim_alias : map, 0xff, mapped);
+    memset(map + sim_alias, 0xff, mapped);
     sim_memory *m = sim_alloc(sizeof *m);
     const size_t span = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     *m = (sim_memory){.base = map + mapped - (span ? span : ALIGN),
@@ -126,7 +136,7 @@ void *sim_memory_new(size_t bytes, bool device)
 /* Writes that no check saw, because they were made with checks off or by host code. */
 static void check_edges(const sim_memory *m)
 {
-    const unsigned char *from = (unsigned char *)m->map + (m->device ? sim_alias : 0);
+    const unsigned char *from = (unsigned char *)m->map + sim_alias;
     const size_t start = (size_t)(m->base - m->map);
     for (size_t i = 0; i < m->mapped; i++)
         if ((i < start || i >= start + m->size) && from[i] != 0xff)
@@ -141,19 +151,20 @@ cudaError_t sim_memory_free(void *base, bool device)
     if (!m || m->base != (char *)base || m->device != device || m->freed)
         return cudaErrorInvalidValue;
     check_edges(m);
-    if (device) {
-        mprotect(m->map + sim_alias, m->mapped, PROT_NONE);
-        fallocate(arena_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, m->map - sim_arena,
-                  (off_t)m->mapped);
+    mprotect(m->map + sim_alias, m->mapped, PROT_NONE);
+    fallocate(arena_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, m->map - sim_arena,
+              (off_t)m->mapped);
+    if (device)
         device_used -= m->mapped;
-    } else {
+    else
         mmap(m->map, m->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
              -1, 0);
-    }
     free(m->init);
     free(m->cells);
+    free(m->sectors);
     m->init = NULL;
     m->cells = NULL;
+    m->sectors = NULL;
     m->freed = true;
     return cudaSuccess;
 }
@@ -194,21 +205,29 @@ char *sim_memory_range(const void *p, size_t n, const char *what)
     if (offset < 0 || (size_t)offset > m->size || n > m->size - (size_t)offset)
         sim_die("%s: bytes [%td, %td) are outside allocation #%u of %zu bytes", what, offset,
                 offset + (ptrdiff_t)n, m->id, m->size);
-    return m->base + offset + (m->device ? sim_alias : 0);
+    return m->base + offset + sim_alias;
+}
+
+/* With checks: the allocation that a copy or a library touches, after the check of order. */
+static sim_memory *touched(const void *p, size_t n, bool write)
+{
+    sim_memory *m = sim_option()->check && n ? sim_memory_find(p) : NULL;
+    if (m && sim_order_on) sim_order_touch(m, (size_t)((const char *)p - m->base), n, write);
+    return m && m->device ? m : NULL;
 }
 
 void sim_memory_written(const void *p, size_t n)
 {
-    sim_memory *m = sim_option()->check ? sim_memory_find(p) : NULL;
-    if (!m || !m->device) return;
+    sim_memory *m = touched(p, n, true);
+    if (!m) return;
     if (!m->init) m->init = sim_alloc(m->size);
     memset(m->init + ((const char *)p - m->base), 1, n);
 }
 
 void sim_memory_read(const void *p, size_t n, const char *what)
 {
-    const sim_memory *m = sim_option()->check ? sim_memory_find(p) : NULL;
-    if (!m || !m->device || !n) return;
+    const sim_memory *m = touched(p, n, false);
+    if (!m) return;
     const size_t offset = (size_t)((const char *)p - m->base);
     const uint8_t *hole = m->init ? memchr(m->init + offset, 0, n) : NULL;
     if (!m->init || hole)

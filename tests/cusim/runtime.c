@@ -51,6 +51,8 @@ static const error_text errors[] = {
      "operation not permitted when stream is capturing"},
     {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
      "operation failed due to a previous error during capture"},
+    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined",
+     "capturing stream has unjoined work"},
     {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
      "dependency created on uncaptured work in another stream"},
     {cudaErrorStreamCaptureMerge, "cudaErrorStreamCaptureMerge",
@@ -88,14 +90,14 @@ cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned flags)
     return flags & ~(unsigned)cudaHostAllocPortable ? sim_fail(cudaErrorInvalidValue)
                                                     : allocate(p, bytes, false);
 }
-cudaError_t cudaFree(void *p)
+cudaError_t cudaFree(void *p) /* waits for the device, as cudaFreeHost does */
 {
-    sim_stream_drain();
+    sim_wait_all();
     return sim_fail(sim_memory_free(p, true));
 }
 cudaError_t cudaFreeHost(void *p)
 {
-    sim_stream_drain();
+    sim_wait_all();
     return sim_fail(sim_memory_free(p, false));
 }
 
@@ -120,17 +122,16 @@ static bool pinned(const void *p)
 static void run_copy(void *context)
 {
     const copy *c = context;
-    const bool to_device = on_device(c->to), from_device = on_device(c->from);
     void *to = c->to;
     const void *from = c->from ? c->from : c->staged;
-    if (to_device) to = sim_memory_range(c->to, c->bytes, "copy to");
-    if (from_device) from = sim_memory_range(c->from, c->bytes, "copy from");
-    if (from_device) sim_memory_read(c->from, c->bytes, "copy");
+    if (sim_memory_find(to)) to = sim_memory_range(to, c->bytes, "copy to");
+    if (c->from) from = sim_memory_range(from, c->bytes, "copy from");
+    if (c->from) sim_memory_read(c->from, c->bytes, "copy");
     memmove(to, from, c->bytes);
-    if (to_device) sim_memory_written(c->to, c->bytes);
+    sim_memory_written(c->to, c->bytes);
     sim_count.copies++;
     sim_count.copied_bytes += c->bytes;
-    if (from_device && !to_device) sim_count.downloaded_bytes += c->bytes;
+    if (on_device(c->from) && !on_device(c->to)) sim_count.downloaded_bytes += c->bytes;
 }
 
 static bool direction(const void *to, const void *from, enum cudaMemcpyKind kind)
@@ -157,6 +158,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
     *c = (copy){to, staged ? NULL : from, bytes};
     if (staged) memcpy(c->staged, from, bytes);
     sim_enqueue(s, run_copy, c, "copy");
+    sim_enqueued_uses(s, from, bytes, false);
+    sim_enqueued_uses(s, to, bytes, true);
     /* a copy to pageable memory has arrived when the call returns */
     if (!on_device(to) && !pinned(to)) return cudaStreamSynchronize(s);
     return cudaSuccess;

@@ -7,6 +7,8 @@
  * within the current one only __syncwarp (warp_epoch) orders the lanes of one warp. */
 #include "shadow.h"
 
+#include "order.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +264,7 @@ void sim_shadow_global(const char *address, const sim_touch *how)
         m->grain = grain;
     }
     const target t = {m->cells, m->grain, launch_first, m};
+    if (sim_order_on) sim_order_touch(m, offset, bytes, how->write);
     if (how->write && !how->atomic) {
         memset(m->init + offset, 1, bytes);
     } else {

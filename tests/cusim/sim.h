@@ -5,8 +5,8 @@
  * low half, predicates 0 or 1), 64-bit words for the others. Constants and special registers are
  * rows too.
  *
- * Device memory has two addresses: the one handed out, which host code cannot touch, and the same
- * memory SIM_ALIAS bytes higher, which the simulator uses. */
+ * Device and pinned memory have two addresses: the one handed out, at which host code cannot touch
+ * device memory, and the same memory sim_alias bytes higher, which the simulator uses. */
 #ifndef SIM_H
 #define SIM_H
 
@@ -44,6 +44,7 @@ void *sim_push(void *array, size_t count, size_t size);
 
 /* ---- memory.c: device and pinned memory ---- */
 typedef struct sim_cell sim_cell;
+struct sim_sector;
 typedef struct {
     char *base;    /* as handed out */
     size_t size;   /* as asked for */
@@ -51,10 +52,11 @@ typedef struct {
     char *map;
     bool device; /* else pinned host memory */
     bool freed;
-    unsigned id;     /* counts allocations from 1 */
-    uint8_t *init;   /* with checks: one flag for each byte */
-    sim_cell *cells; /* with checks: see shadow.c */
-    int grain;       /* a cell covers 1 << grain bytes */
+    unsigned id;                /* counts allocations from 1 */
+    uint8_t *init;              /* with checks: one flag for each byte */
+    sim_cell *cells;            /* with checks: see shadow.c */
+    int grain;                  /* a cell covers 1 << grain bytes */
+    struct sim_sector *sectors; /* with checks and several streams: see order.c */
 } sim_memory;
 
 extern ptrdiff_t sim_alias; /* device address + sim_alias: where the simulator reads and writes */
@@ -74,8 +76,9 @@ static inline bool sim_in_arena(const void *p)
 void *sim_memory_static(size_t bytes);
 /* Dies unless [p, p + n) is in one live allocation; where the simulator may touch it. */
 char *sim_memory_range(const void *p, size_t n, const char *what);
-void sim_memory_written(const void *p, size_t n); /* by a copy or a library: now initialised */
-void sim_memory_read(const void *p, size_t n, const char *what); /* dies if not initialised */
+/* By a copy or a library: device memory is initialised now, or dies if it is not. */
+void sim_memory_written(const void *p, size_t n);
+void sim_memory_read(const void *p, size_t n, const char *what);
 
 /* ---- kernels: parse.c, decode.c, lanes_*.c ---- */
 typedef enum {
@@ -97,6 +100,9 @@ typedef enum {
 
 typedef struct sim_warp sim_warp;
 typedef struct sim_insn sim_insn;
+typedef struct { /* sectors of 32 bytes, or passes over shared memory */
+    uint64_t moved, needed;
+} sim_traffic;
 typedef void sim_handler(sim_warp *w, const sim_insn *i, uint32_t mask);
 
 struct sim_insn {
@@ -120,9 +126,9 @@ struct sim_insn {
     int32_t targets;  /* of a switch: how many */
     uint32_t members; /* KIND_WARP: row of the mask of lanes, or UINT32_MAX: all */
     const char *text;
-    int file, line, ptx_line; /* of the source, 0: unknown; of the PTX */
-    uint64_t runs, moved,
-        needed; /* CUSIM_STAT: sectors of 32 bytes, or passes over shared memory */
+    int file, line, ptx_line;    /* of the source, 0: unknown; of the PTX */
+    uint64_t runs;               /* CUSIM_STAT, and what follows */
+    sim_traffic traffic, source; /* source: what cp.async reads */
 };
 
 typedef struct {
@@ -178,6 +184,8 @@ typedef struct {
     int max_threads;
     size_t dynamic_limit; /* cudaFuncAttributeMaxDynamicSharedMemorySize */
     uint64_t launches, thread_instructions;
+    unsigned block_threads; /* of the largest block so far */
+    size_t block_shared;    /* bytes, static and dynamic */
 } sim_kernel;
 
 /* All kernels of a PTX text; module variables get their memory. */
@@ -233,13 +241,22 @@ void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const
 /* ---- stream.c ---- */
 /* Runs `run(context)` in the order of the stream; `context` is freed by the simulator. */
 void sim_enqueue(cudaStream_t stream, void (*run)(void *), void *context, const char *what);
+/* The last piece that was enqueued touches [p, p + n), if that is pinned memory. */
+void sim_enqueued_uses(cudaStream_t stream, const void *p, size_t n, bool writes);
 void sim_stream_drain(void); /* all streams */
+void sim_wait_all(void);     /* so, and the host has waited for it */
 
 /* ---- runtime.c ---- */
 cudaError_t sim_fail(cudaError_t error); /* remembers it for cudaGetLastError */
 
-/* ---- stat.c: CUSIM_STAT ---- */
+/* ---- stat.c: CUSIM_STAT, CUSIM_LAUNCHED ---- */
+void sim_note_launched(const char *name);
 void sim_stat_access(sim_insn *i, const uint64_t *address, uint32_t mask, size_t bytes,
                      bool shared);
+/* cp.async by the lanes of `mask`, of which `reads` read anything. */
+void sim_stat_copy(sim_insn *i, const uint64_t *from, uint32_t reads, const uint64_t *to,
+                   uint32_t mask);
+sim_traffic sim_stat_sectors(const sim_kernel *k);
+double sim_stat_conflicts(const sim_kernel *k); /* of its worst instruction: passes to the least */
 
 #endif

@@ -35,7 +35,7 @@ static bool step(cudaStream_t s)
     if (w.ready && !w.ready(w.context)) return false;
     s->first++;
     if (s->first == s->count) s->first = s->count = 0;
-    w.run(w.context);
+    sim_piece_run(&w.piece, w.run, w.context, w.what);
     free(w.context);
     return true;
 }
@@ -65,8 +65,26 @@ void sim_stream_drain(void)
 /* The default stream waits for all streams but those that do not block. */
 static void drain_blocking(void)
 {
-    for (size_t k = 0; k < stream_count; k++)
-        if (!streams[k]->nonblocking) sim_stream_run(streams[k]);
+    for (size_t k = 0; k < stream_count; k++) {
+        if (streams[k]->nonblocking) continue;
+        sim_stream_run(streams[k]);
+        sim_past_join(&default_stream.past, &streams[k]->past);
+    }
+}
+
+/* Work that is captured, or the next piece of the stream: after what the host has waited for and,
+ * in a stream that blocks, after the default stream. */
+static sim_piece piece_next(cudaStream_t s)
+{
+    if (s->capture) {
+        s->captured.until[s->branch] = ++s->capture->pieces[s->branch];
+        return (sim_piece){s->captured, s->captured.until[s->branch], s->branch};
+    }
+    sim_past_join(&s->past, &sim_host_past);
+    if (s != &default_stream && !s->nonblocking) sim_past_join(&s->past, &default_stream.past);
+    const uint32_t number = sim_line_take(s->line, 1) + 1;
+    s->past.until[s->line] = number;
+    return (sim_piece){s->past, number, s->line};
 }
 
 static void push(cudaStream_t s, sim_work w)
@@ -86,14 +104,17 @@ void sim_enqueue_when(cudaStream_t stream, bool (*ready)(const void *), void (*r
 {
     cudaStream_t s = sim_stream(stream);
     if (!sim_stream_known(s)) sim_die("%s: unknown or destroyed stream %p", what, (void *)stream);
-    const sim_work w = {run, ready, context, what};
+    if (s == &default_stream) {
+        sim_order_streams(stream_count + 1);
+        drain_blocking();
+    }
+    const sim_work w = {run, ready, context, what, piece_next(s)};
     if (s->capture) {
         struct CUgraph_st *g = s->capture;
         g->work = sim_push(g->work, g->count, sizeof *g->work);
         g->work[g->count++] = w;
         return;
     }
-    if (s == &default_stream) drain_blocking();
     push(s, w);
     const sim_streams how = sim_option()->streams;
     if (s == &default_stream) sim_stream_run(s);
@@ -104,14 +125,35 @@ void sim_enqueue_when(cudaStream_t stream, bool (*ready)(const void *), void (*r
             continue;
 }
 
+void sim_enqueued_uses(cudaStream_t stream, const void *p, size_t n, bool writes)
+{
+    const cudaStream_t s = sim_stream(stream);
+    if (!s->capture) sim_pinned_use(p, n, writes, s->line, s->past.until[s->line]);
+}
+
 /* ---- streams ---- */
+static void host_waited(const sim_past *past)
+{
+    sim_past_join(&sim_host_past, past);
+    sim_pinned_settle();
+}
+
+void sim_wait_all(void)
+{
+    sim_stream_drain();
+    sim_past_all(&sim_host_past);
+    sim_pinned_settle();
+}
+
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
 {
     if (!s || flags > cudaStreamNonBlocking) return sim_fail(cudaErrorInvalidValue);
     *s = sim_alloc(sizeof **s);
     (*s)->nonblocking = flags & cudaStreamNonBlocking;
+    (*s)->line = sim_line_new();
     streams = sim_push(streams, stream_count, sizeof(cudaStream_t));
     streams[stream_count++] = *s;
+    sim_order_streams(stream_count);
     return cudaSuccess;
 }
 
@@ -132,6 +174,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
         if (streams[k] != s) continue;
         sim_stream_run(s);
         memmove(&streams[k], &streams[k + 1], (--stream_count - k) * sizeof *streams);
+        sim_line_free(s->line);
         free(s->queue);
         free(s);
         return cudaSuccess;
@@ -150,6 +193,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     sim_count.waits++;
     if (s == &default_stream) drain_blocking();
     sim_stream_run(s);
+    host_waited(&s->past);
     return cudaSuccess;
 }
 
@@ -157,13 +201,15 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     cudaStream_t s = sim_stream(stream);
     if (s->first < s->count) (void)step(s);
-    return s->first < s->count ? cudaErrorNotReady : cudaSuccess;
+    if (s->first < s->count) return cudaErrorNotReady;
+    host_waited(&s->past);
+    return cudaSuccess;
 }
 
 cudaError_t cudaDeviceSynchronize(void)
 {
     sim_count.waits++;
-    sim_stream_drain();
+    sim_wait_all();
     return cudaSuccess;
 }
 
@@ -220,10 +266,12 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t stream)
     cudaStream_t s = sim_stream(stream);
     if (!e || !sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
     e->capture = s->capture;
+    e->past = s->captured;
     if (s->capture) return cudaSuccess;
     e->recorded++;
     e->stream = s;
     sim_enqueue(s, record, mark_new(e), "event record");
+    e->past = s->past;
     return cudaSuccess;
 }
 
@@ -245,6 +293,14 @@ static void wait(void *context)
     run_until(m->event, m->number);
 }
 
+static void join_capture(cudaStream_t s, struct CUgraph_st *g)
+{
+    if (g->branches == SIM_LINES) sim_die("a graph of more than %d branches", SIM_LINES);
+    s->capture = g;
+    s->branch = g->branches++;
+    memset(&s->captured, 0, sizeof s->captured);
+}
+
 /* A stream that waits for an event of a capture joins that capture. */
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned flags)
 {
@@ -253,14 +309,17 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned fla
     if (!e || !sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
     if (e->capture) {
         if (s->capture && s->capture != e->capture) return sim_fail(cudaErrorStreamCaptureMerge);
-        s->capture = e->capture;
+        if (!s->capture) join_capture(s, e->capture);
+        sim_past_join(&s->captured, &e->past);
         return cudaSuccess;
     }
     if (s->capture) {
         s->capture->broken = true;
         return sim_fail(cudaErrorStreamCaptureIsolation);
     }
-    if (e->recorded) sim_enqueue(s, wait, mark_new(e), "event wait");
+    if (!e->recorded) return cudaSuccess;
+    sim_past_join(&s->past, &e->past);
+    sim_enqueue(s, wait, mark_new(e), "event wait");
     return cudaSuccess;
 }
 
@@ -269,6 +328,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
     if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
     if (e->recorded != e->done) sim_count.waits++;
     run_until(e, e->recorded);
+    host_waited(&e->past);
     return cudaSuccess;
 }
 
@@ -278,7 +338,9 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
     if (e->done != e->recorded && sim_stream_known(e->stream) &&
         e->stream->first < e->stream->count)
         (void)step(e->stream); /* a GPU goes on while it is asked */
-    return e->done == e->recorded ? cudaSuccess : cudaErrorNotReady;
+    if (e->done != e->recorded) return cudaErrorNotReady;
+    host_waited(&e->past);
+    return cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
@@ -297,24 +359,26 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
     cudaStream_t s = sim_stream(stream);
     if (s == &default_stream) return sim_fail(cudaErrorStreamCaptureUnsupported);
     if (!sim_stream_known(s) || s->capture) return sim_fail(cudaErrorIllegalState);
-    s->capture = sim_alloc(sizeof *s->capture);
-    s->capture->references = 1;
-    s->origin = true;
+    struct CUgraph_st *g = sim_alloc(sizeof *g);
+    g->references = 1;
+    join_capture(s, g);
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
     cudaStream_t s = sim_stream(stream);
-    if (!sim_stream_known(s) || !s->capture || !s->origin) return sim_fail(cudaErrorIllegalState);
+    if (!sim_stream_known(s) || !s->capture || s->branch) return sim_fail(cudaErrorIllegalState);
     struct CUgraph_st *g = s->capture;
-    s->origin = false;
     for (size_t k = 0; k < stream_count; k++)
         if (streams[k]->capture == g) streams[k]->capture = NULL;
-    *graph = g->broken ? NULL : g;
-    if (!g->broken) return cudaSuccess;
+    cudaError_t error = g->broken ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+    for (int b = 1; b < g->branches; b++) /* a branch that the origin does not wait for */
+        if (!error && s->captured.until[b] < g->pieces[b]) error = cudaErrorStreamCaptureUnjoined;
+    *graph = error ? NULL : g;
+    if (!error) return cudaSuccess;
     cudaGraphDestroy(g);
-    return sim_fail(cudaErrorStreamCaptureInvalidated);
+    return sim_fail(error);
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t s, enum cudaStreamCaptureStatus *status)

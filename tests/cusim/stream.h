@@ -2,13 +2,14 @@
 #ifndef SIM_STREAM_H
 #define SIM_STREAM_H
 
-#include "sim.h"
+#include "order.h"
 
 typedef struct { /* one piece of work */
     void (*run)(void *context);
     bool (*ready)(const void *context); /* NULL: at once */
     void *context;                      /* freed after the run, or with the graph */
     const char *what;
+    sim_piece piece; /* in a graph: lines are its branches, and numbers count from its start */
 } sim_work;
 
 struct CUevent_st {
@@ -16,20 +17,25 @@ struct CUevent_st {
     double time_s;
     cudaStream_t stream; /* of the last record */
     struct CUgraph_st *capture;
-    bool destroyed;
+    sim_past past; /* of who waits for the last record */
 };
 
 struct CUstream_st {
     sim_work *queue;
     size_t first, count; /* work that waits is [first, count) */
     bool nonblocking;
+    int line;
+    sim_past past;
     struct CUgraph_st *capture; /* NULL: runs */
-    bool origin;                /* of the capture */
+    int branch;                 /* of the capture; 0: where it began */
+    sim_past captured;          /* past within the capture */
 };
 
 struct CUgraph_st { /* work in the order in which it was captured, which respects all dependences */
     sim_work *work;
     size_t count;
+    int branches;
+    uint32_t pieces[SIM_LINES]; /* of each branch */
     bool broken;
     int references; /* the graph's own and those of its executables */
 };
