@@ -51,6 +51,7 @@ static void fill_wild(float *x, uint32_t seed)
     x[2] = seed % 2 ? 1 : -1;
     x[3] = 0x1.fffffep48f;
     x[4] = -0x1p-149f;
+    x[5] = 0x1.fffffep-48f; /* 24 bits from bit 39 of its limb: two overflow without a carry */
 }
 
 static void exact_sums_have_the_bits_of_exact_h(void **state)
