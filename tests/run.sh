@@ -66,8 +66,11 @@ fi
 
 soda_build release
 echo "== tests"
-ctest --preset release
-if ! grep -q '^SODA_CUDA:BOOL=ON' build/release/CMakeCache.txt; then
+ctest --preset release -E '^(cuda|cusim)/'
+if grep -q '^SODA_CUDA:BOOL=ON' build/release/CMakeCache.txt; then
+    echo "== tests of the CUDA backend in the simulator" # each on one core
+    ctest --preset release -j "$(nproc)" -R '^(cuda|cusim)/'
+else
     echo "== SKIPPED: tests of the CUDA backend: nvcc is neither in PATH nor named by CUDACXX"
 fi
 if [ "$all" ]; then ctest --test-dir build/release --output-on-failure -L '^sweep$'; fi
