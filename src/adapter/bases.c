@@ -79,7 +79,7 @@ static soda_status describe(soda_layers *layers, const soda_comm *node, const ch
     char name[32] = "";
     if (kind) factorize_name(kind, name, sizeof name);
     TRY(shared_arrays_create("factors", folder, count, arrays, list));
-    for (int b = 0; b < arrays; b++) list->name[b] = kind->leaf[b];
+    for (int b = 0; kind && b < arrays; b++) list->name[b] = kind->leaf[b];
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++) {
         const soda_layer *layer = layers_at(layers, i);
@@ -98,7 +98,8 @@ static soda_status share_keys(soda_comm *comm, shared_arrays *list)
     enum { WORDS = (SHA256_HEX - 1) / sizeof(int64_t) };
     int64_t(*keys)[WORDS] = calloc((size_t)list->count + 1, sizeof *keys);
     soda_status s = keys ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for keys");
-    TRY_TO(done, comm_agree(comm, s));
+    s = comm_agree(comm, s);
+    if (s != SODA_OK || !keys) goto done; /* which failed everywhere, then */
     for (int64_t i = 0; i < list->count; i++) memcpy(keys[i], list->items[i].key, sizeof keys[i]);
     TRY_TO(done, comm->node->sum_i64(comm->node, keys[0], list->count * WORDS));
     for (int64_t i = 0; i < list->count; i++) memcpy(list->items[i].key, keys[i], sizeof keys[i]);

@@ -186,7 +186,7 @@ static size_t layers_bytes(int layers, bool rebuilds, int *prologue)
     const soda_id scale = graph_param(g, "scale", SHAPE(64));
     const soda_id half = graph_scale(g, scale, 0.5f); /* of no weight: stays in the prologue */
     for (int i = 0; i < layers; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "w%d", i);
         const soda_weight w = {.name = name, .source = {SODA_F32, SHAPE(64, 64), NULL}};
         const soda_id weight = graph_weight(g, &w);
