@@ -50,10 +50,18 @@ static bool is_below(const char *root, const char *file)
     return used < (int)sizeof path && access(path, F_OK) == 0;
 }
 
+/* Such a name has one form. */
+static bool is_ascii(const char *name)
+{
+    while (*name && (unsigned char)*name < 0x80) name++;
+    return !*name;
+}
+
 soda_status image_items_take_forms(image_items *list, const char *root)
 {
     for (int64_t i = 0; i < list->count; i++) {
         char **file = &list->items[i].file;
+        if (is_ascii(*file)) continue; /* nothing to look for on the disk */
         for (int form = 0; form < 2 && !is_below(root, *file); form++) {
             utf8proc_uint8_t *other = NULL;
             const utf8proc_ssize_t bytes =
