@@ -21,25 +21,26 @@ static soda_status fetch(staged *x, const void *data, size_t bytes)
     return x->device->download(x->device, x->room, data, bytes);
 }
 
-/* A rank that has no numbers to give may not leave the others waiting. */
-static soda_status sum_i64(soda_exchange *exchange, int64_t *data, int64_t count)
+/* Of count int64, or fp32. A rank that has no numbers to give may not leave the others waiting. */
+static soda_status sum(soda_exchange *exchange, void *data, int64_t count, bool fp32)
 {
     staged *x = (staged *)exchange;
-    const size_t bytes = (size_t)count * sizeof *data;
-    if (x->comm->size == 1) return SODA_OK;
-    TRY(comm_agree(x->comm, fetch(x, data, bytes)));
-    TRY(x->comm->sum_i64(x->comm, x->room, count));
+    soda_comm *comm = x->comm;
+    const size_t bytes = (size_t)count * (fp32 ? sizeof(float) : sizeof(int64_t));
+    if (comm->size == 1) return SODA_OK;
+    TRY(comm_agree(comm, fetch(x, data, bytes)));
+    TRY(fp32 ? comm->sum_f32(comm, x->room, count) : comm->sum_i64(comm, x->room, count));
     return x->device->upload(x->device, data, x->room, bytes);
+}
+
+static soda_status sum_i64(soda_exchange *exchange, int64_t *data, int64_t count)
+{
+    return sum(exchange, data, count, false);
 }
 
 static soda_status sum_f32(soda_exchange *exchange, float *data, int64_t count)
 {
-    staged *x = (staged *)exchange;
-    const size_t bytes = (size_t)count * sizeof *data;
-    if (x->comm->size == 1) return SODA_OK;
-    TRY(comm_agree(x->comm, fetch(x, data, bytes)));
-    TRY(x->comm->sum_f32(x->comm, x->room, count));
-    return x->device->upload(x->device, data, x->room, bytes);
+    return sum(exchange, data, count, true);
 }
 
 static void close_staged(soda_exchange *exchange)
