@@ -130,12 +130,15 @@ static soda_status verify_data(const soda_safetensors *set, const safetensors_te
 }
 
 /* checked: the data is not read. */
-static soda_status open_file(const char *path, const char *key, const safetensors_tensor *expected,
-                             int count, bool checked, soda_safetensors **set)
+static soda_status open_file(const char *folder, const char *kind, const char *key,
+                             const safetensors_tensor *expected, int count, bool checked,
+                             soda_safetensors **set)
 {
+    char path[MOST_PATH];
     const safetensors_tensor *found[MOST_ARRAYS];
     *set = NULL;
     if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "array_cache: too many arrays");
+    TRY(file_path(folder, kind, key, path));
     if (access(path, F_OK) != 0) return SODA_OK;
     cache_limit_touch(path);
     soda_status s = safetensors_open(path, set);
@@ -155,19 +158,13 @@ static soda_status open_file(const char *path, const char *key, const safetensor
 soda_status array_cache_load(const char *folder, const char *kind, const char *key,
                              const safetensors_tensor *expected, int count, soda_safetensors **set)
 {
-    char path[MOST_PATH];
-    *set = NULL;
-    TRY(file_path(folder, kind, key, path));
-    return open_file(path, key, expected, count, false, set);
+    return open_file(folder, kind, key, expected, count, false, set);
 }
 
 soda_status array_cache_map(const char *folder, const char *kind, const char *key,
                             const safetensors_tensor *expected, int count, soda_safetensors **set)
 {
-    char path[MOST_PATH];
-    *set = NULL;
-    TRY(file_path(folder, kind, key, path));
-    return open_file(path, key, expected, count, true, set);
+    return open_file(folder, kind, key, expected, count, true, set);
 }
 
 soda_status array_cache_store(const char *folder, const char *kind, const char *key,
