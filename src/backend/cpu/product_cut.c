@@ -9,6 +9,7 @@ enum {
     LEAST_ROWS = 24,
     ITEMS = 8, /* for each thread, where there are rows enough */
     TALL_ITEMS = 4,
+    TURN_ITEMS = 1, /* gradients of weights: each item reads all rows of x */
     /* words of a cache line: one more between turned rows, often a power of two apart, which would
      * all lie in the same few sets of both caches */
     LINE = 16,
@@ -22,8 +23,8 @@ static int64_t items(const product_state *s)
 /* Large enough to use operands often, small enough for all threads to have several items. */
 static void size_items(product_state *s)
 {
-    const int64_t wanted =
-        s->threads == 1 ? 1 : (s->panels_lie ? ITEMS : TALL_ITEMS) * (int64_t)s->threads;
+    const int64_t each = s->panels_lie ? ITEMS : s->x_way == X_TURN ? TURN_ITEMS : TALL_ITEMS;
+    const int64_t wanted = s->threads == 1 ? 1 : each * s->threads;
     s->group = s->panels_lie ? GROUP : TALL_GROUP;
     s->columns = ceil_div(s->panels_lie ? COLUMNS : 64, s->kernel->width);
     while (s->columns > 1 && items(s) < wanted) s->columns--;
@@ -81,6 +82,8 @@ void product_cut(product_state *s)
     s->blocks = ceil_div(s->words, s->depth);
     s->panels_lie = s->frozen && !f->turned && f->dtype == SODA_F32 &&
                     s->chunk == s->kernel->width && f->kh * f->kw == 1;
+    s->x_lies =
+        s->x_way == X_TURN && f->turned && f->dtype == SODA_F32 && f->out == s->kernel->width;
     size_items(s);
     size_scratch(s);
 }

@@ -158,6 +158,7 @@ const float *product_panel(const product_state *s, const void *w, int64_t panel,
 {
     const int64_t width = s->kernel->width;
     if (s->panels_lie) return (const float *)s->w + (panel * s->deep + k) * width;
+    if (s->x_lies) return (const float *)w + k * width;
     if (s->x_way == X_GATHER) {
         const int64_t words = product_words(s, s->f.in);
         for (int64_t t = 0; t < s->f.kh * s->f.kw; t++)

@@ -32,6 +32,7 @@ typedef struct {
     const void *w;          /* the panels, during a run */
     int64_t chunk, deep;    /* of the panels: width, and I padded */
     bool panels_lie;        /* the kernel can use panels where they lie */
+    bool x_lies;            /* the same of a computed operand, which is one panel */
     int64_t group, columns; /* an item: rows, and panels */
     int threads;
 
