@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/spelling.h"
+
 /* What sample.scheduler allows: "null | ddim | ...". */
 static const char run_keys_samplers[] = "null"
 #define SAMPLER(name, class_name) " | " #name
@@ -63,29 +65,6 @@ bool run_keys_is_section(const char *name)
     return false;
 }
 
-/* Far more than any key is long; what lies behind is not compared. */
-enum { MOST_BYTES = 80 };
-
-/* How many bytes to insert, delete or replace: Wagner & Fischer, J. ACM 21 (1974), one row of the
- * table at a time. */
-static int distance(const char *a, const char *b)
-{
-    int row[MOST_BYTES + 1];
-    const int n = (int)strnlen(b, MOST_BYTES);
-    for (int j = 0; j <= n; j++) row[j] = j;
-    for (int i = 1; i <= MOST_BYTES && a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            const int replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            const int shifted = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            row[j] = replaced < shifted ? replaced : shifted;
-        }
-    }
-    return row[n];
-}
-
 static const char *last_part(const char *name)
 {
     const char *dot = strrchr(name, '.');
@@ -95,8 +74,8 @@ static const char *last_part(const char *name)
 /* The right key in the wrong section is one change away. */
 static int unlikeness(const char *name, const char *candidate)
 {
-    const int whole = distance(name, candidate);
-    const int part = 1 + distance(last_part(name), last_part(candidate));
+    const int whole = spelling_distance(name, candidate);
+    const int part = 1 + spelling_distance(last_part(name), last_part(candidate));
     return part < whole ? part : whole;
 }
 
@@ -132,9 +111,9 @@ void run_keys_nearest(const char *name, char *nearest, size_t size)
         snprintf(nearest, size, "%s", known);
         return;
     }
-    int best = 2 * MOST_BYTES;
+    int best = 2 * SPELLING_BYTES;
     for (int i = 0; i < RUN_KEYS; i++) {
-        char candidate[MOST_BYTES];
+        char candidate[SPELLING_BYTES];
         snprintf(candidate, sizeof candidate, "%s", run_keys[i].name);
         for (char *dot = candidate; dot; dot = strrchr(candidate, '.')) {
             if (dot != candidate) *dot = '\0'; /* the key itself, then its sections */
@@ -156,7 +135,7 @@ void run_keys_choice(const run_key *key, const run_config *config, char *word, s
 
 const char *run_keys_excluded_by(const run_key *key, const run_config *config)
 {
-    char value[MOST_BYTES], word[MOST_BYTES];
+    char value[SPELLING_BYTES], word[SPELLING_BYTES];
     if (!method_has_key(config->adapter.method, key->name)) return "adapter.method";
     if (!key->condition) return NULL;
     run_keys_choice(&run_keys[run_keys_find(key->condition)], config, value, sizeof value);

@@ -90,6 +90,17 @@ const run_value *run_tree_given(const run_tree *tree, const char *name)
     return value->source == tree->sources ? NULL : value;
 }
 
+/* Whether what libyaml refused is a tab, before which its line has ASCII alone. */
+static bool is_tab(const yaml_parser_t *parser, const char *text)
+{
+    for (size_t i = 0; text && i < parser->problem_mark.line; i++) {
+        text = strchr(text, '\n');
+        if (text) text++;
+    }
+    return parser->error == YAML_SCANNER_ERROR && text &&
+           parser->problem_mark.column < strlen(text) && text[parser->problem_mark.column] == '\t';
+}
+
 /* Records what libyaml says is wrong. What its reader refuses, control characters and bytes that
  * are not UTF-8, has an offset only. */
 static soda_status refuse_syntax(const yaml_parser_t *parser, run_source *source, const char *text)
@@ -103,9 +114,10 @@ static soda_status refuse_syntax(const yaml_parser_t *parser, run_source *source
         at.line = 1;
         for (size_t i = 0; i < parser->problem_offset; i++) at.line += text[i] == '\n';
     }
-    return FAIL(SODA_ERR_INPUT, "%s: not valid YAML: %s%s%s",
+    return FAIL(SODA_ERR_INPUT, "%s: not valid YAML: %s%s%s%s",
                 run_tree_place(&at, NULL, place, sizeof place), parser->problem,
-                parser->context ? " " : "", parser->context ? parser->context : "");
+                parser->context ? " " : "", parser->context ? parser->context : "",
+                is_tab(parser, text) ? ": a tab; YAML is indented with spaces" : "");
 }
 
 /* What one event adds to the depth of nesting, and its tag. */
@@ -202,6 +214,12 @@ static soda_status refuse_repeated(const run_value *value, const char *name, int
 static soda_status refuse_unknown(const run_value *value, const char *name)
 {
     char place[PLACE_BYTES], nearest[PATH_BYTES];
+    const size_t length = strlen(name);
+    if (length >= 2 && !strcmp(name + length - 2, "<<"))
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: merge keys (<<) are not read: repeat the keys, or use an alias of the "
+                    "whole section",
+                    run_tree_place(value, NULL, place, sizeof place));
     run_keys_nearest(name, nearest, sizeof nearest);
     return FAIL(SODA_ERR_INPUT, "%s: unknown key %s, did you mean %s?",
                 run_tree_place(value, NULL, place, sizeof place), name, nearest);

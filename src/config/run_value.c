@@ -126,14 +126,24 @@ static soda_status read_betas(const run_key *key, const run_value *value, void *
     return SODA_OK;
 }
 
+/* The words of YAML 1.1 for a truth value; YAML 1.2 has the first of the three only. */
+static bool is_word_of(const char *text, bool truth)
+{
+    static const char *const words[2][9] = {
+        {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"},
+        {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"},
+    };
+    for (size_t i = 0; text && i < sizeof words[0] / sizeof *words[0]; i++)
+        if (!strcmp(text, words[truth][i])) return true;
+    return false;
+}
+
 static soda_status read_bool(const run_key *key, const run_value *value, bool *x)
 {
     const char *text = run_tree_plain(value);
-    const bool is_true = text && !strcmp(text, "true");
-    if (!is_true && (!text || strcmp(text, "false") != 0))
-        return run_tree_refuse(value, key->name, "true or false");
-    *x = is_true;
-    return SODA_OK;
+    *x = is_word_of(text, true);
+    if (*x || is_word_of(text, false)) return SODA_OK;
+    return run_tree_refuse(value, key->name, "true or false");
 }
 
 static soda_status read_choice(const run_key *key, const run_value *value, unsigned *choice)

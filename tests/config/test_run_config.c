@@ -53,6 +53,22 @@ static void absent_keys_take_the_defaults_of_the_contract(void **state)
     run_config_destroy(c);
 }
 
+static void truth_is_written_as_any_yaml_has_it(void **state)
+{
+    (void)state;
+    static const char *const words[][2] = {
+        {"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}, {"yes", "no"}, {"Yes", "No"},
+        {"YES", "NO"},     {"on", "off"},     {"On", "Off"},     {"ON", "OFF"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "data: {flip: %s, buckets: %s}", words[i][0], words[i][1]);
+        run_config *c = parse(text, NULL);
+        assert_true(c->data.flip && !c->data.buckets);
+        run_config_destroy(c);
+    }
+}
+
 static void optimizers_take_the_defaults_of_the_contract(void **state)
 {
     (void)state;
@@ -331,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_keys_take_the_defaults_of_the_contract),
+        cmocka_unit_test(truth_is_written_as_any_yaml_has_it),
         cmocka_unit_test(optimizers_take_the_defaults_of_the_contract),
         cmocka_unit_test(every_key_reaches_its_field),
         cmocka_unit_test(the_text_of_a_configuration_parses_to_the_same),
