@@ -2,6 +2,7 @@
  *
  * Under a launcher (mpirun, srun) every rank runs a collective verb, and rank 0 alone any other.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,11 +36,15 @@ static soda_status run(const app_verb *verb, int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
+        const app_verb *about = argc == 3 ? verbs_find(argv[2]) : NULL; /* soda help VERB */
+        if (about) return about->run(2, (char *[]){argv[2], "--help", NULL});
         print_help();
         return SODA_OK;
     }
     if (strcmp(argv[1], "--version") == 0) return version_print();
-    return FAIL(SODA_ERR_USAGE, "unknown verb '%s'; see soda --help", argv[1]);
+    const char *nearest = verbs_nearest(argv[1]);
+    return FAIL(SODA_ERR_USAGE, "unknown verb '%s'%s%s; see soda --help", argv[1],
+                nearest ? ": did you mean " : "", nearest ? nearest : "");
 }
 
 /* One message for all ranks: that of the rank whose failure was agreed on. */
@@ -54,8 +59,16 @@ static void report(soda_status s, const soda_comm *comm)
     if (s != SODA_ERR_USAGE) fprintf(stderr, "  %s\n", status_trace());
 }
 
+/* Where the caller closed one of the three standard files, the next file that is opened would take
+ * its number, and what is printed would go into that file. Reads then find the end, writes fail. */
+static void fill_standard_files(void)
+{
+    for (int file = 0; file >= 0 && file <= STDERR_FILENO;) file = open("/dev/null", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_files();
     waiting_limit_spin(argv);
     arena_tune_malloc();
     signal(SIGXFSZ, SIG_IGN); /* a file beyond its limit is a failed write, with a message */

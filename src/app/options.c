@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/spelling.h"
+
 enum { MAX_ROWS = 48 };
 
 const char options_required[] = "required";
@@ -117,6 +119,15 @@ static soda_status refuse_option(const option_table *table, int argc, char **arg
     for (int i = 0; word[0] == '-' && i < row_total(table); i++) {
         const char *name = row_at(table, i)->name;
         if (!strncmp(word + 1, name, length - 1) && !name[length - 1]) hint = name;
+    }
+    char given[SPELLING_BYTES] = "";
+    int best = SPELLING_ALIKE + 1;
+    if (!strncmp(word, "--", 2)) snprintf(given, sizeof given, "%.*s", (int)length - 2, word + 2);
+    for (int i = 0; given[0] && i < row_total(table); i++) {
+        const int now = spelling_distance(given, row_at(table, i)->name);
+        if (now >= best) continue;
+        best = now;
+        hint = row_at(table, i)->name;
     }
     return FAIL(SODA_ERR_USAGE, "%s: unknown option %.*s%s%s; see soda %s --help", table->verb,
                 (int)length, word, *hint ? ": did you mean --" : "", hint, table->verb);

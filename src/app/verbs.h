@@ -36,3 +36,6 @@ bool cmd_bench_gathers(int argc, char **argv);
 
 /* The row called `name`; NULL if there is none. */
 const app_verb *verbs_find(const char *name);
+
+/* The name of a verb that `name` is probably meant for; NULL if none is like it. */
+const char *verbs_nearest(const char *name);

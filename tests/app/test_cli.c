@@ -95,6 +95,7 @@ static void every_verb_of_the_table_has_help(void **state)
         char text[100];
         expect(shell(SODA_PROGRAM " --help"), 0, verbs[i].help);
         snprintf(text, sizeof text, "soda %s\n", name);
+        expect(shell(SODA_PROGRAM " help %s", name), 0, text);
         expect(shell(SODA_PROGRAM " %s --help", name), 0, text);
         assert_non_null(strstr(output, "example: "));
         if (!strstr(output, "--threads N") != !(verbs[i].flags & VERB_COMPUTES))
@@ -108,10 +109,13 @@ static void usage_errors_exit_with_2(void **state)
 {
     (void)state;
     expect(shell(SODA_PROGRAM), 2, "no verb given");
-    expect(shell(SODA_PROGRAM " paint"), 2, "unknown verb 'paint'");
+    expect(shell(SODA_PROGRAM " paint"), 2, "unknown verb 'paint'; see");
+    expect(shell(SODA_PROGRAM " trian"), 2, "unknown verb 'trian': did you mean train; see");
     expect(shell(SODA_PROGRAM " sample --out o"), 2, "--model DIR is missing");
     expect(shell(SODA_PROGRAM " sample --model " MODEL " --out o"), 2, "--prompt");
-    expect(shell(SODA_PROGRAM " sample --stepz 3"), 2, "unknown option --stepz");
+    expect(shell(SODA_PROGRAM " sample --stepz 3"), 2,
+           "unknown option --stepz: did you mean --steps; see");
+    expect(shell(SODA_PROGRAM " sample --thick=3"), 2, "unknown option --thick; see");
     expect(shell(SODA_PROGRAM " train run.yaml -set train.steps=3"), 2,
            "unknown option -set: did you mean --set");
     expect(shell(SODA_PROGRAM " train -x run.yaml"), 2, "unknown option -x;");
@@ -230,6 +234,20 @@ static void outputs_that_cannot_be_written_are_named(void **state)
     expect(shell("{ " SODA_PROGRAM " --help > /dev/full; }"), 1, "standard output");
 }
 
+/* What is opened must not take the place of a standard file, into which messages go. */
+static void closed_standard_files_harm_no_file(void **state)
+{
+    (void)state;
+    expect(shell("echo '{model: " SODA_TEST_DIR "/golden/tiny-sd1, data: {path: " SODA_SOURCE_DIR
+                 "/configs/quickstart/images/train, resolution: 64}, train: {steps: 2}}' > r.yaml; "
+                 "{ " SODA_PROGRAM " train r.yaml --set output=closed <&- >&- 2>&-; }"),
+           0, "");
+    expect(shell("test -s closed/adapter.safetensors && grep -vc '^{.*}$' closed/metrics.jsonl"), 1,
+           "0\n");
+    expect(shell(SODA_PROGRAM " inspect closed"), 0, "2");
+    expect(shell("{ " SODA_PROGRAM " --version >&-; }"), 1, "standard output: write failed");
+}
+
 /* Quotes keep the shell from it, and "--out=~/x" does as well. */
 static void a_tilde_that_the_shell_left_is_refused(void **state)
 {
@@ -294,6 +312,7 @@ int main(void)
         cmocka_unit_test(prompt_files_are_lines),
         cmocka_unit_test(damaged_models_are_named),
         cmocka_unit_test(outputs_that_cannot_be_written_are_named),
+        cmocka_unit_test(closed_standard_files_harm_no_file),
         cmocka_unit_test(a_tilde_that_the_shell_left_is_refused),
         cmocka_unit_test(selftest_passes),
         cmocka_unit_test(bench_speaks_json),
