@@ -21,6 +21,8 @@ static const char *const reasons[LEFT_OUT_KINDS][2] = {
                            "pictures are not listed in the metadata file and are left out"},
     [LEFT_OUT_FORMAT] = {"picture is left out: its format is not one that soda reads",
                          "pictures are left out: their formats are not ones that soda reads"},
+    [LEFT_OUT_HIDDEN] = {"picture is left out: its name begins with a dot",
+                         "pictures are left out: their names begin with a dot"},
     [LEFT_OUT_ARCHIVE] = {"archive is left out: unpack it", "archives are left out: unpack them"},
     [LEFT_OUT_RUN] = {"folder is left out: a run of soda wrote it",
                       "folders are left out: runs of soda wrote them"},

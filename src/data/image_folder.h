@@ -4,8 +4,8 @@
  * metadata.jsonl or metadata.csv lists the pictures of its folder and of the folders below
  * (image_items.h). Elsewhere the pictures are the files with the endings of image_names.h, each
  * with its caption in a file of the same stem that ends in .txt, without white space at its ends.
- * Names that begin with a dot, folders that begin with "__" (as macOS makes them) and all other
- * files are passed over.
+ * Names that begin with a dot (pictures among them are counted), folders that begin with "__" (as
+ * macOS makes them) and all other files are passed over.
  *
  * Items are sorted by the bytes of their file names: the order is the same on every machine. */
 #pragma once
@@ -18,6 +18,7 @@
 typedef enum {
     LEFT_OUT_UNLISTED, /* a picture that the metadata above it does not list */
     LEFT_OUT_FORMAT,   /* a picture or film in a format that is not read */
+    LEFT_OUT_HIDDEN,   /* a picture whose name begins with a dot */
     LEFT_OUT_ARCHIVE,  /* a .zip, .tar or .parquet file */
     LEFT_OUT_RUN,      /* a folder that a training run writes */
     LEFT_OUT_CAPTION,  /* a .txt file without a picture */

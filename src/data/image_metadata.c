@@ -47,6 +47,24 @@ static soda_status add(image_items *list, const char *folder, const char *path, 
 
 /* ---- jsonl ---- */
 
+/* A line without file_name or text: says which keys it has. */
+static soda_status refuse_keys(const soda_json *json)
+{
+    char found[160] = "none";
+    size_t used = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)json->object, key, value)
+    {
+        if (used < sizeof found)
+            used +=
+                (size_t)snprintf(found + used, sizeof found - used, "%s%s", used ? ", " : "", key);
+    }
+    if (used >= sizeof found) memcpy(found + sizeof found - 4, "...", 4);
+    return FAIL(SODA_ERR_INPUT, "%s:%lld: expected the keys file_name and text, found %s",
+                json->file, (long long)json->line, found);
+}
+
 static soda_status add_line(image_items *list, const char *text, size_t bytes, const char *folder,
                             const char *path, int64_t line)
 {
@@ -55,7 +73,9 @@ static soda_status add_line(image_items *list, const char *text, size_t bytes, c
     soda_json json = {0};
     soda_status s = SODA_OK;
     TRY(soda_json_parse_line(text, bytes, path, line, &json));
-    TRY_TO(done, soda_json_require(&json, "file_name"));
+    if (!soda_json_has(&json, "file_name") || !soda_json_has(&json, "text"))
+        TRY_TO(done, refuse_keys(&json));
+    TRY_TO(done, soda_json_require(&json, "file_name")); /* not null */
     TRY_TO(done, soda_json_require(&json, "text"));
     TRY_TO(done, soda_json_string(&json, "file_name", NULL, &name));
     TRY_TO(done, soda_json_string(&json, "text", NULL, &caption));
@@ -79,6 +99,10 @@ soda_status image_items_add_jsonl(image_items *list, const char *text, size_t by
         if (!next) next = end;
         size_t blank = 0;
         while (at + blank < next && isspace((unsigned char)at[blank])) blank++;
+        if (at + blank < next && at[blank] == '[')
+            return FAIL(SODA_ERR_INPUT,
+                        "%s:%lld: expected a JSON object on each line, found the start of a list",
+                        path, (long long)line);
         if (at + blank < next) TRY(add_line(list, at, (size_t)(next - at), folder, path, line));
     }
     return SODA_OK;

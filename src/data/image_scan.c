@@ -63,14 +63,26 @@ static char **find_name(const scanned_folder *at, const char *name)
     return bsearch(&name, at->names, at->count, sizeof *at->names, by_bytes);
 }
 
-static soda_status read_names(scanned_folder *at, DIR *list)
+/* A picture whose name begins with a dot; what macOS puts beside pictures, "._NAME", is none. */
+static soda_status note_hidden(scan *walk, const scanned_folder *at, const char *name)
+{
+    char file[PATH_SIZE];
+    if (name[1] == '_' || !image_name_is(name + 1, NAME_PICTURE)) return SODA_OK;
+    snprintf(file, sizeof file, "%s%s", at->path, name);
+    return leave_out(walk->folder, LEFT_OUT_HIDDEN, file);
+}
+
+static soda_status read_names(scan *walk, scanned_folder *at, DIR *list)
 {
     size_t room = 64;
     at->names = malloc(room * sizeof *at->names); /* never NULL, for searches of an empty folder */
     if (!at->names) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
     for (const struct dirent *e; (e = readdir(list)) != NULL;) {
         if (!strcmp(e->d_name, ".lock")) at->locked = true;
-        if (e->d_name[0] == '.') continue;
+        if (e->d_name[0] == '.') {
+            TRY(note_hidden(walk, at, e->d_name));
+            continue;
+        }
         if (at->count == room) {
             char **larger = realloc(at->names, (room *= 2) * sizeof *larger);
             if (!larger) return FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
@@ -113,6 +125,11 @@ static soda_status note_no_caption(scan *walk, const scanned_folder *at, const c
     if (find_name(at, other))
         snprintf(walk->hint, sizeof walk->hint, "%.*s.txt, found it in %s: rename such files", stem,
                  name, other);
+    else if (find_name(at, "metadata.json"))
+        snprintf(walk->hint, sizeof walk->hint,
+                 "%.*s.txt or in metadata.jsonl, found metadata.json: write its entries to "
+                 "metadata.jsonl, one JSON object per line",
+                 stem, name);
     return SODA_OK;
 }
 
@@ -313,7 +330,7 @@ static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
     TRY(full_path(walk, at, "", path));
     DIR *list = opendir(path);
     if (!list) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    s = read_names(at, list);
+    s = read_names(walk, at, list);
     closedir(list);
     if (s != SODA_OK) goto done;
     if (at->above && is_run(at)) { /* what a run drew is no picture to learn from */

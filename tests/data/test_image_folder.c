@@ -111,6 +111,8 @@ static void what_is_left_out_is_counted(void **state)
     put(folder, ".ipynb_checkpoints/a.png", "");
     put(folder, "__MACOSX/a.png", "");
     put(folder, "b.png", "");
+    put(folder, ".c.png", "");
+    put(folder, "10_dog/._c.tiff", "");
     put(folder, "b.JFIF", "");
     put(folder, "b.txt", "b");
     put(folder, "10_dog/c.tiff", "");
@@ -130,6 +132,7 @@ static void what_is_left_out_is_counted(void **state)
     check_left_out(f, LEFT_OUT_FORMAT,
                    "2 pictures are left out: their formats are not ones that "
                    "soda reads; the first is 10_dog/d.heic");
+    check_left_out(f, LEFT_OUT_HIDDEN, "1 picture is left out: its name begins with a dot: .c.png");
     check_left_out(f, LEFT_OUT_ARCHIVE, "1 archive is left out: unpack it: set.zip");
     check_left_out(f, LEFT_OUT_CAPTION,
                    "1 caption file has no picture and is left out: readme.txt");
@@ -307,8 +310,14 @@ static void bad_metadata_is_refused_by_line(void **state)
         const char *text, *message;
     } cases[] = {
         {"", "found none: 1 picture is not listed in the metadata file and is left out: a.png"},
-        {"{}", "metadata.jsonl:1: file_name: expected a value, found nothing"},
-        {"\n{\"file_name\": \"a.png\"}", "metadata.jsonl:2: text: expected a value, found nothing"},
+        {"{}", "metadata.jsonl:1: expected the keys file_name and text, found none"},
+        {"\n{\"file_name\": \"a.png\"}",
+         "jsonl:2: expected the keys file_name and text, found file_name"},
+        {"{\"file_name\": \"a.png\", \"caption\": \"\", \"text\": null}",
+         "text: expected a value, found null"},
+        {"{\"file_name\": \"a.png\", \"caption\": \"\"}", "found file_name, caption"},
+        {"[{\"file_name\": \"a.png\",",
+         "jsonl:1: expected a JSON object on each line, found the start of a list"},
         {"{\"file_name\": 5, \"text\": \"\"}", ":1: file_name: expected a string, found 5"},
         {"{\"file_name\": \"a.png\", \"text\": [1]}", ":1: text: expected a string, found [1]"},
         {"{\"file_name\": \"a.png\", \"text\": \"\", \"class_text\": 1}",
@@ -373,6 +382,10 @@ static void folders_without_captions_are_refused(void **state)
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
     check_message_has(
         "/a.png: expected its caption in a.txt or in metadata.jsonl, found neither (1 ");
+    put(folder, "metadata.json", "[]");
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("found metadata.json: write its entries to metadata.jsonl");
+    unlink(files_path(folder, "metadata.json"));
     static const char *const bad[] = {"ab\xff",       "a\xc3",           "\xe2\x82",
                                       "\xed\xa0\x80", "\xc0\x80",        "\xf4\x90\x80\x80",
                                       "\xe0\x80\x80", "\xf0\x80\x80\x80"};
