@@ -144,6 +144,7 @@ void gpu_close(soda_device *device)
     gpu *g = (gpu *)device;
     if (!g) return;
     if (g->stream) (void)cudaStreamSynchronize(g->stream);
+    gpu_forget_marks();
     for (int i = 0; i < BUFFERS; i++) {
         close_pinned(&g->up[i]);
         close_pinned(&g->down[i]);
@@ -237,7 +238,9 @@ soda_status gpu_open(int index, soda_device **device)
                             .upload = upload_gpu,
                             .download = download_gpu,
                             .clear = clear_gpu,
-                            .wait = wait_gpu};
+                            .wait = wait_gpu,
+                            .mark = gpu_mark,
+                            .elapsed = gpu_elapsed};
     const soda_status s = make_stream(g, index);
     if (s != SODA_OK) {
         gpu_close(&g->base);

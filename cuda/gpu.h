@@ -28,6 +28,11 @@ cudaStream_t gpu_stream(void);
 enum { GPU_SUM = 128 };
 void *gpu_sum(void);
 
+/* mark and elapsed of device.h; and what ends all marks. */
+soda_status gpu_mark(soda_device *device, int number);
+soda_status gpu_elapsed(soda_device *device, int from, int to, double *seconds);
+void gpu_forget_marks(void);
+
 /* Waits for the event, or with NULL for the whole stream. */
 soda_status gpu_wait(cudaEvent_t event);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/log.h"
 #include "core/memory_limit.h"
 #include "core/round.h"
 
@@ -80,6 +81,30 @@ static soda_status wait_host(soda_device *device)
     return SODA_OK;
 }
 
+/* Seconds of log_seconds, by number; kept until the process ends. */
+static double *marks;
+static int mark_room;
+
+static soda_status mark_host(soda_device *device, int number)
+{
+    (void)device;
+    if (number >= mark_room) {
+        double *more = realloc(marks, 2 * ((size_t)number + 1) * sizeof *more);
+        if (!more) return FAIL(SODA_ERR_MEMORY, "out of memory");
+        marks = more;
+        mark_room = 2 * (number + 1);
+    }
+    marks[number] = log_seconds();
+    return SODA_OK;
+}
+
+static soda_status elapsed_host(soda_device *device, int from, int to, double *seconds)
+{
+    (void)device;
+    *seconds = marks[to] - marks[from];
+    return SODA_OK;
+}
+
 soda_device *device_host(void)
 {
     static soda_device host = {.name = "cpu",
@@ -91,6 +116,8 @@ soda_device *device_host(void)
                                .upload = copy_host,
                                .download = copy_host,
                                .clear = clear_host,
-                               .wait = wait_host};
+                               .wait = wait_host,
+                               .mark = mark_host,
+                               .elapsed = elapsed_host};
     return &host;
 }

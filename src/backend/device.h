@@ -33,7 +33,15 @@ struct soda_device {
 
     /* Until everything is done; the first failure of any of it. */
     soda_status (*wait)(soda_device *device);
+
+    /* Mark number `number` is the moment when all earlier work is done; elapsed waits for the later
+     * one of two, and gives the seconds between them. The executor's profile takes numbers from
+     * DEVICE_PROFILE_MARKS on. */
+    soda_status (*mark)(soda_device *device, int number);
+    soda_status (*elapsed)(soda_device *device, int from, int to, double *seconds);
 };
+
+enum { DEVICE_PROFILE_MARKS = 16 };
 
 /* `bytes`, rounded up to where the next tensor may start. */
 static inline size_t device_align(const soda_device *device, size_t bytes)

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "core/log.h"
 #include "core/pulse.h"
 #include "exec/plan.h"
 
@@ -311,16 +310,29 @@ soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, 
 
 void exec_params_changed(soda_exec *exec) { exec->params_changed = true; }
 
+/* Marks of a profiled step: before it, and after it. */
+static int mark_of(int step) { return DEVICE_PROFILE_MARKS + 2 * step; }
+
 static soda_status run_step(soda_exec *exec, int step)
 {
     soda_device *d = exec->backend->device;
     const int n = exec->order[step];
-    const double start_s = exec->seconds ? log_seconds() : 0;
+    if (exec->seconds) TRY(d->mark(d, mark_of(step)));
     TRY(exec->backend->kernel[exec->graph->nodes[n].op]->run(&exec->calls[n]));
+    if (exec->seconds) TRY(d->mark(d, mark_of(step) + 1));
     pulse_beat();
-    if (!exec->seconds) return SODA_OK;
-    TRY(d->wait(d));
-    exec->seconds[n] += log_seconds() - start_s;
+    return SODA_OK;
+}
+
+/* Waits for the steps, and adds up their times. */
+static soda_status add_times(soda_exec *exec, int first, int last)
+{
+    soda_device *d = exec->backend->device;
+    for (int step = first; step < last; step++) {
+        double seconds = 0;
+        TRY(d->elapsed(d, mark_of(step), mark_of(step) + 1, &seconds));
+        exec->seconds[exec->order[step]] += seconds;
+    }
     return SODA_OK;
 }
 
@@ -350,6 +362,7 @@ static soda_status run(soda_exec *exec, bool all)
         if (r->done) r->done(r, w, visit);
         visit++;
     }
+    if (s == SODA_OK && exec->seconds) s = add_times(exec, first, last);
     return s;
 }
 

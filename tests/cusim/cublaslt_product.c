@@ -93,4 +93,7 @@ void sim_matmul_run(void *context)
         memset(sim_memory_range(q->workspace, q->workspace_bytes, "matmul workspace"), 0xa5,
                q->workspace_bytes);
     for (int item = 0; item < q->d.batch; item++) one(q, item);
+    const double k = (double)(q->turned_a ? q->a.rows : q->a.columns);
+    sim_clock_add(&(sim_counted){
+        .launches = 1, .flops = 2 * k * (double)q->d.rows * (double)q->d.columns * q->d.batch});
 }

@@ -359,6 +359,7 @@ void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const
     }
     sim_shadow_launch();
     const double start = processor_time();
+    const uint64_t before = k->thread_instructions;
     const uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
     uint64_t *order = block_order(blocks);
     for (uint64_t b = 0; b < blocks; b++) {
@@ -371,6 +372,8 @@ void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const
     if (!k->launches++) sim_note_launched(k->name);
     sim_count.launches++;
     sim_count.seconds += processor_time() - start;
+    sim_clock_add(
+        &(sim_counted){.launches = 1, .instructions = (double)(k->thread_instructions - before)});
     for (unsigned w = 0; w < count; w++) sim_async_release(&warps[w]);
     free(order);
     free(warps);

@@ -131,6 +131,7 @@ static void run_copy(void *context)
     sim_memory_written(c->to, c->bytes);
     sim_count.copies++;
     sim_count.copied_bytes += c->bytes;
+    sim_clock_add(&(sim_counted){.bytes = (double)c->bytes});
     if (on_device(c->from) && !on_device(c->to)) sim_count.downloaded_bytes += c->bytes;
 }
 

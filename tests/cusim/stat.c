@@ -12,6 +12,14 @@
 
 sim_counters sim_count;
 
+void sim_clock_add(const sim_counted *work)
+{
+    static const double launch_s = 2.5e-6, instructions_per_s = 9.7e12, flops_per_s = 19.5e12,
+                        bytes_per_s = 25e9;
+    sim_count.clock_s += work->launches * launch_s + work->instructions / instructions_per_s +
+                         work->flops / flops_per_s + work->bytes / bytes_per_s;
+}
+
 /* Appended at once, as one write: several processes may note in one file. */
 void sim_note_launched(const char *name)
 {
