@@ -22,7 +22,7 @@ interop
 pipeline
 train data
 output
-run plan
+run plan verify
 app'
 declare -A floor
 level=0

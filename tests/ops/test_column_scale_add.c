@@ -1,12 +1,9 @@
 /* column_scale_add: the shift of LQ on tokens, and its gradients. */
 #include "support/check.h"
 
-#include <stdio.h>
-
 #include "backend/ref/kernels.h"
 #include "graph/graph.h"
 #include "support/op_case.h"
-#include "support/tested.h"
 
 static void shifts_the_first_columns(void **state)
 {
@@ -49,37 +46,6 @@ static void gradients_match_finite_differences(void **state)
     }
 }
 
-/* A product and a sum: two roundings; ddelta sums products of about 1 over the rows. */
-static void tested_matches_ref(void **state)
-{
-    (void)state;
-    /* rows, m, k */
-    static const int64_t cases[][3] = {
-        {1, 1, 1}, {5, 7, 3}, {33, 65, 65}, {129, 100, 96}, {1100, 67, 33}};
-    const soda_dtype types[] = {SODA_F32, SODA_BF16};
-    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
-        const int64_t rows = cases[i / 2][0], m = cases[i / 2][1], k = cases[i / 2][2];
-        const soda_dtype type = types[i % 2];
-        const op_bound bound[] = {{.terms = 2}, {.terms = (double)rows + 2, .size = 1}};
-        char label[80];
-        op_case c = {.inputs = 0}, g = {.inputs = 0};
-        snprintf(label, sizeof label, "case %zu, type %s", i / 2, dtype_name(type));
-        case_input(&c, type, SHAPE(rows, m), 1);
-        case_input(&c, type, SHAPE(rows, k), 1);
-        case_input(&c, SODA_F32, SHAPE(k), 1);
-        case_output(&c, type, SHAPE(rows, m));
-        case_compare(&c, &TESTED(column_scale_add), &ref_column_scale_add, bound, label);
-        case_input(&g, type, SHAPE(rows, m), 1);
-        case_given(&g, &c.in[1]);
-        case_given(&g, &c.in[2]);
-        case_output(&g, type, SHAPE(rows, k));
-        case_output(&g, SODA_F32, SHAPE(k));
-        case_compare(&g, &TESTED(column_scale_add_grad), &ref_column_scale_add_grad, bound, label);
-        case_free(&c);
-        case_free(&g);
-    }
-}
-
 /* More columns than x has, other rows, another type, a delta that is not h's. */
 static void what_does_not_fit_is_refused(void **state)
 {
@@ -102,6 +68,11 @@ static void what_does_not_fit_is_refused(void **state)
         check_message_has("column_scale_add: ");
         graph_destroy(g);
     }
+}
+
+static void tested_matches_ref(void **state)
+{
+    (void)state, check_kernels(kernels_column_scale_add);
 }
 
 int main(void)

@@ -2,11 +2,9 @@
 #include "support/check.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
-#include "support/tested.h"
 
 static void add_spreads_a_row_over_each_image(void **state)
 {
@@ -105,84 +103,11 @@ static void cast_rounds_to_nearest_even_once(void **state)
     case_free(&c);
 }
 
-/* [N,M,C]; the last one is large enough for threads. */
-static const int64_t tested_cases[][3] = {{1, 1, 1}, {2, 3, 5}, {3, 7, 33}, {2, 43, 1025}};
-enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
-static const soda_dtype tested_types[] = {SODA_F32, SODA_BF16};
+static void add_and_sum_rows_match_ref(void **state) { (void)state, check_kernels(kernels_add); }
 
-/* One rounding and no more, but in sum_rows, which has M terms. */
-static const op_bound exact = {.terms = 0};
+static void concat_and_slice_match_ref(void **state) { (void)state, check_kernels(kernels_concat); }
 
-static void add_and_sum_rows_match_ref(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 2 * TESTED_CASES; i++) {
-        const int64_t *n = tested_cases[i / 2];
-        const soda_dtype type = tested_types[i % 2];
-        const soda_shape x = SHAPE(n[0], n[1], n[2]);
-        const op_bound sum = {.terms = (double)n[1]};
-        char label[80];
-        snprintf(label, sizeof label, "case %d, %s", i / 2, dtype_name(type));
-        for (int whole = 0; whole < 2; whole++) {
-            op_case c = {.inputs = 0};
-            case_input(&c, type, x, 1);
-            case_input(&c, type, whole ? x : SHAPE(n[0], n[2]), 1);
-            case_output(&c, type, x);
-            case_compare(&c, &TESTED(add), &ref_add, &exact, label);
-            case_free(&c);
-        }
-        op_case c = {.inputs = 0};
-        case_input(&c, type, x, 1);
-        case_output(&c, type, SHAPE(n[0], n[2]));
-        case_compare(&c, &TESTED(sum_rows), &ref_sum_rows, &sum, label);
-        case_free(&c);
-    }
-}
-
-static void concat_and_slice_match_ref(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 2 * TESTED_CASES; i++) {
-        const int64_t *n = tested_cases[i / 2];
-        const soda_dtype type = tested_types[i % 2];
-        char label[80];
-        op_case c = {.inputs = 0}, s = {.attr.slice = {.start = 2, .length = n[2]}};
-        snprintf(label, sizeof label, "case %d, %s", i / 2, dtype_name(type));
-        case_input(&c, type, SHAPE(n[0], n[1], n[2]), 1);
-        case_input(&c, type, SHAPE(n[0], n[1], 3), 1);
-        case_output(&c, type, SHAPE(n[0], n[1], n[2] + 3));
-        case_compare(&c, &TESTED(concat), &ref_concat, &exact, label);
-        case_given(&s, &c.out[0]);
-        case_output(&s, type, SHAPE(n[0], n[1], n[2]));
-        case_compare(&s, &TESTED(slice), &ref_slice, &exact, label);
-        case_free(&c);
-        case_free(&s);
-    }
-}
-
-static void scale_and_cast_match_ref(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 2 * TESTED_CASES; i++) {
-        const int64_t *n = tested_cases[i / 2];
-        const soda_dtype type = tested_types[i % 2];
-        const soda_shape x = SHAPE(n[0], n[1], n[2]);
-        char label[80];
-        snprintf(label, sizeof label, "case %d, %s", i / 2, dtype_name(type));
-        op_case c = {.attr.scale.factor = 0.18215f};
-        case_input(&c, type, x, 1);
-        case_output(&c, type, x);
-        case_compare(&c, &TESTED(scale), &ref_scale, &exact, label);
-        case_free(&c);
-        for (int to = 0; to < 2; to++) {
-            op_case d = {.attr.cast.dtype = tested_types[to]};
-            case_input(&d, type, x, 1);
-            case_output(&d, tested_types[to], x);
-            case_compare(&d, &TESTED(cast), &ref_cast, &exact, label);
-            case_free(&d);
-        }
-    }
-}
+static void scale_and_cast_match_ref(void **state) { (void)state, check_kernels(kernels_scale); }
 
 int main(void)
 {

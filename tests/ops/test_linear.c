@@ -1,21 +1,8 @@
 /* linear and the gradient of its weight. */
 #include "support/check.h"
 
-#include <stdio.h>
-
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
-#include "support/tested.h"
-
-/* Unequal odd sizes; [2,3] rows are two leading dimensions. */
-typedef struct {
-    int64_t lead, rows, I, O;
-} sizes;
-
-static soda_shape rows_of(const sizes *z, int64_t columns)
-{
-    return z->lead ? SHAPE(z->lead, z->rows, columns) : SHAPE(z->rows, columns);
-}
 
 static void linear_adds_products_and_bias(void **state)
 {
@@ -49,17 +36,17 @@ static void linear_adds_products_and_bias(void **state)
 static void linear_gradients_match_finite_differences(void **state)
 {
     (void)state;
-    const sizes z = {2, 3, 5, 7};
+    enum { I = 5, O = 7 }; /* rows: two leading dimensions */
     for (int transposed = 0; transposed < 2; transposed++) {
         op_case c = {.attr.linear.transposed = transposed};
-        case_input(&c, SODA_F64, rows_of(&z, z.I), 1);
-        case_input(&c, SODA_F64, transposed ? SHAPE(z.I, z.O) : SHAPE(z.O, z.I), 1);
-        case_output(&c, SODA_F64, rows_of(&z, z.O));
+        case_input(&c, SODA_F64, SHAPE(2, 3, I), 1);
+        case_input(&c, SODA_F64, transposed ? SHAPE(I, O) : SHAPE(O, I), 1);
+        case_output(&c, SODA_F64, SHAPE(2, 3, O));
         op_case dy = {.inputs = 0}; /* dx = dy w, which is linear with the other orientation */
         dy.attr.linear.transposed = !transposed;
-        case_input(&dy, SODA_F64, rows_of(&z, z.O), 1);
+        case_input(&dy, SODA_F64, SHAPE(2, 3, O), 1);
         case_given(&dy, &c.in[1]);
-        case_output(&dy, SODA_F64, rows_of(&z, z.I));
+        case_output(&dy, SODA_F64, SHAPE(2, 3, I));
         case_run(&dy, &ref_linear);
         case_check_gradient(&c, &ref_linear, 0, &dy.in[0], &dy.out[0]);
 
@@ -75,60 +62,11 @@ static void linear_gradients_match_finite_differences(void **state)
     }
 }
 
-/* One product per term: I of them in y, rows of them in dw. */
-static void linear_matches_ref(void **state)
-{
-    (void)state;
-    static const sizes cases[] = {
-        {0, 1, 1, 1},    {0, 3, 5, 7},     {2, 3, 17, 33},   {0, 77, 33, 65},
-        {0, 1, 320, 65}, {3, 43, 130, 71}, {0, 129, 64, 96}, {0, 131, 320, 48},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const sizes *z = &cases[i];
-        const op_bound bound = {.terms = (double)z->I + 1};
-        for (int t = 0; t < 4 * OP_TYPES; t++) {
-            const op_types *type = &op_type_list[t / 4];
-            const bool transposed = t & 1, bias = t & 2;
-            const soda_shape w = transposed ? SHAPE(z->I, z->O) : SHAPE(z->O, z->I);
-            char label[120];
-            op_case c = {.attr.linear.transposed = transposed};
-            case_input(&c, type->x, rows_of(z, z->I), 1);
-            case_either(&c, type, w, 1);
-            if (bias)
-                case_either(&c, type, SHAPE(z->O), 3);
-            else
-                case_absent(&c);
-            case_output(&c, type->x, rows_of(z, z->O));
-            snprintf(label, sizeof label, "case %zu, types %d%s%s", i, t / 4,
-                     transposed ? ", transposed" : "", bias ? ", bias" : "");
-            case_compare(&c, &TESTED(linear), &ref_linear, &bound, label);
-            case_free(&c);
-        }
-    }
-}
+static void linear_matches_ref(void **state) { (void)state, check_kernels(kernels_linear); }
 
 static void linear_grad_weight_matches_ref(void **state)
 {
-    (void)state;
-    static const sizes cases[] = {
-        {0, 1, 1, 1},   {0, 5, 3, 7},    {2, 3, 17, 33},   {0, 65, 77, 33},
-        {0, 1, 32, 65}, {3, 43, 65, 71}, {0, 129, 64, 96}, {0, 515, 31, 48},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const sizes *z = &cases[i];
-        const op_bound bound = {.terms = (double)(z->rows * (z->lead ? z->lead : 1))};
-        for (int t = 0; t < 2; t++) {
-            const soda_dtype type = t ? SODA_BF16 : SODA_F32;
-            char label[80];
-            op_case c = {.inputs = 0};
-            case_input(&c, type, rows_of(z, z->O), 1);
-            case_input(&c, type, rows_of(z, z->I), 1);
-            case_output(&c, SODA_F32, SHAPE(z->O, z->I));
-            snprintf(label, sizeof label, "case %zu, %s", i, dtype_name(type));
-            case_compare(&c, &TESTED(linear_grad_weight), &ref_linear_grad_weight, &bound, label);
-            case_free(&c);
-        }
-    }
+    (void)state, check_kernels(kernels_linear_grad_weight);
 }
 
 int main(void)

@@ -1,11 +1,8 @@
 /* spectral_scale (SVD) and row_scale_add (LQ): the spectrum shifts and their gradients. */
 #include "support/check.h"
 
-#include <stdio.h>
-
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
-#include "support/tested.h"
 
 enum { ROWS = 5, K = 7, DEAD = 2, EDGE = 4 };
 
@@ -106,86 +103,14 @@ static void row_scale_add_gradient_matches_finite_differences(void **state)
     }
 }
 
-/* rows (or m), k, n; some gates are closed, because s + delta is about normal. */
-static const int64_t tested_cases[][3] = {
-    {1, 1, 1}, {5, 3, 7}, {33, 17, 65}, {65, 65, 33}, {129, 96, 640}};
-enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases, TESTED_TYPES = 5 };
-
-/* x or w and q: computed, or frozen weights; then the result is fp32. */
-static const struct {
-    soda_dtype x, y;
-    bool frozen;
-} tested_types[TESTED_TYPES] = {{SODA_F32, SODA_F32, false},
-                                {SODA_BF16, SODA_BF16, false},
-                                {SODA_F32, SODA_F32, true},
-                                {SODA_F16, SODA_F32, true},
-                                {SODA_BF16, SODA_F32, true}};
-
-static void put_matrix(op_case *c, int t, int64_t m, int64_t n)
-{
-    if (tested_types[t].frozen)
-        case_weight(c, tested_types[t].x, tested_types[t].x, SHAPE(m, n), 1);
-    else
-        case_input(c, tested_types[t].x, SHAPE(m, n), 1);
-}
-
-/* s + delta and the product: two roundings; ddelta sums products of about 1 over the
- * rows. */
 static void spectral_scale_matches_ref(void **state)
 {
-    (void)state;
-    for (int i = 0; i < TESTED_CASES * TESTED_TYPES; i++) {
-        const int t = i % TESTED_TYPES;
-        const int64_t rows = tested_cases[i / TESTED_TYPES][0],
-                      k = tested_cases[i / TESTED_TYPES][1];
-        const op_bound bound[] = {{.terms = 2}, {.terms = (double)rows + 2, .size = 1}};
-        char label[80];
-        op_case c = {.inputs = 0}, g = {.inputs = 0};
-        snprintf(label, sizeof label, "case %d, types %d", i / TESTED_TYPES, t);
-        put_matrix(&c, t, rows, k);
-        case_weight(&c, SODA_F32, SODA_F32, SHAPE(k), 1);
-        case_input(&c, SODA_F32, SHAPE(k), 1);
-        if (k > 1) case_put(&c.in[2], 1, -case_get(&c.in[1], 1));
-        case_output(&c, tested_types[t].y, SHAPE(rows, k));
-        case_compare(&c, &TESTED(spectral_scale), &ref_spectral_scale, bound, label);
-        case_input(&g, tested_types[t].y, SHAPE(rows, k), 1);
-        put_matrix(&g, t, rows, k);
-        case_given_weight(&g, &c.in[1]);
-        case_given(&g, &c.in[2]);
-        case_output(&g, tested_types[t].y, SHAPE(rows, k));
-        case_output(&g, SODA_F32, SHAPE(k));
-        case_compare(&g, &TESTED(spectral_scale_grad), &ref_spectral_scale_grad, bound, label);
-        for (int64_t j = 0; j < k; j++) /* closed gates: exactly 0, not only close */
-            if (case_get(&c.in[1], j) + case_get(&c.in[2], j) <= 0)
-                assert_true(case_get(&g.out[1], j) == 0);
-        case_free(&c);
-        case_free(&g);
-    }
+    (void)state, check_kernels(kernels_spectral_scale);
 }
 
-/* A product and a sum: two roundings; ddelta sums products of about 1 over the columns. */
 static void row_scale_add_matches_ref(void **state)
 {
-    (void)state;
-    for (int i = 0; i < TESTED_CASES * TESTED_TYPES; i++) {
-        const int t = i % TESTED_TYPES;
-        const int64_t *z = tested_cases[i / TESTED_TYPES];
-        const op_bound bound = {.terms = 2}, sum = {.terms = (double)z[2] + 2, .size = 1};
-        char label[80];
-        op_case c = {.inputs = 0}, g = {.inputs = 0};
-        snprintf(label, sizeof label, "case %d, types %d", i / TESTED_TYPES, t);
-        put_matrix(&c, t, z[0], z[2]);
-        put_matrix(&c, t, z[1], z[2]);
-        case_input(&c, SODA_F32, SHAPE(z[1]), 1);
-        case_output(&c, tested_types[t].y, SHAPE(z[0], z[2]));
-        case_compare(&c, &TESTED(row_scale_add), &ref_row_scale_add, &bound, label);
-        case_input(&g, tested_types[t].y, SHAPE(z[0], z[2]), 1);
-        put_matrix(&g, t, z[1], z[2]);
-        case_output(&g, SODA_F32, SHAPE(z[1]));
-        case_compare(&g, &TESTED(row_scale_add_grad), &ref_row_scale_add_grad, &sum, label);
-        case_free(&c);
-        case_free(&g);
-    }
+    (void)state, check_kernels(kernels_row_scale_add);
 }
 
 int main(void)

@@ -1,11 +1,8 @@
 /* upsample (nearest) and its gradient. */
 #include "support/check.h"
 
-#include <stdio.h>
-
 #include "backend/ref/kernels.h"
 #include "support/op_case.h"
-#include "support/tested.h"
 
 /* 2x1 -> 5x3: source row = floor(2 p / 5) = 0,0,0,1,1. */
 static void upsample_repeats_the_nearest_row(void **state)
@@ -39,36 +36,7 @@ static void upsample_gradient_matches_finite_differences(void **state)
     }
 }
 
-/* Twice as large, as in the models; to the size of a skip; and the size itself. */
-static void upsample_matches_ref(void **state)
-{
-    (void)state;
-    static const struct {
-        int64_t N, h, w, C;
-        upsample_attr to;
-    } cases[] = {
-        {1, 1, 1, 1, {2, 2}},    {2, 3, 5, 7, {6, 10}}, {1, 4, 3, 33, {7, 5}},
-        {2, 7, 9, 65, {14, 17}}, {1, 3, 2, 5, {3, 2}},  {1, 33, 31, 24, {66, 62}},
-    };
-    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
-        const soda_dtype type = i % 2 ? SODA_BF16 : SODA_F32;
-        const upsample_attr to = cases[i / 2].to;
-        const soda_shape x = SHAPE(cases[i / 2].N, cases[i / 2].h, cases[i / 2].w, cases[i / 2].C);
-        const soda_shape y = SHAPE(x.dim[0], to.h, to.w, x.dim[3]);
-        const op_bound copy = {.terms = 0}, sum = {.terms = 9}; /* at most 3x3 copies of a pixel */
-        char label[80];
-        op_case c = {.attr.upsample = to}, g = {.attr.upsample = {x.dim[1], x.dim[2]}};
-        snprintf(label, sizeof label, "case %zu, %s", i / 2, dtype_name(type));
-        case_input(&c, type, x, 1);
-        case_output(&c, type, y);
-        case_compare(&c, &TESTED(upsample), &ref_upsample, &copy, label);
-        case_input(&g, type, y, 1);
-        case_output(&g, type, x);
-        case_compare(&g, &TESTED(upsample_grad), &ref_upsample_grad, &sum, label);
-        case_free(&c);
-        case_free(&g);
-    }
-}
+static void upsample_matches_ref(void **state) { (void)state, check_kernels(kernels_upsample); }
 
 int main(void)
 {

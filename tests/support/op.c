@@ -1,140 +1,17 @@
 #include "support/op.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "backend/residency.h"
 #include "support/tested.h"
-
-enum { GUARD_BYTES = 64, GUARD = 0xa5 };
-
-/* What op_run owns while a call lives. */
-typedef struct {
-    soda_device *device;
-    soda_call call;
-    soda_weight weight[SODA_MAX_INPUTS];
-    soda_weights *weights;
-    soda_residency *residency;
-} setup;
-
-/* The call as backend.h promises it to prepare: data of frozen weights only. */
-static void fill_call(setup *u, const soda_attr *attr, const soda_tensor *in, int inputs,
-                      const soda_tensor *out, int outputs, unsigned frozen)
-{
-    static const char *const names[SODA_MAX_INPUTS] = {"in0", "in1", "in2", "in3", "in4", "in5"};
-    u->call.attr = attr;
-    u->call.inputs = inputs;
-    u->call.outputs = outputs;
-    for (int i = 0; i < inputs; i++) {
-        u->call.in[i] = in[i];
-        u->call.in[i].data = NULL;
-        if (!in[i].shape.rank || !(frozen >> i & 1)) continue;
-        u->weight[i] = (soda_weight){.name = names[i], .source = in[i]};
-        u->call.weight[i] = &u->weight[i];
-        if (u->device->host) u->call.in[i].data = in[i].data;
-    }
-    for (int i = 0; i < outputs; i++) {
-        u->call.out[i] = out[i];
-        u->call.out[i].data = NULL;
-    }
-}
-
-/* Device memory with the contents of `host`, or NaN bytes, and a guard behind them. */
-static soda_status place(soda_device *d, const void *host, size_t bytes, void **memory)
-{
-    unsigned char *all = malloc(bytes + GUARD_BYTES);
-    if (!all) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    memset(all, 0xff, bytes);
-    if (host) memcpy(all, host, bytes);
-    memset(all + bytes, GUARD, GUARD_BYTES);
-    soda_status s = d->alloc(d, bytes + GUARD_BYTES, memory);
-    if (s == SODA_OK) s = d->upload(d, *memory, all, bytes + GUARD_BYTES);
-    free(all);
-    return s;
-}
-
-/* Downloads to `host` (NULL: nowhere); the guard must be as it was. `same`: so must the rest. */
-static soda_status collect(soda_device *d, const void *memory, size_t bytes, void *host, bool same,
-                           const char *what)
-{
-    unsigned char *all = malloc(bytes + GUARD_BYTES);
-    if (!all) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    soda_status s = d->download(d, all, memory, bytes + GUARD_BYTES);
-    for (int i = 0; i < GUARD_BYTES && s == SODA_OK; i++)
-        if (all[bytes + (size_t)i] != GUARD)
-            s = FAIL(SODA_ERR_INTERNAL, "%s: written %d bytes past its end", what, i);
-    if (s == SODA_OK && same && memcmp(all, host, bytes) != 0)
-        s = FAIL(SODA_ERR_INTERNAL, "%s was changed", what);
-    if (s == SODA_OK && host && !same) memcpy(host, all, bytes);
-    free(all);
-    return s;
-}
-
-static soda_status place_all(setup *u, const soda_tensor *in, const soda_tensor *out)
-{
-    soda_call *call = &u->call;
-    TRY(resident_create(u->device, &u->residency));
-    TRY(u->residency->fill(u->residency, u->weights));
-    for (int i = 0; i < u->weights->use_count; i++)
-        call->form[u->weights->uses[i].input] = u->residency->address(u->residency, u->weights, i);
-    for (int i = 0; i < call->inputs; i++)
-        if (in[i].shape.rank && !call->weight[i])
-            TRY(place(u->device, in[i].data, tensor_bytes(&in[i]), &call->in[i].data));
-    for (int i = 0; i < call->outputs; i++)
-        TRY(place(u->device, out[i].data, tensor_bytes(&out[i]), &call->out[i].data));
-    return SODA_OK;
-}
-
-static soda_status collect_all(const setup *u, const soda_tensor *in, const soda_tensor *out)
-{
-    static const char *const inputs[] = {"input 0", "input 1", "input 2",
-                                         "input 3", "input 4", "input 5"};
-    static const char *const outputs[] = {"output 0", "output 1", "output 2", "output 3"};
-    const soda_call *call = &u->call;
-    for (int i = 0; i < call->inputs; i++)
-        if (in[i].shape.rank && !call->weight[i])
-            TRY(collect(u->device, call->in[i].data, tensor_bytes(&in[i]), in[i].data, true,
-                        inputs[i]));
-    for (int i = 0; i < call->outputs; i++)
-        TRY(collect(u->device, call->out[i].data, tensor_bytes(&out[i]), out[i].data, false,
-                    outputs[i]));
-    return SODA_OK;
-}
-
-static soda_status prepare_and_run(const soda_kernel *kernel, setup *u, const soda_tensor *in,
-                                   const soda_tensor *out, int runs)
-{
-    soda_call *call = &u->call;
-    soda_device *d = u->device;
-    if (kernel->prepare) TRY(kernel->prepare(call, u->weights));
-    TRY(place_all(u, in, out));
-    for (int i = 0; i < runs; i++) {
-        d->release(d, call->scratch);
-        call->scratch = NULL;
-        TRY(place(d, NULL, call->scratch_bytes, &call->scratch));
-        TRY(kernel->run(call));
-        TRY(collect(d, call->scratch, call->scratch_bytes, NULL, false, "scratch"));
-    }
-    return collect_all(u, in, out);
-}
+#include "verify/case.h"
 
 soda_status op_run(const soda_kernel *kernel, const soda_attr *attr, const soda_tensor *in,
                    int inputs, const soda_tensor *out, int outputs, unsigned frozen, int runs)
 {
-    setup u = {.device = tested_device(kernel)};
-    fill_call(&u, attr, in, inputs, out, outputs, frozen);
-    TRY(weights_create(&u.weights));
-    soda_status s = SODA_OK;
-    TRY_TO(done, prepare_and_run(kernel, &u, in, out, runs));
-done:
-    if (kernel->release) kernel->release(&u.call);
-    u.device->release(u.device, u.call.scratch);
-    for (int i = 0; i < inputs; i++)
-        if (!u.call.weight[i]) u.device->release(u.device, u.call.in[i].data);
-    for (int i = 0; i < outputs; i++) u.device->release(u.device, u.call.out[i].data);
-    residency_close(u.residency);
-    weights_destroy(u.weights);
-    return s;
+    op_case c = {.attr = *attr, .inputs = inputs, .outputs = outputs, .frozen = frozen};
+    memcpy(c.in, in, (size_t)inputs * sizeof *in);
+    memcpy(c.out, out, (size_t)outputs * sizeof *out);
+    return case_execute(&c, kernel, tested_device(kernel), runs);
 }
 
 size_t op_form_bytes(const soda_weights *weights)
