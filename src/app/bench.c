@@ -1,5 +1,6 @@
 #include "app/bench.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,8 @@
 #include "core/log.h"
 #include "model/random_weights.h"
 
-static void add_classes(const soda_graph *graph, const double *seconds, bench_profile *p)
+static void add_classes(const soda_graph *graph, const double *seconds, const gpu_speed *gpu,
+                        bench_profile *p)
 {
     memset(p->op, 0, sizeof p->op);
     memset(p->gradient, 0, sizeof p->gradient);
@@ -21,6 +23,7 @@ static void add_classes(const soda_graph *graph, const double *seconds, bench_pr
         c->seconds += seconds[n];
         c->flops += cost.flops;
         c->bytes += cost.bytes;
+        if (gpu) c->predicted_s += gpu_speed_node(gpu, graph, n);
         p->flops += cost.flops;
         *(node->backward ? &p->backward_s : &p->forward_s) += seconds[n];
         if (!node->backward) p->flops_forward += cost.flops;
@@ -33,45 +36,29 @@ static int rising(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* What a training step does after its network ran, on one rank. */
-static soda_status finish_step(bench_subject *b, bench_profile *p)
-{
-    soda_device *d = b->params->backend->device;
-    const double start_s = log_seconds();
-    TRY(reducer_clear(b->reducer));
-    TRY(reducer_add(b->reducer, b->params->at.gradient, &b->found->at->added[0]));
-    TRY(reducer_finish(b->reducer, 1, b->params->at.gradient));
-    TRY(d->wait(d));
-    const double reduced_s = log_seconds();
-    TRY(params_step(b->params, &b->options, ++b->done, 1, &b->found->at->report));
-    TRY(findings_read(b->found, 1));
-    TRY(params_check(b->params, &b->found->host->report));
-    exec_params_changed(b->step->net.exec);
-    p->reduce_s = reduced_s - start_s;
-    p->update_s = log_seconds() - reduced_s;
-    return SODA_OK;
-}
-
-static soda_status run_once(bench_subject *b, bench_profile *p)
-{
-    /* agreed on: waiting for a slower rank is not part of the reduction */
-    TRY(comm_agree(b->comm, exec_run(b->step->net.exec)));
-    return b->params ? finish_step(b, p) : SODA_OK;
-}
-
 /* Since the start. */
-static residency_report gathered(const bench_subject *b)
+static residency_report gathered(const random_step *step)
 {
     residency_report report = {0};
-    const soda_residency *r = b->step->net.residency;
+    const soda_residency *r = step->step.net.residency;
     if (r->report) r->report(r, &report);
     return report;
 }
 
-soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile)
+static soda_status run_once(random_step *step, bench_profile *p)
 {
-    const soda_graph *graph = subject->step->net.graph;
-    soda_exec *exec = subject->step->net.exec;
+    random_step_times times;
+    TRY(random_step_run(step, &times));
+    p->best_s = times.all_s;
+    p->reduce_s = times.reduce_s;
+    p->update_s = times.update_s;
+    return SODA_OK;
+}
+
+soda_status bench_run(random_step *step, int repeat, const gpu_speed *gpu, bench_profile *profile)
+{
+    const soda_graph *graph = step->step.net.graph;
+    soda_exec *exec = step->step.net.exec;
     const int nodes = graph_node_count(graph);
     double *seconds = malloc((size_t)nodes * sizeof *seconds);
     double *runs = malloc((size_t)repeat * sizeof *runs);
@@ -83,21 +70,20 @@ soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    TRY_TO(done, run_once(subject, &now));
-    before = gathered(subject);
+    TRY_TO(done, run_once(step, &now));
+    before = gathered(step);
     for (int i = 0; i < repeat; i++) {
         TRY_TO(done, exec_profile(exec, seconds, nodes)); /* starts from zero */
-        const double start_s = log_seconds();
-        TRY_TO(done, run_once(subject, &now));
-        runs[i] = now.best_s = log_seconds() - start_s;
+        TRY_TO(done, run_once(step, &now));
+        runs[i] = now.best_s;
         TRY_TO(done, exec_profile(exec, seconds, nodes));
         if (now.best_s >= profile->best_s) continue;
-        add_classes(graph, seconds, &now);
+        add_classes(graph, seconds, gpu, &now);
         *profile = now;
     }
     qsort(runs, (size_t)repeat, sizeof *runs, rising);
     profile->median_s = runs[repeat / 2];
-    profile->residency = gathered(subject);
+    profile->residency = gathered(step);
     profile->residency.gathered_bytes =
         (profile->residency.gathered_bytes - before.gathered_bytes) / (size_t)repeat;
     profile->residency.gather_s = (profile->residency.gather_s - before.gather_s) / repeat;
@@ -108,10 +94,14 @@ done:
     return s;
 }
 
-/* Seconds of the best of ten n x n x n products. */
+enum { PRODUCTS = 10 };
+
+/* *seconds, on the device, of the best of PRODUCTS n x n x n products, or of fewer if the host has
+ * waited for longer than *wait_s, which counts down. */
 static soda_status time_product(const soda_backend *backend, soda_dtype dtype, int64_t n,
-                                double *seconds)
+                                double *wait_s, double *seconds)
 {
+    soda_device *d = backend->device;
     soda_network net = {0};
     soda_weight_source *source = NULL;
     soda_weight w;
@@ -123,11 +113,15 @@ static soda_status time_product(const soda_backend *backend, soda_dtype dtype, i
     graph_output(net.graph, graph_linear(net.graph, x, graph_weight(net.graph, &w), NO_VALUE), "y");
     TRY_TO(done, network_ready(&net, backend, NULL));
     *seconds = 1e30;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i<PRODUCTS && * wait_s> 0; i++) {
         const double start_s = log_seconds();
+        double elapsed_s = 0;
+        TRY_TO(done, d->mark(d, 0));
         TRY_TO(done, exec_run(net.exec));
-        const double elapsed_s = log_seconds() - start_s;
+        TRY_TO(done, d->mark(d, 1));
+        TRY_TO(done, d->elapsed(d, 0, 1, &elapsed_s));
         if (elapsed_s < *seconds) *seconds = elapsed_s;
+        *wait_s -= log_seconds() - start_s;
     }
 done:
     network_close(&net);
@@ -135,13 +129,20 @@ done:
     return s;
 }
 
+/* A CPU is as fast as it gets at these sizes; a GPU wants large ones, which a simulated one would
+ * take minutes for. */
+static const int64_t host_sides[] = {768, 1152, 1536, 0},
+                     device_sides[] = {256, 512, 1024, 2048, 4096, 8192, 0};
+
 soda_status bench_roof(const soda_backend *backend, soda_dtype dtype, double *flops_per_s)
 {
+    const bool host = backend->device->host;
+    double wait_s = host ? INFINITY : 1;
     *flops_per_s = 0;
-    for (int64_t n = 768; n <= 1536; n += 384) {
+    for (const int64_t *n = host ? host_sides : device_sides; *n && wait_s > 0; n++) {
         double seconds = 0;
-        TRY(time_product(backend, dtype, n, &seconds));
-        const double rate = 2.0 * (double)n * (double)n * (double)n / seconds;
+        TRY(time_product(backend, dtype, *n, &wait_s, &seconds));
+        const double rate = 2.0 * (double)*n * (double)*n * (double)*n / seconds;
         if (rate > *flops_per_s) *flops_per_s = rate;
     }
     return SODA_OK;

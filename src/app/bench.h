@@ -2,13 +2,13 @@
  */
 #pragma once
 
-#include "train/findings.h"
-#include "train/reducer.h"
-#include "train/step.h"
+#include "plan/gpu_speed.h"
+#include "train/random_step.h"
 
 typedef struct {
     int calls;
     double seconds, flops, bytes;
+    double predicted_s; /* 0: for no GPU */
 } bench_class;
 
 typedef struct {
@@ -21,21 +21,12 @@ typedef struct {
     residency_report residency; /* of one run, the mean of all; zeros where weights are at hand */
 } bench_profile;
 
-/* A network, and for a training step what follows it: reduction, clipping, update. */
-typedef struct {
-    soda_step *step;
-    soda_params *params; /* NULL: the network alone */
-    soda_reducer *reducer;
-    soda_findings *found; /* of one addition */
-    params_options options;
-    soda_comm *comm; /* the reduction is over its ranks */
-    int64_t done;    /* steps */
-} bench_subject;
+/* Runs the step once to warm up and `repeat` times to measure; the classes are the best's. `gpu`:
+ * what its times are predicted from; NULL: they are not. */
+soda_status bench_run(random_step *step, int repeat, const gpu_speed *gpu, bench_profile *profile);
 
-/* Runs the subject once to warm up and `repeat` times to measure; the classes are the best's. */
-soda_status bench_run(bench_subject *subject, int repeat, bench_profile *profile);
-
-/* The fastest matrix product this backend does here, in flop/s: percentages refer to it. */
+/* The fastest matrix product this backend does here, in flop/s: percentages refer to it. All times
+ * are the device's. */
 soda_status bench_roof(const soda_backend *backend, soda_dtype dtype, double *flops_per_s);
 
 /* The table for people, on stdout. */

@@ -7,10 +7,6 @@
 #include "app/common.h"
 #include "app/verbs.h"
 #include "core/arena.h"
-#include "core/log.h"
-#include "model/random_weights.h"
-#include "model/unet.h"
-#include "pipeline/network.h"
 
 enum { PROMPT_TOKENS = 77 };
 
@@ -81,21 +77,6 @@ bool cmd_bench_gathers(int argc, char **argv)
     return gathers;
 }
 
-static soda_status fill_inputs(soda_exec *exec, const soda_graph *graph)
-{
-    static float values[1 << 20];
-    for (soda_id v = 0; v < graph_value_count(graph); v++) {
-        const soda_value *value = graph_value(graph, v);
-        if (value->kind != VALUE_INPUT || value->view_of != NO_VALUE) continue;
-        const int64_t count = shape_count(&value->shape);
-        if (count > (int64_t)(sizeof values / sizeof *values))
-            return FAIL(SODA_ERR_UNSUPPORTED, "bench: input %s is too large", value->name);
-        for (int64_t i = 0; i < count; i++) values[i] = (float)(i % 17) / 17;
-        TRY(exec_write_f32(exec, value->name, values, count));
-    }
-    return SODA_OK;
-}
-
 static soda_status dump(const soda_graph *graph, const char *path,
                         soda_status (*write)(const soda_graph *, FILE *))
 {
@@ -109,14 +90,8 @@ static soda_status dump(const soda_graph *graph, const char *path,
 
 typedef struct {
     const soda_backend *backend;
-    soda_folder folder; /* the configuration of the U-Net alone */
-    soda_weight_source *source;
-    training_model model;
-    soda_params params;
-    soda_exchange *exchange; /* NULL: nothing is trained */
-    soda_reducer reducer;
-    soda_findings found;
-    soda_step step;
+    soda_unet_config unet;
+    random_step step;
     bench_profile profile;
     double roof;
     bool trains;
@@ -125,24 +100,25 @@ typedef struct {
 static void report_text(const bench_options *o, const bench_state *b)
 {
     const bench_profile *p = &b->profile;
-    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d rank%s with %d threads\n"
-           "peak: the fastest %s matrix product on this machine runs at %.0f GFLOP/s\n\n",
+    printf("%s, %s, %s, batch %lld, latent %lldx%lld, %d rank%s with %d thread%s\n"
+           "times of %s; peak: its fastest %s matrix product runs at %.0f GFLOP/s\n\n",
            o->arch, o->dtype, b->trains ? o->method : "forward pass", (long long)o->batch,
            (long long)o->latent, (long long)o->latent, common_comm()->size,
-           common_comm()->size == 1 ? "" : "s", b->backend->threads, o->dtype, b->roof * 1e-9);
+           common_comm()->size == 1 ? "" : "s", b->backend->threads,
+           b->backend->threads == 1 ? "" : "s", b->backend->device->name, o->dtype, b->roof * 1e-9);
     bench_print(p, b->roof);
     if (b->trains)
         printf("\n%s, %lld trainable parameters: forward %.4f s, backward %.4f s, reduce %.4f s "
                "(exact), clip and update %.4f s\n",
-               o->method, (long long)b->params.total, p->forward_s, p->backward_s, p->reduce_s,
+               o->method, (long long)b->step.params.total, p->forward_s, p->backward_s, p->reduce_s,
                p->update_s);
     printf("\n%s %.4f s (best of %lld, median %.4f s), weights %.0f MiB, activations and "
            "scratch %.0f MiB, peak memory %.0f MiB\n",
            b->trains ? "step" : "forward", p->best_s, (long long)o->repeat, p->median_s,
-           (double)residency_share(b->model.residency, 0) / 1048576,
-           (double)exec_arena_bytes(b->step.net.exec) / 1048576,
+           (double)residency_share(b->step.model.residency, 0) / 1048576,
+           (double)exec_arena_bytes(b->step.step.net.exec) / 1048576,
            (double)arena_peak_rss_bytes() / 1048576);
-    if (b->model.residency->report)
+    if (b->step.model.residency->report)
         printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s\n",
                (double)p->residency.gathered_bytes / 1048576, p->residency.gather_s,
                p->residency.wait_s);
@@ -160,125 +136,66 @@ static bool add_residency(const bench_state *b, json_t *json)
 static soda_status report_json(const bench_options *o, const bench_state *b)
 {
     const bench_profile *p = &b->profile;
-    json_t *json = json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:I,s:I}", "arch", o->arch, "dtype",
-                             o->dtype, "method", o->method, "threads", b->backend->threads, "ranks",
-                             common_comm()->size, "flop_forward", p->flops_forward, "roof_gflops",
-                             b->roof * 1e-9, "peak_rss_bytes", (json_int_t)arena_peak_rss_bytes(),
-                             "weight_bytes", (json_int_t)residency_share(b->model.residency, 0));
+    json_t *json =
+        json_pack("{s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:I,s:I,s:s}", "arch", o->arch, "dtype", o->dtype,
+                  "method", o->method, "threads", b->backend->threads, "ranks", common_comm()->size,
+                  "flop_forward", p->flops_forward, "roof_gflops", b->roof * 1e-9, "peak_rss_bytes",
+                  (json_int_t)arena_peak_rss_bytes(), "weight_bytes",
+                  (json_int_t)residency_share(b->step.model.residency, 0), "device",
+                  b->backend->device->name);
     json_t *more = b->trains
                        ? json_pack("{s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f},s:f,s:I}", "forward_s",
                                    p->forward_s, "step_s", p->best_s, "step_median_s", p->median_s,
                                    "phases", "forward", p->forward_s, "backward", p->backward_s,
                                    "reduce", p->reduce_s, "update", p->update_s, "flop_step",
-                                   p->flops, "trainable", (json_int_t)b->params.total)
+                                   p->flops, "trainable", (json_int_t)b->step.params.total)
                        : json_pack("{s:f,s:f,s:{s:f}}", "forward_s", p->best_s, "forward_median_s",
                                    p->median_s, "phases", "forward", p->best_s);
     const bool whole = json && more && json_object_update(json, more) == 0 &&
-                       (!b->model.residency->report || add_residency(b, json));
+                       (!b->step.model.residency->report || add_residency(b, json));
     json_decref(more);
     return common_print_json(json, whole);
 }
 
-/* The adapted layers, with random numbers for bases: only their sizes matter to a clock. */
-static soda_status adapt(const soda_method *method, bench_state *b)
+/* Local. */
+static soda_status open_options(const bench_options *o, bench_state *b, random_step_options *step)
 {
-    static const char *const attn[] = {"attn"};
-    TRY(targets_create(attn, 1, &b->model.targets));
-    const method_options options = {.factors = {.rule = FACTORS_PAPER}};
-    TRY(layers_create(method, b->model.targets, &options, &b->model.layers));
-    TRY(training_model_collect(&b->model));
-    for (int i = 0; i < layers_count(b->model.layers); i++) {
-        soda_layer *layer = layers_at(b->model.layers, i);
-        for (int k = 0; k < method_bases(method); k++) {
-            soda_weight w;
-            TRY(b->source->find(b->source, layer->basis[k].name, &layer->basis[k].source.shape,
-                                &w));
-            layer->basis[k].source.data = w.source.data;
-            layer->basis[k].mapped = w.mapped;
-        }
-    }
-    TRY(params_create(b->model.layers, &options, b->backend, &b->params));
-    TRY(b->backend->connect(b->backend->device, common_comm(), &b->exchange));
-    TRY(findings_create(b->backend->device, 1, &b->found));
-    return reducer_create(REDUCE_EXACT, b->params.length, b->backend, b->exchange, &b->reducer);
+    *step = (random_step_options){.unet = &b->unet,
+                                  .batch = o->batch,
+                                  .side = o->latent,
+                                  .tokens = PROMPT_TOKENS,
+                                  .weights = 0.02f,
+                                  .vectors = 1,
+                                  .lr = 5e-5,
+                                  .policy = o->policy,
+                                  .ring_bytes = (size_t)o->ring << 20};
+    TRY(common_dtype(o->dtype, &step->dtype));
+    TRY(common_method(o->method, &step->method));
+    b->trains = step->method != NULL;
+    return arch_find(o->arch, &b->unet);
 }
 
-/* Collective. */
-static soda_status open_residency(const bench_options *o, bench_state *b)
+/* What a rank does by itself once the step is planned. */
+static soda_status prepare(const bench_options *o, bench_state *b)
 {
-    soda_comm *comm = common_comm();
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_model came first */
-    soda_device *device = b->backend->device;
-    soda_residency **residency = &b->model.residency;
-    if (o->policy == WEIGHTS_NODE)
-        return comm_agree(comm, resident_create_shared(device, comm, residency));
-    if (o->policy == WEIGHTS_SHARD && comm->size > 1)
-        return sharded_create(device, comm, &(sharded_options){comm->size, (size_t)o->ring << 20},
-                              residency);
-    return comm_agree(comm, resident_create(device, residency));
-}
-
-/* What the weights need. Local. */
-static soda_status open_model(const bench_options *o, bench_state *b)
-{
-    soda_dtype dtype;
-    TRY(common_dtype(o->dtype, &dtype));
-    TRY(arch_find(o->arch, &b->folder.unet));
-    TRY(random_weights_create(0.02f, 1, &b->source));
-    b->model.backend = b->backend;
-    b->model.dtype = dtype;
-    b->model.folder = &b->folder;
-    b->model.source[FOLDER_UNET] = b->source;
-    return SODA_OK;
-}
-
-/* The step, up to its weights. Local. */
-static soda_status plan_networks(const bench_options *o, bench_state *b)
-{
-    const soda_method *method;
-    TRY(common_method(o->method, &method));
-    b->trains = method != NULL;
-    if (b->trains) TRY(adapt(method, b));
-    const step_shape shape = {.batch = o->batch,
-                              .h = o->latent,
-                              .w = o->latent,
-                              .tokens = PROMPT_TOKENS,
-                              .adapted = b->trains,
-                              .gradients = b->trains};
-    TRY(bench_roof(b->backend, b->model.dtype, &b->roof));
-    TRY(step_plan(&b->model, &b->params, &shape, &b->step));
-    TRY(dump(b->step.net.graph, o->dump_text, graph_dump_text));
-    return dump(b->step.net.graph, o->dump_dot, graph_dump_dot);
-}
-
-static soda_status open_networks(const bench_options *o, bench_state *b)
-{
-    TRY(common_backend(&b->backend));
-    TRY(comm_agree(common_comm(), open_model(o, b)));
-    TRY(open_residency(o, b));
-    TRY(comm_agree(common_comm(), plan_networks(o, b)));
-    TRY(comm_agree(common_comm(), step_commit(&b->step, b->backend)));
-    return comm_agree(common_comm(), fill_inputs(b->step.net.exec, b->step.net.graph));
+    const soda_graph *graph = b->step.step.net.graph;
+    TRY(dump(graph, o->dump_text, graph_dump_text));
+    TRY(dump(graph, o->dump_dot, graph_dump_dot));
+    return bench_roof(b->backend, b->step.model.dtype, &b->roof);
 }
 
 /* Collective: under mpirun all ranks run the same step, and the reduction is between them. */
 static soda_status bench(const bench_options *o, bench_state *b)
 {
-    TRY(open_networks(o, b));
-    bench_subject subject = {.step = &b->step,
-                             .params = b->trains ? &b->params : NULL,
-                             .reducer = &b->reducer,
-                             .found = &b->found,
-                             .comm = common_comm(),
-                             .options = {.rotation = {.kind = STIEFEL_ADAM,
-                                                      .lr = 5e-5,
-                                                      .beta1 = 0.9,
-                                                      .beta2 = 0.999,
-                                                      .eps = 1e-5},
-                                         .spectrum = {5e-5, 0.9, 0.999, 1e-8, 1e-4},
-                                         .clip = 1}};
-    TRY(bench_run(&subject, (int)o->repeat, &b->profile));
-    if (common_comm()->rank != 0) return SODA_OK;
+    soda_comm *comm = common_comm();
+    random_step_options options;
+    TRY(common_backend(&b->backend));
+    TRY(comm_agree(comm, open_options(o, b, &options)));
+    TRY(random_step_plan(&options, b->backend, comm, &b->step));
+    TRY(comm_agree(comm, prepare(o, b)));
+    TRY(random_step_commit(&b->step));
+    TRY(bench_run(&b->step, (int)o->repeat, NULL, &b->profile));
+    if (comm->rank != 0) return SODA_OK;
     if (o->json) return report_json(o, b);
     report_text(o, b);
     return SODA_OK;
@@ -292,12 +209,6 @@ soda_status cmd_bench(int argc, char **argv)
     if (help) return SODA_OK;
     bench_state state = {0};
     const soda_status s = bench(&options, &state);
-    step_close(&state.step);
-    findings_destroy(&state.found);
-    reducer_destroy(&state.reducer);
-    if (state.exchange) state.exchange->close(state.exchange);
-    params_destroy(&state.params);
-    training_model_close(&state.model);
-    random_weights_destroy(state.source);
+    random_step_close(&state.step);
     return s;
 }

@@ -24,6 +24,13 @@ soda_status gpu_speed_find(const char *name, const gpu_speed **gpu)
     return FAIL(SODA_ERR_USAGE, "--device: expected one of%s, found %s", known, name);
 }
 
+const gpu_speed *gpu_speed_of(const char *device)
+{
+    for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++)
+        if (strcasestr(device, gpus[i].name)) return &gpus[i];
+    return NULL;
+}
+
 /* TFLOP/s of a node; 0: it is bound by memory. */
 static double rate(const gpu_speed *gpu, soda_op op, bool bf16)
 {

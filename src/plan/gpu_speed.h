@@ -15,6 +15,9 @@ typedef struct {
 /* SODA_ERR_USAGE names the GPUs that are known. */
 soda_status gpu_speed_find(const char *name, const gpu_speed **gpu);
 
+/* The GPU of that name in the name of a device, "NVIDIA H100 80GB HBM3"; NULL: none is known. */
+const gpu_speed *gpu_speed_of(const char *device);
+
 /* Seconds of one node: the longest of its arithmetic, its memory traffic (the roofline of Williams,
  * Waterman and Patterson, 2009) and the least that any node takes. */
 double gpu_speed_node(const gpu_speed *gpu, const soda_graph *graph, int node);
