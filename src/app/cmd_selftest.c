@@ -1,18 +1,31 @@
 /* cmd_selftest.c: does this installation compute what it should? A small U-Net with weights and
- * inputs from Philox, on the backend in use, against numbers that are part of the program. */
+ * inputs from Philox, on the backend in use, against numbers that are part of the program; with
+ * --gpu all of gpu_checks.h. */
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/common.h"
+#include "app/gpu_report.h"
 #include "app/selftest.h"
 #include "app/verbs.h"
 #include "core/philox.h"
 #include "core/sha256.h"
 
+/* On rank 0. */
+static __attribute__((format(printf, 1, 2))) void say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (common_comm()->rank == 0) vprintf(format, args);
+    va_end(args);
+}
+
 static soda_status report(const char *what, double error, double bound)
 {
     const bool good = error <= bound;
-    printf("%-28s %s  error %.2e, allowed %.2e\n", what, good ? "ok    " : "FAILED", error, bound);
+    say("%-28s %s  error %.2e, allowed %.2e\n", what, good ? "ok    " : "FAILED", error, bound);
     return good ? SODA_OK
                 : FAIL(SODA_ERR_NUMERIC, "selftest: %s: error %.2e, allowed %.2e", what, error,
                        bound);
@@ -49,22 +62,57 @@ static soda_status check_sha256(void)
     return report("sha-256", strcmp(sha256_hex(digest, hex), abc) == 0 ? 0 : 1, 0);
 }
 
-soda_status cmd_selftest(int argc, char **argv)
+static soda_status check_here(void)
 {
-    bool help;
-    option_table table = {.verb = "selftest",
-                          .summary = "Checks this installation against built-in vectors.",
-                          .synopsis = "selftest [OPTION]...",
-                          .example = "soda selftest"};
     const soda_backend *backend;
-    TRY(common_options(&table, argc, argv, NULL, &help));
-    if (help) return SODA_OK;
     TRY(common_backend(&backend));
     TRY(check_philox());
     TRY(check_sha256());
     /* fp32: the bound of one U-Net call; bf16: 2^-8 a rounding, some hundred of them in a row */
     TRY(check_unet(backend, SODA_F32, "U-Net, fp32", 3e-5));
     TRY(check_unet(backend, SODA_BF16, "U-Net, bf16", 3e-2));
-    printf("all checks passed\n");
+    say("all checks passed\n");
     return SODA_OK;
+}
+
+static soda_status check_gpu(bool quick, bool json)
+{
+    const soda_backend *backend;
+    TRY(common_backend_named("cuda", &backend));
+    gpu_results *results = calloc(1, sizeof *results);
+    soda_status s = results ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    s = comm_agree(common_comm(), s);
+    if (s == SODA_OK && results) {
+        gpu_checks_run(backend, common_comm(), quick, results);
+        s = gpu_report(results, json);
+    }
+    free(results);
+    return s;
+}
+
+soda_status cmd_selftest(int argc, char **argv)
+{
+    bool help, gpu = false, quick = false, json = false;
+    const option_row rows[] = {
+        {"gpu", OPTION_FLAG, &gpu, NULL, NULL,
+         "check this rank's GPU in full: kernels, libraries, sums over ranks, training steps, and "
+         "rates",
+         0, 0},
+        {"quick", OPTION_FLAG, &quick, NULL, NULL,
+         "with --gpu: small cases alone, for a simulated GPU; its rates say nothing", 0, 0},
+        {"json", OPTION_FLAG, &json, NULL, NULL,
+         "with --gpu: print one JSON object instead of tables", 0, 0},
+    };
+    option_table table = {.verb = "selftest",
+                          .summary = "Checks this installation against built-in vectors.",
+                          .synopsis = "selftest [--gpu [--quick] [--json]] [OPTION]...",
+                          .example = "mpirun -n 4 soda selftest --gpu --json > report.json",
+                          .rows = rows,
+                          .row_count = sizeof rows / sizeof *rows};
+    soda_status s = common_options(&table, argc, argv, NULL, &help);
+    if (s == SODA_OK && (quick || json) && !gpu)
+        s = FAIL(SODA_ERR_USAGE, "--%s: expected --gpu with it", quick ? "quick" : "json");
+    TRY(comm_agree(common_comm(), s));
+    if (help) return SODA_OK;
+    return gpu ? check_gpu(quick, json) : comm_agree(common_comm(), check_here());
 }

@@ -189,6 +189,12 @@ soda_status common_backend(const soda_backend **backend)
     return open_backend(ranks->node->size, threads_each, backend);
 }
 
+soda_status common_backend_named(const char *name, const soda_backend **backend)
+{
+    chosen.backend = name;
+    return common_backend(backend);
+}
+
 soda_status common_backend_among(int on_node, const soda_backend **backend)
 {
     return open_backend(on_node, threads_each, backend);

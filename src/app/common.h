@@ -29,6 +29,9 @@ soda_status common_check_new(const char *path);
  * instruction set. Collective where the verb is: all ranks succeed or none. */
 soda_status common_backend(const soda_backend **backend);
 
+/* The same of this name, whatever --backend says. */
+soda_status common_backend_named(const char *name, const soda_backend **backend);
+
 /* The same with the threads of one of `on_node` ranks that share this node. */
 soda_status common_backend_among(int on_node, const soda_backend **backend);
 

@@ -1,38 +1,29 @@
-/* selftest.c: the network is small enough to run in a blink and has every operator of a U-Net. */
 #include "app/selftest.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "app/selftest_vectors.h"
 #include "core/philox.h"
 #include "model/random_weights.h"
 #include "model/unet.h"
 #include "pipeline/network.h"
-
-static const char small_unet[] =
-    "{\"block_out_channels\": [32, 64], \"norm_num_groups\": 8, \"attention_head_dim\": 4,"
-    " \"layers_per_block\": 1, \"cross_attention_dim\": 24,"
-    " \"down_block_types\": [\"CrossAttnDownBlock2D\", \"DownBlock2D\"],"
-    " \"up_block_types\": [\"UpBlock2D\", \"CrossAttnUpBlock2D\"]}";
+#include "verify/small_unet.h"
 
 static soda_status write_normals(soda_exec *exec, const char *name, uint32_t seed, int64_t count)
 {
-    float values[SELFTEST_VALUES + SELFTEST_TOKENS * 24];
+    float values[SELFTEST_VALUES + SELFTEST_TOKENS * SMALL_UNET_TOKEN_WIDTH];
     philox_normal((philox_key){{seed, 0}}, (philox_counter){{0}}, values, count);
     return exec_write_f32(exec, name, values, count);
 }
 
 soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, float *prediction)
 {
-    soda_json json;
     soda_unet_config config;
     soda_weight_source *source = NULL;
     soda_network net = {0};
     const float timestep = 321;
     soda_status s = SODA_OK;
-    TRY(soda_json_parse(small_unet, strlen(small_unet), "selftest", &json));
-    TRY_TO(done, config_unet(&json, &config));
+    TRY(small_unet(&config));
     TRY_TO(done, random_weights_create(0.1f, 0.1f, &source));
     TRY_TO(done, network_create(dtype, &net));
     soda_builder builder = {.graph = net.graph, .source = source};
@@ -40,14 +31,14 @@ soda_status selftest_predict(const soda_backend *backend, soda_dtype dtype, floa
                (unet_size){1, SELFTEST_SIDE, SELFTEST_SIDE, SELFTEST_TOKENS, NULL});
     TRY_TO(done, network_ready(&net, backend, NULL));
     TRY_TO(done, write_normals(net.exec, "sample", 11, SELFTEST_VALUES));
-    TRY_TO(done, write_normals(net.exec, "encoder_hidden_states", 12, SELFTEST_TOKENS * 24));
+    TRY_TO(done, write_normals(net.exec, "encoder_hidden_states", 12,
+                               SELFTEST_TOKENS * SMALL_UNET_TOKEN_WIDTH));
     TRY_TO(done, exec_write_f32(net.exec, "timestep", &timestep, 1));
     TRY_TO(done, exec_run(net.exec));
     TRY_TO(done, exec_read_f32(net.exec, "prediction", prediction, SELFTEST_VALUES));
 done:
     network_close(&net);
     random_weights_destroy(source);
-    soda_json_free(&json);
     return s;
 }
 
