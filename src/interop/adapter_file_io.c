@@ -34,11 +34,14 @@ soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *che
     return s;
 }
 
-/* Whether a tensor is named as PEFT ("lora_A") or kohya's scripts ("lora_unet_") do. */
+/* Whether a tensor is named as PEFT ("lora_A"), kohya's scripts ("lora_unet_") or older diffusers
+ * ("to_q_lora.up", "to_q.lora.up") do. */
 static bool has_lora(const soda_safetensors *set)
 {
     for (int i = 0; i < safetensors_count(set); i++)
-        if (strstr(safetensors_at(set, i)->name, "lora_")) return true;
+        if (strstr(safetensors_at(set, i)->name, "lora_") ||
+            strstr(safetensors_at(set, i)->name, "lora."))
+            return true;
     return false;
 }
 

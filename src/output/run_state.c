@@ -118,16 +118,16 @@ static soda_status check_same(const run_state *state, const soda_checkpoint *c, 
 {
     char mine[32], theirs[32];
     if (strcmp(state->method, c->method) != 0)
-        return other(path, "method", state->method, c->method);
+        return other(path, "adapter.method", state->method, c->method);
     bool known = false;
     TRY(is_known(state, c, &known));
     if (!known && strcmp(state->model_sha256, c->model_sha256) != 0)
-        return other(path, "model_sha256", state->model_sha256, c->model_sha256);
-    if (!known) return other(path, "data_sha256", state->data_sha256, c->data_sha256);
+        return other(path, "model: model_sha256", state->model_sha256, c->model_sha256);
+    if (!known) return other(path, "data: data_sha256", state->data_sha256, c->data_sha256);
     if (state->seed == c->seed) return SODA_OK;
     snprintf(mine, sizeof mine, "%llu", (unsigned long long)state->seed);
     snprintf(theirs, sizeof theirs, "%llu", (unsigned long long)c->seed);
-    return other(path, "seed", mine, theirs);
+    return other(path, "train.seed", mine, theirs);
 }
 
 static soda_status copy_tensors(soda_params *params, const soda_checkpoint *c, const char *path)

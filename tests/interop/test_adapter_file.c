@@ -173,6 +173,8 @@ static void bad_metadata_is_named(void **state)
     d.metadata[0].value = "pt", refused(state, &d, "format: expected soda-adapter, found pt");
     d.tensor[0].name = "unet.mid_block.to_q.lora_A.weight";
     refused(state, &d, "found pt: this is a LoRA adapter, which soda does not read");
+    d.tensor[0].name = "unet.mid_block.processor.to_q_lora.up.weight";
+    refused(state, &d, "found pt: this is a LoRA adapter, which soda does not read");
     d = good_draft(), d.metadata[0].key = "x", refused(state, &d, "found none");
     d = good_draft(), d.metadata[1].value = "lora", refused(state, &d, "found \"lora\"");
     d = good_draft(), d.pairs = 1,

@@ -96,7 +96,7 @@ static void checkpoints_that_name_the_model_as_earlier_versions_did_pass(void **
     r.state.earlier_context = &saved.state;
     saved.state.model_sha256[63] = '7';
     r.state.model_sha256[63] = '9';
-    check_refused(&r, folder, "model_sha256: this run has 0");
+    check_refused(&r, folder, "model: model_sha256: this run has 0");
     run_close(&saved);
 }
 
@@ -107,13 +107,13 @@ static void checkpoints_of_another_run_are_refused(void **state)
     const char *folder = save(&saved, *state, "another");
     run_start(&r);
     r.state.method = "soda_svd";
-    check_refused(&r, folder, "method: this run has soda_svd, the checkpoint has soda_lq");
+    check_refused(&r, folder, "adapter.method: this run has soda_svd, the checkpoint has soda_lq");
     run_start(&r);
     r.state.model_sha256[63] = '9';
-    check_refused(&r, folder, "model_sha256: this run has 0");
+    check_refused(&r, folder, "model: model_sha256: this run has 0");
     run_start(&r);
     r.state.data_sha256[63] = '9';
-    check_refused(&r, folder, "data_sha256: this run has 0");
+    check_refused(&r, folder, "data: data_sha256: this run has 0");
     run_start(&r);
     r.state.seed = 1;
     check_refused(&r, folder, "seed: this run has 1, the checkpoint has 11");

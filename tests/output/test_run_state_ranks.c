@@ -63,7 +63,7 @@ static void all_ranks_refuse(void **state)
         assert_int_equal(all.rank[i].state.step, 0);
         run_close(&all.rank[i]);
     }
-    assert_non_null(strstr(results[0].message, "seed: this run has 12"));
+    assert_non_null(strstr(results[0].message, "train.seed: this run has 12"));
     assert_string_equal(results[2].message, "rank 0 of 3 failed");
     run_close(&saved);
 }
