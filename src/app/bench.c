@@ -137,7 +137,7 @@ static const int64_t host_sides[] = {768, 1152, 1536, 0},
 soda_status bench_roof(const soda_backend *backend, soda_dtype dtype, double *flops_per_s)
 {
     const bool host = backend->device->host;
-    double wait_s = host ? INFINITY : 1;
+    double wait_s = host ? (double)INFINITY : 1;
     *flops_per_s = 0;
     for (const int64_t *n = host ? host_sides : device_sides; *n && wait_s > 0; n++) {
         double seconds = 0;
