@@ -105,8 +105,8 @@ static bool is_own(const resident *r, size_t from, size_t to)
 {
     const item *block = &r->blocks[r->block_count - 1];
     if (!r->comm) return true;
-    const double middle = (double)(from + to) / 2 / (double)block->bytes;
-    return (int)(middle * r->comm->node->size) == r->comm->node->rank;
+    const soda_comm *node = r->comm->node;
+    return part_of_middle(from, to, block->bytes, node->size) == node->rank;
 }
 
 /* Gives the entries that are missing their places in the newest block and makes the forms. */

@@ -106,6 +106,14 @@ soda_status comm_agree(soda_comm *comm, soda_status own)
     return comm_agree_flags(comm, own, NULL, 0);
 }
 
+soda_status comm_agree_after(soda_comm *comm, const soda_comm *inner, soda_status own)
+{
+    const bool followed =
+        own != SODA_OK && inner->failed_rank >= 0 && inner->failed_rank != inner->rank;
+    if (followed && inner != comm) comm->failed_rank = comm->rank ? 0 : 1; /* any other */
+    return comm_agree(comm, own);
+}
+
 soda_status comm_all_same(soda_comm *comm, const void *data, size_t bytes, bool *same)
 {
     char root[COMM_SAME_BYTES];

@@ -56,8 +56,12 @@ soda_comm *comm_self(void);
  * the worst one, others keep theirs. Reached by failed ranks too. */
 soda_status comm_agree(soda_comm *comm, soda_status own);
 
-/* The same, and flags[0..count), at most COMM_FLAGS, become the largest of all ranks: one exchange.
- */
+/* The same after `inner`, a part of the ranks, agreed on `own`: who failed is told by the rank that
+ * did, and not by one that heard of it there. */
+soda_status comm_agree_after(soda_comm *comm, const soda_comm *inner, soda_status own);
+
+/* comm_agree, and flags[0..count), at most COMM_FLAGS, become the largest of all ranks: one
+ * exchange. */
 enum { COMM_FLAGS = 4 };
 soda_status comm_agree_flags(soda_comm *comm, soda_status own, int64_t *flags, int count);
 

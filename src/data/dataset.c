@@ -73,16 +73,24 @@ static soda_status open_local(dataset_opening *o)
     return create_arrays(o->dataset);
 }
 
-/* Rank 0 reads the weights for all. */
+/* Collective over `node`. */
+static soda_status hash_on_node(dataset_opening *o, soda_comm *node)
+{
+    TRY(model_hash_together(o->model, FOLDER_VAE, node));
+    for (int i = 0; o->dataset->has_states && i < o->model->texts; i++) {
+        TRY(model_hash_together(o->model, FOLDER_TEXT_ENCODER + i, node));
+        TRY(model_hash(o->model, FOLDER_TEXT_ENCODER + i, MODEL_HASH, o->text_sha256[i]));
+    }
+    return model_hash(o->model, FOLDER_VAE, MODEL_HASH, o->vae_sha256);
+}
+
+/* The node of rank 0 reads the weights for all. */
 static soda_status hash_model(dataset_opening *o)
 {
-    soda_status s = SODA_OK;
-    if (o->comm->rank == 0) {
-        s = model_hash(o->model, FOLDER_VAE, MODEL_HASH, o->vae_sha256);
-        for (int i = 0; s == SODA_OK && o->dataset->has_states && i < o->model->texts; i++)
-            s = model_hash(o->model, FOLDER_TEXT_ENCODER + i, MODEL_HASH, o->text_sha256[i]);
-    }
-    TRY(comm_agree(o->comm, s));
+    soda_comm *node = o->comm->node;
+    int64_t reads = o->comm->rank == 0;
+    TRY(node->max_i64(node, &reads, 1));
+    TRY(comm_agree_after(o->comm, node, reads ? hash_on_node(o, node) : SODA_OK));
     TRY(o->comm->broadcast(o->comm, o->vae_sha256, sizeof o->vae_sha256, 0));
     return o->comm->broadcast(o->comm, o->text_sha256, sizeof o->text_sha256, 0);
 }

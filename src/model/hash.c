@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "core/round.h"
 #include "model/config_text.h"
 
 _Static_assert((int)MODEL_HASH_VERSIONS == (int)FOLDER_IDENTITIES, "see folder.h");
@@ -82,6 +83,14 @@ static soda_status is_shared(const soda_safetensors *set, soda_comm *comm, bool 
     return comm_all_same(comm->node, identity, sizeof identity, shared);
 }
 
+/* Whether this rank hashes tensor i: each has an equal part of the bytes. By number would not do:
+ * sorted by name, every second tensor is a bias, and one of two ranks would have all matrices. */
+static bool is_own(const soda_safetensors *set, int i, const size_t *before, const soda_comm *node)
+{
+    const size_t all = before[safetensors_count(set)];
+    return part_of_middle(before[i], before[i + 1], all, node->size) == node->rank;
+}
+
 /* A thread hashes one tensor at a time: OpenMP's own loop, as model/ knows no backend. Collective
  * over `comm`. */
 static soda_status add_digests(soda_sha256 *hash, const soda_safetensors *set, soda_comm *comm)
@@ -90,20 +99,24 @@ static soda_status add_digests(soda_sha256 *hash, const soda_safetensors *set, s
     const int count = safetensors_count(set);
     bool shared = false;
     TRY(is_shared(set, comm, &shared));
-    const int first = shared ? comm->node->rank : 0, step = shared ? comm->node->size : 1;
     int64_t(*digests)[WORDS] = calloc((size_t)count + 1, sizeof *digests);
+    size_t *before = calloc((size_t)count + 1, sizeof *before); /* bytes of those before it */
     status_slot slot = {0};
     soda_status s = SODA_OK;
-    if (!digests) s = FAIL(SODA_ERR_MEMORY, "out of memory for the hashes of %d tensors", count);
+    if (!digests || !before)
+        s = FAIL(SODA_ERR_MEMORY, "out of memory for the hashes of %d tensors", count);
     TRY_TO(done, comm_agree(comm, s));
+    for (int i = 0; i < count; i++) before[i + 1] = before[i] + safetensors_at(set, i)->bytes;
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = first; i < count; i += step)
-        status_keep(&slot, model_hash_tensor(safetensors_at(set, i), (uint8_t *)digests[i]));
+    for (int i = 0; i < count; i++)
+        if (!shared || is_own(set, i, before, comm->node))
+            status_keep(&slot, model_hash_tensor(safetensors_at(set, i), (uint8_t *)digests[i]));
     TRY_TO(done, comm_agree(comm, status_take(&slot)));
     if (shared) /* what others hashed is zero here */
         TRY_TO(done, comm->node->sum_i64(comm->node, digests[0], (int64_t)count * WORDS));
     s = sha256_update(hash, digests, (size_t)count * SHA256_BYTES);
 done:
+    free(before);
     free(digests);
     return s;
 }
