@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/fill_order.h"
 #include "backend/gatherer.h"
 #include "backend/residency.h"
 #include "backend/ring.h"
@@ -198,6 +199,17 @@ static soda_status place(sharded *r, const soda_weights *weights, int *added)
     return SODA_OK;
 }
 
+/* The largest first. */
+static soda_status sort_added(const sharded *r, const soda_weights *weights, int *added)
+{
+    size_t *slices = malloc(((size_t)weights->entry_count + 1) * sizeof *slices);
+    if (!slices) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < weights->entry_count; i++) slices[i] = slice_of(r, &weights->entries[i]);
+    const soda_status s = fill_order_sort(slices, added);
+    free(slices);
+    return s;
+}
+
 /* Makes the listed entries, each on one rank of the group, as many at a time as it has ranks, and
  * sends every rank its part. A rank that fails goes on: the others wait for what it sends. */
 static soda_status make_forms(sharded *r, const soda_weights *weights, const int *added,
@@ -205,17 +217,19 @@ static soda_status make_forms(sharded *r, const soda_weights *weights, const int
 {
     soda_comm *group = r->group;
     soda_status s = SODA_OK;
-    for (int first = 0; added[first] >= 0;) {
+    for (int first = 0, turn = 0; added[first] >= 0; turn++) {
         int count = 0;
         while (count < group->size && added[first + count] >= 0) count++;
-        if (group->rank < count) {
-            const weights_entry *own = &weights->entries[added[first + group->rank]];
+        const int mine = fill_order_place(group->size, turn, group->rank);
+        if (mine < count) {
+            const weights_entry *own = &weights->entries[added[first + mine]];
             const item *to = &r->items[find(r, own)];
             if (s == SODA_OK)
                 s = weights_make(own, to->cut ? whole : slices_own(&r->slices, &to->part));
         }
-        for (int owner = 0; owner < count; owner++) {
-            const item *to = &r->items[find(r, &weights->entries[added[first + owner]])];
+        for (int i = 0; i < count; i++) {
+            const item *to = &r->items[find(r, &weights->entries[added[first + i]])];
+            const int owner = fill_order_place(group->size, turn, i); /* its own inverse */
             char *data = slices_own(&r->slices, &to->part);
             const soda_status sent = to->cut ? slices_send(&r->slices, &to->part, whole, owner)
                                              : group->broadcast(group, data, to->bytes, owner);
@@ -236,9 +250,10 @@ static soda_status fill_missing(sharded *r, soda_weights *weights, const uint8_t
     if (s == SODA_OK && !added) s = FAIL(SODA_ERR_MEMORY, "out of memory");
     if (s == SODA_OK) s = make_room(r, weights, &whole);
     if (s == SODA_OK) s = place(r, weights, added);
+    if (s == SODA_OK && added) s = sort_added(r, weights, added);
     TRY_TO(done, comm_agree(r->comm, s));
     TRY_TO(done, comm_agree_same(r->comm, hash, SHA256_BYTES, "the schedule of sharded weights"));
-    if (bytes > 0) TRY_TO(done, comm_agree(r->comm, slices_add(&r->slices, bytes)));
+    if (bytes > 0) TRY_TO(done, comm_agree_after(r->comm, r->group, slices_add(&r->slices, bytes)));
     r->base.bytes += bytes;
     if (added) TRY_TO(done, comm_agree(r->comm, make_forms(r, weights, added, whole)));
     memcpy(r->seen[r->seen_count++], hash, SHA256_BYTES);
