@@ -152,7 +152,7 @@ soda_status gpu_report(const gpu_results *results, bool json)
     rank_line *lines = calloc((size_t)comm->size, sizeof *lines);
     soda_status s = comm_agree(comm, lines ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory"));
     if (s == SODA_OK) s = comm->gather(comm, &(comm_parts){&own, sizeof own, lines}, 1);
-    if (s == SODA_OK && comm->rank == 0) {
+    if (s == SODA_OK && lines && comm->rank == 0) {
         if (json)
             s = print_json(results, lines);
         else

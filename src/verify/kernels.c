@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "backend/ref/value.h"
-
 enum { UNSET = 0xff };
 
 static soda_status run(op_case *c, const kernel_pair *pair, int runs)
@@ -31,9 +29,9 @@ static soda_status compare(const op_case *c, int k, const soda_tensor *want, op_
     const double along = 4 * sqrt(bound.terms) * 0x1p-24 + (bf16 ? bound.inner * 0x1p-8 : 0);
     double largest = bound.size;
     for (int64_t i = 0; i < shape_count(&want->shape); i++)
-        largest = fmax(largest, fabs(get(want, i)));
+        largest = fmax(largest, fabs(case_get(want, i)));
     for (int64_t i = 0; i < shape_count(&want->shape); i++) {
-        const double a = get(got, i), b = get(want, i);
+        const double a = case_get(got, i), b = case_get(want, i);
         const double allowed = rounding * fabs(b) + along * largest;
         if (!(fabs(a - b) <= allowed))
             return FAIL(SODA_ERR_NUMERIC,
@@ -49,17 +47,17 @@ static soda_status compare(const op_case *c, int k, const soda_tensor *want, op_
 static soda_status check_nan(op_case *c, const kernel_pair *pair, int i, const soda_tensor *want)
 {
     const int64_t place = shape_count(&c->in[i].shape) / 2;
-    const double before = get(&c->in[i], place);
-    set(&c->in[i], place, (double)NAN);
+    const double before = case_get(&c->in[i], place);
+    case_put(&c->in[i], place, (double)NAN);
     TRY(run_reference(c, pair, want));
     TRY(run(c, pair, 1));
-    set(&c->in[i], place, before);
+    case_put(&c->in[i], place, before);
     for (int k = 0; k < c->outputs; k++)
         for (int64_t j = 0; j < shape_count(&want[k].shape); j++)
-            if (isnan(get(&want[k], j)) && !isnan(get(&c->out[k], j)))
+            if (isnan(case_get(&want[k], j)) && !isnan(case_get(&c->out[k], j)))
                 return FAIL(SODA_ERR_NUMERIC,
                             "NaN in input %d became %g in output %d, element %lld", i,
-                            get(&c->out[k], j), k, (long long)j);
+                            case_get(&c->out[k], j), k, (long long)j);
     return SODA_OK;
 }
 
@@ -67,6 +65,16 @@ static bool takes_nan(const op_case *c, int i)
 {
     const soda_dtype dtype = c->in[i].dtype;
     return c->in[i].data && !(c->frozen >> i & 1) && (dtype == SODA_F32 || dtype == SODA_BF16);
+}
+
+static void copy(const soda_tensor *from, const soda_tensor *to)
+{
+    if (from->data && to->data) memcpy(to->data, from->data, tensor_bytes(to));
+}
+
+static bool equal(const soda_tensor *a, const soda_tensor *b)
+{
+    return a->data && b->data && memcmp(a->data, b->data, tensor_bytes(a)) == 0;
 }
 
 /* want [outputs] in fp64, first [outputs] as the kernel's */
@@ -77,19 +85,18 @@ static soda_status compare_all(const kernel_pair *pair, op_case *c, const op_bou
     TRY(run(c, pair, 1));
     for (int k = 0; k < c->outputs; k++) {
         TRY(compare(c, k, &want[k], bound[k], worst));
-        memcpy(first[k].data, c->out[k].data, tensor_bytes(&first[k]));
+        copy(&c->out[k], &first[k]);
     }
     TRY(run(c, pair, 2));
     for (int k = 0; k < c->outputs; k++)
-        if (memcmp(first[k].data, c->out[k].data, tensor_bytes(&first[k])) != 0)
+        if (!equal(&first[k], &c->out[k]))
             return FAIL(SODA_ERR_NUMERIC, "output %d has other bits the second time", k);
     for (int i = 0; i < c->inputs; i++) {
         if (!takes_nan(c, i)) continue;
         TRY(check_nan(c, pair, i, want));
         if (pair->brief) break;
     }
-    for (int k = 0; k < c->outputs; k++)
-        memcpy(c->out[k].data, first[k].data, tensor_bytes(&first[k]));
+    for (int k = 0; k < c->outputs; k++) copy(&first[k], &c->out[k]);
     return SODA_OK;
 }
 
