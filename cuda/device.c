@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cuda/gpu.h"
+#include "cuda/recording.h"
 
 enum { ALIGNMENT = 256, BUFFERS = 2, LEAST_CAPABILITY = 8 };
 static const size_t BUFFER_BYTES = (size_t)4 << 20, PAGE_BYTES = 4096;
@@ -45,11 +46,21 @@ soda_status gpu_check(cudaError_t code, const char *what)
                 what, cudaGetErrorString(code));
 }
 
+static soda_status keep_account(void **memory, size_t bytes)
+{
+    const soda_status s = recording_allocated(*memory, bytes);
+    if (s == SODA_OK) return SODA_OK;
+    (void)cudaFree(*memory);
+    *memory = NULL;
+    return s;
+}
+
 static soda_status alloc_gpu(soda_device *device, size_t bytes, void **memory)
 {
     size_t available = 0, all = 0;
     *memory = NULL;
     const cudaError_t code = cudaMalloc(memory, bytes ? bytes : 1);
+    if (code == cudaSuccess) return keep_account(memory, bytes ? bytes : 1);
     if (code != cudaErrorMemoryAllocation) return gpu_check(code, "cudaMalloc");
     (void)cudaGetLastError();
     GPU_TRY(cudaMemGetInfo(&available, &all));
@@ -60,7 +71,9 @@ static soda_status alloc_gpu(soda_device *device, size_t bytes, void **memory)
 static void release_gpu(soda_device *device, void *memory)
 {
     (void)device;
-    if (memory) (void)cudaFree(memory); /* a failure is an earlier kernel's: wait says it */
+    if (!memory) return;
+    recording_released(memory);
+    (void)cudaFree(memory); /* a failure is an earlier kernel's: wait says it */
 }
 
 /* NCCL has one rank per GPU. */
@@ -220,6 +233,16 @@ static soda_status make_stream(gpu *g, int index)
     return SODA_OK;
 }
 
+/* Kernels one by one, for who looks for a fault: SODA_CUDA_GRAPHS=0. */
+static void set_recording(soda_device *device)
+{
+    const char *wanted = getenv("SODA_CUDA_GRAPHS");
+    if (wanted && strcmp(wanted, "0") == 0) return;
+    device->record = recording_make;
+    device->replay = recording_replay;
+    device->forget = recording_forget;
+}
+
 soda_status gpu_open(int index, soda_device **device)
 {
     struct cudaDeviceProp properties;
@@ -241,6 +264,7 @@ soda_status gpu_open(int index, soda_device **device)
                             .wait = wait_gpu,
                             .mark = gpu_mark,
                             .elapsed = gpu_elapsed};
+    set_recording(&g->base);
     const soda_status s = make_stream(g, index);
     if (s != SODA_OK) {
         gpu_close(&g->base);

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 #include "backend/update_found.h"
-#include "optim/adamw.h" /* adamw_rule */
+#include "optim/adamw.h"   /* adamw_rule */
+#include "optim/stiefel.h" /* stiefel_rule */
 
 #ifdef __cplusplus
 extern "C" {
@@ -265,23 +266,29 @@ cudaError_t launch_row_scale_add_grad(bool bf16, const spectral_rows *u, cudaStr
 
 /* update.cu: see backend/update.h. `parts` [UPDATE_BLOCKS] is scratch for a sum. launch_add_to_sum:
  * to the limbs, or to the sum if there are none. launch_largest: of count > 0 numbers, NaN if one
- * is. */
-enum { UPDATE_BLOCKS = 128 };
+ * is. What changes from step to step (limit, rule, where notes go) is read from the device's
+ * memory, since an argument keeps its value when a recording is launched again. */
+enum { UPDATE_BLOCKS = 128, UPDATE_PIECE = 256 };
+typedef struct { /* of a vector, at most UPDATE_PIECE elements */
+    float *x;
+    const float *g;
+    float *m, *v;
+    int count;
+} adamw_piece;
 cudaError_t launch_add_to_sum(int64_t *limbs, float *sum, const float *x, int64_t n, int64_t *parts,
-                              update_found *found, cudaStream_t stream);
+                              update_notes notes, cudaStream_t stream);
 cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n,
                                cudaStream_t stream);
 cudaError_t launch_norm(const float *x, int64_t n, double *parts, double *norm,
                         cudaStream_t stream);
-cudaError_t launch_clip(const double *norm, double limit, float *x, int64_t n, cudaStream_t stream);
-cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
-                         float *v, const double *norm, cudaStream_t stream);
+cudaError_t launch_clip(const double *norm, const double *limit, float *x, int64_t n,
+                        cudaStream_t stream);
+cudaError_t launch_adamw(const adamw_rule *rule, const adamw_piece *pieces, unsigned count,
+                         const double *norm, cudaStream_t stream);
 cudaError_t launch_largest(const double *x, int64_t count, double *largest, cudaStream_t stream);
 
-/* update_rotations.cu: stiefel_f32 with scratch of ROTATION_ROOM(n, m) floats, and
- * stiefel_rule in fp32. */
+/* update_rotations.cu: stiefel_f32 with scratch of ROTATION_ROOM(n, m) floats. */
 #define ROTATION_ROOM(n, m) (3 * (size_t)(n) * (size_t)(m) + 6 * (size_t)(m) * (size_t)(m))
-enum { ROTATION_EULER, ROTATION_CAYLEY, ROTATION_EXPM };
 typedef struct {
     int n, m;
     float *X;
@@ -289,13 +296,8 @@ typedef struct {
     float *Y, *p, *V, *pV;
     float *room;
 } rotation;
-typedef struct {
-    bool adam;
-    int retraction;
-    float c, keep, take, rate, beta2, rest2, eps, correction2, lr, turn;
-} rotation_rule;
 /* drift by rotation; 0 where *norm is not finite, and nothing is moved. */
-cudaError_t launch_rotations_step(const rotation_rule *rule, const rotation *rotations,
+cudaError_t launch_rotations_step(const stiefel_rule *rule, const rotation *rotations,
                                   unsigned count, const double *norm, double *drift,
                                   cudaStream_t stream);
 

@@ -46,13 +46,13 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    find(const float *x, int64_t n, const int64_t *parts, update_found *found, int64_t *refused)
+    find(const float *x, int64_t n, const int64_t *parts, update_notes notes, int64_t *refused)
 {
     const int64_t i =
         join_block<least>(threadIdx.x < UPDATE_BLOCKS ? parts[threadIdx.x] : INT64_MAX);
     if (threadIdx.x > 0) return;
     const bool any = i < n;
-    *found = {any ? i : -1, any ? x[i] : 0.0f, x[n - 1]};
+    notes.list[(*notes.count)++] = {any ? i : -1, any ? x[i] : 0.0f, x[n - 1]};
     if (any && refused) ++*refused;
 }
 
@@ -97,25 +97,31 @@ cudaError_t launch_largest(const double *x, int64_t count, double *result, cudaS
 
 /* The factor of optim/grad_clip.h. */
 static __global__ void __launch_bounds__(THREADS)
-    clip(const double *norm, double limit, float *x, int64_t n)
+    clip(const double *norm, const double *limit, float *x, int64_t n)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    const double factor = limit / (*norm + 1e-6);
-    if (i < n && isfinite(*norm) && factor < 1) x[i] *= (float)factor;
+    const double factor = *limit / (*norm + 1e-6);
+    if (i < n && isfinite(*norm) && *limit > 0 && factor < 1) x[i] *= (float)factor;
 }
 
-cudaError_t launch_clip(const double *norm, double limit, float *x, int64_t n, cudaStream_t stream)
+cudaError_t launch_clip(const double *norm, const double *limit, float *x, int64_t n,
+                        cudaStream_t stream)
 {
     clip<<<blocks_for(n), THREADS, 0, stream>>>(norm, limit, x, n);
     return cudaGetLastError();
 }
 
+static __device__ const update_found &last_of(const update_notes &notes)
+{
+    return notes.list[*notes.count - 1];
+}
+
 /* add_one of comm/exact.c */
 static __global__ void __launch_bounds__(THREADS)
-    exact_add(int64_t *limbs, const float *x, int64_t n, const update_found *found)
+    exact_add(int64_t *limbs, const float *x, int64_t n, update_notes notes)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= n || found->where >= 0) return;
+    if (i >= n || last_of(notes).where >= 0) return;
     const unsigned bits = __float_as_uint(x[i]);
     const int exponent = (int)(bits >> 23 & 255);
     int64_t mantissa = bits & 0x7fffff;
@@ -134,21 +140,21 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    plain_add(float *total, const float *x, int64_t n, const update_found *found)
+    plain_add(float *total, const float *x, int64_t n, update_notes notes)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n) total[i] = found->where < 0 ? total[i] + x[i] : NAN;
+    if (i < n) total[i] = last_of(notes).where < 0 ? total[i] + x[i] : NAN;
 }
 
 cudaError_t launch_add_to_sum(int64_t *limbs, float *total, const float *x, int64_t n,
-                              int64_t *parts, update_found *found, cudaStream_t stream)
+                              int64_t *parts, update_notes notes, cudaStream_t stream)
 {
     find_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, limbs ? 0x1p49f : INFINITY, parts);
-    find<<<1, THREADS, 0, stream>>>(x, n, parts, found, limbs ? limbs + LIMBS * n : nullptr);
+    find<<<1, THREADS, 0, stream>>>(x, n, parts, notes, limbs ? limbs + LIMBS * n : nullptr);
     if (limbs)
-        exact_add<<<blocks_for(n), THREADS, 0, stream>>>(limbs, x, n, found);
+        exact_add<<<blocks_for(n), THREADS, 0, stream>>>(limbs, x, n, notes);
     else
-        plain_add<<<blocks_for(n), THREADS, 0, stream>>>(total, x, n, found);
+        plain_add<<<blocks_for(n), THREADS, 0, stream>>>(total, x, n, notes);
     return cudaGetLastError();
 }
 
@@ -225,20 +231,25 @@ cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    adamw(adamw_rule r, int64_t n, float *x, const float *g, float *m, float *v, const double *norm)
+    adamw(const adamw_rule *rule, const adamw_piece *pieces, const double *norm)
 {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= n || !isfinite(*norm)) return;
-    const double gi = (double)g[i];
-    m[i] = (float)(r.beta1 * (double)m[i] + (1 - r.beta1) * gi);
-    v[i] = (float)(r.beta2 * (double)v[i] + (1 - r.beta2) * gi * gi);
-    const double denominator = sqrt((double)v[i] / r.correction2) + r.eps;
-    x[i] = (float)((double)x[i] * r.keep - r.rate * (double)m[i] / denominator);
+    static_assert(THREADS == UPDATE_PIECE, "a thread an element");
+    const adamw_piece p = pieces[blockIdx.x];
+    const int i = (int)threadIdx.x;
+    if (i >= p.count || !isfinite(*norm)) return;
+    const adamw_rule r = *rule;
+    const double gi = (double)p.g[i];
+    const float m = (float)(r.beta1 * (double)p.m[i] + (1 - r.beta1) * gi);
+    const float v = (float)(r.beta2 * (double)p.v[i] + (1 - r.beta2) * gi * gi);
+    const double denominator = sqrt((double)v / r.correction2) + r.eps;
+    p.m[i] = m;
+    p.v[i] = v;
+    p.x[i] = (float)((double)p.x[i] * r.keep - r.rate * (double)m / denominator);
 }
 
-cudaError_t launch_adamw(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m,
-                         float *v, const double *norm, cudaStream_t stream)
+cudaError_t launch_adamw(const adamw_rule *rule, const adamw_piece *pieces, unsigned count,
+                         const double *norm, cudaStream_t stream)
 {
-    adamw<<<blocks_for(n), THREADS, 0, stream>>>(*rule, n, x, g, m, v, norm);
+    adamw<<<count, THREADS, 0, stream>>>(rule, pieces, norm);
     return cudaGetLastError();
 }

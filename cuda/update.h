@@ -10,5 +10,4 @@ soda_status update_rotations_open(soda_device *device, const stiefel_f32 *matric
                                   update_rotations **rotations);
 void update_rotations_close(soda_device *device, update_rotations *rotations);
 soda_status update_rotations_step(soda_device *device, update_rotations *rotations,
-                                  const stiefel_options *options, int64_t t, const double *norm,
-                                  double *drift);
+                                  const stiefel_rule *rule, const double *norm, double *drift);

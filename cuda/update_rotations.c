@@ -4,10 +4,6 @@
 #include "cuda/launch.h"
 #include "cuda/update.h"
 
-_Static_assert((int)ROTATION_EULER == (int)STIEFEL_EULER, "as in optim/stiefel.h");
-_Static_assert((int)ROTATION_CAYLEY == (int)STIEFEL_CAYLEY, "as in optim/stiefel.h");
-_Static_assert((int)ROTATION_EXPM == (int)STIEFEL_EXPM, "as in optim/stiefel.h");
-
 struct update_rotations {
     int64_t count;
     /* on the device */
@@ -63,31 +59,12 @@ failed:
     return s;
 }
 
-static rotation_rule rounded(const stiefel_rule *r)
+soda_status update_rotations_step(soda_device *d, update_rotations *r, const stiefel_rule *rule,
+                                  const double *norm, double *drift)
 {
-    return (rotation_rule){.adam = r->adam,
-                           .retraction = (int)r->retraction,
-                           .c = (float)r->c,
-                           .keep = (float)r->keep,
-                           .take = (float)r->take,
-                           .rate = (float)r->rate,
-                           .beta2 = (float)r->beta2,
-                           .rest2 = (float)r->rest2,
-                           .eps = (float)r->eps,
-                           .correction2 = (float)r->correction2,
-                           .lr = (float)r->lr,
-                           .turn = (float)r->turn};
-}
-
-soda_status update_rotations_step(soda_device *d, update_rotations *r,
-                                  const stiefel_options *options, int64_t t, const double *norm,
-                                  double *drift)
-{
-    const stiefel_rule exact = stiefel_rule_of(options, t);
-    const rotation_rule rule = rounded(&exact);
     const unsigned count = (unsigned)r->count;
     if (count == 0) return d->clear(d, drift, sizeof *drift);
-    GPU_TRY(launch_rotations_step(&rule, r->list, count, norm, r->drift, gpu_stream()));
+    GPU_TRY(launch_rotations_step(rule, r->list, count, norm, r->drift, gpu_stream()));
     GPU_TRY(launch_largest(r->drift, r->count, drift, gpu_stream()));
     return SODA_OK;
 }

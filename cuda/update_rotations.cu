@@ -8,6 +8,20 @@
 
 static constexpr int THREADS = 256, WARP = 32;
 
+/* stiefel_rule, each number rounded once. */
+struct rotation_rule {
+    bool adam;
+    int retraction;
+    float c, keep, take, rate, beta2, rest2, eps, correction2, lr, turn;
+};
+
+static __device__ rotation_rule rounded(const stiefel_rule *r)
+{
+    return {r->adam,        r->retraction,         (float)r->c,     (float)r->keep,
+            (float)r->take, (float)r->rate,        (float)r->beta2, (float)r->rest2,
+            (float)r->eps,  (float)r->correction2, (float)r->lr,    (float)r->turn};
+}
+
 /* Calls `f` for this thread's part of 0 .. count-1. */
 template <typename F> static __device__ void each(int count, F f)
 {
@@ -218,12 +232,12 @@ static __device__ void generator(const rotation_rule &r, const rotation &x, cons
 static __device__ void retract(int retraction, const rotation &x, const space &s)
 {
     const int n = x.n, m = x.m;
-    if (retraction == ROTATION_EULER) {
+    if (retraction == STIEFEL_EULER) {
         product(s.tall, x.X, s.xi, n, m, m);
         add_scaled(x.X, 1, s.tall, n * m);
         return;
     }
-    if (retraction == ROTATION_CAYLEY) {
+    if (retraction == STIEFEL_CAYLEY) {
         scale_shift(s.A, -0.5f, s.xi, 1, m);
         scale_shift(s.E, 0.5f, s.xi, 1, m);
         solve(s.A, s.E, m);
@@ -302,12 +316,12 @@ static __device__ void one_step(const rotation_rule &r, const rotation &x, const
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    step(rotation_rule r, const rotation *rotations, const double *norm, double *drift)
+    step(const stiefel_rule *rule, const rotation *rotations, const double *norm, double *drift)
 {
     if (threadIdx.x == 0) drift[blockIdx.x] = 0;
     if (isfinite(*norm)) { /* the same for all threads */
         const rotation x = rotations[blockIdx.x];
-        one_step(r, x, cut(x));
+        one_step(rounded(rule), x, cut(x));
         const double square = total(x.m * x.m, [&](int e) {
             const double d = cross_element(x.X, x.X, x.n, x.m, e) - (e / x.m == e % x.m);
             return d * d;
@@ -316,10 +330,10 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-cudaError_t launch_rotations_step(const rotation_rule *rule, const rotation *rotations,
+cudaError_t launch_rotations_step(const stiefel_rule *rule, const rotation *rotations,
                                   unsigned count, const double *norm, double *drift,
                                   cudaStream_t stream)
 {
-    step<<<count, THREADS, 0, stream>>>(*rule, rotations, norm, drift);
+    step<<<count, THREADS, 0, stream>>>(rule, rotations, norm, drift);
     return cudaGetLastError();
 }

@@ -7,11 +7,25 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/round.h"
 #include "core/status.h"
 
 typedef struct soda_device soda_device;
+typedef struct device_recording device_recording;
+
+/* Work that is always the same: `queue` queues it, on the same memory in each call, and neither
+ * uploads, downloads, allocates nor waits. */
+typedef struct {
+    soda_status (*queue)(void *context);
+    void *context;
+
+    /* [memory_count] places in memory that somebody might release while the work is still known;
+     * NULL among them: none. */
+    void *const *memory;
+    int64_t memory_count;
+} device_work;
 
 struct soda_device {
     const char *name;
@@ -39,6 +53,14 @@ struct soda_device {
      * DEVICE_PROFILE_MARKS on. */
     soda_status (*mark)(soda_device *device, int number);
     soda_status (*elapsed)(soda_device *device, int from, int to, double *seconds);
+
+    /* record keeps what `works` queue, one after the other, and nothing of it is done; replay
+     * queues all of that, in one call of the driver. SODA_ERR_INTERNAL if memory that the works
+     * name was released in between. NULL, all three: there is nothing to gain. */
+    soda_status (*record)(soda_device *device, const device_work *works, int count,
+                          device_recording **recording);
+    soda_status (*replay)(soda_device *device, device_recording *recording);
+    void (*forget)(soda_device *device, device_recording *recording); /* accepts NULL */
 };
 
 enum { DEVICE_PROFILE_MARKS = 16 };

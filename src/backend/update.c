@@ -14,9 +14,17 @@ struct update_rotations {
     stiefel_work *work;
 };
 
+struct update_vectors {
+    int64_t count;
+    update_vector list[];
+};
+
+static update_found *next_of(const update_notes *notes) { return &notes->list[(*notes->count)++]; }
+
 static soda_status add_exactly(soda_device *d, int64_t *limbs, const float *x, int64_t n,
-                               update_found *found)
+                               const update_notes *notes)
 {
+    update_found *found = next_of(notes);
     (void)d;
     *found = (update_found){.where = -1, .last = x[n - 1]};
     const soda_status s = exact_add(limbs, x, n, &found->where);
@@ -28,10 +36,11 @@ static soda_status add_exactly(soda_device *d, int64_t *limbs, const float *x, i
 }
 
 static soda_status add_plainly(soda_device *d, float *sum, const float *x, int64_t n,
-                               update_found *found)
+                               const update_notes *notes)
 {
-    (void)d;
+    update_found *found = next_of(notes);
     int64_t i = 0;
+    (void)d;
     *found = (update_found){.where = -1, .last = x[n - 1]};
     while (i < n && isfinite(x[i])) i++;
     if (i < n) {
@@ -65,10 +74,11 @@ static soda_status norm(soda_device *d, const float *x, int64_t n, double *resul
     return SODA_OK;
 }
 
-static soda_status clip(soda_device *d, const double *norm, double limit, float *x, int64_t n)
+static soda_status clip(soda_device *d, const double *norm, const double *limit, float *x,
+                        int64_t n)
 {
-    if (limit <= 0 || !isfinite(*norm)) return SODA_OK;
-    const float factor = (float)grad_clip_factor(*norm, limit);
+    if (*limit <= 0 || !isfinite(*norm)) return SODA_OK;
+    const float factor = (float)grad_clip_factor(*norm, *limit);
     return factor == 1 ? SODA_OK : scale(d, factor, x, x, n);
 }
 
@@ -109,23 +119,42 @@ failed:
     return s;
 }
 
-static soda_status step_rotations(soda_device *d, update_rotations *r,
-                                  const stiefel_options *options, int64_t t, const double *norm,
-                                  double *drift)
+static soda_status step_rotations(soda_device *d, update_rotations *r, const stiefel_rule *rule,
+                                  const double *norm, double *drift)
 {
     (void)d;
     *drift = 0;
     if (!isfinite(*norm)) return SODA_OK;
-    TRY(stiefel_step_f32(options, t, r->matrices, r->count, r->work, r->drift));
+    TRY(stiefel_apply_f32(rule, r->matrices, r->count, r->work, r->drift));
     *drift = stiefel_largest_drift(r->drift, r->count);
     return SODA_OK;
 }
 
-static soda_status step_adamw(soda_device *d, const adamw_options *options, int64_t t,
-                              const update_vector *x, const double *norm)
+static void close_vectors(soda_device *d, update_vectors *vectors)
 {
     (void)d;
-    if (isfinite(*norm)) adamw_step(options, t, x->n, x->x, x->g, x->m, x->v);
+    free(vectors);
+}
+
+static soda_status open_vectors(soda_device *d, const update_vector *list, int64_t count,
+                                update_vectors **vectors)
+{
+    (void)d;
+    update_vectors *v = *vectors = calloc(1, sizeof *v + (size_t)count * sizeof *list);
+    if (!v) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    v->count = count;
+    for (int64_t i = 0; i < count; i++) v->list[i] = list[i];
+    return SODA_OK;
+}
+
+static soda_status step_adamw(soda_device *d, update_vectors *vectors, const adamw_rule *rule,
+                              const double *norm)
+{
+    (void)d;
+    for (int64_t i = 0; i < vectors->count && isfinite(*norm); i++) {
+        const update_vector *x = &vectors->list[i];
+        adamw_apply(rule, x->n, x->x, x->g, x->m, x->v);
+    }
     return SODA_OK;
 }
 
@@ -140,6 +169,8 @@ const soda_update *update_host(void)
                                      .rotations_open = open_rotations,
                                      .rotations_close = close_rotations,
                                      .rotations_step = step_rotations,
+                                     .vectors_open = open_vectors,
+                                     .vectors_close = close_vectors,
                                      .adamw = step_adamw};
     return &host;
 }

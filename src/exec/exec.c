@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/recorded.h"
 #include "core/arena.h"
 #include "core/pulse.h"
+#include "exec/elements.h"
 #include "exec/plan.h"
 
 /* Nodes of the prologue run before all others: the others are what each run repeats. */
@@ -22,7 +24,10 @@ struct soda_exec {
     char *arena;
     bool params_changed;
     int64_t runs;
-    double *seconds; /* by node; NULL while no profile is wanted */
+    int first_step;            /* of the run in progress: behind the prologue, unless it is due */
+    device_work appended;      /* queue NULL: none */
+    recorded_work recorded[2]; /* runs without the prologue, and with it */
+    double *seconds;           /* by node; NULL while no profile is wanted */
 };
 
 static void set_order(soda_exec *exec)
@@ -171,6 +176,7 @@ void exec_destroy(soda_exec *exec)
         const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
         if (exec->calls[n].state && kernel->release) kernel->release(&exec->calls[n]);
     }
+    for (int i = 0; i < 2; i++) recorded_forget(&exec->recorded[i], exec->backend->device);
     exec->backend->device->release(exec->backend->device, exec->arena);
     plan_destroy(&exec->plan);
     weights_destroy(exec->weights);
@@ -242,37 +248,6 @@ static soda_status find_named(const soda_exec *exec, const char *name, bool writ
 
 enum { CHUNK = 2048 }; /* elements that are converted at a time, on the stack */
 
-/* Elements in the value's type, which is not fp32; `count` is at most CHUNK. */
-static soda_status from_f32(const float *x, int64_t count, soda_dtype dtype, void *elements)
-{
-    double *wide = elements;
-    uint16_t *half = elements;
-    switch (dtype) {
-    case SODA_F64:
-        for (int64_t i = 0; i < count; i++) wide[i] = (double)x[i];
-        return SODA_OK;
-    case SODA_BF16:
-        for (int64_t i = 0; i < count; i++) half[i] = bf16_from_float(x[i]);
-        return SODA_OK;
-    default: return FAIL(SODA_ERR_INTERNAL, "exec: %s as fp32", dtype_name(dtype));
-    }
-}
-
-static soda_status to_f32(const void *elements, int64_t count, soda_dtype dtype, float *x)
-{
-    const double *wide = elements;
-    const uint16_t *half = elements;
-    switch (dtype) {
-    case SODA_F64:
-        for (int64_t i = 0; i < count; i++) x[i] = (float)wide[i];
-        return SODA_OK;
-    case SODA_BF16:
-        for (int64_t i = 0; i < count; i++) x[i] = bf16_to_float(half[i]);
-        return SODA_OK;
-    default: return FAIL(SODA_ERR_INTERNAL, "exec: %s as fp32", dtype_name(dtype));
-    }
-}
-
 soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data, int64_t count)
 {
     soda_device *d = exec->backend->device;
@@ -284,7 +259,7 @@ soda_status exec_write_f32(soda_exec *exec, const char *name, const float *data,
     for (int64_t i = 0; i < count; i += CHUNK) {
         const int64_t n = count - i < CHUNK ? count - i : CHUNK;
         const size_t width = dtype_bytes(t.dtype);
-        TRY(from_f32(data + i, n, t.dtype, elements));
+        TRY(elements_from_f32(data + i, n, t.dtype, elements));
         TRY(d->upload(d, (char *)t.data + (size_t)i * width, elements, (size_t)n * width));
     }
     exec->params_changed |= exec->graph->values[id].kind == VALUE_PARAM;
@@ -303,7 +278,7 @@ soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, 
         const int64_t n = count - i < CHUNK ? count - i : CHUNK;
         const size_t width = dtype_bytes(t.dtype);
         TRY(d->download(d, elements, (char *)t.data + (size_t)i * width, (size_t)n * width));
-        TRY(to_f32(elements, n, t.dtype, data + i));
+        TRY(elements_to_f32(elements, n, t.dtype, data + i));
     }
     return SODA_OK;
 }
@@ -336,18 +311,27 @@ static soda_status add_times(soda_exec *exec, int first, int last)
     return SODA_OK;
 }
 
-/* One run. Whatever fails, all visits are gone through: other ranks take part in them. all: every
- * node; else the prologue alone, if it is due. */
+/* Begins a run; true: with the prologue. */
+static bool begin(soda_exec *exec)
+{
+    const bool prologue = exec->params_changed;
+    exec->first_step = prologue ? 0 : exec->prologue_steps;
+    exec->params_changed = false;
+    exec->runs++;
+    pulse_beat();
+    return prologue;
+}
+
+/* The run that was begun. Whatever fails, all visits are gone through: other ranks take part in
+ * them. all: every node; else the prologue alone, if it is due. */
 static soda_status run(soda_exec *exec, bool all)
 {
     soda_residency *r = exec->residency;
     const soda_weights *w = exec->weights;
     soda_status s = SODA_OK;
     int visit = 0;
-    const int first = exec->params_changed ? 0 : exec->prologue_steps;
+    const int first = exec->first_step;
     const int last = all ? exec->steps : exec->prologue_steps; /* of the steps that run */
-    exec->runs++;
-    exec->params_changed = false;
     while (visit < w->visit_count && w->visits[visit].last_step < first) visit++;
     if (r->start) r->start(r, w, visit);
     for (int step = first; step < exec->steps; step++) {
@@ -366,11 +350,28 @@ static soda_status run(soda_exec *exec, bool all)
     return s;
 }
 
+static soda_status run_all(void *context) { return run(context, true); }
+
 soda_status exec_run(soda_exec *exec)
 {
     if (!exec->residency) return FAIL(SODA_ERR_INTERNAL, "exec: nothing was committed");
-    return run(exec, true);
+    const device_work *appended = &exec->appended;
+    const bool prologue = begin(exec);
+    /* what ranks do together, and what is timed by node, is not the same each time */
+    if (exec->residency->start || exec->seconds) {
+        TRY(run(exec, true));
+        return appended->queue ? appended->queue(appended->context) : SODA_OK;
+    }
+    const device_work works[] = {{.queue = run_all,
+                                  .context = exec,
+                                  .memory = exec->bound,
+                                  .memory_count = exec->graph->value_count},
+                                 *appended};
+    return recorded_queue(&exec->recorded[prologue], exec->backend->device, works,
+                          appended->queue ? 2 : 1);
 }
+
+void exec_append(soda_exec *exec, device_work work) { exec->appended = work; }
 
 int64_t exec_runs(const soda_exec *exec) { return exec->runs; }
 
@@ -378,6 +379,7 @@ soda_status exec_walk(soda_exec *exec, int64_t runs)
 {
     soda_status s = SODA_OK;
     while (exec->runs < runs && exec->residency->start) {
+        (void)begin(exec);
         const soda_status here = run(exec, false);
         if (s == SODA_OK) s = here;
     }

@@ -44,8 +44,12 @@ soda_status exec_read_f32(const soda_exec *exec, const char *name, float *data, 
 void exec_params_changed(soda_exec *exec);
 
 /* Queues all nodes on the device. Nodes that depend only on weights and params run again only after
- * a param was written. */
+ * a param was written. On a device that records, the second run with these nodes and the second run
+ * without them are recorded, and all later ones are replayed. */
 soda_status exec_run(soda_exec *exec);
+
+/* Work that belongs behind each run, and is recorded with it. Before the first run. */
+void exec_append(soda_exec *exec, device_work work);
 
 /* How often exec_run was called, or exec_walk in its place. */
 int64_t exec_runs(const soda_exec *exec);

@@ -15,7 +15,13 @@ adamw_rule adamw_rule_of(const adamw_options *options, int64_t t)
 void adamw_step(const adamw_options *options, int64_t t, int64_t n, float *x, const float *g,
                 float *m, float *v)
 {
-    const adamw_rule r = adamw_rule_of(options, t);
+    const adamw_rule rule = adamw_rule_of(options, t);
+    adamw_apply(&rule, n, x, g, m, v);
+}
+
+void adamw_apply(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m, float *v)
+{
+    const adamw_rule r = *rule;
     for (int64_t i = 0; i < n; i++) {
         const double gi = (double)g[i];
         m[i] = (float)(r.beta1 * (double)m[i] + (1 - r.beta1) * gi);

@@ -24,3 +24,6 @@ adamw_rule adamw_rule_of(const adamw_options *options, int64_t t);
  * per line: the difference to torch's fp32 is rounding. A zero gradient still decays x. */
 void adamw_step(const adamw_options *options, int64_t t, int64_t n, float *x, const float *g,
                 float *m, float *v);
+
+/* The same for a caller who has the numbers of the step. */
+void adamw_apply(const adamw_rule *rule, int64_t n, float *x, const float *g, float *m, float *v);

@@ -80,7 +80,6 @@ double stiefel_largest_drift(const double *drift, int64_t count)
 #define LANES 8
 #define NAME(f) f##_f64
 #define MATRIX stiefel_f64
-#define STEP stiefel_step_f64
 #include "optim/matrix_real.h"
 
 /* C [m,ld] = A' B of A, B [n,ld] */
@@ -107,14 +106,12 @@ static double drift_f64(const double *X, int n, int m, int64_t ld, double *wide)
 #undef LANES
 #undef NAME
 #undef MATRIX
-#undef STEP
 
 #define REAL float
 #define SQRT sqrtf
 #define LANES 16
 #define NAME(f) f##_f32
 #define MATRIX stiefel_f32
-#define STEP stiefel_step_f32
 #include "optim/matrix_real.h"
 
 /* The same with the sum in fp64: a Gram matrix summed in fp32 would drift with n. */
@@ -136,3 +133,23 @@ static double drift_f32(const float *X, int n, int m, int64_t ld, double *wide)
 }
 
 #include "optim/stiefel_real.h"
+
+soda_status stiefel_apply_f32(const stiefel_rule *rule, const stiefel_f32 *matrices, int64_t count,
+                              stiefel_work *work, double *drift)
+{
+    return apply_f32(rule, matrices, count, work, drift);
+}
+
+soda_status stiefel_step_f32(const stiefel_options *options, int64_t t, const stiefel_f32 *matrices,
+                             int64_t count, stiefel_work *work, double *drift)
+{
+    const stiefel_rule rule = stiefel_rule_of(options, t);
+    return apply_f32(&rule, matrices, count, work, drift);
+}
+
+soda_status stiefel_step_f64(const stiefel_options *options, int64_t t, const stiefel_f64 *matrices,
+                             int64_t count, stiefel_work *work, double *drift)
+{
+    const stiefel_rule rule = stiefel_rule_of(options, t);
+    return apply_f64(&rule, matrices, count, work, drift);
+}

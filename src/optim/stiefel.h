@@ -89,3 +89,7 @@ soda_status stiefel_step_f32(const stiefel_options *options, int64_t t, const st
                              int64_t count, stiefel_work *work, double *drift);
 soda_status stiefel_step_f64(const stiefel_options *options, int64_t t, const stiefel_f64 *matrices,
                              int64_t count, stiefel_work *work, double *drift);
+
+/* The same for a caller who has the numbers of the step. */
+soda_status stiefel_apply_f32(const stiefel_rule *rule, const stiefel_f32 *matrices, int64_t count,
+                              stiefel_work *work, double *drift);

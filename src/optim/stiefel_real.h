@@ -176,10 +176,9 @@ static NAME(space) NAME(cut)(char *memory, const MATRIX *x)
     return s;
 }
 
-soda_status STEP(const stiefel_options *options, int64_t t, const MATRIX *matrices, int64_t count,
-                 stiefel_work *work, double *drift)
+static soda_status NAME(apply)(const stiefel_rule *rule, const MATRIX *matrices, int64_t count,
+                               stiefel_work *work, double *drift)
 {
-    const stiefel_rule rule = stiefel_rule_of(options, t);
     for (int64_t i = 0; i < count; i++) {
         const MATRIX *x = &matrices[i];
         if (x->n < x->m || x->m < 1 || x->n > work->n_max || x->m > work->m_max)
@@ -194,7 +193,7 @@ soda_status STEP(const stiefel_options *options, int64_t t, const MATRIX *matric
     for (int64_t i = 0; i < count; i++) {
         NAME(space)
         s = NAME(cut)(work->memory + (size_t)omp_get_thread_num() * work->stride, &matrices[i]);
-        NAME(one_step)(&rule, &matrices[i], &s);
+        NAME(one_step)(rule, &matrices[i], &s);
         if (drift) drift[i] = NAME(drift)(s.X, matrices[i].n, matrices[i].m, s.ld, s.wide);
     }
     return SODA_OK;

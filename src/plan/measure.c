@@ -89,9 +89,11 @@ static soda_status measure_update(soda_outline *o, plan_figures *f)
     TRY_TO(done, reducer_create(c->parallel.reduction, o->params.length + 1, backend, exchange,
                                 &reducer));
     TRY_TO(done, findings_create(backend->device, 1, &found));
+    const update_notes notes = findings_notes(&found);
     for (int64_t t = 1; t <= 2; t++) { /* the first warms up */
         const double start_s = log_seconds();
-        TRY_TO(done, reducer_add(&reducer, o->params.at.gradient, &found.at->added[0]));
+        TRY_TO(done, findings_clear(&found));
+        TRY_TO(done, reducer_add(&reducer, o->params.at.gradient, &notes));
         TRY_TO(done, reducer_finish(&reducer, 1, o->params.at.gradient));
         TRY_TO(done, params_step(&o->params, &options, t, 1, &found.at->report));
         TRY_TO(done, findings_read(&found, 1));

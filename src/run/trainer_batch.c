@@ -140,13 +140,19 @@ done:
     return s;
 }
 
-/* Adds the gradients and the loss of the last run. */
-static soda_status add_gradients(soda_trainer *t, const soda_dataset *set,
-                                 const dataset_sample *first)
+/* Gradients and loss of a run. */
+static soda_status add_gradients(void *context)
 {
-    const int64_t i = t->added++;
-    t->pictures[i] = dataset_image_at(set, first->image)->file;
-    return reducer_add(&t->reducer, t->params.at.gradient, &t->found.at->added[i]);
+    soda_trainer *t = context;
+    const update_notes notes = findings_notes(&t->found);
+    return reducer_add(&t->reducer, t->params.at.gradient, &notes);
+}
+
+void trainer_add_gradients(soda_trainer *t)
+{
+    const step_list *trained = &t->networks.trained;
+    for (int i = 0; i < trained->count; i++)
+        exec_append(trained->list[i].net.exec, (device_work){.queue = add_gradients, .context = t});
 }
 
 static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset_sample *samples)
@@ -162,8 +168,8 @@ static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset
     t->data_s += log_seconds() - start_s;
     const double filled_s = log_seconds();
     if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, samples, &in));
+    t->pictures[t->added++] = image->file;
     TRY_TO(done, exec_run(step->net.exec));
-    TRY_TO(done, add_gradients(t, set, &samples[0]));
     t->network_s += log_seconds() - filled_s;
 done:
     inputs_free(&in);
@@ -257,6 +263,7 @@ soda_status trainer_micro_batches(soda_trainer *t, soda_status own)
     t->data_s = t->network_s = 0;
     t->added = 0;
     if (s == SODA_OK) s = reducer_clear(&t->reducer);
+    if (s == SODA_OK) s = findings_clear(&t->found);
     if (s == SODA_OK) s = deal_micro_batches(t, &dealt);
     if (t->group > 1) s = comm_agree(t->comm, s); /* from here on all have the same turns */
     const int64_t count = s == SODA_OK ? dealt.count : 0;

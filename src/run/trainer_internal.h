@@ -82,6 +82,7 @@ soda_status trainer_walk(soda_exec *exec, int64_t runs, soda_status s);
  * status `own` is a failure has no part in them. Collective over the ranks of a group, whatever
  * fails. */
 soda_status trainer_micro_batches(soda_trainer *t, soda_status own);
+void trainer_add_gradients(soda_trainer *t); /* from now on, behind each run of a network */
 int64_t trainer_micro_batch_count(const soda_trainer *t); /* of all ranks */
 
 /* The failure, on all ranks, of a step whose gradient is not finite by t->found: it changed

@@ -322,6 +322,7 @@ soda_status trainer_open(soda_trainer *t)
     TRY(comm_agree(t->comm, t->backend->connect(t->backend->device, t->comm, &t->exchange)));
     TRY(comm_agree(t->comm, open_buffers(t)));
     TRY(comm_agree(t->comm, open_networks(t)));
+    trainer_add_gradients(t);
     TRY(fill_for_pictures(t));
     t->model.residency->sealed = true;
     TRY(comm_agree(t->comm, open_metrics(t)));

@@ -23,6 +23,16 @@ void findings_destroy(soda_findings *f)
     *f = (soda_findings){0};
 }
 
+soda_status findings_clear(soda_findings *f)
+{
+    return f->device->clear(f->device, &f->at->count, sizeof f->at->count);
+}
+
+update_notes findings_notes(const soda_findings *f)
+{
+    return (update_notes){f->at->added, &f->at->count};
+}
+
 soda_status findings_read(soda_findings *f, int64_t count)
 {
     return f->device->download(f->device, f->host, f->at, bytes_of(count));

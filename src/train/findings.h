@@ -6,7 +6,8 @@
 
 typedef struct {
     params_report report;
-    update_found added[]; /* by addition to the reducer */
+    int64_t count;        /* of additions to the reducer */
+    update_found added[]; /* by addition */
 } step_found;
 
 typedef struct {
@@ -18,6 +19,10 @@ typedef struct {
 
 soda_status findings_create(soda_device *device, int64_t most, soda_findings *findings);
 void findings_destroy(soda_findings *findings); /* accepts a zeroed struct */
+
+/* Before the additions of a step, and where they note what they find. */
+soda_status findings_clear(soda_findings *findings);
+update_notes findings_notes(const soda_findings *findings);
 
 /* Waits for the step; `count` additions were made in it. */
 soda_status findings_read(soda_findings *findings, int64_t count);

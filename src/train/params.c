@@ -60,6 +60,26 @@ static soda_status open_rotations(soda_params *t)
     return s;
 }
 
+static soda_status open_spectra(soda_params *t)
+{
+    int count = 0;
+    update_vector *list = calloc((size_t)t->count + 1, sizeof *list);
+    if (!list) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < t->count; i++) {
+        const params_tensor *x = &t->tensors[i];
+        if (x->class != METHOD_SPECTRUM) continue;
+        list[count++] = (update_vector){.n = x->count,
+                                        .x = t->at.value + x->offset,
+                                        .g = t->at.gradient + x->offset,
+                                        .m = t->at.first + x->offset,
+                                        .v = t->at.second + x->offset};
+    }
+    const soda_status s =
+        t->backend->update->vectors_open(t->backend->device, list, count, &t->spectra);
+    free(list);
+    return s;
+}
+
 enum { ARRAYS = 4 };
 
 static float **array_of(params_arrays *arrays, int i)
@@ -88,7 +108,7 @@ static soda_status allocate(soda_params *t)
         *host = d->host ? *at : calloc(1, bytes);
         if (!*host) return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
-    return SODA_OK;
+    return d->alloc(d, sizeof *t->rules, (void **)&t->rules);
 }
 
 soda_status params_create(soda_layers *layers, const method_options *options,
@@ -110,6 +130,7 @@ soda_status params_create(soda_layers *layers, const method_options *options,
                                             t->host.value + t->tensors[i].offset);
     TRY_TO(failed, params_push(t));
     TRY_TO(failed, open_rotations(t));
+    TRY_TO(failed, open_spectra(t));
     return SODA_OK;
 failed:
     params_destroy(t);
@@ -126,7 +147,12 @@ void params_destroy(soda_params *t)
         if (host != at) free(host);
         t->backend->device->release(t->backend->device, at);
     }
-    if (t->backend) t->backend->update->rotations_close(t->backend->device, t->rotations);
+    if (t->backend) {
+        recorded_forget(&t->recorded, t->backend->device);
+        t->backend->update->rotations_close(t->backend->device, t->rotations);
+        t->backend->update->vectors_close(t->backend->device, t->spectra);
+        t->backend->device->release(t->backend->device, t->rules);
+    }
     *t = (soda_params){0};
 }
 
@@ -212,32 +238,37 @@ const params_tensor *params_at(const soda_params *t, int64_t index)
     return NULL;
 }
 
+static soda_status queue_step(void *context)
+{
+    const soda_params *t = context;
+    soda_device *d = t->backend->device;
+    const soda_update *u = t->backend->update;
+    const update_rules *rules = t->rules;
+    float *gradient = t->at.gradient;
+    double *norm = &t->report->gradient_norm;
+    TRY(u->scale(d, 1, gradient + t->length, &t->report->loss, 1));
+    TRY(u->norm(d, gradient, t->length, norm));
+    TRY(u->clip(d, norm, &rules->clip, gradient, t->length));
+    TRY(u->rotations_step(d, t->rotations, &rules->rotation, norm, &t->report->orthogonality));
+    return u->adamw(d, t->spectra, &rules->spectrum, norm);
+}
+
 soda_status params_step(soda_params *t, const params_options *options, int64_t step,
                         double lr_factor, params_report *report)
 {
     soda_device *d = t->backend->device;
-    const soda_update *u = t->backend->update;
-    float *gradient = t->at.gradient;
-    double *norm = &report->gradient_norm;
     stiefel_options rotation = options->rotation;
     adamw_options spectrum = options->spectrum;
     rotation.lr *= lr_factor;
     spectrum.lr *= lr_factor;
-    TRY(u->scale(d, 1, gradient + t->length, &report->loss, 1));
-    TRY(u->norm(d, gradient, t->length, norm));
-    TRY(u->clip(d, norm, options->clip, gradient, t->length));
-    TRY(u->rotations_step(d, t->rotations, &rotation, step, norm, &report->orthogonality));
-    for (int i = 0; i < t->count; i++) {
-        const params_tensor *x = &t->tensors[i];
-        if (x->class != METHOD_SPECTRUM) continue;
-        const update_vector vector = {.n = x->count,
-                                      .x = t->at.value + x->offset,
-                                      .g = gradient + x->offset,
-                                      .m = t->at.first + x->offset,
-                                      .v = t->at.second + x->offset};
-        TRY(u->adamw(d, &spectrum, step, &vector, norm));
-    }
-    return SODA_OK;
+    const update_rules rules = {stiefel_rule_of(&rotation, step), adamw_rule_of(&spectrum, step),
+                                options->clip};
+    TRY(d->upload(d, t->rules, &rules, sizeof rules));
+    if (t->report != report) recorded_forget(&t->recorded, d);
+    t->report = report;
+    void *const memory[] = {report};
+    const device_work work = {queue_step, t, memory, 1};
+    return recorded_queue(&t->recorded, d, &work, 1);
 }
 
 soda_status params_check(soda_params *t, const params_report *report)

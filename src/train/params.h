@@ -7,6 +7,7 @@
 #pragma once
 
 #include "adapter/layers.h"
+#include "backend/recorded.h"
 #include "exec/exec.h"
 #include "optim/adamw.h"
 #include "optim/stiefel.h"
@@ -25,6 +26,13 @@ typedef struct {
     float *second;   /* [length] second moments; stays zero under rotation SGD */
 } params_arrays;
 
+/* What a step finds. */
+typedef struct {
+    double gradient_norm; /* before clipping; not finite: the step changed nothing */
+    double orthogonality; /* largest ||R'R - I||_F of all factors, after the step */
+    float loss;           /* behind the gradients */
+} params_report;
+
 typedef struct {
     params_tensor *tensors;
     int count, each; /* of all layers, of one */
@@ -34,6 +42,10 @@ typedef struct {
     params_arrays at;   /* on the device */
     params_arrays host; /* the same memory if it is the host's, else a copy: see params_fetch */
     update_rotations *rotations;
+    update_vectors *spectra;
+    update_rules *rules;    /* on the device */
+    params_report *report;  /* of the step that is recorded */
+    recorded_work recorded; /* the step */
 } soda_params;
 
 /* The tensors of `layers` (kept only during the call), as their method starts them. */
@@ -70,13 +82,6 @@ typedef struct {
     adamw_options spectrum;
     double clip; /* 0: off */
 } params_options;
-
-/* What a step finds. */
-typedef struct {
-    double gradient_norm; /* before clipping; not finite: the step changed nothing */
-    double orthogonality; /* largest ||R'R - I||_F of all factors, after the step */
-    float loss;           /* behind the gradients */
-} params_report;
 
 /* Step t = 1, 2, ...: clips the gradients to one norm, then moves every tensor; both learning
  * rates are times lr_factor. Local to a rank: gradients are already summed. The report is on the

@@ -120,8 +120,10 @@ static soda_status run_network(random_step *r)
 static soda_status finish(random_step *r, random_step_times *times)
 {
     soda_device *d = r->backend->device;
+    const update_notes notes = findings_notes(&r->found);
     TRY(reducer_clear(&r->reducer));
-    TRY(reducer_add(&r->reducer, r->params.at.gradient, &r->found.at->added[0]));
+    TRY(findings_clear(&r->found));
+    TRY(reducer_add(&r->reducer, r->params.at.gradient, &notes));
     TRY(reducer_finish(&r->reducer, 1 / (float)r->comm->size, r->params.at.gradient));
     TRY(d->mark(d, REDUCED));
     TRY(params_step(&r->params, &r->rules, ++r->done, 1, &r->found.at->report));

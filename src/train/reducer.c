@@ -34,11 +34,11 @@ soda_status reducer_clear(soda_reducer *r)
                     reducer_bytes(r->kind, r->count));
 }
 
-soda_status reducer_add(soda_reducer *r, const float *x, update_found *found)
+soda_status reducer_add(soda_reducer *r, const float *x, const update_notes *notes)
 {
     const soda_update *u = r->backend->update;
-    return r->limbs ? u->exact_add(r->backend->device, r->limbs, x, r->count, found)
-                    : u->plain_add(r->backend->device, r->sum, x, r->count, found);
+    return r->limbs ? u->exact_add(r->backend->device, r->limbs, x, r->count, notes)
+                    : u->plain_add(r->backend->device, r->sum, x, r->count, notes);
 }
 
 soda_status reducer_finish(soda_reducer *r, float factor, float *x)

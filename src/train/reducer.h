@@ -29,8 +29,8 @@ void reducer_destroy(soda_reducer *reducer); /* accepts a zeroed struct */
 soda_status reducer_clear(soda_reducer *reducer);
 
 /* Adds x [count] unless an element is not finite or beyond 2^49: then the sum of all ranks will be
- * NaN everywhere. *found says so; it and x are on the device, and nothing waits. Local. */
-soda_status reducer_add(soda_reducer *reducer, const float *x, update_found *found);
+ * NaN everywhere. The notes say so; they and x are on the device, and nothing waits. Local. */
+soda_status reducer_add(soda_reducer *reducer, const float *x, const update_notes *notes);
 
 /* x [count], on the device, = factor times the sum of everything that any rank added since the last
  * clear. Collective: call it only when all ranks are well. */

@@ -36,6 +36,31 @@ static void get(void *host, const void *memory, size_t bytes)
     CHECK_OK(device->download(device, host, memory, bytes));
 }
 
+/* Notes of one addition, and then what it noted. */
+static update_notes put_notes(void)
+{
+    const update_found found = {0};
+    const int64_t count = 0;
+    return (update_notes){put(&found, sizeof found), put(&count, sizeof count)};
+}
+
+static void release_notes(const update_notes *notes)
+{
+    device->release(device, notes->list);
+    device->release(device, notes->count);
+}
+
+static update_found get_found(const update_notes *notes)
+{
+    update_found found;
+    int64_t count;
+    get(&count, notes->count, sizeof count);
+    assert_int_equal(count, 1);
+    CHECK_OK(device->clear(device, notes->count, sizeof count));
+    get(&found, notes->list, sizeof found);
+    return found;
+}
+
 /* Exponents from below 2^-110 to 2^48, a zero, numbers that cancel, a tie. */
 static void fill_wild(float *x, uint32_t seed)
 {
@@ -62,13 +87,13 @@ static void exact_sums_have_the_bits_of_exact_h(void **state)
     int64_t where;
     memset(want_limbs, 0, sizeof want_limbs);
     int64_t *sums = put(want_limbs, sizeof want_limbs);
-    update_found found = {0}, *at = put(&found, sizeof found);
+    const update_notes notes = put_notes();
     for (uint32_t part = 1; part <= 4; part++) {
         fill_wild(x, part);
         CHECK_OK(exact_add(want_limbs, x, COUNT, &where));
         float *added = put(x, sizeof x);
-        CHECK_OK(update->exact_add(device, sums, added, COUNT, at));
-        get(&found, at, sizeof found);
+        CHECK_OK(update->exact_add(device, sums, added, COUNT, &notes));
+        const update_found found = get_found(&notes);
         assert_true(found.where == -1 && found.last == x[COUNT - 1]);
         float *rounded = put(x, sizeof x);
         CHECK_OK(update->exact_round(device, sums, 0.3f, rounded, COUNT));
@@ -82,13 +107,12 @@ static void exact_sums_have_the_bits_of_exact_h(void **state)
         device->release(device, rounded);
     }
     device->release(device, sums);
-    device->release(device, at);
+    release_notes(&notes);
 }
 
-static void check_found(const update_found *at, float value, float last)
+static void check_found(const update_notes *notes, float value, float last)
 {
-    update_found found;
-    get(&found, at, sizeof found);
+    const update_found found = get_found(notes);
     assert_int_equal(found.where, 700);
     assert_memory_equal(&found.value, &value, sizeof value);
     assert_true(found.last == last);
@@ -109,18 +133,22 @@ static void a_number_that_cannot_be_added_is_found(void **state)
     static const float bad[] = {NAN, INFINITY, -INFINITY, 0x1p49f};
     static const int64_t zeros[LIMBS];
     static float x[COUNT], sums[COUNT];
-    update_found *found = put(zeros, sizeof *found);
+    const update_notes notes = put_notes();
     for (int i = 0; i < 4; i++) {
         check_fill_normal(x, COUNT, 3, 1);
         float *good = put(x, sizeof x);
         x[700] = x[900] = bad[i];
         float *added = put(x, sizeof x), *plain = put(zeros, sizeof sums);
         int64_t *exact = put(zeros, sizeof zeros);
-        CHECK_OK(update->exact_add(device, exact, added, COUNT, found));
-        check_found(found, bad[i], x[COUNT - 1]);
-        CHECK_OK(update->exact_add(device, exact, good, COUNT, found));
-        CHECK_OK(update->plain_add(device, plain, added, COUNT, found));
-        if (i < 3) check_found(found, bad[i], x[COUNT - 1]);
+        CHECK_OK(update->exact_add(device, exact, added, COUNT, &notes));
+        check_found(&notes, bad[i], x[COUNT - 1]);
+        CHECK_OK(update->exact_add(device, exact, good, COUNT, &notes));
+        assert_int_equal(get_found(&notes).where, -1);
+        CHECK_OK(update->plain_add(device, plain, added, COUNT, &notes));
+        if (i < 3)
+            check_found(&notes, bad[i], x[COUNT - 1]);
+        else
+            assert_int_equal(get_found(&notes).where, -1);
         CHECK_OK(update->exact_round(device, exact, 1, added, COUNT));
         check_all_nan(added);
         if (i < 3) check_all_nan(plain);
@@ -131,7 +159,30 @@ static void a_number_that_cannot_be_added_is_found(void **state)
         device->release(device, plain);
         device->release(device, exact);
     }
-    device->release(device, found);
+    release_notes(&notes);
+}
+
+/* Two additions of a step note one behind the other. */
+static void additions_note_in_their_order(void **state)
+{
+    (void)state;
+    static const int64_t zeros[LIMBS];
+    static const float x[3] = {1, 2, 3}, bad[3] = {4, NAN, 5};
+    float *const own[] = {put(x, sizeof x), put(bad, sizeof bad)};
+    int64_t *exact = put(zeros, sizeof zeros), count;
+    update_notes notes = {put(zeros, 3 * sizeof(update_found)), put(zeros, sizeof count)};
+    update_found found[3];
+    for (int i = 0; i < 3; i++) CHECK_OK(update->exact_add(device, exact, own[i % 2], 3, &notes));
+    get(found, notes.list, sizeof found);
+    get(&count, notes.count, sizeof count);
+    assert_int_equal(count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(found[i].where, i % 2 ? 1 : -1);
+        assert_true(found[i].last == (i % 2 ? bad : x)[2]);
+    }
+    for (int i = 0; i < 2; i++) device->release(device, own[i]);
+    device->release(device, exact);
+    release_notes(&notes);
 }
 
 static void scale_multiplies_once(void **state)
@@ -191,13 +242,15 @@ static void clip_is_that_of_grad_clip(void **state)
         check_fill_normal(x, COUNT, 6, 1);
         float *memory = put(x, sizeof x);
         double *norm = put_norm(norms[i]);
-        CHECK_OK(update->clip(device, norm, limits[i], memory, COUNT));
+        double *limit = put_norm(limits[i]);
+        CHECK_OK(update->clip(device, norm, limit, memory, COUNT));
         get(got, memory, sizeof got);
         const float factor = i ? 1 : (float)grad_clip_factor(norms[0], limits[0]);
         for (int k = 0; k < COUNT; k++) x[k] *= factor;
         assert_memory_equal(x, got, sizeof x);
         device->release(device, memory);
         device->release(device, norm);
+        device->release(device, limit);
     }
 }
 
@@ -211,15 +264,25 @@ static void adamw_is_that_of_optim(void **state)
     static float x[COUNT], m[COUNT], v[COUNT], g[COUNT], got[COUNT];
     check_fill_normal(x, COUNT, 7, 1);
     float *const own[] = {put(x, sizeof x), put(m, sizeof m), put(v, sizeof v), put(x, sizeof x)};
-    const update_vector vector = {COUNT, own[0], own[3], own[1], own[2]};
+    const int64_t first = 256 + 7; /* of two vectors; the other one ends within a block, too */
+    const update_vector list[] = {
+        {first, own[0], own[3], own[1], own[2]},
+        {0},
+        {COUNT - first, own[0] + first, own[3] + first, own[1] + first, own[2] + first}};
+    update_vectors *vectors;
+    CHECK_OK(update->vectors_open(device, list, 3, &vectors));
     double *const norms[] = {put_norm(1),
                              put_norm((double)NAN)}; /* under the second nothing moves */
     for (int t = 1; t <= 3; t++) {
         check_fill_normal(g, COUNT, (uint32_t)(20 + t), 0.01f);
         CHECK_OK(device->upload(device, own[3], g, sizeof g));
         adamw_step(&options, t, COUNT, x, g, m, v);
-        for (int i = 0; i < 2; i++) CHECK_OK(update->adamw(device, &options, t, &vector, norms[i]));
+        const adamw_rule rule = adamw_rule_of(&options, t);
+        adamw_rule *at = put(&rule, sizeof rule);
+        for (int i = 0; i < 2; i++) CHECK_OK(update->adamw(device, vectors, at, norms[i]));
+        device->release(device, at);
     }
+    update->vectors_close(device, vectors);
     get(got, own[0], sizeof got);
     check_max_diff(got, x, COUNT, 3 * 0x1p-22);
     get(got, own[2], sizeof got);
@@ -253,6 +316,16 @@ static stiefel_f32 view(const matrix *x, float *at)
                          .p = at + 3 * LARGEST,
                          .V = tall ? at + 4 * LARGEST : NULL,
                          .pV = tall ? at + 5 * LARGEST : NULL};
+}
+
+/* Step t on the device. */
+static void step_rotations(update_rotations *rotations, const stiefel_options *o, int64_t t,
+                           const double *norm, double *drift)
+{
+    const stiefel_rule rule = stiefel_rule_of(o, t);
+    stiefel_rule *at = put(&rule, sizeof rule);
+    CHECK_OK(update->rotations_step(device, rotations, at, norm, drift));
+    device->release(device, at);
 }
 
 static void start_all(matrix *x, stiefel_f32 *host, stiefel_f32 *own)
@@ -290,7 +363,7 @@ static void follow(const stiefel_options *o, matrix *x)
     for (int t = 1; t <= 3; t++) {
         new_gradients(x, (uint32_t)t);
         CHECK_OK(stiefel_step_f32(o, t, host, ROTATIONS, work, each));
-        CHECK_OK(update->rotations_step(device, rotations, o, t, norm, drift));
+        step_rotations(rotations, o, t, norm, drift);
     }
     for (int i = 0; i < ROTATIONS; i++) {
         const int m = x[i].m;
@@ -350,13 +423,13 @@ static void rotations_stay_without_a_norm(void **state)
     start_all(x, host, own);
     CHECK_OK(update->rotations_open(device, own, ROTATIONS, &rotations));
     new_gradients(x, 1);
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, none, drift));
+    step_rotations(rotations, &o, 1, none, drift);
     assert_true(get_double(drift) == 0);
     for (int i = 0; i < ROTATIONS; i++) {
         get(got, x[i].own, sizeof got);
         assert_memory_equal(got, x[i].host[0], sizeof got);
     }
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, norm, drift));
+    step_rotations(rotations, &o, 1, norm, drift);
     get(got, x[1].own, sizeof got);
     assert_true(got[1] != 0);
     update->rotations_close(device, rotations);
@@ -380,7 +453,7 @@ static void a_step_ends_when_the_exponent_overflows(void **state)
     CHECK_OK(device->upload(device, x.own, x.host, sizeof x.host));
     const stiefel_f32 own = view(&x, x.own);
     CHECK_OK(update->rotations_open(device, &own, 1, &rotations));
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, norm, drift));
+    step_rotations(rotations, &o, 1, norm, drift);
     assert_false(isfinite(get_double(drift)));
     update->rotations_close(device, rotations);
     device->release(device, x.own);
@@ -395,7 +468,7 @@ static void no_rotations_are_a_list_too(void **state)
     update_rotations *rotations;
     double *drift = put_norm(1), *norm = put_norm(1);
     CHECK_OK(update->rotations_open(device, NULL, 0, &rotations));
-    CHECK_OK(update->rotations_step(device, rotations, &o, 1, norm, drift));
+    step_rotations(rotations, &o, 1, norm, drift);
     assert_true(get_double(drift) == 0);
     update->rotations_close(device, rotations);
     device->release(device, drift);
@@ -407,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_sums_have_the_bits_of_exact_h),
         cmocka_unit_test(a_number_that_cannot_be_added_is_found),
+        cmocka_unit_test(additions_note_in_their_order),
         cmocka_unit_test(scale_multiplies_once),
         cmocka_unit_test(norm_is_that_of_grad_clip),
         cmocka_unit_test(clip_is_that_of_grad_clip),

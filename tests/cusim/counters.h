@@ -7,6 +7,7 @@
 
 typedef struct {
     uint64_t launches, copies, waits, instructions, copied_bytes;
+    uint64_t graph_launches, graph_kernels; /* graph_kernels: those of launches that a graph made */
     uint64_t downloaded_bytes, allocations; /* allocations: of device or pinned memory */
     double seconds;
     double clock_s; /* of the simulated GPU: what events read */

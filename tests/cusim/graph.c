@@ -61,11 +61,13 @@ static void run_graph(void *context)
 {
     const launch *l = context;
     const sim_piece whole = *sim_piece_now();
+    const uint64_t before = sim_count.launches;
     for (size_t k = 0; k < l->graph->count; k++) {
         const sim_work *w = &l->graph->work[k];
         const sim_piece piece = placed(l, &whole, &w->piece);
         sim_piece_run(&piece, w->run, w->context, w->what);
     }
+    sim_count.graph_kernels += sim_count.launches - before;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
@@ -74,6 +76,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
     cudaStream_t s = sim_stream(stream);
     if (s->capture) sim_die("graph launch: in a capture it is not simulated");
     struct CUgraph_st *g = executable->graph;
+    sim_count.graph_launches++;
     launch *l = sim_alloc(sizeof *l);
     *l = (launch){.graph = g};
     memcpy(l->line, executable->line, sizeof l->line);

@@ -103,6 +103,10 @@ size_t sim_memory_free_bytes(void)
     return device_used < total ? total - device_used : 0;
 }
 
+/* How much of an allocation is filled with NaN at first: a larger one, whose rest reads as zeros,
+ * may be more than this machine has, as for a graph that is captured and never launched. */
+static const size_t POISONED = (size_t)256 << 20;
+
 void *sim_memory_new(size_t bytes, bool device)
 {
     open_arena();
@@ -117,7 +121,7 @@ void *sim_memory_new(size_t bytes, bool device)
     else if (mmap(map, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, arena_file,
                   map - sim_arena) == MAP_FAILED)
         return NULL;
-    memset(map + sim_alias, 0xff, mapped);
+    memset(map + sim_alias, 0xff, mapped < POISONED ? mapped : POISONED);
     sim_memory *m = sim_alloc(sizeof *m);
     const size_t span = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     *m = (sim_memory){.base = map + mapped - (span ? span : ALIGN),

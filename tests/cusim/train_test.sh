@@ -17,6 +17,8 @@ train one 1 --backend cuda || fail "one GPU"
 train two 2 --backend cuda || fail "two GPUs"
 for file in checkpoints/step-00000002.h5 adapter.safetensors; do cmp "one/run/$file" "two/run/$file" || fail "two GPUs: another $file"; done
 says two 'rank 1: '
+SODA_CUDA_GRAPHS=0 train plain 2 --backend cuda || fail "without recordings"
+for file in checkpoints/step-00000002.h5 adapter.safetensors; do cmp "one/run/$file" "plain/run/$file" || fail "plain: another $file"; done
 
 train host 1 || fail "the CPU"
 [ "$(losses one | wc -l)" -eq 2 ] || fail "the metrics of one GPU"

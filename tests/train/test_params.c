@@ -151,7 +151,7 @@ static void exact_sums_do_not_depend_on_the_order(void **state)
     (void)state;
     enum { COUNT = 60, LENGTH = 50 };
     float x[COUNT][LENGTH], sum[2][2][LENGTH];
-    update_found found;
+    update_found found[COUNT];
     soda_exchange *exchange;
     CHECK_OK(backend_ref()->connect(device_host(), comm_self(), &exchange));
     for (uint32_t i = 0; i < COUNT; i++)
@@ -161,8 +161,10 @@ static void exact_sums_do_not_depend_on_the_order(void **state)
             soda_reducer r;
             CHECK_OK(reducer_create(kind ? REDUCE_FAST : REDUCE_EXACT, LENGTH, backend_ref(),
                                     exchange, &r));
+            int64_t count = 0;
             for (int i = 0; i < COUNT; i++)
-                CHECK_OK(reducer_add(&r, x[order ? COUNT - 1 - i : i], &found));
+                CHECK_OK(
+                    reducer_add(&r, x[order ? COUNT - 1 - i : i], &(update_notes){found, &count}));
             CHECK_OK(reducer_finish(&r, 0.25f, sum[kind][order]));
             reducer_destroy(&r);
         }
@@ -178,19 +180,21 @@ static void sums_of_what_is_not_finite_are_nan(void **state)
     for (int kind = 0; kind < 2; kind++) {
         const float bad[3] = {1, 2, (float)NAN}, good[3] = {1, 2, 3};
         float sum[3];
-        update_found found;
+        update_found found[3];
+        int64_t count = 0;
+        const update_notes notes = {found, &count};
         soda_reducer r;
         soda_exchange *exchange;
         CHECK_OK(backend_ref()->connect(device_host(), comm_self(), &exchange));
         CHECK_OK(reducer_create(kind ? REDUCE_FAST : REDUCE_EXACT, 3, backend_ref(), exchange, &r));
-        CHECK_OK(reducer_add(&r, bad, &found));
-        assert_int_equal(found.where, 2);
-        CHECK_OK(reducer_add(&r, good, &found));
-        assert_int_equal(found.where, -1);
+        CHECK_OK(reducer_add(&r, bad, &notes));
+        assert_int_equal(found[0].where, 2);
+        CHECK_OK(reducer_add(&r, good, &notes));
+        assert_int_equal(found[1].where, -1);
         CHECK_OK(reducer_finish(&r, 1, sum));
         for (int i = 0; i < 3; i++) assert_true(isnan(sum[i]));
         CHECK_OK(reducer_clear(&r));
-        CHECK_OK(reducer_add(&r, good, &found));
+        CHECK_OK(reducer_add(&r, good, &notes));
         CHECK_OK(reducer_finish(&r, 1, sum));
         assert_memory_equal(sum, good, sizeof sum);
         reducer_destroy(&r);
