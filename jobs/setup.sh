@@ -39,12 +39,13 @@ soda_install() {
         "${missing[@]}" >/dev/null
 }
 
-# soda_build PRESET: configures and builds; quiet unless it fails.
+# soda_build PRESET [OPTION...]: configures with these options and builds; quiet unless it fails.
 soda_build() {
-    local log
+    local log preset=$1
+    shift
     log=$(mktemp)
-    echo "== building ($1)"
-    if ! { cmake --preset "$1" && cmake --build --preset "$1" -j "$(nproc)"; } >"$log" 2>&1; then
+    echo "== building ($preset)"
+    if ! { cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$(nproc)"; } >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         rm -f "$log"
         return 1

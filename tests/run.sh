@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
-# run.sh [--no-install] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc release, gcc
+# run.sh [--no-install] [--no-gpu] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc release, gcc
 # with ASan and UBSan, clang with TSan, clang, clang with libFuzzer) and runs all tests, then the quickstart and a short
 # test in bare Debian roots (tests/fresh; --all: both, of both releases), then batch jobs on a Slurm cluster
 # (tests/cluster; --all: every row). About 40 minutes on two idle cores.
+# The CUDA backend is tested too, in a simulator: where nvcc is missing, a CUDA toolkit is fetched once (tests/toolkit.sh);
+# --no-gpu leaves it out.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=jobs/setup.sh
 . jobs/setup.sh
 
-install=yes all=
+install=yes gpu=yes all=
 for option in "$@"; do
     case $option in
         --no-install) install= ;;
+        --no-gpu) gpu= ;;
         --all) all=yes ;;
-        *) echo "usage: tests/run.sh [--no-install] [--all]" >&2; exit 2 ;;
+        *) echo "usage: tests/run.sh [--no-install] [--no-gpu] [--all]" >&2; exit 2 ;;
     esac
 done
 if [ "$install" ]; then
@@ -23,6 +26,24 @@ if [ "$install" ]; then
 fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMP_WAIT_POLICY=passive # tests run side by side: a thread that waits gives its core away
+
+# Why the CUDA backend is not tested; nothing if it is.
+no_cuda=
+if [ ! "$gpu" ]; then
+    no_cuda="--no-gpu"
+elif ! command -v "${CUDACXX:-nvcc}" >/dev/null; then
+    echo "== fetching a CUDA toolkit"
+    if bash tests/toolkit.sh build/toolkit; then
+        export CUDACXX=$PWD/build/toolkit/bin/nvcc CUDAToolkit_ROOT=$PWD/build/toolkit NCCL_ROOT=$PWD/build/toolkit
+    else
+        no_cuda="there is no nvcc in PATH or CUDACXX, and no toolkit could be fetched"
+    fi
+fi
+cuda=-DSODA_CUDA=ON
+if [ "$no_cuda" ]; then
+    cuda=-DSODA_CUDA=OFF
+    echo "== SKIPPED: the CUDA backend is neither built nor tested: $no_cuda"
+fi
 
 # quietly STAGE COMMAND...: says the stage, and what the command printed only if it fails.
 quietly() {
@@ -64,14 +85,14 @@ else
     fresh bookworm build
 fi
 
-soda_build release
+soda_build release "$cuda"
 echo "== tests"
 ctest --preset release -E '^(cuda|cusim)/'
-if grep -q '^SODA_CUDA:BOOL=ON' build/release/CMakeCache.txt; then
+if [ "$no_cuda" ]; then
+    echo "== SKIPPED: tests of the CUDA backend: $no_cuda"
+else
     echo "== tests of the CUDA backend in the simulator" # each on one core
     ctest --preset release -j "$(nproc)" -R '^(cuda|cusim)/'
-else
-    echo "== SKIPPED: tests of the CUDA backend: nvcc is neither in PATH nor named by CUDACXX"
 fi
 if [ "$all" ]; then ctest --test-dir build/release --output-on-failure -L '^sweep$'; fi
 echo "== batch jobs on a Slurm cluster"
