@@ -311,6 +311,12 @@ static uint64_t *block_order(uint64_t blocks)
     return order;
 }
 
+/* CUSIM_SAMPLE: which of `blocks` blocks runs as number b of `run`. */
+static uint64_t sampled(uint64_t b, uint64_t run, uint64_t blocks)
+{
+    return run > 1 ? b * (blocks - 1) / (run - 1) : b;
+}
+
 static void begin_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared,
                          const uint8_t *params)
 {
@@ -361,12 +367,13 @@ void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const
     const double start = processor_time();
     const uint64_t before = k->thread_instructions;
     const uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
-    uint64_t *order = block_order(blocks);
-    for (uint64_t b = 0; b < blocks; b++) {
-        sim_now.block_index = order[b];
-        sim_now.at =
-            (sim_dim){(unsigned)(order[b] % grid.x), (unsigned)(order[b] / grid.x % grid.y),
-                      (unsigned)(order[b] / grid.x / grid.y)};
+    const uint64_t most = sim_option()->sample, run = most && most < blocks ? most : blocks;
+    uint64_t *order = block_order(run);
+    for (uint64_t b = 0; b < run; b++) {
+        const uint64_t index = sampled(order[b], run, blocks);
+        sim_now.block_index = index;
+        sim_now.at = (sim_dim){(unsigned)(index % grid.x), (unsigned)(index / grid.x % grid.y),
+                               (unsigned)(index / grid.x / grid.y)};
         run_block(warps, count);
     }
     if (!k->launches++) sim_note_launched(k->name);

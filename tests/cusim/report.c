@@ -24,6 +24,8 @@ const sim_options *sim_option(void)
     done = true;
     options.check = !is("CUSIM_CHECK", "0");
     options.stat = getenv("CUSIM_STAT") != NULL;
+    const char *sample = getenv("CUSIM_SAMPLE");
+    options.sample = sample ? strtoull(sample, NULL, 10) : 0;
     sim_option_check = options.check;
     sim_option_stat = options.stat;
     options.order = is("CUSIM_SCHED", "reverse")  ? ORDER_REVERSE

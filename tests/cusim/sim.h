@@ -28,6 +28,7 @@ typedef enum { STREAMS_EAGER, STREAMS_LAZY, STREAMS_RANDOM } sim_streams;
 typedef struct {
     bool check;          /* CUSIM_CHECK, 1 unless it is 0 */
     bool stat;           /* CUSIM_STAT */
+    uint64_t sample;     /* CUSIM_SAMPLE: how many blocks of a launch run, 0: all */
     sim_order order;     /* CUSIM_SCHED: of blocks and of warps */
     sim_streams streams; /* CUSIM_STREAMS */
 } sim_options;
