@@ -105,7 +105,8 @@ static soda_status add_digests(soda_sha256 *hash, const soda_safetensors *set, s
     soda_status s = SODA_OK;
     if (!digests || !before)
         s = FAIL(SODA_ERR_MEMORY, "out of memory for the hashes of %d tensors", count);
-    TRY_TO(done, comm_agree(comm, s));
+    s = comm_agree(comm, s);
+    if (s != SODA_OK || !digests || !before) goto done; /* which failed everywhere, then */
     for (int i = 0; i < count; i++) before[i + 1] = before[i] + safetensors_at(set, i)->bytes;
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++)
