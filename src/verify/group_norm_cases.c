@@ -31,8 +31,8 @@ static void forward_case(op_case *c, const sizes *z, const op_types *type)
  * as a relative error: as many roundings again as mean^2. */
 static op_bound bound_of(const sizes *z)
 {
-    const double count = (double)(z->H * z->W * z->C / z->groups);
-    return (op_bound){.terms = count + 4 + z->mean * z->mean};
+    const int64_t count = z->H * z->W * z->C / z->groups;
+    return (op_bound){.terms = (double)count + 4 + z->mean * z->mean};
 }
 
 void kernels_group_norm(kernel_check *check)

@@ -66,7 +66,8 @@ void kernels_kron_rotate_grad(kernel_check *check)
         const sizes *z = &tested_cases[i];
         op_bound bound[4] = {{.terms = terms_of(z)}};
         for (int k = 0; k < 3; k++) {
-            const double terms = (double)(z->rows * width(z) / z->n[k]);
+            const int64_t others = z->rows * width(z) / z->n[k];
+            const double terms = (double)others;
             bound[1 + k].terms = terms_of(z) + terms;
             bound[1 + k].size = 0.343 * sqrt((double)width(z) * terms);
         }
