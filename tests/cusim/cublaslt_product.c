@@ -90,7 +90,7 @@ void sim_matmul_run(void *context)
 {
     const sim_matmul *q = context;
     if (sim_option()->sample) return; /* only kernels are looked at */
-    if (q->workspace_bytes) /* nothing that matters may be there */
+    if (q->workspace_bytes)           /* nothing that matters may be there */
         memset(sim_memory_range(q->workspace, q->workspace_bytes, "matmul workspace"), 0xa5,
                q->workspace_bytes);
     for (int item = 0; item < q->d.batch; item++) one(q, item);
