@@ -4,9 +4,13 @@
 #include "cuda/solver.h"
 
 #include <cusolverDn.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "cuda/gpu.h"
+
+/* One thread's matrix at a time is on the GPU. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 typedef struct {
     cusolverDnHandle_t handle;
@@ -117,9 +121,11 @@ static soda_status svd(int64_t m, int64_t n, double *a, double *u, double *s, do
     solver g = {0};
     double *const out[3] = {u, s, vt};
     GPU_TRY(cudaSetDevice(gpu_index())); /* any thread may call */
+    pthread_mutex_lock(&turn);
     const soda_status status =
         m >= n ? run_svd(&g, (int)m, (int)n, a, out) : svd_wide(&g, m, n, a, out);
     close_solver(&g);
+    pthread_mutex_unlock(&turn);
     return status;
 }
 
@@ -150,8 +156,10 @@ static soda_status qr(int64_t m, int64_t n, double *a, double *diagonal)
 {
     solver g = {0};
     GPU_TRY(cudaSetDevice(gpu_index()));
+    pthread_mutex_lock(&turn);
     const soda_status status = run_qr(&g, (int)m, (int)n, a, diagonal);
     close_solver(&g);
+    pthread_mutex_unlock(&turn);
     return status;
 }
 

@@ -1,27 +1,56 @@
 #include "adapter/factorize.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "adapter/lapack.h"
+#include "core/round.h"
 
-static const factorize_library *library;                 /* NULL: LAPACK */
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* of the library */
+static soda_status failed(int info)
+{
+    return info ? FAIL(info == LAPACK_NO_MEMORY ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
+                       "LAPACK failed: its info is %d", info)
+                : SODA_OK;
+}
 
-void factorize_by(const factorize_library *chosen) { library = chosen; }
+/* dgesdd */
+static soda_status lapack_svd(int64_t m, int64_t n, double *a, double *u, double *s, double *vt)
+{
+    const lapack_routines *lapack;
+    TRY(lapack_enter(&lapack));
+    const int info = lapack->svd('S', (int)m, (int)n, a, s, u, vt);
+    lapack_leave();
+    return failed(info);
+}
+
+/* dgeqrf, dorgqr */
+static soda_status lapack_qr(int64_t m, int64_t n, double *a, double *diagonal)
+{
+    const int64_t k = min64(m, n);
+    const lapack_routines *lapack;
+    double *tau = malloc((size_t)k * sizeof *tau);
+    if (!tau) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    const soda_status s = lapack_enter(&lapack);
+    int info = 0;
+    if (s == SODA_OK) {
+        info = lapack->qr((int)m, (int)n, a, tau);
+        for (int64_t i = 0; i < k && !info; i++) diagonal[i] = a[i * m + i];
+        if (!info) info = lapack->qr_q((int)m, (int)k, (int)k, a, tau);
+        lapack_leave();
+    }
+    free(tau);
+    return s == SODA_OK ? failed(info) : s;
+}
+
+static const factorize_library by_lapack = {.name = "", .svd = lapack_svd, .qr = lapack_qr};
+static const factorize_library *library = &by_lapack;
+
+void factorize_by(const factorize_library *chosen) { library = chosen ? chosen : &by_lapack; }
 
 void factorize_name(const factorize_kind *kind, char *name, size_t size)
 {
-    snprintf(name, size, "%s%s%s", kind->name, library ? "." : "", library ? library->name : "");
-}
-
-static soda_status failed(const char *what, int64_t m, int64_t n, int info)
-{
-    return FAIL(info == LAPACK_NO_MEMORY ? SODA_ERR_MEMORY : SODA_ERR_NUMERIC,
-                "the %s of a %lld x %lld weight failed: LAPACK's info is %d", what, (long long)m,
-                (long long)n, info);
+    snprintf(name, size, "%s%s%s", kind->name, *library->name ? "." : "", library->name);
 }
 
 /* A copy of w in fp64. Row-major [m,n] is column-major [n,m]: LAPACK sees w'. */
@@ -48,28 +77,11 @@ static void round_pair(const double *u, const double *vh, int64_t i, int64_t m, 
     for (int64_t c = 0; c < n; c++) Vh[i * n + c] = (float)(sign * vh[i * n + c]);
 }
 
-/* wide [n,m] column-major = vh diag(sigma) u */
-static soda_status decompose(double *wide, int64_t m, int64_t n, double *vh, double *sigma,
-                             double *u)
-{
-    const lapack_routines *lapack;
-    if (library) {
-        pthread_mutex_lock(&turn);
-        const soda_status s = library->svd(n, m, wide, vh, sigma, u);
-        pthread_mutex_unlock(&turn);
-        return status_prefix(s, "the SVD of a %lld x %lld weight", (long long)m, (long long)n);
-    }
-    TRY(lapack_enter(&lapack));
-    const int info = lapack->svd('S', (int)n, (int)m, wide, sigma, vh, u);
-    lapack_leave();
-    return info ? failed("SVD", m, n, info) : SODA_OK;
-}
-
 /* With w' = A S B column-major, w = B' S A': what LAPACK calls U of w' is our Vh, row-major. */
 soda_status factorize_svd(const float *w, int64_t m, int64_t n, float *U, float *s, float *Vh)
 {
     soda_status status = SODA_OK;
-    const int64_t k = m < n ? m : n;
+    const int64_t k = min64(m, n);
     double *wide = malloc((size_t)(m * n) * sizeof *wide);
     double *u = malloc((size_t)(m * k) * sizeof *u);
     double *vh = malloc((size_t)(k * n) * sizeof *vh);
@@ -80,7 +92,9 @@ soda_status factorize_svd(const float *w, int64_t m, int64_t n, float *U, float 
         goto done;
     }
     status = widen(w, m, n, wide);
-    if (status == SODA_OK) status = decompose(wide, m, n, vh, sigma, u);
+    if (status != SODA_OK) goto done;
+    status = status_prefix(library->svd(n, m, wide, vh, sigma, u),
+                           "the SVD of a %lld x %lld weight", (long long)m, (long long)n);
     if (status != SODA_OK) goto done;
     for (int64_t i = 0; i < k; i++) {
         s[i] = (float)sigma[i];
@@ -94,39 +108,22 @@ done:
     return status;
 }
 
-/* wide [n,m] column-major = QR: diagonal [k] is that of R, the first k columns of wide become Q. */
-static soda_status orthogonalize(double *wide, int64_t m, int64_t n, double *tau, double *diagonal)
-{
-    const int64_t k = m < n ? m : n;
-    const lapack_routines *lapack;
-    if (library) {
-        pthread_mutex_lock(&turn);
-        const soda_status s = library->qr(n, m, wide, diagonal);
-        pthread_mutex_unlock(&turn);
-        return status_prefix(s, "the LQ of a %lld x %lld weight", (long long)m, (long long)n);
-    }
-    TRY(lapack_enter(&lapack));
-    int info = lapack->qr((int)n, (int)m, wide, tau);
-    for (int64_t i = 0; i < k && !info; i++) diagonal[i] = wide[i * n + i];
-    if (!info) info = lapack->qr_q((int)n, (int)k, (int)k, wide, tau);
-    lapack_leave();
-    return info ? failed("LQ", m, n, info) : SODA_OK;
-}
-
 /* w' = Q R column-major, so w = R' Q': the columns of Q are our rows, and diag(L) = diag(R). */
 soda_status factorize_lq(const float *w, int64_t m, int64_t n, float *Q, float *diagonal)
 {
     soda_status status = SODA_OK;
-    const int64_t k = m < n ? m : n;
+    const int64_t k = min64(m, n);
     double *wide = malloc((size_t)(m * n) * sizeof *wide);
-    double *tau = malloc((size_t)k * sizeof *tau), *shift = malloc((size_t)k * sizeof *shift);
-    if (!wide || !tau || !shift) {
+    double *shift = malloc((size_t)k * sizeof *shift); /* diag(L) */
+    if (!wide || !shift) {
         status = FAIL(SODA_ERR_MEMORY, "out of memory for the LQ of a %lld x %lld weight",
                       (long long)m, (long long)n);
         goto done;
     }
     status = widen(w, m, n, wide);
-    if (status == SODA_OK) status = orthogonalize(wide, m, n, tau, shift);
+    if (status != SODA_OK) goto done;
+    status = status_prefix(library->qr(n, m, wide, shift), "the LQ of a %lld x %lld weight",
+                           (long long)m, (long long)n);
     if (status != SODA_OK) goto done;
     for (int64_t i = 0; i < k; i++) {
         const double sign = (float)shift[i] < 0 ? -1 : 1;
@@ -135,14 +132,13 @@ soda_status factorize_lq(const float *w, int64_t m, int64_t n, float *Q, float *
     }
 done:
     free(wide);
-    free(tau);
     free(shift);
     return status;
 }
 
 static soda_shape svd_shape(int64_t m, int64_t n, int i)
 {
-    const int64_t k = m < n ? m : n;
+    const int64_t k = min64(m, n);
     return i == 0 ? SHAPE(m, k) : i == 1 ? SHAPE(k) : SHAPE(k, n);
 }
 
@@ -153,7 +149,7 @@ static soda_status svd_compute(const float *w, int64_t m, int64_t n, float *cons
 
 static soda_shape lq_shape(int64_t m, int64_t n, int i)
 {
-    const int64_t k = m < n ? m : n;
+    const int64_t k = min64(m, n);
     return i == 0 ? SHAPE(k, n) : SHAPE(k);
 }
 

@@ -16,10 +16,10 @@
 /* Counts up when results change for equal weights: caches of older results are then not used. */
 enum { FACTORIZE_VERSION = 1 };
 
-/* What takes LAPACK's place, on one thread at a time: LAPACK's functions with its matrices, fp64
- * column-major without padding, in the memory of the host. */
+/* Who factorises: matrices are LAPACK's, fp64 column-major without padding, in the memory of the
+ * host. Several threads call at a time. */
 typedef struct factorize_library {
-    const char *name; /* in the names of cached results, whose bits differ */
+    const char *name; /* in the names of cached results, whose bits differ; LAPACK's is empty */
     /* a [m,n] = u diag(s) vt, k = min(m,n): u [m,k], s [k], falling, vt [k,n]; a is lost.
      * SODA_ERR_NUMERIC if it does not converge. */
     soda_status (*svd)(int64_t m, int64_t n, double *a, double *u, double *s, double *vt);
