@@ -27,6 +27,7 @@ soda_status cuda_open(int index, const soda_backend **backend)
         .threads = 1,
         .close = cuda_close,
         .connect = gpu_connect,
+        .open_lane = gpu_open_lane,
         .factorize = &solver_cusolver,
         .kernel =
             {

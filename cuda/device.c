@@ -21,7 +21,7 @@ typedef struct {
 
 typedef struct {
     soda_device base;
-    char name[300];
+    char name[300], model[280];
     int index;
     cudaStream_t stream;
     pinned up[BUFFERS], down[BUFFERS];
@@ -253,7 +253,9 @@ soda_status gpu_open(int index, soda_device **device)
     if (!g) return FAIL(SODA_ERR_MEMORY, "out of memory");
     g->index = index;
     snprintf(g->name, sizeof g->name, "cuda:%d %s", index, properties.name);
+    snprintf(g->model, sizeof g->model, "%s", properties.name);
     g->base = (soda_device){.name = g->name,
+                            .model = g->model,
                             .alignment = ALIGNMENT,
                             .alloc = alloc_gpu,
                             .release = release_gpu,

@@ -118,7 +118,7 @@ static void report_text(const bench_options *o, const bench_state *b)
            (double)residency_share(b->step.model.residency, 0) / 1048576,
            (double)exec_arena_bytes(b->step.step.net.exec) / 1048576,
            (double)arena_peak_rss_bytes() / 1048576);
-    if (b->step.model.residency->report)
+    if (p->residency.timed)
         printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s\n",
                (double)p->residency.gathered_bytes / 1048576, p->residency.gather_s,
                p->residency.wait_s);
@@ -152,7 +152,7 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                        : json_pack("{s:f,s:f,s:{s:f}}", "forward_s", p->best_s, "forward_median_s",
                                    p->median_s, "phases", "forward", p->best_s);
     const bool whole = json && more && json_object_update(json, more) == 0 &&
-                       (!b->step.model.residency->report || add_residency(b, json));
+                       (!b->profile.residency.timed || add_residency(b, json));
     json_decref(more);
     return common_print_json(json, whole);
 }

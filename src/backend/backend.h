@@ -8,6 +8,7 @@
 #pragma once
 
 #include "backend/device.h"
+#include "backend/lane.h"
 #include "backend/prices.h"
 #include "backend/update.h"
 #include "backend/weights.h"
@@ -58,6 +59,10 @@ typedef struct soda_backend {
     const price_table *prices; /* of its kernels, for adapter/route.h */
     /* Collectives between the devices of `comm`'s ranks. Collective. */
     soda_status (*connect)(soda_device *device, soda_comm *comm, soda_exchange **exchange);
+    /* Gathers between the devices of a group of comm's ranks; NULL: the device is the host.
+     * SODA_ERR_UNSUPPORTED says why there are none. Collective over `comm`. */
+    soda_status (*open_lane)(soda_device *device, soda_comm *comm, soda_comm *group,
+                             soda_lane **lane);
     /* Factorises weights in LAPACK's place (adapter/factorize.h); NULL: LAPACK does. */
     const struct factorize_library *factorize;
     void (*close)(const struct soda_backend *backend); /* NULL: nothing to close */

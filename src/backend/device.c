@@ -108,6 +108,7 @@ static soda_status elapsed_host(soda_device *device, int from, int to, double *s
 soda_device *device_host(void)
 {
     static soda_device host = {.name = "cpu",
+                               .model = "cpu",
                                .host = true,
                                .alignment = ALIGNMENT,
                                .alloc = alloc_host,

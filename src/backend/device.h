@@ -29,8 +29,9 @@ typedef struct {
 
 struct soda_device {
     const char *name;
-    bool host;        /* its memory is the host's */
-    size_t alignment; /* of every tensor, in bytes: a power of two, at least 64 */
+    const char *model; /* of the hardware: two of one model give the same bits */
+    bool host;         /* its memory is the host's */
+    size_t alignment;  /* of every tensor, in bytes: a power of two, at least 64 */
 
     /* `bytes` of undefined contents. SODA_ERR_MEMORY says how much was wanted. */
     soda_status (*alloc)(soda_device *device, size_t bytes, void **memory);

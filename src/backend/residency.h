@@ -3,8 +3,7 @@
  * else forms are there from need to done only. */
 #pragma once
 
-#include "backend/device.h"
-#include "backend/weights.h"
+#include "backend/backend.h"
 #include "comm/comm.h"
 
 typedef struct soda_residency soda_residency;
@@ -15,6 +14,7 @@ typedef struct {
     size_t whole_bytes; /* of all forms */
     size_t ring_bytes;  /* on each rank, for forms that are present */
     size_t gathered_bytes;
+    bool timed;              /* the next two are known: not where nothing waits on the host */
     double gather_s, wait_s; /* seconds that gathering took, and that kernels waited for it */
 } residency_report;
 
@@ -68,13 +68,13 @@ typedef struct {
 } sharded_options;
 
 /* Each rank of a group keeps an equal part of every large form; the whole is gathered before it is
- * used, by a thread, into a ring, and let go after. Each form is made by one rank of the group.
- * `device` is the host, else SODA_ERR_UNSUPPORTED. Collective over `comm`, which must outlive this;
- * so is a fill, unless the store is sealed, or nothing is missing and a network with the same uses
- * was filled before.
+ * used into a ring, and let go after: by a thread where the device is the host, else by
+ * backend->open_lane, ordered with the kernels by events alone. Each form is made by one rank of
+ * the group. Collective over `comm`, which must outlive this; so is a fill, unless the store is
+ * sealed, or nothing is missing and a network with the same uses was filled before.
  * SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit. */
-soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_options *options,
-                           soda_residency **residency);
+soda_status sharded_create(const soda_backend *backend, soda_comm *comm,
+                           const sharded_options *options, soda_residency **residency);
 
 /* What of its bytes, and of `more`, this rank has to answer for. */
 static inline size_t residency_share(const soda_residency *residency, size_t more)

@@ -48,29 +48,11 @@ static soda_status grow_lists(resident *r, const soda_weights *weights)
     return items && blocks ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
 }
 
-/* Names, forms and bytes of the entries in their order. */
-static soda_status digest(const soda_weights *weights, uint8_t hash[SHA256_BYTES])
-{
-    soda_sha256 *sum;
-    soda_status s;
-    TRY(sha256_create(&sum));
-    for (int i = 0; i < weights->entry_count; i++) {
-        const weights_entry *e = &weights->entries[i];
-        const uint64_t numbers[] = {e->form.form, e->form.bytes};
-        TRY_TO(done, sha256_update(sum, e->weight.name, strlen(e->weight.name) + 1));
-        TRY_TO(done, sha256_update(sum, numbers, sizeof numbers));
-    }
-    TRY_TO(done, sha256_finish(sum, hash));
-done:
-    sha256_destroy(sum);
-    return s;
-}
-
 /* A block that the ranks of a node share: the same places must mean the same to all. */
 static soda_status share_room(resident *r, const soda_weights *weights, size_t bytes, void **block)
 {
     uint8_t hash[SHA256_BYTES] = {0};
-    TRY(comm_agree(r->comm, digest(weights, hash)));
+    TRY(comm_agree(r->comm, weights_digest_layout(weights, hash)));
     TRY(comm_agree_same(r->comm, hash, sizeof hash, "the layout of shared weights"));
     return node_memory_open(r->comm, bytes, block);
 }
@@ -182,7 +164,8 @@ soda_status resident_create_shared(soda_device *device, soda_comm *comm, soda_re
     *residency = NULL;
     if (!device->host)
         return FAIL(SODA_ERR_UNSUPPORTED,
-                    "parallel.weights: node: the memory of %s cannot be shared: use replicate",
+                    "parallel.weights: node: the memory of %s cannot be shared: use replicate or "
+                    "shard",
                     device->name);
     TRY(resident_create(device, residency));
     ((resident *)*residency)->comm = comm;

@@ -1,5 +1,7 @@
 #include "backend/ring.h"
 
+#include "core/round.h"
+
 /* Whether use `u` is the first one of its entry since use `first`. */
 static bool is_new(const soda_weights *w, int first, int u)
 {
@@ -68,4 +70,19 @@ bool ring_is_free(const soda_weights *weights, int first, int next)
         if (v->at < n->at + n->bytes && n->at < v->at + v->bytes) return false;
     }
     return true;
+}
+
+soda_status ring_choose(const soda_weights *weights, const size_t *room, size_t wanted,
+                        size_t usual, size_t *bytes)
+{
+    const size_t least = ring_least(weights, room), most = ring_most(weights, room);
+    if (wanted && wanted < least)
+        return FAIL(SODA_ERR_INPUT,
+                    "parallel.ring: expected at least %.3f MiB, which one operator of this model "
+                    "needs, found %.3f",
+                    (double)round_up(least, 1024) / 0x1p20 + 5e-4, (double)wanted / 0x1p20);
+    const size_t ample = least + WEIGHTS_VISIT_BYTES;
+    *bytes = wanted ? wanted : ample > usual ? ample : usual;
+    if (*bytes > most) *bytes = most;
+    return SODA_OK;
 }

@@ -18,3 +18,8 @@ void ring_place(soda_weights *weights, const size_t *room, size_t bytes);
 
 /* Whether the room of visit `next` is free while visits first .. next - 1 are in use. */
 bool ring_is_free(const soda_weights *weights, int first, int next);
+
+/* How large a ring is made: `wanted`, or if that is 0 `usual` or what the largest visit wants;
+ * never more than all visits. SODA_ERR_INPUT: `wanted` is less than ring_least. */
+soda_status ring_choose(const soda_weights *weights, const size_t *room, size_t wanted,
+                        size_t usual, size_t *bytes);

@@ -1,5 +1,7 @@
 /* sharded.c: forms that a group of ranks holds between them: an equal slice of each on every rank,
- * and a ring where a thread puts them together ahead of their use. */
+ * and a ring where they are put together ahead of their use, by a thread or in a lane of the
+ * device.
+ */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,6 @@
 #include "backend/slices.h"
 #include "core/log.h"
 #include "core/round.h"
-#include "core/sha256.h"
 
 /* A visit is one meeting of the ranks: 10 ms of copying. A ring holds some visits, so that one is
  * gathered while another is used. Measured on SD 1.5: docs/cluster.md. */
@@ -31,13 +32,13 @@ typedef struct {
     char *ring; /* the newest one */
     form_table table;
     item *items;
-    int item_count;
+    int item_count, parts_most, ring_count, seen_count;
     soda_slices slices;
-    void **rings; /* all of them */
-    int ring_count;
+    void **rings;                  /* all of them */
     uint8_t (*seen)[SHA256_BYTES]; /* of the networks that were filled */
-    int seen_count;
+    soda_lane *lane;               /* NULL: a thread gathers */
     soda_gatherer *gatherer;
+    comm_parts *parts; /* for the lane: room for those of a visit */
     size_t gathered_bytes;
     double gather_s;
 } sharded;
@@ -94,18 +95,9 @@ static soda_status add_ring(sharded *r, size_t bytes)
 /* A ring that is large enough for the visits, if there is none yet. */
 static soda_status choose_ring(sharded *r, const soda_weights *weights, const size_t *room)
 {
-    const size_t least = ring_least(weights, room), most = ring_most(weights, room);
-    size_t bytes = r->ring_wanted;
-    if (bytes && bytes < least)
-        return FAIL(SODA_ERR_INPUT,
-                    "parallel.ring: expected at least %.3f MiB, which one operator of this model "
-                    "needs, found %.3f",
-                    (double)round_up(least, 1024) / 0x1p20 + 5e-4, (double)bytes / 0x1p20);
-    if (r->ring && r->ring_bytes >= least) return SODA_OK;
-    if (!bytes)
-        bytes = least + WEIGHTS_VISIT_BYTES > RING_BYTES ? least + WEIGHTS_VISIT_BYTES : RING_BYTES;
-    if (bytes > most) bytes = most;
-    if (bytes == 0) return SODA_OK;
+    size_t bytes;
+    TRY(ring_choose(weights, room, r->ring_wanted, RING_BYTES, &bytes));
+    if (bytes == 0 || (r->ring && r->ring_bytes >= ring_least(weights, room))) return SODA_OK;
     return add_ring(r, bytes);
 }
 
@@ -127,29 +119,6 @@ done:
     return s;
 }
 
-/* Ranks that would gather something else would wait for ever, or compute nonsense. */
-static soda_status digest(const soda_weights *weights, uint8_t hash[SHA256_BYTES])
-{
-    soda_sha256 *sum;
-    soda_status s;
-    TRY(sha256_create(&sum));
-    for (int v = 0; v < weights->visit_count; v++) {
-        const weights_visit *visit = &weights->visits[v];
-        for (int u = visit->first_use; u < visit->first_use + visit->uses; u++) {
-            const weights_use *use = &weights->uses[u];
-            const weights_entry *e = &weights->entries[use->entry];
-            const uint64_t numbers[] = {(uint64_t)v, (uint64_t)use->step, e->form.form,
-                                        e->form.bytes, use->at};
-            TRY_TO(done, sha256_update(sum, e->weight.name, strlen(e->weight.name) + 1));
-            TRY_TO(done, sha256_update(sum, numbers, sizeof numbers));
-        }
-    }
-    TRY_TO(done, sha256_finish(sum, hash));
-done:
-    sha256_destroy(sum);
-    return s;
-}
-
 static bool was_seen(const sharded *r, const uint8_t hash[SHA256_BYTES])
 {
     for (int i = 0; i < r->seen_count; i++)
@@ -157,11 +126,10 @@ static bool was_seen(const sharded *r, const uint8_t hash[SHA256_BYTES])
     return false;
 }
 
-/* Lists for what a fill adds, and room to make one of the entries whole. */
-static soda_status make_room(sharded *r, const soda_weights *weights, char **whole)
+/* Lists for what a fill adds; *largest: bytes of the largest entry, with the rest of its slices. */
+static soda_status make_lists(sharded *r, const soda_weights *weights, size_t *largest)
 {
     const size_t most = (size_t)r->item_count + (size_t)weights->entry_count + 1;
-    size_t largest = 0;
     item *items = realloc(r->items, most * sizeof *items);
     if (items) r->items = items;
     void *seen = realloc(r->seen, ((size_t)r->seen_count + 1) * SHA256_BYTES);
@@ -169,12 +137,24 @@ static soda_status make_room(sharded *r, const soda_weights *weights, char **who
     if (!items || !seen) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < weights->entry_count; i++) {
         const size_t slice = slice_of(r, &weights->entries[i]);
+        const size_t bytes =
+            slice ? slice * (size_t)r->group->size : weights->entries[i].form.bytes;
         if (slice > INT_MAX)
             return FAIL(SODA_ERR_UNSUPPORTED, "%s: too large to be sent",
                         weights->entries[i].weight.name);
-        if (slice * (size_t)r->group->size > largest) largest = slice * (size_t)r->group->size;
+        if (bytes > *largest) *largest = bytes;
     }
-    return r->device->alloc(r->device, largest + 1, (void **)whole);
+    return SODA_OK;
+}
+
+/* Room on the host for one of the entries that are missing, and for what is received of one. */
+static soda_status make_room(sharded *r, const soda_weights *weights, char **whole)
+{
+    soda_device *host = device_host();
+    size_t largest = 1;
+    TRY(make_lists(r, weights, &largest));
+    TRY(host->alloc(host, largest, (void **)whole));
+    return r->device->host ? SODA_OK : host->alloc(host, largest, (void **)&r->slices.stage);
 }
 
 /* Gives the entries that are missing their places in the next block; lists them. */
@@ -221,23 +201,20 @@ static soda_status make_forms(sharded *r, const soda_weights *weights, const int
         int count = 0;
         while (count < group->size && added[first + count] >= 0) count++;
         const int mine = fill_order_place(group->size, turn, group->rank);
-        if (mine < count) {
-            const weights_entry *own = &weights->entries[added[first + mine]];
-            const item *to = &r->items[find(r, own)];
-            if (s == SODA_OK)
-                s = weights_make(own, to->cut ? whole : slices_own(&r->slices, &to->part));
-        }
+        if (mine < count && s == SODA_OK)
+            s = weights_make(&weights->entries[added[first + mine]], whole);
         for (int i = 0; i < count; i++) {
             const item *to = &r->items[find(r, &weights->entries[added[first + i]])];
             const int owner = fill_order_place(group->size, turn, i); /* its own inverse */
-            char *data = slices_own(&r->slices, &to->part);
-            const soda_status sent = to->cut ? slices_send(&r->slices, &to->part, whole, owner)
-                                             : group->broadcast(group, data, to->bytes, owner);
+            const soda_status sent =
+                to->cut ? slices_send(&r->slices, &to->part, whole, owner)
+                        : slices_copy(&r->slices, &to->part, to->bytes, whole, owner);
             if (s == SODA_OK) s = sent;
         }
         first += count;
     }
-    return s;
+    const soda_status there = r->device->wait(r->device); /* the lane does not wait for it */
+    return s == SODA_OK ? there : s;
 }
 
 /* Collective. */
@@ -258,9 +235,22 @@ static soda_status fill_missing(sharded *r, soda_weights *weights, const uint8_t
     if (added) TRY_TO(done, comm_agree(r->comm, make_forms(r, weights, added, whole)));
     memcpy(r->seen[r->seen_count++], hash, SHA256_BYTES);
 done:
-    r->device->release(r->device, whole);
+    device_host()->release(device_host(), whole);
+    device_host()->release(device_host(), r->slices.stage);
+    r->slices.stage = NULL;
     free(added);
     return s;
+}
+
+static soda_status reserve(sharded *r, const soda_weights *weights)
+{
+    TRY(r->gatherer->reserve(r->gatherer, weights->visit_count));
+    if (weights->use_count <= r->parts_most) return SODA_OK;
+    comm_parts *grown = realloc(r->parts, (size_t)weights->use_count * sizeof *grown);
+    if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    r->parts = grown;
+    r->parts_most = weights->use_count;
+    return SODA_OK;
 }
 
 static soda_status fill(soda_residency *base, soda_weights *weights)
@@ -268,7 +258,8 @@ static soda_status fill(soda_residency *base, soda_weights *weights)
     sharded *r = (sharded *)base;
     uint8_t hash[SHA256_BYTES] = {0};
     soda_status s = make_schedule(r, weights);
-    if (s == SODA_OK) s = digest(weights, hash);
+    if (s == SODA_OK) s = reserve(r, weights);
+    if (s == SODA_OK) s = weights_digest_schedule(weights, hash);
     if (s == SODA_OK && was_seen(r, hash) && missing_entries(r, weights) == 0) return SODA_OK;
     if (base->sealed && s == SODA_OK)
         s = FAIL(SODA_ERR_INTERNAL, "sharded weights: a network that no rank filled before");
@@ -285,42 +276,55 @@ static void *address(const soda_residency *base, const soda_weights *weights, in
                                : slices_own(&r->slices, &r->items[found].part);
 }
 
-/* Puts the forms of a visit together: those that are new lie one behind the other. */
-static soda_status fetch(void *context, const soda_weights *weights, int visit)
+/* Lists the forms of a visit in r->parts: those that are new lie one behind the other. */
+static int list_parts(sharded *r, const soda_weights *weights, const weights_visit *v)
 {
-    sharded *r = context;
-    const weights_visit *v = &weights->visits[visit];
     size_t at = v->at;
-    if (v->bytes == 0) return SODA_OK;
-    TRY(slices_meet(&r->slices));
-    const double start_s = log_seconds();
+    int count = 0;
     for (int u = v->first_use; u < v->first_use + v->uses; u++) {
         const weights_use *use = &weights->uses[u];
         const item *form = &r->items[find(r, &weights->entries[use->entry])];
         if (!form->cut || use->at != at) continue;
-        TRY(slices_gather(&r->slices, &form->part, weights->ring + at));
+        r->parts[count++] =
+            (comm_parts){slices_own(&r->slices, &form->part), form->part.bytes, weights->ring + at};
         at += form->part.bytes * (size_t)r->group->size;
     }
-    r->gather_s += log_seconds() - start_s;
+    return count;
+}
+
+static soda_status fetch(void *context, const soda_weights *weights, int visit)
+{
+    sharded *r = context;
+    const weights_visit *v = &weights->visits[visit];
+    if (v->bytes == 0) return SODA_OK;
+    const int count = list_parts(r, weights, v);
     r->gathered_bytes += v->bytes;
+    if (r->lane) return r->lane->gather(r->lane, visit, r->parts, count);
+    TRY(slices_meet(&r->slices));
+    const double start_s = log_seconds();
+    TRY(slices_gather(&r->slices, r->parts, count));
+    r->gather_s += log_seconds() - start_s;
     return SODA_OK;
 }
 
 static void start(soda_residency *base, const soda_weights *weights, int visit)
 {
-    gatherer_start(((sharded *)base)->gatherer, weights, visit);
+    soda_gatherer *g = ((sharded *)base)->gatherer;
+    g->start(g, weights, visit);
 }
 
 static soda_status need(soda_residency *base, const soda_weights *weights, int visit)
 {
+    soda_gatherer *g = ((sharded *)base)->gatherer;
     (void)weights;
-    return gatherer_need(((sharded *)base)->gatherer, visit);
+    return g->need(g, visit);
 }
 
 static void done(soda_residency *base, const soda_weights *weights, int visit)
 {
+    soda_gatherer *g = ((sharded *)base)->gatherer;
     (void)weights;
-    gatherer_done(((sharded *)base)->gatherer, visit);
+    g->done(g, visit);
 }
 
 /* Between runs, when the thread sleeps. */
@@ -331,42 +335,44 @@ static void report(const soda_residency *base, residency_report *report)
                                  .whole_bytes = r->whole_bytes,
                                  .ring_bytes = r->ring_bytes,
                                  .gathered_bytes = r->gathered_bytes,
+                                 .timed = !r->lane,
                                  .gather_s = r->gather_s,
-                                 .wait_s = gatherer_waited_s(r->gatherer)};
+                                 .wait_s = r->gatherer->waited_s};
 }
 
 static void close_sharded(soda_residency *base)
 {
     sharded *r = (sharded *)base;
-    gatherer_destroy(r->gatherer);
+    if (r->lane) r->lane->close(r->lane);
+    if (r->gatherer) r->gatherer->close(r->gatherer);
     slices_free(&r->slices);
     for (int i = 0; i < r->ring_count; i++) r->device->release(r->device, r->rings[i]);
     if (r->group) r->group->leave(r->group);
     form_table_free(&r->table);
     free(r->rings);
+    free(r->parts);
     free(r->items);
     free(r->seen);
     free(r);
 }
 
-static soda_status open_group(sharded *r, const sharded_options *options)
+/* Collective. */
+static soda_status open_group(sharded *r, const soda_backend *backend, int ranks)
 {
-    TRY(comm_agree(r->comm, r->comm->split(r->comm, options->ranks, &r->group)));
+    TRY(comm_agree(r->comm, r->comm->split(r->comm, ranks, &r->group)));
     slices_start(&r->slices, r->device, r->group);
-    return comm_agree(r->comm, gatherer_create(fetch, r, &r->gatherer));
+    if (r->device->host) return comm_agree(r->comm, gatherer_create_thread(fetch, r, &r->gatherer));
+    TRY(backend->open_lane(r->device, r->comm, r->group, &r->lane));
+    return comm_agree(r->comm, gatherer_create_lane(r->lane, fetch, r, &r->gatherer));
 }
 
-soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_options *options,
-                           soda_residency **residency)
+soda_status sharded_create(const soda_backend *backend, soda_comm *comm,
+                           const sharded_options *options, soda_residency **residency)
 {
+    soda_device *device = backend->device;
     sharded *r = calloc(1, sizeof *r);
-    soda_status s = r ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
+    soda_status s = comm_agree(comm, r ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory"));
     *residency = NULL;
-    if (s == SODA_OK && !device->host)
-        s = FAIL(SODA_ERR_UNSUPPORTED,
-                 "parallel.weights: shard: the memory of %s is not the host's: use replicate",
-                 device->name);
-    s = comm_agree(comm, s);
     if (s != SODA_OK || !r) {
         free(r);
         return s;
@@ -383,8 +389,8 @@ soda_status sharded_create(soda_device *device, soda_comm *comm, const sharded_o
                             .close = close_sharded},
                    .device = device,
                    .comm = comm,
-                   .ring_wanted = options->ring_bytes / 64 * 64};
-    s = open_group(r, options);
+                   .ring_wanted = options->ring_bytes / device->alignment * device->alignment};
+    s = open_group(r, backend, options->ranks);
     if (s != SODA_OK)
         close_sharded(&r->base);
     else

@@ -9,8 +9,9 @@
 
 void slices_start(soda_slices *slices, soda_device *device, soda_comm *group)
 {
-    *slices =
-        (soda_slices){.device = device, .group = group, .apart = group->node->size != group->size};
+    *slices = (soda_slices){.device = device,
+                            .group = group,
+                            .apart = !device->host || group->node->size != group->size};
 }
 
 /* Memory that the others can read. Where the system forbids that, the ranks send: all of them, as
@@ -78,6 +79,11 @@ soda_status slices_send(const soda_slices *slices, const slices_part *part, cons
 {
     soda_comm *group = slices->group;
     const slices_block *block = &slices->blocks[part->block];
+    if (!slices->device->host) {
+        TRY(group->scatter(group, whole, part->bytes, slices->stage, owner));
+        return slices->device->upload(slices->device, slices_own(slices, part), slices->stage,
+                                      part->bytes);
+    }
     if (slices->apart)
         return group->scatter(group, whole, part->bytes, slices_own(slices, part), owner);
     if (group->rank != owner) return SODA_OK;
@@ -87,24 +93,43 @@ soda_status slices_send(const soda_slices *slices, const slices_part *part, cons
     return SODA_OK;
 }
 
+soda_status slices_copy(const soda_slices *slices, const slices_part *part, size_t bytes,
+                        const void *whole, int owner)
+{
+    soda_comm *group = slices->group;
+    char *own = slices_own(slices, part), *to = slices->device->host ? own : slices->stage;
+    if (group->rank == owner) memcpy(to, whole, bytes);
+    TRY(group->broadcast(group, to, bytes, owner));
+    return to == own ? SODA_OK : slices->device->upload(slices->device, own, to, bytes);
+}
+
 soda_status slices_meet(const soda_slices *slices)
 {
     return slices->apart ? slices->group->meet(slices->group) : SODA_OK;
 }
 
-soda_status slices_gather(const soda_slices *slices, const slices_part *part, void *whole)
+/* Rank i's part of what this rank has at `own`, which is in some block. */
+static soda_status read_parts(const soda_slices *slices, const comm_parts *parts)
+{
+    const int own = slices->group->rank;
+    const slices_block *block = slices->blocks;
+    const char *from = parts->own;
+    char *to = parts->all;
+    while (from < block->own || from >= block->own + block->bytes) block++;
+    for (int i = 0; i < slices->group->size; i++, to += parts->bytes) {
+        if (i == own)
+            memcpy(to, from, parts->bytes);
+        else
+            TRY(read_all(block->files[i], to, parts->bytes, (size_t)(from - block->own)));
+    }
+    return SODA_OK;
+}
+
+soda_status slices_gather(const soda_slices *slices, const comm_parts *parts, int count)
 {
     soda_comm *group = slices->group;
-    const slices_block *block = &slices->blocks[part->block];
-    char *to = whole;
-    if (slices->apart)
-        return group->gather(group, &(comm_parts){slices_own(slices, part), part->bytes, whole}, 1);
-    for (int i = 0; i < group->size; i++, to += part->bytes) {
-        if (i == group->rank)
-            memcpy(to, slices_own(slices, part), part->bytes);
-        else
-            TRY(read_all(block->files[i], to, part->bytes, part->at));
-    }
+    if (slices->apart) return group->gather(group, parts, count);
+    for (int i = 0; i < count; i++) TRY(read_parts(slices, &parts[i]));
     return SODA_OK;
 }
 

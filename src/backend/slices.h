@@ -17,7 +17,9 @@ typedef struct {
     soda_comm *group;
     slices_block *blocks;
     int count;
-    bool apart; /* the ranks must send */
+    bool apart;  /* the ranks must send */
+    char *stage; /* on the host, where that cannot write to the device: room for what is received,
+                    set by the caller while slices are sent */
 } soda_slices;
 
 /* `bytes` of each rank, at offset `at` of block `block`. */
@@ -42,9 +44,13 @@ static inline char *slices_own(const soda_slices *slices, const slices_part *par
 soda_status slices_send(const soda_slices *slices, const slices_part *part, const void *whole,
                         int owner);
 
-/* Puts the slices of all ranks together. Collective over the group after slices_meet, which returns
- * when the others are ready. */
+/* The same for what every rank keeps whole: the `bytes` that rank `owner` has at `whole`. */
+soda_status slices_copy(const soda_slices *slices, const slices_part *part, size_t bytes,
+                        const void *whole, int owner);
+
+/* Puts the slices of all ranks together, where the device is the host. Collective over the group
+ * after slices_meet, which returns when the others are ready. */
 soda_status slices_meet(const soda_slices *slices);
-soda_status slices_gather(const soda_slices *slices, const slices_part *part, void *whole);
+soda_status slices_gather(const soda_slices *slices, const comm_parts *parts, int count);
 
 void slices_free(soda_slices *slices); /* accepts a zeroed struct */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/form_table.h"
+#include "core/sha256.h"
 #include "graph/weight.h"
 
 /* Writes all bytes of a form of `weight` to `form`: memory of the host, aligned to 64 bytes. */
@@ -70,3 +71,10 @@ soda_status weights_check_form(const weights_entry *entry, size_t bytes);
 /* Cuts the uses into visits of at most `most` bytes, or of one step. Call it after the last note;
  * again to cut them otherwise. */
 soda_status weights_cut(soda_weights *weights, size_t most);
+
+/* Of names, forms and bytes in the order of the entries. */
+soda_status weights_digest_layout(const soda_weights *weights, uint8_t hash[SHA256_BYTES]);
+
+/* Of what is used in which step and visit, and where in the ring: ranks that would gather something
+ * else would wait for ever, or compute nonsense. */
+soda_status weights_digest_schedule(const soda_weights *weights, uint8_t hash[SHA256_BYTES]);

@@ -14,7 +14,7 @@ struct soda_exchange {
      * sums may differ in the last bits with the number of ranks. */
     soda_status (*sum_i64)(soda_exchange *exchange, int64_t *data, int64_t count);
     soda_status (*sum_f32)(soda_exchange *exchange, float *data, int64_t count);
-    void (*close)(soda_exchange *exchange); /* frees it */
+    void (*close)(soda_exchange *exchange); /* frees it; ends what devices wait for */
     void *context;
 };
 

@@ -35,3 +35,20 @@ soda_status same_program(soda_comm *comm)
                  root, own);
     return comm_agree(comm, s);
 }
+
+soda_status same_hardware(soda_comm *comm, const soda_device *device)
+{
+    char own[256] = "", root[256];
+    if (comm->size == 1) return SODA_OK;
+    snprintf(own, sizeof own, "%s", device->model);
+    memcpy(root, own, sizeof root);
+    TRY(comm->broadcast(comm, root, sizeof root, 0));
+    soda_status s = SODA_OK;
+    if (strcmp(own, root) != 0)
+        s = FAIL(SODA_ERR_INPUT,
+                 "parallel.reduction: exact: expected GPUs of one model, as results must not "
+                 "depend on which rank computes what: rank 0 has %s, this rank %s; use GPUs of "
+                 "one model, or parallel.reduction: fast",
+                 root, own);
+    return comm_agree(comm, s);
+}

@@ -72,7 +72,7 @@ static soda_status note(soda_trainer *t, double started_s, double reduced_s, dou
                              .reduce_s = reduced_s - network_end_s,
                              .update_s = now_s - reduced_s,
                              .save_s = t->save_s,
-                             .gathers = t->group > 1,
+                             .gathers = after.timed,
                              .gather_s = after.gather_s - t->gathered.gather_s,
                              .wait_s = after.wait_s - t->gathered.wait_s};
     t->save_s = 0;
@@ -191,6 +191,8 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
     TRY_TO(done, same_program(comm));
+    if (config->parallel.reduction == REDUCE_EXACT)
+        TRY_TO(done, same_hardware(comm, backend->device));
     watchdog_start(comm, config->parallel.timeout_s, &t.dog);
     TRY_TO(done, trainer_open(&t));
     /* Before the first step: what the run will be compared with, and the most memory that it will

@@ -337,12 +337,12 @@ void trainer_close(soda_trainer *t)
     run_saver_destroy(t->saver);
     metrics_close(t->metrics);
     run_lock_release(t->lock);
+    if (t->exchange) t->exchange->close(t->exchange); /* first: then nothing waits for lost ranks */
     networks_close(&t->networks);
     t->backend->device->release(t->backend->device, t->image);
     reducer_destroy(&t->reducer);
     findings_destroy(&t->found);
     free(t->pictures);
-    if (t->exchange) t->exchange->close(t->exchange);
     params_destroy(&t->params);
     training_model_close(&t->model);
     dataset_close(t->data);

@@ -37,7 +37,7 @@ static soda_status open_residency(const random_step_options *o, random_step *r)
     if (o->policy == WEIGHTS_NODE)
         return comm_agree(r->comm, resident_create_shared(device, r->comm, residency));
     if (o->policy == WEIGHTS_SHARD && r->comm->size > 1)
-        return sharded_create(device, r->comm, &(sharded_options){r->comm->size, o->ring_bytes},
+        return sharded_create(r->backend, r->comm, &(sharded_options){r->comm->size, o->ring_bytes},
                               residency);
     return comm_agree(r->comm, resident_create(device, residency));
 }

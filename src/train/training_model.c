@@ -126,7 +126,7 @@ static soda_status open_weights(training_model *t, const run_config *config, sod
                                      (size_t)(config->parallel.ring_mib * 0x1p20)};
     TRY(comm_agree(comm, open_files(t)));
     if (config->parallel.weights == WEIGHTS_SHARD && comm->size > 1)
-        return sharded_create(device, comm, &options, &t->residency);
+        return sharded_create(t->backend, comm, &options, &t->residency);
     return comm_agree(comm, config->parallel.weights == WEIGHTS_NODE
                                 ? resident_create_shared(device, comm, &t->residency)
                                 : resident_create(device, &t->residency));

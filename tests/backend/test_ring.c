@@ -121,24 +121,24 @@ static void visits_are_whole_while_they_are_used(void **state)
         CHECK_OK(weights_cut(w, MOST));
         const size_t least = ring_least(w, room);
         f = (fake){.fails_at = -1};
-        CHECK_OK(gatherer_create(put, &f, &g));
+        CHECK_OK(gatherer_create_thread(put, &f, &g));
         for (int k = 0; k < 3; k++) {
             ring_place(w, room, least + (size_t)k * least / 2);
             f.count = 0;
-            gatherer_start(g, w, k); /* also from a later visit on: without a prologue */
+            g->start(g, w, k); /* also from a later visit on: without a prologue */
             for (int i = k; i < w->visit_count; i++) {
                 const weights_visit *v = &w->visits[i];
-                CHECK_OK(gatherer_need(g, i));
+                CHECK_OK(g->need(g, i));
                 int wrong = 0;
                 for (size_t c = v->at / 64; c < (v->at + v->bytes) / 64; c++)
                     wrong += f.cell[c] != i;
                 assert_int_equal(wrong, 0);
-                gatherer_done(g, i);
+                g->done(g, i);
             }
             assert_int_equal(f.count, w->visit_count - k); /* each once, in their order */
             for (int i = 0; i < f.count; i++) assert_int_equal(f.fetched[i], k + i);
         }
-        gatherer_destroy(g);
+        g->close(g);
         weights_destroy(w);
     }
 }
@@ -153,20 +153,151 @@ static void a_failure_of_the_thread_is_that_of_all_later_needs(void **state)
     CHECK_OK(weights_cut(w, MOST));
     ring_place(w, room, ring_least(w, room));
     f = (fake){.fails_at = 5};
-    CHECK_OK(gatherer_create(put, &f, &g));
-    gatherer_start(g, w, 0);
+    CHECK_OK(gatherer_create_thread(put, &f, &g));
+    g->start(g, w, 0);
     for (int i = 0; i < 5; i++) {
         /* the failure may be known early */
-        if (gatherer_need(g, i) != SODA_OK) check_message_has("visit 5 cannot be fetched");
-        gatherer_done(g, i);
+        if (g->need(g, i) != SODA_OK) check_message_has("visit 5 cannot be fetched");
+        g->done(g, i);
     }
     for (int i = 5; i < w->visit_count; i++) {
-        CHECK_FAILS(gatherer_need(g, i), SODA_ERR_IO);
+        CHECK_FAILS(g->need(g, i), SODA_ERR_IO);
         check_message_has("visit 5 cannot be fetched");
-        gatherer_done(g, i);
+        g->done(g, i);
     }
     assert_int_equal(f.count, 5);
-    gatherer_destroy(g);
+    g->close(g);
+    weights_destroy(w);
+}
+
+/* A lane and a device by a clock of the host: when a cell of the ring was last read on the device,
+ * and up to when the lane's gathers are ordered behind the device. */
+typedef struct {
+    soda_lane base;
+    int clock, followed, done[2 * STEPS], read[MOST / 16], early;
+    bool full[MOST / 16];
+} fake_lane;
+
+static soda_status reserve_marks(soda_lane *lane, int count)
+{
+    (void)lane;
+    assert_in_range(count, 1, 2 * STEPS);
+    return SODA_OK;
+}
+
+static soda_status follow_mark(soda_lane *lane, int mark)
+{
+    fake_lane *l = (fake_lane *)lane;
+    if (l->done[mark] > l->followed) l->followed = l->done[mark];
+    return SODA_OK;
+}
+
+static soda_status mark_done(soda_lane *lane, int mark)
+{
+    fake_lane *l = (fake_lane *)lane;
+    l->done[mark] = ++l->clock;
+    return SODA_OK;
+}
+
+static soda_status mark_needed(soda_lane *lane, int mark)
+{
+    (void)lane, (void)mark;
+    return SODA_OK;
+}
+
+static soda_status gather_visit(void *context, const soda_weights *w, int visit)
+{
+    fake_lane *l = context;
+    const weights_visit *v = &w->visits[visit];
+    for (size_t i = v->at / 64; i < (v->at + v->bytes) / 64; i++) {
+        assert_false(l->full[i]);
+        assert_true(l->read[i] <= l->followed);
+        l->full[i] = true;
+    }
+    l->early += l->followed < l->clock;
+    return SODA_OK;
+}
+
+static void use_visit(fake_lane *l, const soda_weights *w, soda_gatherer *g, int visit)
+{
+    const weights_visit *v = &w->visits[visit];
+    CHECK_OK(g->need(g, visit));
+    for (size_t i = v->at / 64; i < (v->at + v->bytes) / 64; i++) {
+        assert_true(l->full[i]); /* it was queued before its kernels */
+        l->full[i] = false;
+        l->read[i] = l->clock + 1;
+    }
+    g->done(g, visit);
+}
+
+/* Networks of other visits take turns in one ring. */
+static void a_lane_overwrites_what_was_read_and_is_ahead_of_it(void **state)
+{
+    (void)state;
+    static char ring[MOST * 4];
+    static fake_lane l;
+    size_t room[2][ENTRIES];
+    soda_gatherer *g;
+    for (unsigned seed = 1; seed <= 5; seed++) {
+        soda_weights *w[2];
+        size_t least = 0;
+        for (int k = 0; k < 2; k++) {
+            w[k] = random_weights(seed + 10 * (unsigned)k, room[k]);
+            CHECK_OK(weights_cut(w[k], MOST / 4));
+            if (ring_least(w[k], room[k]) > least) least = ring_least(w[k], room[k]);
+        }
+        assert_true(2 * least <= sizeof l.read / sizeof *l.read * 64);
+        l = (fake_lane){.base = {reserve_marks, NULL, mark_needed, mark_done, follow_mark, NULL}};
+        CHECK_OK(gatherer_create_lane(&l.base, gather_visit, &l, &g));
+        for (int k = 0; k < 2; k++) {
+            ring_place(w[k], room[k], 2 * least);
+            w[k]->ring = ring;
+            CHECK_OK(g->reserve(g, w[k]->visit_count));
+        }
+        for (int run = 0; run < 6; run++) {
+            const soda_weights *now = w[run % 3 == 2];
+            const int first = run % 2; /* without a prologue */
+            g->start(g, now, first);
+            for (int i = first; i < now->visit_count; i++) use_visit(&l, now, g, i);
+        }
+        assert_true(l.early > 0); /* gathers need not wait for all that was queued before them */
+        g->close(g);
+        weights_destroy(w[0]);
+        weights_destroy(w[1]);
+    }
+}
+
+static soda_status gather_nothing(void *context, const soda_weights *w, int visit)
+{
+    (void)w;
+    ++*(int *)context;
+    return visit == 2 ? FAIL(SODA_ERR_IO, "visit 2 cannot be gathered") : SODA_OK;
+}
+
+static void a_failure_in_a_lane_is_that_of_all_later_needs(void **state)
+{
+    (void)state;
+    static char ring[MOST * 4];
+    fake_lane l = {.base = {reserve_marks, NULL, mark_needed, mark_done, follow_mark, NULL}};
+    size_t room[ENTRIES];
+    int calls = 0;
+    soda_gatherer *g;
+    soda_weights *w = random_weights(3, room);
+    CHECK_OK(weights_cut(w, MOST));
+    ring_place(w, room, ring_least(w, room));
+    w->ring = ring;
+    CHECK_OK(gatherer_create_lane(&l.base, gather_nothing, &calls, &g));
+    for (int run = 0; run < 2; run++) {
+        g->start(g, w, 0);
+        for (int i = 0; i < w->visit_count; i++) {
+            const soda_status s = g->need(g, i);
+            if (run > 0 || i >= 2) assert_int_equal(s, SODA_ERR_IO);
+            if (s != SODA_OK) check_message_has("visit 2 cannot be gathered");
+            g->done(g, i);
+        }
+    }
+    assert_int_equal(calls, 3); /* the others are told by the next agreement */
+    g->close(g);
     weights_destroy(w);
 }
 
@@ -177,6 +308,8 @@ int main(void)
         cmocka_unit_test(a_room_is_free_when_what_it_overlaps_is_done),
         cmocka_unit_test(visits_are_whole_while_they_are_used),
         cmocka_unit_test(a_failure_of_the_thread_is_that_of_all_later_needs),
+        cmocka_unit_test(a_lane_overwrites_what_was_read_and_is_ahead_of_it),
+        cmocka_unit_test(a_failure_in_a_lane_is_that_of_all_later_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,12 @@
  * calls that are not simulated end the program.
  *
  *     CUSIM_NCCL_DELAY=MS    each collective takes up to so long, at random, another time on each
- * rank CUSIM_NCCL_DIE=R:N     rank R is killed in its N-th collective CUSIM_NCCL_FAIL=R:N    call
- * number N of rank R returns ncclSystemError */
+ * rank CUSIM_NCCL_DIE=R:N     rank R is killed in its N-th collective CUSIM_NCCL_STALL=R:N   rank R
+ * never gives its part of that CUSIM_NCCL_FAIL=R:N    call number N of rank R returns
+ * ncclSystemError
+ *
+ * Ranks and numbers are those of each communicator. The collectives of a group give their parts
+ * together. */
 #include <nccl.h>
 
 #include <dirent.h>
@@ -27,18 +31,21 @@
 
 #include "stream.h"
 
-enum { RANKS = 64, FOLDER = 96, PATIENCE_S = 10 };
+enum { RANKS = 64, FOLDER = 96, PATIENCE_S = 10, GROUP = 4096 };
+
+typedef enum { ALL_REDUCE, ALL_GATHER } operation;
+static const char *const names[] = {"all-reduce", "all-gather"};
 
 typedef struct { /* of a contribution; the data follow */
     int64_t count;
-    int32_t type;
+    int32_t type, operation;
     atomic_int readers; /* that are done */
 } header;
 
 struct ncclComm {
     int rank, size, references; /* work that is enqueued, and the communicator */
     uint64_t collectives, posted, calls;
-    bool aborted, joined;
+    bool aborted, joined, late; /* late: another rank is, so that nobody waits for it again */
     ncclResult_t state;
     pid_t process[RANKS];
     char folder[FOLDER];
@@ -46,11 +53,14 @@ struct ncclComm {
 
 typedef struct {
     struct ncclComm *comm;
-    void *data;
+    operation operation;
+    const void *from;
+    void *to;
     int64_t count;
     ncclDataType_t type;
     uint64_t number;
     double due_s;
+    cudaStream_t stream;
 } collective;
 
 static double now(void)
@@ -81,6 +91,7 @@ static double delay_s(int rank)
 
 static size_t element(ncclDataType_t type)
 {
+    if (type == ncclInt8) return 1;
     if (type != ncclInt64 && type != ncclFloat32) sim_die("NCCL: type %d is not simulated", type);
     return type == ncclInt64 ? 8 : 4;
 }
@@ -213,11 +224,12 @@ static void post(void *context)
     collective *w = *(collective **)context;
     char path[FOLDER + 64];
     const size_t bytes = (size_t)w->count * element(w->type);
-    const header head = {.count = w->count, .type = (int32_t)w->type};
+    const header head = {
+        .count = w->count, .type = (int32_t)w->type, .operation = (int32_t)w->operation};
     w->comm->posted = w->number + 1;
-    if (w->comm->aborted) return;
-    const void *data = sim_memory_range(w->data, bytes, "NCCL all-reduce");
-    sim_memory_read(w->data, bytes, "NCCL all-reduce");
+    if (w->comm->aborted || chosen("CUSIM_NCCL_STALL", w->comm->rank, w->number)) return;
+    const void *data = sim_memory_range(w->from, bytes, "NCCL");
+    sim_memory_read(w->from, bytes, "NCCL");
     part_path(w, w->comm->rank, path);
     if (!publish(path, &head, sizeof head, data, bytes))
         sim_die("NCCL: %s: %s", path, strerror(errno));
@@ -252,12 +264,14 @@ static bool ready(const void *context)
     for (int r = 0; r < w->comm->size && all; r++) {
         size_t bytes;
         header *part = map_part(w, r, &bytes);
-        all = part && part->count == w->count && part->type == (int32_t)w->type;
+        all = part && part->count == w->count && part->type == (int32_t)w->type &&
+              part->operation == (int32_t)w->operation;
         if (part && !all && r == 0)
-            sim_die("NCCL: crossed collectives: number %llu of rank %d is an all-reduce of %lld "
-                    "numbers of type %d, of rank 0 one of %lld of type %d",
-                    (unsigned long long)w->number, w->comm->rank, (long long)w->count, w->type,
-                    (long long)part->count, part->type);
+            sim_die("NCCL: crossed collectives: number %llu of rank %d is an %s of %lld "
+                    "numbers of type %d, of rank 0 an %s of %lld of type %d",
+                    (unsigned long long)w->number, w->comm->rank, names[w->operation],
+                    (long long)w->count, w->type, names[part->operation], (long long)part->count,
+                    part->type);
         if (part) munmap(part, bytes);
     }
     return all;
@@ -282,40 +296,112 @@ static void finish(void *context)
 {
     const collective *w = context;
     struct ncclComm *c = w->comm;
+    const bool gathers = w->operation == ALL_GATHER;
     const size_t bytes = (size_t)w->count * element(w->type);
+    const size_t whole = gathers ? bytes * (size_t)c->size : bytes;
     for (int r = 0; r < c->size && !c->aborted; r++) {
         size_t mapped;
+        char path[FOLDER + 64], *to = sim_memory_range(w->to, whole, "NCCL");
         header *part = map_part(w, r, &mapped);
         if (!part) sim_die("NCCL: a contribution is gone");
-        add(w, sim_memory_range(w->data, bytes, "NCCL all-reduce"), part, r == 0);
-        char path[FOLDER + 64];
+        if (gathers)
+            memcpy(to + (size_t)r * bytes, part + 1, bytes);
+        else
+            add(w, to, part, r == 0);
         part_path(w, r, path);
         if (atomic_fetch_add(&part->readers, 1) + 1 == c->size) unlink(path);
         munmap(part, mapped);
     }
-    if (!c->aborted) sim_memory_written(w->data, bytes);
+    c->late = false;
+    if (!c->aborted) sim_memory_written(w->to, whole);
     release(c);
+}
+
+/* Those of the group that is open, or one alone. */
+static collective *group[GROUP];
+static int group_count, group_depth;
+
+/* Enqueues what was collected; returns when this rank's parts are given, or never will be. */
+static void begin_group(void)
+{
+    const double start_s = now();
+    const int count = group_count;
+    struct ncclComm *c = count ? group[count - 1]->comm : NULL;
+    const uint64_t last = count ? group[count - 1]->number : 0;
+    cudaStream_t stream = count ? group[count - 1]->stream : NULL;
+    for (int i = 0; i < group_count; i++) {
+        collective **posted = sim_alloc(sizeof *posted);
+        *posted = group[i];
+        sim_enqueue(group[i]->stream, post, posted, "NCCL, send");
+    }
+    for (int i = 0; i < group_count; i++)
+        sim_enqueue_when(group[i]->stream, ready, finish, group[i], names[group[i]->operation]);
+    group_count = 0;
+    if (!c) return;
+    for (sim_stream_advance(stream); c->posted <= last; sim_stream_advance(stream)) {
+        look_for_dead(c);
+        c->late = c->late || now() > start_s + PATIENCE_S;
+        if (c->state != ncclSuccess || c->late) break;
+        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    }
+}
+
+/* Takes a copy of `w`, whose number and time are set here. */
+static ncclResult_t begin(collective w)
+{
+    struct ncclComm *c = w.comm;
+    if (!c->joined) sim_die("NCCL: a collective before the communicator is complete");
+    if (group_count == GROUP) sim_die("NCCL: a group of more than %d collectives", GROUP);
+    if (fails(c)) return ncclSystemError;
+    w.number = c->collectives++;
+    w.due_s = now() + delay_s(c->rank);
+    if (chosen("CUSIM_NCCL_DIE", c->rank, w.number)) raise(SIGKILL);
+    collective *own = sim_alloc(sizeof *own);
+    *own = w;
+    c->references++;
+    group[group_count++] = own;
+    if (group_depth == 0) begin_group();
+    return ncclSuccess;
+}
+
+/* NCCL declares these without parameters. */
+ncclResult_t ncclGroupStart(void);
+ncclResult_t ncclGroupEnd(void);
+
+ncclResult_t ncclGroupStart(void)
+{
+    group_depth++;
+    return ncclSuccess;
+}
+
+ncclResult_t ncclGroupEnd(void)
+{
+    if (group_depth == 0) return ncclInvalidUsage;
+    if (--group_depth == 0) begin_group();
+    return ncclSuccess;
 }
 
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t c, cudaStream_t stream)
 {
     if (from != to || op != ncclSum) sim_die("NCCL: only sums in place are simulated");
-    if (!c->joined) sim_die("NCCL: a collective before the communicator is complete");
-    if (fails(c)) return ncclSystemError;
-    const double start_s = now();
-    const uint64_t number = c->collectives++;
-    if (chosen("CUSIM_NCCL_DIE", c->rank, number)) raise(SIGKILL);
-    collective *w = sim_alloc(sizeof *w), **posted = sim_alloc(sizeof *posted);
-    *w = (collective){c, to, (int64_t)count, type, number, now() + delay_s(c->rank)};
-    *posted = w;
-    c->references++;
-    sim_enqueue(stream, post, posted, "NCCL all-reduce, send");
-    sim_enqueue_when(stream, ready, finish, w, "NCCL all-reduce");
-    for (sim_stream_advance(stream); c->posted <= number; sim_stream_advance(stream)) {
-        look_for_dead(c);
-        if (c->state != ncclSuccess || now() > start_s + PATIENCE_S) break;
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-    }
-    return ncclSuccess;
+    return begin((collective){.comm = c,
+                              .operation = ALL_REDUCE,
+                              .from = from,
+                              .to = to,
+                              .count = (int64_t)count,
+                              .type = type,
+                              .stream = stream});
+}
+
+ncclResult_t ncclAllGather(const void *from, void *to, size_t count, ncclDataType_t type,
+                           ncclComm_t c, cudaStream_t stream)
+{
+    return begin((collective){.comm = c,
+                              .operation = ALL_GATHER,
+                              .from = from,
+                              .to = to,
+                              .count = (int64_t)count,
+                              .type = type,
+                              .stream = stream});
 }

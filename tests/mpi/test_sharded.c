@@ -115,7 +115,7 @@ static void check_forms(soda_comm *all_ranks)
     soda_residency *store;
     soda_weights *weights = list(FORMS, false), *fewer = list(FORMS - 4, false);
     CHECK_OK(
-        sharded_create(device_host(), all_ranks, &(sharded_options){comm->size, 8192}, &store));
+        sharded_create(backend_ref(), all_ranks, &(sharded_options){comm->size, 8192}, &store));
     made = 0;
     CHECK_OK(store->fill(store, weights));
     CHECK_OK(store->fill(store, fewer)); /* a second network, of which nothing is missing */
@@ -165,7 +165,7 @@ static void a_form_that_fails_fails_on_all_ranks(void **state)
     soda_residency *store;
     soda_weights *weights = list(FORMS, true);
     char message[256];
-    CHECK_OK(sharded_create(device_host(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 0}, &store));
     made_bad = false;
     const soda_status s = store->fill(store, weights);
     snprintf(message, sizeof message, "%s", status_message());
@@ -184,7 +184,7 @@ static void ranks_with_another_schedule_are_told_so(void **state)
     (void)state;
     soda_residency *store;
     soda_weights *weights = list(comm->rank == 0 ? FORMS : FORMS - 1, false);
-    CHECK_OK(sharded_create(device_host(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 0}, &store));
     const soda_status s = store->fill(store, weights);
     residency_close(store);
     weights_destroy(weights);
@@ -197,7 +197,7 @@ static void a_sealed_store_fails_alone(void **state)
     (void)state;
     soda_residency *store;
     soda_weights *weights = list(FORMS - 1, false), *more = list(FORMS, false);
-    CHECK_OK(sharded_create(device_host(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 0}, &store));
     CHECK_OK(store->fill(store, weights));
     store->sealed = true;
     const soda_status known = store->fill(store, weights);
@@ -218,7 +218,7 @@ static void a_ring_that_is_too_small_is_refused(void **state)
     soda_residency *store;
     soda_weights *weights = list(FORMS, false);
     char message[256];
-    CHECK_OK(sharded_create(device_host(), comm, &(sharded_options){comm->size, 1024}, &store));
+    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 1024}, &store));
     const soda_status s = store->fill(store, weights);
     snprintf(message, sizeof message, "%s", status_message());
     residency_close(store);
@@ -227,14 +227,25 @@ static void a_ring_that_is_too_small_is_refused(void **state)
     assert_non_null(strstr(message, "parallel.ring: expected at least 0.002 MiB"));
 }
 
-static void memory_that_is_not_the_hosts_is_refused(void **state)
+/* As in a backend whose build has nothing that gathers. */
+static soda_status open_no_lane(soda_device *device, soda_comm *all, soda_comm *group,
+                                soda_lane **lane)
+{
+    (void)device, (void)all, (void)group;
+    *lane = NULL;
+    return FAIL(SODA_ERR_UNSUPPORTED, "no lane");
+}
+
+static void memory_of_others_wants_a_lane(void **state)
 {
     (void)state;
     soda_residency *store = NULL;
     soda_device other = *device_host();
+    const soda_backend backend = {.device = &other, .open_lane = open_no_lane};
     other.host = false;
-    CHECK_FAILS(sharded_create(&other, comm, &(sharded_options){comm->size, 0}, &store),
+    CHECK_FAILS(sharded_create(&backend, comm, &(sharded_options){comm->size, 0}, &store),
                 SODA_ERR_UNSUPPORTED);
+    check_message_has("no lane");
     assert_null(store);
 }
 
@@ -250,7 +261,7 @@ int main(void)
         cmocka_unit_test(ranks_with_another_schedule_are_told_so),
         cmocka_unit_test(a_sealed_store_fails_alone),
         cmocka_unit_test(a_ring_that_is_too_small_is_refused),
-        cmocka_unit_test(memory_that_is_not_the_hosts_is_refused),
+        cmocka_unit_test(memory_of_others_wants_a_lane),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     comm_mpi_close();

@@ -1,3 +1,4 @@
+/* gatherer_thread.c: a thread gathers, and need waits for it. */
 #include "backend/gatherer.h"
 
 #include <pthread.h>
@@ -8,7 +9,8 @@
 #include "core/log.h"
 #include "core/pulse.h"
 
-struct soda_gatherer {
+typedef struct {
+    soda_gatherer base;
     gatherer_fetch *fetch;
     void *context;
     pthread_t thread;
@@ -18,10 +20,9 @@ struct soda_gatherer {
     int next, done, end;         /* visits done .. next - 1 are present, next .. end - 1 to come */
     bool ends;
     status_slot failure;
-    double waited_s;
-};
+} threaded;
 
-static bool may_fetch(const soda_gatherer *g)
+static bool may_fetch(const threaded *g)
 {
     return g->next < g->end && !status_kept(&g->failure) &&
            ring_is_free(g->weights, g->done, g->next);
@@ -29,7 +30,7 @@ static bool may_fetch(const soda_gatherer *g)
 
 static void *work(void *context)
 {
-    soda_gatherer *g = context;
+    threaded *g = context;
     pthread_mutex_lock(&g->lock);
     while (!g->ends) {
         if (!may_fetch(g)) {
@@ -47,28 +48,15 @@ static void *work(void *context)
     return NULL;
 }
 
-soda_status gatherer_create(gatherer_fetch *fetch, void *context, soda_gatherer **gatherer)
+static soda_status reserve(soda_gatherer *gatherer, int visits)
 {
-    soda_gatherer *g = calloc(1, sizeof *g);
-    *gatherer = NULL;
-    if (!g) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    g->fetch = fetch;
-    g->context = context;
-    pthread_mutex_init(&g->lock, NULL);
-    pthread_cond_init(&g->moved, NULL);
-    const int code = pthread_create(&g->thread, NULL, work, g);
-    if (code == 0) {
-        *gatherer = g;
-        return SODA_OK;
-    }
-    pthread_cond_destroy(&g->moved);
-    pthread_mutex_destroy(&g->lock);
-    free(g);
-    return FAIL(SODA_ERR_MEMORY, "no thread for gathering weights: %s", strerror(code));
+    (void)gatherer, (void)visits;
+    return SODA_OK;
 }
 
-void gatherer_start(soda_gatherer *g, const soda_weights *weights, int first)
+static void start(soda_gatherer *gatherer, const soda_weights *weights, int first)
 {
+    threaded *g = (threaded *)gatherer;
     pthread_mutex_lock(&g->lock);
     g->weights = weights;
     g->next = g->done = first;
@@ -77,8 +65,9 @@ void gatherer_start(soda_gatherer *g, const soda_weights *weights, int first)
     pthread_mutex_unlock(&g->lock);
 }
 
-soda_status gatherer_need(soda_gatherer *g, int visit)
+static soda_status need(soda_gatherer *gatherer, int visit)
 {
+    threaded *g = (threaded *)gatherer;
     pthread_mutex_lock(&g->lock);
     if (g->next <= visit && !status_kept(&g->failure)) {
         const double start_s = log_seconds();
@@ -86,26 +75,25 @@ soda_status gatherer_need(soda_gatherer *g, int visit)
         while (g->next <= visit && !status_kept(&g->failure))
             pthread_cond_wait(&g->moved, &g->lock);
         pulse_wait(NULL);
-        g->waited_s += log_seconds() - start_s;
+        g->base.waited_s += log_seconds() - start_s;
     }
     const soda_status s = status_take(&g->failure);
     pthread_mutex_unlock(&g->lock);
     return s;
 }
 
-void gatherer_done(soda_gatherer *g, int visit)
+static void done(soda_gatherer *gatherer, int visit)
 {
+    threaded *g = (threaded *)gatherer;
     pthread_mutex_lock(&g->lock);
     g->done = visit + 1;
     pthread_cond_broadcast(&g->moved);
     pthread_mutex_unlock(&g->lock);
 }
 
-double gatherer_waited_s(const soda_gatherer *g) { return g->waited_s; }
-
-void gatherer_destroy(soda_gatherer *g)
+static void close_threaded(soda_gatherer *gatherer)
 {
-    if (!g) return;
+    threaded *g = (threaded *)gatherer;
     pthread_mutex_lock(&g->lock);
     g->ends = true;
     pthread_cond_broadcast(&g->moved);
@@ -114,4 +102,26 @@ void gatherer_destroy(soda_gatherer *g)
     pthread_cond_destroy(&g->moved);
     pthread_mutex_destroy(&g->lock);
     free(g);
+}
+
+soda_status gatherer_create_thread(gatherer_fetch *fetch, void *context, soda_gatherer **gatherer)
+{
+    threaded *g = calloc(1, sizeof *g);
+    *gatherer = NULL;
+    if (!g) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    g->base = (soda_gatherer){
+        .reserve = reserve, .start = start, .need = need, .done = done, .close = close_threaded};
+    g->fetch = fetch;
+    g->context = context;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->moved, NULL);
+    const int code = pthread_create(&g->thread, NULL, work, g);
+    if (code == 0) {
+        *gatherer = &g->base;
+        return SODA_OK;
+    }
+    pthread_cond_destroy(&g->moved);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+    return FAIL(SODA_ERR_MEMORY, "no thread for gathering weights: %s", strerror(code));
 }

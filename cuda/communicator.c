@@ -1,0 +1,137 @@
+#include "cuda/communicator.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/pulse.h"
+
+enum { POLL_NS = 50000 };
+
+struct communicator {
+    ncclComm_t nccl; /* NULL: given up */
+    int rank, size;
+    const char *last; /* the collective that was enqueued last */
+    communicator *next;
+};
+
+static communicator *all; /* that are open */
+
+void communicator_give_up(void)
+{
+    for (communicator *c = all; c; c = c->next) {
+        if (c->nccl) (void)ncclCommAbort(c->nccl);
+        c->nccl = NULL;
+    }
+}
+
+static soda_status failed(const communicator *c, const char *what, ncclResult_t code)
+{
+    const soda_status s =
+        FAIL(SODA_ERR_IO, "NCCL: %s failed on rank %d of %d: %s: %s", what, c->rank, c->size,
+             ncclGetErrorString(code), ncclGetLastError(c->nccl));
+    communicator_give_up();
+    return s;
+}
+
+/* Asks whether anything failed that was begun. */
+static soda_status check(communicator *c, const char *what, ncclResult_t *state)
+{
+    const ncclResult_t code = ncclCommGetAsyncError(c->nccl, state);
+    if (code != ncclSuccess) return failed(c, what, code);
+    if (*state != ncclSuccess && *state != ncclInProgress) return failed(c, what, *state);
+    return SODA_OK;
+}
+
+/* Of whatever waits for a stream. */
+static soda_status watch(void *context)
+{
+    (void)context;
+    for (communicator *c = all; c; c = c->next) {
+        ncclResult_t state;
+        if (c->nccl) TRY(check(c, c->last, &state));
+    }
+    return SODA_OK;
+}
+
+soda_status communicator_enter(communicator *c, const char *what, ncclComm_t *nccl)
+{
+    *nccl = c->nccl;
+    if (!c->nccl) return FAIL(SODA_ERR_IO, "NCCL: the communicator was given up");
+    c->last = what;
+    pulse_collective(what);
+    return SODA_OK;
+}
+
+soda_status communicator_finish(communicator *c, ncclResult_t code)
+{
+    ncclResult_t state = code;
+    soda_status s = SODA_OK;
+    if (code != ncclSuccess && code != ncclInProgress) s = failed(c, c->last, code);
+    while (s == SODA_OK && state == ncclInProgress) {
+        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+        s = check(c, c->last, &state);
+    }
+    pulse_collective(NULL);
+    return s;
+}
+
+void communicator_close(communicator *c)
+{
+    communicator **at = &all;
+    if (!c) return;
+    while (*at && *at != c) at = &(*at)->next;
+    if (*at) *at = c->next;
+    if (!all) gpu_watch(NULL, NULL);
+    if (c->nccl) (void)ncclCommAbort(c->nccl);
+    free(c);
+}
+
+/* Local. */
+static soda_status create(const soda_comm *group, communicator **made, ncclUniqueId *id)
+{
+    communicator *c = *made = calloc(1, sizeof *c);
+    if (!c) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    c->rank = group->rank;
+    c->size = group->size;
+    c->last = "ncclCommInitRank";
+    if (c->rank != 0) return SODA_OK;
+    const ncclResult_t code = ncclGetUniqueId(id);
+    return code == ncclSuccess ? SODA_OK : failed(c, "ncclGetUniqueId", code);
+}
+
+/* Collective over `comm`. Ranks look together whether NCCL's threads are done, so that one that
+ * fails does not leave the others waiting. */
+static soda_status join(communicator *c, soda_comm *comm, ncclUniqueId id)
+{
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    ncclResult_t state = ncclCommInitRankConfig(&c->nccl, c->size, id, c->rank, &config);
+    soda_status s =
+        state == ncclSuccess || state == ncclInProgress ? SODA_OK : failed(c, c->last, state);
+    for (;;) {
+        int64_t waits = s == SODA_OK && state == ncclInProgress;
+        TRY(comm_agree_flags(comm, s, &waits, 1));
+        if (!waits) return SODA_OK;
+        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+        if (state == ncclInProgress) s = check(c, c->last, &state);
+    }
+}
+
+soda_status communicator_open(soda_comm *comm, soda_comm *group, communicator **made)
+{
+    ncclUniqueId id = {{0}};
+    communicator *c = NULL;
+    soda_status s;
+    *made = NULL;
+    TRY_TO(failed, comm_agree(comm, create(group, &c, &id)));
+    TRY_TO(failed, comm_agree(comm, group->broadcast(group, &id, sizeof id, 0)));
+    c->next = all;
+    all = c;
+    TRY_TO(failed, join(c, comm, id));
+    gpu_watch(watch, NULL);
+    *made = c;
+    return SODA_OK;
+failed:
+    communicator_close(c);
+    return s;
+}

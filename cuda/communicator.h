@@ -1,0 +1,29 @@
+/* communicator.h: NCCL between the GPUs of some ranks: opened through MPI, watched, and given up
+ * when something fails. It does not block, so that a rank that waits for lost ones can be told:
+ * whatever waits for the GPU asks NCCL, now and then, whether a collective failed (gpu_watch).
+ * NCCL, User Guide, "Fault Tolerance". */
+#pragma once
+
+#include <nccl.h>
+
+#include "comm/comm.h"
+#include "cuda/gpu.h"
+
+typedef struct communicator communicator;
+
+/* Between the ranks of `group`, which are ranks of `comm`. Collective over `comm`: all open theirs,
+ * or none. */
+soda_status communicator_open(soda_comm *comm, soda_comm *group, communicator **made);
+
+/* NCCL's handle; SODA_ERR_IO after it was given up. */
+soda_status communicator_enter(communicator *c, const char *what, ncclComm_t *nccl);
+
+/* Until the call of `what` that returned `code` is complete on the host's side. A failure gives up
+ * all communicators of this process: the streams that they work in may wait for each other. */
+soda_status communicator_finish(communicator *c, ncclResult_t code);
+
+/* Ends what the GPU still waits for, of all communicators. */
+void communicator_give_up(void);
+
+/* Never waits for other ranks: they may be gone. Accepts NULL. */
+void communicator_close(communicator *c);
