@@ -4,6 +4,8 @@
 #include "app/common.h"
 #include "app/verbs.h"
 #include "config/run_keys.h"
+#include "core/log.h"
+#include "plan/device_room.h"
 #include "run/trainer.h"
 
 typedef struct {
@@ -81,6 +83,17 @@ bool cmd_train_gathers(int argc, char **argv)
     return gathers;
 }
 
+/* Whether the GPUs have room for the run. Collective. */
+static soda_status check_room(const run_config *config, const soda_backend *backend)
+{
+    soda_comm *comm = common_comm();
+    if (backend->device->host) return SODA_OK;
+    log_set_quiet(true); /* what is to be warned of the run warns of */
+    const soda_status s = device_room_check(config, backend, comm->size);
+    log_set_quiet(comm->rank != 0);
+    return comm_agree(comm, s);
+}
+
 soda_status cmd_train(int argc, char **argv)
 {
     train_options o;
@@ -93,6 +106,7 @@ soda_status cmd_train(int argc, char **argv)
     TRY(common_backend(&backend));
     soda_status s = SODA_OK;
     TRY_TO(done, comm_agree(comm, read_config(&o, &config)));
+    TRY_TO(done, check_room(config, backend));
     TRY_TO(done, trainer_run(config, common_overwrite(), backend, comm));
 done:
     run_config_destroy(config);
