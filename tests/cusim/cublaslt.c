@@ -21,6 +21,7 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
     if (!handle) return CUBLAS_STATUS_INVALID_VALUE;
     if (getenv("CUSIM_NO_DRIVER")) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (sim_fails(SIM_BLAS)) return CUBLAS_STATUS_ALLOC_FAILED;
     *handle = sim_alloc(sizeof(struct cublasLtContext));
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -248,6 +249,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
     if (!wish || !results || !found || wanted < 1) return CUBLAS_STATUS_INVALID_VALUE;
     *found = 0;
+    if (sim_fails(SIM_BLAS)) return CUBLAS_STATUS_INTERNAL_ERROR;
     const cublasStatus_t status = check_problem(&q);
     if (status) return status;
     const sim_layout *all[] = {q.a, q.b, q.c, q.d};
@@ -305,6 +307,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
     const problem q = {(sim_product *)product, (sim_layout *)a, (sim_layout *)b, (sim_layout *)c,
                        (sim_layout *)d};
     if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (sim_lost() || sim_fails(SIM_BLAS)) return CUBLAS_STATUS_EXECUTION_FAILED;
     if (!alpha || !beta || !product || !a || !b || !c || !d) return CUBLAS_STATUS_INVALID_VALUE;
     if (!algo) sim_die("cublasLtMatmul without an algorithm: its choice is not simulated");
     sim_algorithm algorithm;

@@ -29,6 +29,7 @@ typedef struct { /* enqueued */
 
 cusolverStatus_t cusolverDnCreate(cusolverDnHandle_t *handle)
 {
+    if (sim_fails(SIM_SOLVER)) return CUSOLVER_STATUS_ALLOC_FAILED;
     *handle = sim_alloc(sizeof **handle);
     return CUSOLVER_STATUS_SUCCESS;
 }
@@ -99,6 +100,7 @@ static cusolverStatus_t start(cusolverDnHandle_t handle, const factorisation *f,
 {
     if (!handle) return CUSOLVER_STATUS_NOT_INITIALIZED;
     if (f->m < 1 || f->n < 1 || f->lwork < least) return CUSOLVER_STATUS_INVALID_VALUE;
+    if (sim_lost() || sim_fails(SIM_SOLVER)) return CUSOLVER_STATUS_INTERNAL_ERROR;
     factorisation *own = sim_alloc(sizeof *own);
     *own = *f;
     sim_enqueue(handle->stream, run, own, "cuSOLVER");

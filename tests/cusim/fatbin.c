@@ -170,9 +170,12 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void 
                                size_t shared, cudaStream_t stream)
 {
     sim_kernel *k = (sim_kernel *)kernel;
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
     sim_kernel_ready(k);
     const cudaError_t error = check_limits(k, grid, block, shared);
     if (error) return sim_fail(error);
+    if (sim_fails(SIM_LAUNCH)) return sim_fail(cudaErrorLaunchOutOfResources);
+    (void)sim_fails(SIM_KERNEL);
     launch *l = sim_alloc(sizeof *l + k->param_bytes);
     l->kernel = k;
     l->grid = (sim_dim){grid.x, grid.y, grid.z};

@@ -44,6 +44,8 @@ static const error_text errors[] = {
      "invalid copy direction for memcpy"},
     {cudaErrorInvalidSymbol, "cudaErrorInvalidSymbol", "invalid device symbol"},
     {cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure"},
+    {cudaErrorLaunchOutOfResources, "cudaErrorLaunchOutOfResources",
+     "too many resources requested for launch"},
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
     {cudaErrorIllegalState, "cudaErrorIllegalState",
      "the operation cannot be performed in the present state"},
@@ -79,6 +81,9 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 static cudaError_t allocate(void **p, size_t bytes, bool of_device)
 {
     if (!p) return sim_fail(cudaErrorInvalidValue);
+    *p = NULL;
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
+    if (sim_fails(SIM_ALLOC)) return sim_fail(cudaErrorMemoryAllocation);
     *p = bytes ? sim_memory_new(bytes, of_device) : NULL;
     sim_count.allocations++;
     return bytes && !*p ? sim_fail(cudaErrorMemoryAllocation) : cudaSuccess;
@@ -151,6 +156,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
                             cudaStream_t s)
 {
     if (!bytes) return cudaSuccess;
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
+    if (sim_fails(SIM_COPY)) return sim_fail(cudaErrorUnknown);
     if (!direction(to, from, kind)) return sim_fail(cudaErrorInvalidValue);
     if (sim_memory_find(to)) sim_memory_range(to, bytes, "copy to");
     if (sim_memory_find(from)) sim_memory_range(from, bytes, "copy from");
@@ -200,6 +207,8 @@ static void run_fill(void *context)
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t s)
 {
     if (!bytes) return cudaSuccess;
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
+    if (sim_fails(SIM_COPY)) return sim_fail(cudaErrorUnknown);
     if (!on_device(to)) return sim_fail(cudaErrorInvalidValue);
     sim_memory_range(to, bytes, "memset");
     fill *f = sim_alloc(sizeof *f);

@@ -43,6 +43,20 @@ void *sim_grow(void *memory, size_t bytes);
 /* Makes room for one more element of `size` bytes; capacities are powers of two. */
 void *sim_push(void *array, size_t count, size_t size);
 
+/* ---- fault.c: calls that fail ---- */
+typedef enum {
+    SIM_ALLOC,
+    SIM_LAUNCH,
+    SIM_KERNEL, /* while it runs */
+    SIM_COPY,
+    SIM_QUEUE, /* streams, events, graphs */
+    SIM_BLAS,
+    SIM_SOLVER,
+    SIM_CALLS
+} sim_call;
+bool sim_fails(sim_call kind); /* counts the call */
+bool sim_lost(void);           /* a kernel failed: nothing goes any more */
+
 /* ---- memory.c: device and pinned memory ---- */
 typedef struct sim_cell sim_cell;
 struct sim_sector;

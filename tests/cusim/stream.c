@@ -148,6 +148,7 @@ void sim_wait_all(void)
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
 {
     if (!s || flags > cudaStreamNonBlocking) return sim_fail(cudaErrorInvalidValue);
+    if (sim_fails(SIM_QUEUE)) return sim_fail(cudaErrorUnknown);
     *s = sim_alloc(sizeof **s);
     (*s)->nonblocking = flags & cudaStreamNonBlocking;
     (*s)->line = sim_line_new();
@@ -184,6 +185,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
     cudaStream_t s = sim_stream(stream);
     if (!sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
     if (s->capture) {
@@ -199,6 +201,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
     cudaStream_t s = sim_stream(stream);
     if (s->first < s->count) (void)step(s);
     if (s->first < s->count) return cudaErrorNotReady;
@@ -218,6 +221,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
 {
     (void)flags;
     if (!e) return sim_fail(cudaErrorInvalidValue);
+    if (sim_fails(SIM_QUEUE)) return sim_fail(cudaErrorUnknown);
     *e = sim_alloc(sizeof **e);
     return cudaSuccess;
 }
@@ -258,6 +262,8 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t stream)
 {
     cudaStream_t s = sim_stream(stream);
     if (!e || !sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
+    if (sim_fails(SIM_QUEUE)) return sim_fail(cudaErrorUnknown);
     e->capture = s->capture;
     e->past = s->captured;
     if (s->capture) return cudaSuccess;
@@ -300,6 +306,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned fla
     (void)flags;
     cudaStream_t s = sim_stream(stream);
     if (!e || !sim_stream_known(s)) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
+    if (sim_fails(SIM_QUEUE)) return sim_fail(cudaErrorUnknown);
     if (e->capture) {
         if (s->capture && s->capture != e->capture) return sim_fail(cudaErrorStreamCaptureMerge);
         if (!s->capture) join_capture(s, e->capture);
@@ -319,6 +327,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned fla
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
     if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
     if (e->recorded != e->done) sim_count.waits++;
     run_until(e, e->recorded);
     host_waited(&e->past);
@@ -328,6 +337,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
     if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
+    if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
     if (e->done != e->recorded && sim_stream_known(e->stream) &&
         e->stream->first < e->stream->count)
         (void)step(e->stream); /* a GPU goes on while it is asked */
