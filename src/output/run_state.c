@@ -235,5 +235,5 @@ soda_status run_state_restore(run_state *state, soda_params *params, soda_comm *
     TRY(comm->broadcast(comm, params->host.value, bytes, 0));
     TRY(comm->broadcast(comm, params->host.first, bytes, 0));
     TRY(comm->broadcast(comm, params->host.second, bytes, 0));
-    return params_push(params);
+    return comm_agree(comm, params_push(params)); /* to a device, which may fail */
 }
