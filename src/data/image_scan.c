@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,7 @@ static char **find_name(const scanned_folder *at, const char *name)
 /* A picture whose name begins with a dot; what macOS puts beside pictures, "._NAME", is none. */
 static soda_status note_hidden(scan *walk, const scanned_folder *at, const char *name)
 {
-    char file[PATH_SIZE];
+    char file[PATH_SIZE + NAME_MAX];
     if (name[1] == '_' || !image_name_is(name + 1, NAME_PICTURE)) return SODA_OK;
     snprintf(file, sizeof file, "%s%s", at->path, name);
     return leave_out(walk->folder, LEFT_OUT_HIDDEN, file);
