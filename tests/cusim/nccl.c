@@ -160,7 +160,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     snprintf(c->folder, sizeof c->folder, "%.95s", id.internal);
     if (fails(c)) return ncclSystemError;
     rank_path(c, rank, path);
-    if (!publish(path, &own, sizeof own, NULL, 0)) return ncclSystemError; /* rank 0 is gone */
+    /* No folder: another rank has given up already, and this one waits for it, as NCCL does. */
+    if (!publish(path, &own, sizeof own, NULL, 0) && errno != ENOENT) return ncclSystemError;
     if (config->blocking) sim_die("NCCL: a communicator that blocks is not simulated");
     return ncclInProgress;
 }
