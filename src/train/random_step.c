@@ -150,10 +150,11 @@ soda_status random_step_run(random_step *step, random_step_times *times)
 
 void random_step_close(random_step *step)
 {
+    /* first: then nothing waits for lost ranks */
+    if (step->exchange) step->exchange->close(step->exchange);
     step_close(&step->step);
     findings_destroy(&step->found);
     reducer_destroy(&step->reducer);
-    if (step->exchange) step->exchange->close(step->exchange);
     params_destroy(&step->params);
     training_model_close(&step->model);
     random_weights_destroy(step->source);
