@@ -15,8 +15,21 @@ const op_types op_type_list[OP_TYPES] = {
     {SODA_F32, SODA_F32, false}, {SODA_BF16, SODA_BF16, false},
 };
 
+const op_types op_matrix_types[OP_MATRIX_TYPES] = {
+    {SODA_F32, SODA_F32, false}, {SODA_BF16, SODA_BF16, false}, {SODA_F32, SODA_F32, true},
+    {SODA_F32, SODA_F16, true},  {SODA_F32, SODA_BF16, true},
+};
+
 /* A tensor for which there was no memory has no data; case_execute says so. */
 double case_get(const soda_tensor *t, int64_t i) { return t->data ? get(t, i) : 0; }
+
+double case_largest_scale(const soda_tensor *stats)
+{
+    double largest = 0;
+    for (int64_t i = 1; i < shape_count(&stats->shape); i += 2)
+        largest = fmax(largest, case_get(stats, i));
+    return largest;
+}
 
 /* Round to nearest even by the spacing of fp16 numbers around `value` (2^-24 below 2^-14). */
 static uint16_t f16_from_double(double value)

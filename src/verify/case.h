@@ -23,6 +23,11 @@ typedef struct {
 enum { OP_TYPES = 8, OP_FROZEN_TYPES = 6 }; /* the frozen ones come first */
 extern const op_types op_type_list[OP_TYPES];
 
+/* The types in which operators are compared whose matrix is computed, or a frozen weight (w), of
+ * which the result is fp32. x: of the result. */
+enum { OP_MATRIX_TYPES = 5 };
+extern const op_types op_matrix_types[OP_MATRIX_TYPES];
+
 /* Appends an input of standard normals times `scale`, rounded to dtype; the seed is its index.
  * case_weight makes it a frozen weight, and `exact` a type that its values fit into as well: bf16
  * if the kernel computes in bf16, so that a copy rounded to bf16 is the weight itself.
@@ -44,6 +49,7 @@ void case_drop(const soda_tensor *tensor);
 
 /* Element i of a tensor of any float type. case_put rounds once, fp16 included. */
 double case_get(const soda_tensor *t, int64_t i);
+double case_largest_scale(const soda_tensor *stats); /* largest 1/std of [..,2]: mean, 1/std */
 void case_put(const soda_tensor *t, int64_t i, double value);
 
 /* Prepares `kernel`, whose backend has this device, for the call, runs it `runs` times and releases

@@ -1,5 +1,4 @@
 /* group_norm, with and without silu, and its gradient in x. */
-#include <math.h>
 #include <stdio.h>
 
 #include "verify/kernels.h"
@@ -53,14 +52,6 @@ void kernels_group_norm(kernel_check *check)
 
 /* dx is what is left of terms gamma dy / std when their mean and their share of x^ are gone; of a
  * group of few elements nearly nothing is. gamma and dy are about 1. */
-static double term_size(const soda_tensor *stats)
-{
-    double largest = 0;
-    for (int64_t i = 1; i < shape_count(&stats->shape); i += 2)
-        largest = fmax(largest, case_get(stats, i));
-    return largest;
-}
-
 void kernels_group_norm_grad(kernel_check *check)
 {
     for (size_t i = 0; i < sizeof tested_cases / sizeof *tested_cases; i++) {
@@ -72,7 +63,7 @@ void kernels_group_norm_grad(kernel_check *check)
             op_case c = {.attr.group_norm = {.groups = z->groups, .eps = 1e-5f, .silu = t % 2}};
             forward_case(&c, z, type);
             kernels_reference(check, OP_group_norm, &c);
-            bound.size = term_size(&c.out[1]);
+            bound.size = case_largest_scale(&c.out[1]);
             op_case g = {.attr = c.attr};
             case_input(&g, type->x, x_shape(z), 1);
             case_given(&g, &c.in[0]);

@@ -16,24 +16,7 @@ static const sizes tested_cases[] = {
     {1, {1, 1, 1}},   {7, {2, 3, 5}},  {65, {1, 1, 17}}, {3, {7, 1, 9}},  {5, {3, 11, 1}},
     {43, {8, 8, 10}}, {9, {6, 8, 16}}, {5, {4, 16, 20}}, {1, {4, 8, 64}},
 };
-enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases, TESTED_TYPES = 5 };
-static const struct {
-    soda_dtype x, y;
-    bool frozen;
-} tested_types[TESTED_TYPES] = {{SODA_F32, SODA_F32, false},
-                                {SODA_BF16, SODA_BF16, false},
-                                {SODA_F32, SODA_F32, true},
-                                {SODA_F16, SODA_F32, true},
-                                {SODA_BF16, SODA_F32, true}};
-
-static void put_x(op_case *c, const sizes *z, int t)
-{
-    const soda_shape x = SHAPE(z->rows, width(z));
-    if (tested_types[t].frozen)
-        case_weight(c, tested_types[t].x, tested_types[t].x, x, 1);
-    else
-        case_input(c, tested_types[t].x, x, 1);
-}
+enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
 
 /* Three sums in a row, of n1, n2 and n3 terms. */
 static double terms_of(const sizes *z) { return (double)(z->n[0] + z->n[1] + z->n[2]); }
@@ -43,12 +26,12 @@ void kernels_kron_rotate(kernel_check *check)
     for (int i = 0; i < TESTED_CASES; i++) {
         const sizes *z = &tested_cases[i];
         const op_bound bound = {.terms = terms_of(z)};
-        for (int t = 0; t < 2 * TESTED_TYPES; t++) {
+        for (int t = 0; t < 2 * OP_MATRIX_TYPES; t++) {
             char label[80];
             op_case c = {.attr.kron_rotate.transposed = t % 2};
-            put_x(&c, z, t / 2);
+            case_either(&c, &op_matrix_types[t / 2], SHAPE(z->rows, width(z)), 1);
             for (int k = 0; k < 3; k++) case_input(&c, SODA_F32, SHAPE(z->n[k], z->n[k]), 0.7);
-            case_output(&c, tested_types[t / 2].y, c.in[0].shape);
+            case_output(&c, op_matrix_types[t / 2].x, c.in[0].shape);
             snprintf(label, sizeof label, "case %d, types %d%s", i, t / 2,
                      t % 2 ? ", transposed" : "");
             kernels_compare(check, OP_kron_rotate, &c, &bound, label);
@@ -71,13 +54,13 @@ void kernels_kron_rotate_grad(kernel_check *check)
             bound[1 + k].terms = terms_of(z) + terms;
             bound[1 + k].size = 0.343 * sqrt((double)width(z) * terms);
         }
-        for (int t = 0; t < 2 * TESTED_TYPES; t++) {
+        for (int t = 0; t < 2 * OP_MATRIX_TYPES; t++) {
             char label[80];
             op_case c = {.attr.kron_rotate.transposed = t % 2};
-            case_input(&c, tested_types[t / 2].y, SHAPE(z->rows, width(z)), 1);
-            put_x(&c, z, t / 2);
+            case_input(&c, op_matrix_types[t / 2].x, SHAPE(z->rows, width(z)), 1);
+            case_either(&c, &op_matrix_types[t / 2], SHAPE(z->rows, width(z)), 1);
             for (int k = 0; k < 3; k++) case_input(&c, SODA_F32, SHAPE(z->n[k], z->n[k]), 0.7);
-            case_output(&c, tested_types[t / 2].y, c.in[0].shape);
+            case_output(&c, op_matrix_types[t / 2].x, c.in[0].shape);
             for (int k = 0; k < 3; k++) case_output(&c, SODA_F32, c.in[2 + k].shape);
             snprintf(label, sizeof label, "case %d, types %d%s", i, t / 2,
                      t % 2 ? ", transposed" : "");

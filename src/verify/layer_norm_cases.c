@@ -1,5 +1,4 @@
 /* layer_norm and its gradient in x. */
-#include <math.h>
 #include <stdio.h>
 
 #include "verify/kernels.h"
@@ -49,14 +48,6 @@ void kernels_layer_norm(kernel_check *check)
 
 /* dx is what is left of terms gamma dy / std when their mean and their share of x^ are gone; of a
  * row of few elements nearly nothing is. gamma and dy are about 1. */
-static double term_size(const soda_tensor *stats)
-{
-    double largest = 0;
-    for (int64_t i = 1; i < shape_count(&stats->shape); i += 2)
-        largest = fmax(largest, case_get(stats, i));
-    return largest;
-}
-
 void kernels_layer_norm_grad(kernel_check *check)
 {
     for (size_t i = 0; i < sizeof tested_cases / sizeof *tested_cases; i++) {
@@ -66,7 +57,7 @@ void kernels_layer_norm_grad(kernel_check *check)
             op_case c = {.inputs = 0};
             forward_case(&c, &tested_cases[i], &op_type_list[t]);
             kernels_reference(check, OP_layer_norm, &c);
-            bound.size = term_size(&c.out[1]);
+            bound.size = case_largest_scale(&c.out[1]);
             op_case g = {.attr = c.attr};
             case_input(&g, c.in[0].dtype, c.in[0].shape, 1);
             case_given(&g, &c.in[0]);

@@ -6,25 +6,7 @@
 /* rows (or m), k, n; some gates are closed, because s + delta is about normal. */
 static const int64_t tested_cases[][3] = {
     {1, 1, 1}, {5, 3, 7}, {33, 17, 65}, {65, 65, 33}, {129, 96, 640}};
-enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases, TESTED_TYPES = 5 };
-
-/* x or w and q: computed, or frozen weights; then the result is fp32. */
-static const struct {
-    soda_dtype x, y;
-    bool frozen;
-} tested_types[TESTED_TYPES] = {{SODA_F32, SODA_F32, false},
-                                {SODA_BF16, SODA_BF16, false},
-                                {SODA_F32, SODA_F32, true},
-                                {SODA_F16, SODA_F32, true},
-                                {SODA_BF16, SODA_F32, true}};
-
-static void put_matrix(op_case *c, int t, int64_t m, int64_t n)
-{
-    if (tested_types[t].frozen)
-        case_weight(c, tested_types[t].x, tested_types[t].x, SHAPE(m, n), 1);
-    else
-        case_input(c, tested_types[t].x, SHAPE(m, n), 1);
-}
+enum { TESTED_CASES = sizeof tested_cases / sizeof *tested_cases };
 
 /* Closed gates: exactly 0, not only close. */
 static void check_closed(kernel_check *check, const op_case *c, const op_case *g)
@@ -40,25 +22,25 @@ static void check_closed(kernel_check *check, const op_case *c, const op_case *g
  * rows. */
 void kernels_spectral_scale(kernel_check *check)
 {
-    for (int i = 0; i < TESTED_CASES * TESTED_TYPES; i++) {
-        const int t = i % TESTED_TYPES;
-        const int64_t rows = tested_cases[i / TESTED_TYPES][0],
-                      k = tested_cases[i / TESTED_TYPES][1];
+    for (int i = 0; i < TESTED_CASES * OP_MATRIX_TYPES; i++) {
+        const int t = i % OP_MATRIX_TYPES;
+        const int64_t rows = tested_cases[i / OP_MATRIX_TYPES][0],
+                      k = tested_cases[i / OP_MATRIX_TYPES][1];
         const op_bound bound[] = {{.terms = 2}, {.terms = (double)rows + 2, .size = 1}};
         char label[80];
         op_case c = {.inputs = 0}, g = {.inputs = 0};
-        snprintf(label, sizeof label, "case %d, types %d", i / TESTED_TYPES, t);
-        put_matrix(&c, t, rows, k);
+        snprintf(label, sizeof label, "case %d, types %d", i / OP_MATRIX_TYPES, t);
+        case_either(&c, &op_matrix_types[t], SHAPE(rows, k), 1);
         case_weight(&c, SODA_F32, SODA_F32, SHAPE(k), 1);
         case_input(&c, SODA_F32, SHAPE(k), 1);
         if (k > 1) case_put(&c.in[2], 1, -case_get(&c.in[1], 1));
-        case_output(&c, tested_types[t].y, SHAPE(rows, k));
+        case_output(&c, op_matrix_types[t].x, SHAPE(rows, k));
         kernels_compare(check, OP_spectral_scale, &c, bound, label);
-        case_input(&g, tested_types[t].y, SHAPE(rows, k), 1);
-        put_matrix(&g, t, rows, k);
+        case_input(&g, op_matrix_types[t].x, SHAPE(rows, k), 1);
+        case_either(&g, &op_matrix_types[t], SHAPE(rows, k), 1);
         case_given_weight(&g, &c.in[1]);
         case_given(&g, &c.in[2]);
-        case_output(&g, tested_types[t].y, SHAPE(rows, k));
+        case_output(&g, op_matrix_types[t].x, SHAPE(rows, k));
         case_output(&g, SODA_F32, SHAPE(k));
         if (kernels_compare(check, OP_spectral_scale_grad, &g, bound, label))
             check_closed(check, &c, &g);
@@ -70,20 +52,20 @@ void kernels_spectral_scale(kernel_check *check)
 /* A product and a sum: two roundings; ddelta sums products of about 1 over the columns. */
 void kernels_row_scale_add(kernel_check *check)
 {
-    for (int i = 0; i < TESTED_CASES * TESTED_TYPES; i++) {
-        const int t = i % TESTED_TYPES;
-        const int64_t *z = tested_cases[i / TESTED_TYPES];
+    for (int i = 0; i < TESTED_CASES * OP_MATRIX_TYPES; i++) {
+        const int t = i % OP_MATRIX_TYPES;
+        const int64_t *z = tested_cases[i / OP_MATRIX_TYPES];
         const op_bound bound = {.terms = 2}, sum = {.terms = (double)z[2] + 2, .size = 1};
         char label[80];
         op_case c = {.inputs = 0}, g = {.inputs = 0};
-        snprintf(label, sizeof label, "case %d, types %d", i / TESTED_TYPES, t);
-        put_matrix(&c, t, z[0], z[2]);
-        put_matrix(&c, t, z[1], z[2]);
+        snprintf(label, sizeof label, "case %d, types %d", i / OP_MATRIX_TYPES, t);
+        case_either(&c, &op_matrix_types[t], SHAPE(z[0], z[2]), 1);
+        case_either(&c, &op_matrix_types[t], SHAPE(z[1], z[2]), 1);
         case_input(&c, SODA_F32, SHAPE(z[1]), 1);
-        case_output(&c, tested_types[t].y, SHAPE(z[0], z[2]));
+        case_output(&c, op_matrix_types[t].x, SHAPE(z[0], z[2]));
         kernels_compare(check, OP_row_scale_add, &c, &bound, label);
-        case_input(&g, tested_types[t].y, SHAPE(z[0], z[2]), 1);
-        put_matrix(&g, t, z[1], z[2]);
+        case_input(&g, op_matrix_types[t].x, SHAPE(z[0], z[2]), 1);
+        case_either(&g, &op_matrix_types[t], SHAPE(z[1], z[2]), 1);
         case_output(&g, SODA_F32, SHAPE(z[1]));
         kernels_compare(check, OP_row_scale_add_grad, &g, &sum, label);
         case_free(&c);
