@@ -22,13 +22,14 @@ says late "near the time limit"
 train late 1 || fail "late: going on"
 same late
 
-# kill_a_rank: kills one rank of run $pid as soon as there is one; false if the run ended before.
+# kill_a_rank: kills one rank of run $pid as soon as there is one; false if the run ended before. By its name: the
+# launcher's child has soda's path in its command line before it is soda, and dies then with another message.
 kill_a_rank() {
     local launcher rank=
     while [ -z "$rank" ]; do
         kill -0 "$pid" 2>/dev/null || return 1
         launcher=$(pgrep -P "$pid" | head -n 1 || true)
-        [ -z "$launcher" ] || rank=$(pgrep -P "$launcher" -f "$soda" -n || true)
+        [ -z "$launcher" ] || rank=$(pgrep -P "$launcher" -x "$(basename "$soda")" -n || true)
     done
     kill -KILL "$rank" 2>/dev/null
 }
