@@ -5,6 +5,7 @@
 
 #include "data/dataset_parts.h"
 #include "model/hash.h"
+#include "model/time_ids.h"
 
 static soda_status check_options(const dataset_opening *o)
 {
@@ -191,11 +192,12 @@ dataset_view dataset_view_at(const soda_dataset *d, int64_t image, int variant)
 {
     const int64_t item = image * d->about.variants + variant;
     const transform_view t = dataset_transform(d, image, variant);
-    return (dataset_view){
-        .mean = shared_arrays_data(&d->latents, item, 0),
-        .std = shared_arrays_data(&d->latents, item, 1),
-        .time_ids = {d->files[image].height, d->files[image].width, t.top, t.left, t.h, t.w},
-    };
+    const time_ids_sizes sizes = {
+        d->files[image].height, d->files[image].width, t.top, t.left, t.h, t.w};
+    dataset_view view = {.mean = shared_arrays_data(&d->latents, item, 0),
+                         .std = shared_arrays_data(&d->latents, item, 1)};
+    time_ids_set(&sizes, view.time_ids);
+    return view;
 }
 
 dataset_text dataset_text_at(const soda_dataset *d, int64_t text)

@@ -47,7 +47,7 @@ typedef struct {
 /* One variant of a picture. */
 typedef struct {
     const float *mean, *std; /* [h,w,channels]: latents are (mean + std noise) scaling_factor */
-    int64_t time_ids[6];     /* SDXL, in pixels: original h, w; crop top, left; target h, w */
+    float time_ids[UNET_TIME_IDS]; /* SDXL: see model/time_ids.h */
 } dataset_view;
 
 typedef struct {

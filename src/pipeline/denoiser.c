@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "diffusion/guidance.h"
+#include "model/time_ids.h"
 #include "model/unet.h"
 
 static int64_t batch_of(const soda_denoiser *d) { return d->guided ? 2 : 1; }
@@ -84,8 +85,9 @@ soda_status denoiser_condition(soda_denoiser *d, const soda_folder *folder, cons
     if (!folder->unet.text_time) return SODA_OK;
     TRY(write_pair(d, "text_embeds", text->pooled, d->pooled_width, negative, positive));
     const int64_t factor = config_vae_factor(&folder->vae);
-    const float h = (float)(d->h * factor), w = (float)(d->w * factor);
-    const float ids[2 * UNET_TIME_IDS] = {h, w, 0, 0, h, w, h, w, 0, 0, h, w};
+    float ids[2 * UNET_TIME_IDS];
+    for (int b = 0; b < 2; b++)
+        time_ids_drawn(d->h * factor, d->w * factor, ids + b * UNET_TIME_IDS);
     return exec_write_f32(d->net.exec, "time_ids", ids, batch_of(d) * UNET_TIME_IDS);
 }
 

@@ -101,7 +101,8 @@ static inline void check_latents(const place *p, const soda_dataset *d, const tr
     CHECK_OK(vae_encoder_run(&encoder, pixels, mean, std));
     assert_memory_equal(got.mean, mean, count * sizeof *mean);
     assert_memory_equal(got.std, std, count * sizeof *std);
-    const int64_t ids[6] = {image.height, image.width, view.top, view.left, view.h, view.w};
+    const float ids[6] = {(float)image.height, (float)image.width, (float)view.top,
+                          (float)view.left,    (float)view.h,      (float)view.w};
     assert_memory_equal(got.time_ids, ids, sizeof ids);
     vae_encoder_close(&encoder);
     image_free(&image);
