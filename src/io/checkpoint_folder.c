@@ -53,12 +53,6 @@ soda_status checkpoint_set_latest(const char *folder, int64_t step)
     return s;
 }
 
-/* Steps with a file in the folder, falling. */
-typedef struct {
-    int64_t *step;
-    int count;
-} steps;
-
 static int by_falling_step(const void *a, const void *b)
 {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -80,12 +74,11 @@ static void remove_file(const char *folder, const char *name)
     log_warning("%s/%s: cannot delete: %s", folder, name, strerror(errno));
 }
 
-/* Lists the steps of a folder, none if it is not there; removes what is unfinished if asked to. */
-static soda_status list_steps(const char *folder, bool tidy, steps *list)
+soda_status checkpoint_list(const char *folder, bool tidy, checkpoint_steps *list)
 {
     soda_status s = SODA_OK;
     int room = 0;
-    *list = (steps){0};
+    *list = (checkpoint_steps){0};
     DIR *dir = opendir(folder);
     if (!dir && errno == ENOENT) return SODA_OK;
     if (!dir) return FAIL(SODA_ERR_IO, "%s: cannot open the folder: %s", folder, strerror(errno));
@@ -110,7 +103,7 @@ done:
     closedir(dir);
     if (s != SODA_OK) {
         free(list->step);
-        *list = (steps){0};
+        *list = (checkpoint_steps){0};
     } else if (list->count) {
         qsort(list->step, (size_t)list->count, sizeof *list->step, by_falling_step);
     }
@@ -119,9 +112,9 @@ done:
 
 soda_status checkpoint_prune(const char *folder, int64_t step, int64_t keep)
 {
-    steps list;
+    checkpoint_steps list;
     char name[NAME_BYTES];
-    TRY(list_steps(folder, true, &list));
+    TRY(checkpoint_list(folder, true, &list));
     int later = 0;
     while (later < list.count && list.step[later] > step) later++;
     for (int i = 0; i < list.count; i++) {
@@ -137,7 +130,7 @@ soda_status checkpoint_prune(const char *folder, int64_t step, int64_t keep)
 soda_status checkpoint_make_room(const char *folder, int *deleted)
 {
     soda_checkpoint good;
-    steps list;
+    checkpoint_steps list;
     char path[MOST_PATH], name[NAME_BYTES];
     bool found;
     *deleted = 0;
@@ -145,7 +138,7 @@ soda_status checkpoint_make_room(const char *folder, int *deleted)
     if (!found) return SODA_OK;
     const int64_t step = good.step;
     checkpoint_free(&good);
-    TRY(list_steps(folder, true, &list));
+    TRY(checkpoint_list(folder, true, &list));
     for (int i = 0; i < list.count; i++) {
         if (list.step[i] >= step) continue;
         step_name(list.step[i], name);
@@ -156,8 +149,7 @@ soda_status checkpoint_make_room(const char *folder, int *deleted)
     return SODA_OK;
 }
 
-/* The step that `latest` names, -1 if there is no such file, or, after a warning, no such step. */
-static soda_status read_latest(const char *folder, const steps *list, int64_t *step)
+soda_status checkpoint_latest(const char *folder, const checkpoint_steps *list, int64_t *step)
 {
     char path[MOST_PATH], line[NAME_BYTES] = "";
     *step = -1;
@@ -175,40 +167,4 @@ static soda_status read_latest(const char *folder, const steps *list, int64_t *s
     log_warning("%s: does not name a checkpoint in this folder; trying the newest one", path);
     *step = -1;
     return SODA_OK;
-}
-
-/* Tries one step. A file that cannot be used is not a failure: *found stays false. */
-static soda_status try_step(const char *folder, int64_t step, soda_checkpoint *checkpoint,
-                            char *path, size_t size, bool *found)
-{
-    TRY(checkpoint_path(folder, step, path, size));
-    const soda_status s = checkpoint_read(path, checkpoint);
-    *found = s == SODA_OK;
-    if (s != SODA_ERR_INPUT && s != SODA_ERR_IO) return s;
-    log_warning("this checkpoint cannot be used: %s", status_message());
-    return SODA_OK;
-}
-
-soda_status checkpoint_read_newest(const char *folder, soda_checkpoint *checkpoint, char *path,
-                                   size_t size, bool *found)
-{
-    soda_status s = SODA_OK;
-    steps list;
-    int64_t latest;
-    *found = false;
-    TRY(list_steps(folder, false, &list));
-    TRY_TO(done, read_latest(folder, &list, &latest));
-    if (latest >= 0) TRY_TO(done, try_step(folder, latest, checkpoint, path, size, found));
-    for (int i = 0; i < list.count && !*found; i++)
-        if (list.step[i] != latest)
-            TRY_TO(done, try_step(folder, list.step[i], checkpoint, path, size, found));
-    if (*found || list.count == 0) {
-        status_clear();
-        goto done;
-    }
-    s = status_prefix(SODA_ERR_INPUT, "%s: none of its %d checkpoints can be used", folder,
-                      list.count); /* the last one's message */
-done:
-    free(list.step);
-    return s;
 }
