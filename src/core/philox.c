@@ -34,6 +34,11 @@ void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n)
     }
 }
 
+int64_t philox_below(uint32_t word, int64_t n)
+{
+    return (int64_t)(((uint64_t)word * (uint64_t)n) >> 32);
+}
+
 philox_key philox_seed(uint64_t seed)
 {
     return (philox_key){{(uint32_t)seed, (uint32_t)(seed >> 32)}};

@@ -17,6 +17,9 @@ typedef struct {
 /* Fills x[0..n) with uniform 32-bit words. */
 void philox_bits(philox_key key, philox_counter counter, uint32_t *x, int64_t n);
 
+/* A number below n from one word: each has its share of the 2^32 words, give or take one. */
+int64_t philox_below(uint32_t word, int64_t n);
+
 /* Fills x[0..n) with standard normals: Box-Muller in fp64 on pairs of words, rounded to fp32. */
 void philox_normal(philox_key key, philox_counter counter, float *x, int64_t n);
 

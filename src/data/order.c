@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/philox.h"
+#include "data/random_choices.h"
 
 /* Pictures bucket by bucket, each bucket as epoch `epoch` shuffles it; -1: nothing yet. */
 typedef struct {
@@ -45,12 +46,6 @@ static int64_t all_pieces_before(const soda_order *o, int64_t e)
     return sum;
 }
 
-/* A number below n; each has its share of the 2^32 words, give or take one. */
-static int64_t below(uint32_t word, int64_t n)
-{
-    return (int64_t)(((uint64_t)word * (uint64_t)n) >> 32);
-}
-
 /* Epoch e's words: the first [count] shuffle the pictures, those behind them the micro-batches. */
 static void draw_words(soda_order *o, int64_t e, int64_t words)
 {
@@ -65,7 +60,7 @@ static const int64_t *shuffle_images(soda_order *o, int64_t e)
     if (s->epoch == e) return s->image;
     draw_words(o, e, n);
     for (int64_t i = 0; i < n; i++) {
-        const int64_t j = below(o->word[i], i + 1);
+        const int64_t j = philox_below(o->word[i], i + 1);
         o->permutation[i] = o->permutation[j];
         o->permutation[j] = i;
     }
@@ -87,7 +82,7 @@ static void list_pieces(soda_order *o, int64_t e)
     if (o->buckets == 1) return;
     draw_words(o, e, o->options.count + o->piece_count);
     for (int64_t i = 0; i < o->piece_count; i++) {
-        const int64_t j = below(o->word[o->options.count + i], i + 1);
+        const int64_t j = philox_below(o->word[o->options.count + i], i + 1);
         const piece kept = o->pieces[i];
         o->pieces[i] = o->pieces[j];
         o->pieces[j] = kept;
@@ -113,16 +108,6 @@ static piece find_piece(soda_order *o, int64_t number)
     return o->pieces[number - o->first];
 }
 
-static void draw_sample(const order_options *p, order_sample *sample)
-{
-    const philox_key key = philox_seed(p->seed);
-    uint32_t word;
-    philox_bits(key, philox_at(sample->number, PHILOX_VARIANT), &word, 1);
-    sample->variant = (int)below(word, p->variants);
-    philox_bits(key, philox_at(sample->number, PHILOX_CAPTION), &word, 1);
-    sample->drop_caption = ((double)word + 0.5) * 0x1p-32 < p->caption_dropout;
-}
-
 void order_samples(soda_order *o, int64_t step, int64_t micro, order_sample *samples)
 {
     const order_options *p = &o->options;
@@ -131,11 +116,13 @@ void order_samples(soda_order *o, int64_t step, int64_t micro, order_sample *sam
     for (int64_t i = 0; i < p->batch; i++) {
         const int64_t place = at.index * p->batch + i; /* in the bucket's stream */
         const int64_t *image = shuffle_images(o, place / size) + o->start[at.bucket];
+        const uint64_t number = (uint64_t)(step * p->global_batch + micro * p->batch + i);
         samples[i] = (order_sample){
-            .number = (uint64_t)(step * p->global_batch + micro * p->batch + i),
+            .number = number,
             .image = image[place % size],
+            .variant = random_choices_variant(p->seed, number, p->variants),
+            .drop_caption = random_choices_drop_caption(p->seed, number, p->caption_dropout),
         };
-        draw_sample(p, &samples[i]);
     }
 }
 

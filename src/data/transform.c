@@ -53,8 +53,8 @@ transform_view transform_view_of(const transform_options *o, uint64_t index, int
         const uint32_t *own = word + 2 * (variant % crops);
         philox_bits(philox_seed(o->seed), philox_at(index, PHILOX_CROP), word,
                     2 * TRANSFORM_RANDOM_CROPS);
-        view.left = (int64_t)(((uint64_t)own[0] * (uint64_t)(room_x + 1)) >> 32);
-        view.top = (int64_t)(((uint64_t)own[1] * (uint64_t)(room_y + 1)) >> 32);
+        view.left = philox_below(own[0], room_x + 1);
+        view.top = philox_below(own[1], room_y + 1);
     } else {
         view.left = centre(room_x);
         view.top = centre(room_y);
