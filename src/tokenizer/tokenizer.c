@@ -11,6 +11,7 @@
 #include "tokenizer/normalize.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer_json.h"
+#include "tokenizer/truncation.h"
 #include "tokenizer/unicode.h"
 
 struct soda_tokenizer {
@@ -159,21 +160,13 @@ int32_t tokenizer_id_count(const soda_tokenizer *tokenizer) { return tokenizer->
 
 /* ---- encoding ---- */
 
-/* The ids of a prompt so far. Once more than `limit` are counted the rest of the text is skipped:
- * it cannot change what is kept. */
+/* The ids of a prompt so far. */
 typedef struct {
     const soda_tokenizer *tokenizer;
-    int32_t *ids; /* [limit] */
-    size_t limit, count;
+    truncation row;
     void *scratch;
     size_t scratch_bytes;
 } encoding;
-
-static void add_id(encoding *e, int32_t id)
-{
-    if (e->count < e->limit) e->ids[e->count] = id;
-    e->count++;
-}
 
 static soda_status add_word(encoding *e, const char *word, size_t bytes)
 {
@@ -186,7 +179,7 @@ static soda_status add_word(encoding *e, const char *word, size_t bytes)
     }
     size_t count;
     const int32_t *ids = bpe_encode(e->tokenizer->bpe, word, bytes, e->scratch, &count);
-    for (size_t i = 0; i < count; i++) add_id(e, ids[i]);
+    for (size_t i = 0; i < count; i++) truncation_add(&e->row, ids[i]);
     return SODA_OK;
 }
 
@@ -228,7 +221,7 @@ static soda_status add_words(encoding *e, const char *text, size_t bytes)
 {
     static const char *const names[] = {"<|startoftext|>", "<|endoftext|>"};
     size_t at = 0, name_end = 0;
-    while (at < bytes && e->count <= e->limit) {
+    while (at < bytes && !truncation_is_cut(&e->row)) {
         for (int i = 0; i < 2; i++) {
             const size_t n = strlen(names[i]);
             if (n <= bytes - at && memcmp(text + at, names[i], n) == 0) name_end = at + n;
@@ -249,12 +242,12 @@ static soda_status add_text(encoding *e, const char *text, size_t bytes)
     char *normal;
     size_t left;
     TRY(normalize_text(text, bytes, &normal, &left));
-    for (const char *rest = normal; left > 0 && e->count <= e->limit;) {
+    for (const char *rest = normal; left > 0 && !truncation_is_cut(&e->row);) {
         size_t at;
         const special_token *token =
             special_tokens_find(&e->tokenizer->special, true, rest, left, &at);
         TRY_TO(done, add_words(e, rest, at));
-        if (token) add_id(e, token->id);
+        if (token) truncation_add(&e->row, token->id);
         const size_t used = at + (token ? token->bytes : 0);
         rest += used;
         left -= used;
@@ -266,12 +259,12 @@ done:
 
 static soda_status add_prompt(encoding *e, const char *text, size_t bytes)
 {
-    while (bytes > 0 && e->count <= e->limit) {
+    while (bytes > 0 && !truncation_is_cut(&e->row)) {
         size_t at;
         const special_token *token =
             special_tokens_find(&e->tokenizer->special, false, text, bytes, &at);
         if (at > 0) TRY(add_text(e, text, at));
-        if (token) add_id(e, token->id);
+        if (token) truncation_add(&e->row, token->id);
         const size_t used = at + (token ? token->bytes : 0);
         text += used;
         bytes -= used;
@@ -297,15 +290,13 @@ soda_status tokenizer_encode(const soda_tokenizer *tokenizer, const char *text, 
     if (length < 2)
         return FAIL(SODA_ERR_INTERNAL, "expected room for 2 tokens or more, found %d", length);
     const size_t bytes = strlen(text);
-    encoding e = {.tokenizer = tokenizer, .ids = ids + 1, .limit = (size_t)length - 2};
+    encoding e = {.tokenizer = tokenizer, .row = truncation_begin(ids, length)};
     TRY(check_utf8(text, bytes));
     const soda_status s = add_prompt(&e, text, bytes);
     free(e.scratch);
     TRY(s);
-    size_t end = 1 + (e.count < e.limit ? e.count : e.limit);
-    ids[0] = tokenizer->special.bos;
-    ids[end++] = tokenizer->special.eos;
-    while (end < (size_t)length) ids[end++] = tokenizer->special.pad;
-    if (truncated) *truncated = e.count > e.limit;
+    truncation_finish(&e.row, tokenizer->special.bos, tokenizer->special.eos,
+                      tokenizer->special.pad);
+    if (truncated) *truncated = truncation_is_cut(&e.row);
     return SODA_OK;
 }
