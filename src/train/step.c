@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/recompute.h"
+
 /* Appends loss and outputs. */
 static void append_loss(const training_model *model, const step_shape *shape, soda_graph *g)
 {
@@ -65,10 +67,10 @@ done:
     return s;
 }
 
-/* The network with its first `recomputed` segments run twice: they are the ones whose activations
- * would wait longest. */
-static soda_status build(const builder *b, int recomputed)
+/* recompute_build, of a builder. */
+static soda_status build(const void *context, int recomputed)
 {
+    const builder *b = context;
     const training_model *model = b->model;
     soda_step *step = b->step;
     soda_network *net = &step->net;
@@ -87,47 +89,6 @@ static soda_status build(const builder *b, int recomputed)
         TRY(s);
     }
     return plan(b);
-}
-
-static soda_status rebuild(const builder *b, int recomputed)
-{
-    network_close(&b->step->net);
-    return build(b, recomputed);
-}
-
-static size_t bytes_of(const soda_step *step)
-{
-    const int networks = step->shape.networks > 1 ? step->shape.networks : 1;
-    const soda_residency *r = step->net.residency;
-    return residency_share(r, r->missing(r, exec_weights(step->net.exec))) +
-           (size_t)networks * exec_arena_bytes(step->net.exec);
-}
-
-/* The least recomputation that meets the limit, by halving: more of it never needs more memory
- * along the way down, and the last network built is the one that is kept. */
-static soda_status fit(const builder *b)
-{
-    soda_step *step = b->step;
-    const size_t limit = step->shape.limit_bytes;
-    TRY(build(b, 0));
-    if (!limit || bytes_of(step) <= limit || !step->shape.gradients) return SODA_OK;
-    int low = 0, high = step->segments; /* low does not fit */
-    TRY(rebuild(b, high));
-    if (bytes_of(step) > limit)
-        return FAIL(SODA_ERR_MEMORY,
-                    "train.memory_limit: %.2f GiB for weights and activations, but a micro-batch "
-                    "of %lld at %lldx%lld needs %.2f GiB with every block recomputed",
-                    (double)limit / 0x1p30, (long long)step->shape.batch, (long long)step->shape.h,
-                    (long long)step->shape.w, (double)bytes_of(step) / 0x1p30);
-    while (high - low > 1) {
-        const int middle = (low + high) / 2;
-        TRY(rebuild(b, middle));
-        if (bytes_of(step) <= limit)
-            high = middle;
-        else
-            low = middle;
-    }
-    return step->recomputed == high ? SODA_OK : rebuild(b, high);
 }
 
 step_shape step_shape_trained(const run_config *config, int64_t batch, int64_t tokens, float *image)
@@ -152,9 +113,7 @@ soda_status step_plan(const training_model *model, const soda_params *params,
 {
     *step = (soda_step){.shape = *shape};
     const builder b = {model, params, step};
-    const soda_status s = shape->recompute == RECOMPUTE_AUTO
-                              ? fit(&b)
-                              : build(&b, shape->recompute == RECOMPUTE_FULL ? INT32_MAX : 0);
+    const soda_status s = recompute_choose(step, build, &b);
     if (s != SODA_OK) step_close(step);
     return s;
 }
