@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "app/prompts.h"
-#include "config/run_changes.h"
 #include "config/run_config.h"
+#include "config/run_config_diff.h"
 #include "io/spectra.h"
 #include "pipeline/text.h"
 
@@ -16,16 +16,16 @@ static soda_status print_set_keys(const run_config *config)
 {
     run_config *defaults;
     char *text = NULL, *default_text = NULL;
-    run_changes set = {0};
+    run_config_diff set = {0};
     soda_status s = SODA_OK;
     TRY(run_config_parse("{}", 2, "defaults", NULL, 0, &defaults));
     TRY_TO(done, run_config_text(defaults, &default_text));
     TRY_TO(done, run_config_text(config, &text));
-    TRY_TO(done, run_changes_find(default_text, text, &set));
+    TRY_TO(done, run_config_diff_find(default_text, text, &set));
     for (int i = 0; i < set.count; i++) printf("  %s: %s\n", set.list[i].name, set.list[i].after);
     printf("all other keys have their defaults (soda train --keys)\n");
 done:
-    run_changes_free(&set);
+    run_config_diff_free(&set);
     free(default_text);
     free(text);
     run_config_destroy(defaults);

@@ -1,4 +1,4 @@
-#include "config/run_changes.h"
+#include "config/run_config_diff.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -80,20 +80,20 @@ static bool is_default(const reader *r)
     return same_value(r->value, r->length, fallback, strlen(fallback));
 }
 
-static soda_status add(run_changes *c, const char *name, const char *before, size_t before_length,
-                       const char *after, size_t after_length)
+static soda_status add(run_config_diff *c, const char *name, const char *before,
+                       size_t before_length, const char *after, size_t after_length)
 {
-    run_change *grown = realloc(c->list, ((size_t)c->count + 1) * sizeof *grown);
+    run_config_change *grown = realloc(c->list, ((size_t)c->count + 1) * sizeof *grown);
     if (!grown) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of changed keys");
     c->list = grown;
-    run_change *change = &c->list[c->count++];
-    *change =
-        (run_change){strdup(name), strndup(before, before_length), strndup(after, after_length)};
+    run_config_change *change = &c->list[c->count++];
+    *change = (run_config_change){strdup(name), strndup(before, before_length),
+                                  strndup(after, after_length)};
     if (change->name && change->before && change->after) return SODA_OK;
     return FAIL(SODA_ERR_MEMORY, "out of memory for a list of changed keys");
 }
 
-static soda_status find_all(const char *before, const char *after, run_changes *c)
+static soda_status find_all(const char *before, const char *after, run_config_diff *c)
 {
     const size_t none = sizeof not_set - 1;
     reader old, new = {.at = after};
@@ -112,15 +112,15 @@ static soda_status find_all(const char *before, const char *after, run_changes *
     return SODA_OK;
 }
 
-soda_status run_changes_find(const char *before, const char *after, run_changes *changes)
+soda_status run_config_diff_find(const char *before, const char *after, run_config_diff *changes)
 {
-    *changes = (run_changes){0};
+    *changes = (run_config_diff){0};
     const soda_status s = find_all(before, after, changes);
-    if (s != SODA_OK) run_changes_free(changes);
+    if (s != SODA_OK) run_config_diff_free(changes);
     return s;
 }
 
-void run_changes_free(run_changes *changes)
+void run_config_diff_free(run_config_diff *changes)
 {
     for (int i = 0; i < changes->count; i++) {
         free(changes->list[i].name);
@@ -128,5 +128,5 @@ void run_changes_free(run_changes *changes)
         free(changes->list[i].after);
     }
     free(changes->list);
-    *changes = (run_changes){0};
+    *changes = (run_config_diff){0};
 }
