@@ -1,16 +1,17 @@
 /* exact.h: sums of fp32 numbers that do not depend on the order, so not on the number of ranks.
  *
- * Each number is a fixed-point integer in EXACT_LIMBS 64-bit limbs of 40 bits: limb j counts units
- * of 2^(40 j - 110). Limbs are added as plain integers, locally and over ranks (comm sum_i64), and
- * turned into fp32 once, at the end, correctly rounded. 23 bits of headroom take 2^23 summands.
- * Numbers of 2^49 and more are refused; bits below 2^-110 are cut off, number by number. */
+ * Each number is a fixed-point integer in EXACT_LIMBS 64-bit limbs of EXACT_LIMB_BITS bits: limb j
+ * counts units of 2^(EXACT_LIMB_BITS j + EXACT_LOWEST). Limbs are added as plain integers, locally
+ * and over ranks (comm sum_i64), and turned into fp32 once, at the end, correctly rounded. 23 bits
+ * of headroom take 2^23 summands. Numbers of 2^49 and more are refused; bits below 2^-110 are cut
+ * off, number by number. */
 #pragma once
 
 #include <stdint.h>
 
 #include "core/status.h"
 
-enum { EXACT_LIMBS = 4 };
+enum { EXACT_LIMBS = 4, EXACT_LIMB_BITS = 40, EXACT_LOWEST = -110 };
 
 /* limbs [n, EXACT_LIMBS] += x [n]. SODA_ERR_NUMERIC if some x is not finite or too large: *where is
  * its index, limbs are as they were. */

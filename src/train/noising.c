@@ -1,7 +1,7 @@
 #include "train/noising.h"
 
 #include "core/philox.h"
-#include "diffusion/loss_weight.h"
+#include "diffusion/min_snr.h"
 #include "diffusion/prediction.h"
 
 /* On entry `sample` holds x0 and `target` the noise; a chunk at a time, since both are overwritten.
@@ -27,15 +27,14 @@ void noising_draw(const noising_rules *r, uint64_t number, const float *mean, co
     const philox_key key = philox_seed(r->seed);
     uint32_t word;
     philox_bits(key, philox_at(number, PHILOX_TIMESTEP), &word, 1);
-    const int t = (int)((uint64_t)word * (uint64_t)r->schedule->train_steps >> 32);
+    const int t = (int)philox_below(word, r->schedule->train_steps);
     philox_normal(key, philox_at(number, PHILOX_POSTERIOR), to.sample, count);
     philox_normal(key, philox_at(number, PHILOX_NOISE), to.target, count);
     const float factor = (float)r->scaling_factor;
     for (int64_t i = 0; i < count; i++) to.sample[i] = factor * (mean[i] + std[i] * to.sample[i]);
     mix(r->schedule, t, count, to.sample, to.target);
     *to.timestep = (float)t;
-    *to.weight =
-        r->min_snr_gamma > 0 ? (float)loss_weight_min_snr(r->schedule, t, r->min_snr_gamma) : 1;
+    *to.weight = r->min_snr_gamma > 0 ? (float)min_snr_weight(r->schedule, t, r->min_snr_gamma) : 1;
 }
 
 void noising_held_out(const noising_rules *r, uint64_t number, int t, const float *mean,

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/philox.h"
-#include "diffusion/loss_weight.h"
+#include "diffusion/min_snr.h"
 #include "train/noising.h"
 
 enum { STEPS = 10, COUNT = 4099 }; /* no multiple of a chunk */
@@ -178,7 +178,7 @@ static void weights_are_those_of_min_snr(void **state)
         const float timestep = d.timestep;
         take(&capped, number, &d);
         assert_true(d.timestep == timestep); /* the noise is that of a run without weights */
-        assert_true(d.weight == (float)loss_weight_min_snr(&schedule, (int)timestep, 2));
+        assert_true(d.weight == (float)min_snr_weight(&schedule, (int)timestep, 2));
         below |= d.weight < 1;
         above |= d.weight == 1;
     }

@@ -37,10 +37,3 @@ soda_id graph_mse_loss(soda_graph *graph, soda_id p, soda_id target, soda_id wei
 {
     return rule_append(graph, OP_mse_loss, NULL, (soda_id[]){p, target, weight}, 3);
 }
-
-soda_id graph_dco_loss(soda_graph *graph, soda_id p, soda_id target, soda_id weight,
-                       soda_id reference, float beta)
-{
-    return rule_append(graph, OP_mse_loss, &(soda_attr){.mse_loss = {beta}},
-                       (soda_id[]){p, target, weight, reference}, 4);
-}

@@ -8,7 +8,7 @@
 
 #include "backend/ref/kernels.h"
 #include "core/json.h"
-#include "diffusion/loss_weight.h"
+#include "diffusion/min_snr.h"
 #include "diffusion/prediction.h"
 #include "support/op_case.h"
 
@@ -59,8 +59,8 @@ static void check_weights(const json_t *group, soda_schedule *schedule)
             schedule->prediction = v ? PREDICT_V : PREDICT_EPSILON;
             for (size_t k = 0; k < json_array_size(want); k++) {
                 if (json_is_null(json_array_get(want, k))) continue;
-                const double got = loss_weight_min_snr(
-                    schedule, (int)number(at(group, "timesteps"), k), g ? 5 : 1);
+                const double got =
+                    min_snr_weight(schedule, (int)number(at(group, "timesteps"), k), g ? 5 : 1);
                 assert_true(fabs(got - number(want, k)) <= 1e-3 * number(want, k) + 1e-9);
             }
         }
@@ -89,9 +89,9 @@ static void weights_have_limits_without_signal(void **state)
     (void)state;
     float none = 0;
     soda_schedule schedule = {.train_steps = 1, .alphas_cumprod = &none};
-    assert_true(loss_weight_min_snr(&schedule, 0, 5) == 1);
+    assert_true(min_snr_weight(&schedule, 0, 5) == 1);
     schedule.prediction = PREDICT_V;
-    assert_true(loss_weight_min_snr(&schedule, 0, 5) == 0);
+    assert_true(min_snr_weight(&schedule, 0, 5) == 0);
 }
 
 /* The operator on images of one element p = sqrt L, target 0: image = L. Its gradient by p is the

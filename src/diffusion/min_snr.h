@@ -1,4 +1,4 @@
-/* loss_weight.h: how much an image's error counts. The loss itself is mse_loss of graph/ops.def. */
+/* min_snr.h: how much the error of an image counts, by its timestep. */
 #pragma once
 
 #include "diffusion/schedule.h"
@@ -10,4 +10,4 @@
  *     sample    min(snr, gamma)
  *
  * Of the mean squared error of the whole image: the weights of a batch are not normalised. */
-double loss_weight_min_snr(const soda_schedule *schedule, int t, double gamma);
+double min_snr_weight(const soda_schedule *schedule, int t, double gamma);

@@ -1,8 +1,8 @@
-#include "diffusion/loss_weight.h"
+#include "diffusion/min_snr.h"
 
 #include <math.h>
 
-double loss_weight_min_snr(const soda_schedule *schedule, int t, double gamma)
+double min_snr_weight(const soda_schedule *schedule, int t, double gamma)
 {
     const double snr = schedule_snr(schedule, t), least = fmin(snr, gamma);
     switch (schedule->prediction) {
