@@ -65,66 +65,6 @@ bool run_keys_is_section(const char *name)
     return false;
 }
 
-static const char *last_part(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot ? dot + 1 : name;
-}
-
-/* The right key in the wrong section is one change away. */
-static int unlikeness(const char *name, const char *candidate)
-{
-    const int whole = spelling_distance(name, candidate);
-    const int part = 1 + spelling_distance(last_part(name), last_part(candidate));
-    return part < whole ? part : whole;
-}
-
-/* The key for a name that diffusers' and kohya's scripts use, NULL if it is none of theirs. */
-static const char *known_elsewhere(const char *name)
-{
-    static const char *const names[][2] = {
-        {"learning_rate", "train.optimizer.rotation.lr"},
-        {"lr_scheduler", "train.schedule.type"},
-        {"lr_warmup_steps", "train.schedule.warmup"},
-        {"warmup_steps", "train.schedule.warmup"},
-        {"gradient_accumulation_steps", "train.global_batch"},
-        {"mixed_precision", "train.dtype"},
-        {"precision", "train.dtype"},
-        {"max_grad_norm", "train.clip"},
-        {"gradient_checkpointing", "train.recompute"},
-        {"epochs", "train.steps"},
-        {"num_epochs", "train.steps"},
-        {"num_train_epochs", "train.steps"},
-        {"pretrained_model_name_or_path", "model"},
-        {"train_data_dir", "data.path"},
-        {"output_dir", "output"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(last_part(name), names[i][0])) return names[i][1];
-    return NULL;
-}
-
-void run_keys_nearest(const char *name, char *nearest, size_t size)
-{
-    const char *known = known_elsewhere(name);
-    if (known) {
-        snprintf(nearest, size, "%s", known);
-        return;
-    }
-    int best = 2 * SPELLING_BYTES;
-    for (int i = 0; i < RUN_KEYS; i++) {
-        char candidate[SPELLING_BYTES];
-        snprintf(candidate, sizeof candidate, "%s", run_keys[i].name);
-        for (char *dot = candidate; dot; dot = strrchr(candidate, '.')) {
-            if (dot != candidate) *dot = '\0'; /* the key itself, then its sections */
-            const int now = unlikeness(name, candidate);
-            if (now >= best) continue;
-            best = now;
-            snprintf(nearest, size, "%s", candidate);
-        }
-    }
-}
-
 void run_keys_choice(const run_key *key, const run_config *config, char *word, size_t size)
 {
     const char *list = key->allowed;

@@ -47,9 +47,6 @@ bool run_keys_is_section(const char *name);
 /* What the key `name` of an earlier version is called now; NULL if it is none of these. */
 const char *run_keys_renamed(const char *name);
 
-/* The key or section that is most like `name`, which is neither. */
-void run_keys_nearest(const char *name, char *nearest, size_t size);
-
 /* The key whose value leaves `key` without a meaning (adapter.method, or see KEY_IF); NULL: it
  * means something here. */
 const char *run_keys_excluded_by(const run_key *key, const run_config *config);

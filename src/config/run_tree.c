@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/unknown_key.h"
 #include "core/log.h"
 
 enum {
@@ -211,27 +212,13 @@ static soda_status refuse_repeated(const run_value *value, const char *name, int
                 run_tree_place(value, name, place, sizeof place), line);
 }
 
-static soda_status refuse_unknown(const run_value *value, const char *name)
-{
-    char place[PLACE_BYTES], nearest[PATH_BYTES];
-    const size_t length = strlen(name);
-    if (length >= 2 && !strcmp(name + length - 2, "<<"))
-        return FAIL(SODA_ERR_INPUT,
-                    "%s: merge keys (<<) are not read: repeat the keys, or use an alias of the "
-                    "whole section",
-                    run_tree_place(value, NULL, place, sizeof place));
-    run_keys_nearest(name, nearest, sizeof nearest);
-    return FAIL(SODA_ERR_INPUT, "%s: unknown key %s, did you mean %s?",
-                run_tree_place(value, NULL, place, sizeof place), name, nearest);
-}
-
 /* Keeps the value of key `name`; a section is taken_mapping's. */
 static soda_status take_key(run_tree *tree, const char *name, const run_value *value)
 {
     const char *now = run_keys_renamed(name);
     const int row = run_keys_find(now ? now : name);
     char place[PLACE_BYTES];
-    if (row < 0) return refuse_unknown(value, name);
+    if (row < 0) return unknown_key_refuse(value, name);
     if (now)
         log_warning("%s has been renamed to %s; the old name still works",
                     run_tree_place(value, name, place, sizeof place), now);
