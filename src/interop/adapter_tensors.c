@@ -1,3 +1,4 @@
+/* Adapters from tensors: what names and shapes say, and what is asked of an adapter. */
 #include "interop/adapter_file.h"
 
 #include <math.h>
