@@ -82,5 +82,12 @@ static inline size_t residency_share(const soda_residency *residency, size_t mor
     return (residency->bytes + more) / (size_t)residency->sharers;
 }
 
+/* Of stores: writes the entry's form to `form`, host memory; its source is then not needed for now.
+ */
+soda_status residency_make_form(const weights_entry *entry, void *form);
+
+/* SODA_ERR_INTERNAL unless the form, which is there with `bytes`, has as many in this network. */
+soda_status residency_check_form(const weights_entry *entry, size_t bytes);
+
 /* Closes it; accepts NULL. */
 void residency_close(soda_residency *residency);

@@ -74,7 +74,7 @@ static soda_status make(const resident *r, const weights_entry *entry, void *to)
 {
     void *form = r->device->host ? to : aligned_alloc(64, whole_lines(entry->form.bytes));
     if (!form) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", entry->weight.name);
-    soda_status s = weights_make(entry, form);
+    soda_status s = residency_make_form(entry, form);
     if (form == to) return s;
     if (s == SODA_OK) s = r->device->upload(r->device, to, form, entry->form.bytes);
     free(form);
@@ -99,7 +99,7 @@ static soda_status make_forms(resident *r, const soda_weights *weights)
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const int old = find(r, entry);
-        if (old >= 0) TRY(weights_check_form(entry, r->items[old].bytes));
+        if (old >= 0) TRY(residency_check_form(entry, r->items[old].bytes));
         if (old >= 0) continue;
         const size_t end = at + device_align(r->device, entry->form.bytes);
         if (is_own(r, at, end)) TRY(make(r, entry, block + at));
@@ -171,9 +171,4 @@ soda_status resident_create_shared(soda_device *device, soda_comm *comm, soda_re
     ((resident *)*residency)->comm = comm;
     (*residency)->sharers = comm->node->size;
     return SODA_OK;
-}
-
-void residency_close(soda_residency *residency)
-{
-    if (residency) residency->close(residency);
 }

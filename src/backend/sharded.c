@@ -165,7 +165,7 @@ static soda_status place(sharded *r, const soda_weights *weights, int *added)
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const int old = find(r, entry);
-        if (old >= 0) TRY(weights_check_form(entry, r->items[old].bytes));
+        if (old >= 0) TRY(residency_check_form(entry, r->items[old].bytes));
         if (old >= 0) continue;
         TRY(form_table_add(&r->table, entry->weight.name, entry->form.form, r->item_count));
         const size_t slice = slice_of(r, entry);
@@ -202,7 +202,7 @@ static soda_status make_forms(sharded *r, const soda_weights *weights, const int
         while (count < group->size && added[first + count] >= 0) count++;
         const int mine = fill_order_place(group->size, turn, group->rank);
         if (mine < count && s == SODA_OK)
-            s = weights_make(&weights->entries[added[first + mine]], whole);
+            s = residency_make_form(&weights->entries[added[first + mine]], whole);
         for (int i = 0; i < count; i++) {
             const item *to = &r->items[find(r, &weights->entries[added[first + i]])];
             const int owner = fill_order_place(group->size, turn, i); /* its own inverse */

@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/arena.h"
-#include "core/pulse.h"
-
 soda_status weights_create(soda_weights **weights)
 {
     *weights = calloc(1, sizeof **weights);
@@ -102,20 +99,4 @@ soda_status weights_cut(soda_weights *w, size_t most)
     }
     free(last_visit);
     return SODA_OK;
-}
-
-soda_status weights_make(const weights_entry *entry, void *form)
-{
-    pulse_beat();
-    const soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
-    if (entry->weight.mapped)
-        arena_drop_pages(entry->weight.source.data, tensor_bytes(&entry->weight.source));
-    return s;
-}
-
-soda_status weights_check_form(const weights_entry *entry, size_t bytes)
-{
-    if (bytes == entry->form.bytes) return SODA_OK;
-    return FAIL(SODA_ERR_INTERNAL, "%s: form %llu has %zu bytes, %zu were asked for",
-                entry->weight.name, (unsigned long long)entry->form.form, bytes, entry->form.bytes);
 }

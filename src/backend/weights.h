@@ -62,12 +62,6 @@ soda_status weights_note(soda_weights *weights, const soda_weight *weight, const
 
 enum { WEIGHTS_VISIT_BYTES = 32 << 20 }; /* of a visit, unless somebody cuts again */
 
-/* Writes the entry's form to `form`, host memory; its source is then not needed for now. */
-soda_status weights_make(const weights_entry *entry, void *form);
-
-/* SODA_ERR_INTERNAL unless the form, which is there with `bytes`, has as many in this network. */
-soda_status weights_check_form(const weights_entry *entry, size_t bytes);
-
 /* Cuts the uses into visits of at most `most` bytes, or of one step. Call it after the last note;
  * again to cut them otherwise. */
 soda_status weights_cut(soda_weights *weights, size_t most);

@@ -86,7 +86,7 @@ void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,
     pack_table(source->data, source->dtype, rows, columns, row, column, form, to);
 }
 
-static soda_status fill_vector(const soda_weight *weight, const void *recipe, void *form)
+soda_status pack_fill_vector(const soda_weight *weight, const void *recipe, void *form)
 {
     (void)recipe;
     const int64_t n = shape_count(&weight->source.shape);
@@ -97,37 +97,15 @@ static soda_status fill_vector(const soda_weight *weight, const void *recipe, vo
     return SODA_OK;
 }
 
-soda_status pack_vector(const soda_call *call, soda_weights *weights, int input)
-{
-    const int64_t n = shape_count(&call->weight[input]->source.shape);
-    return call_form(call, weights, input,
-                     &(weights_form){.form = PACK_VECTOR,
-                                     .bytes = (size_t)n * sizeof(float),
-                                     .fill = fill_vector});
-}
-
-typedef struct {
-    int64_t width;
-    soda_dtype to;
-    size_t bytes;
-} panels_recipe;
-
-/* Elements of one panel. */
-static int64_t panel_elements(const soda_shape *shape, int64_t width)
-{
-    const int64_t taps = shape_count(shape) / shape->dim[0] / shape->dim[1];
-    return pack_panels_depth(shape) * taps * width;
-}
-
 /* Columns [first,end) of the weight, seen as a matrix [O, I taps], of one panel: a transposition.
  */
-static void fill_panel(const soda_weight *weight, const panels_recipe *r, int64_t panel,
+static void fill_panel(const soda_weight *weight, const pack_panels_recipe *r, int64_t panel,
                        int64_t first, int64_t end, void *form)
 {
     const soda_tensor *source = &weight->source;
     const int64_t O = source->shape.dim[0], columns = shape_count(&source->shape) / O;
     const int64_t row = panel * r->width, rows = min64(r->width, O - row);
-    const int64_t at = panel * panel_elements(&source->shape, r->width) + first * r->width;
+    const int64_t at = panel * pack_panel_elements(&source->shape, r->width) + first * r->width;
     const char *from =
         (const char *)source->data + (row * columns + first) * (int64_t)dtype_bytes(source->dtype);
     float words[TILE * PACK_CHUNK];
@@ -140,24 +118,24 @@ static void fill_panel(const soda_weight *weight, const panels_recipe *r, int64_
 }
 
 /* Behind the last channel of each panel. */
-static void clear_padding(const soda_shape *shape, const panels_recipe *r, void *form)
+static void clear_padding(const soda_shape *shape, const pack_panels_recipe *r, void *form)
 {
     const int64_t columns = shape_count(shape) / shape->dim[0],
-                  all = panel_elements(shape, r->width);
+                  all = pack_panel_elements(shape, r->width);
     const size_t bytes = (size_t)(all - columns * r->width) * dtype_bytes(r->to);
     for (int64_t p = 0; bytes && p < ceil_div(shape->dim[0], r->width); p++)
         memset((char *)form + (size_t)(p * all + columns * r->width) * dtype_bytes(r->to), 0,
                bytes);
 }
 
-static soda_status fill_by_table(const soda_weight *weight, const panels_recipe *r, void *form)
+static soda_status fill_by_table(const soda_weight *weight, const pack_panels_recipe *r, void *form)
 {
     const soda_shape *shape = &weight->source.shape;
     const int64_t O = shape->dim[0], columns = shape_count(shape) / O;
     int64_t *row = malloc((size_t)(O + columns) * sizeof *row);
     if (!row) return FAIL(SODA_ERR_MEMORY, "out of memory: packing %s", weight->name);
     for (int64_t o = 0; o < O; o++)
-        row[o] = o / r->width * panel_elements(shape, r->width) + o % r->width;
+        row[o] = o / r->width * pack_panel_elements(shape, r->width) + o % r->width;
     for (int64_t c = 0; c < columns; c++) row[O + c] = c * r->width;
     pack_by_table(weight, r->bytes, row, row + O, r->to, form);
     free(row);
@@ -165,9 +143,9 @@ static soda_status fill_by_table(const soda_weight *weight, const panels_recipe 
 }
 
 /* By transposing squares in registers. */
-static soda_status fill_panels(const soda_weight *weight, const void *recipe, void *form)
+soda_status pack_fill_panels(const soda_weight *weight, const void *recipe, void *form)
 {
-    const panels_recipe *r = recipe;
+    const pack_panels_recipe *r = recipe;
     const soda_shape *shape = &weight->source.shape;
     const int64_t columns = shape_count(shape) / shape->dim[0];
     const int64_t panels = ceil_div(shape->dim[0], r->width);
@@ -179,21 +157,4 @@ static soda_status fill_panels(const soda_weight *weight, const void *recipe, vo
         for (int64_t first = 0; first < columns; first += TILE)
             fill_panel(weight, r, panel, first, min64(columns, first + TILE), form);
     return SODA_OK;
-}
-
-int64_t pack_panels_depth(const soda_shape *shape) { return ceil_div(shape->dim[1], 16) * 16; }
-
-soda_status pack_panels(const soda_call *call, soda_weights *weights, int input, int64_t width,
-                        soda_dtype to)
-{
-    const soda_shape *shape = &call->weight[input]->source.shape;
-    const int64_t panels = ceil_div(shape->dim[0], width);
-    const panels_recipe recipe = {
-        width, to, (size_t)(panels * panel_elements(shape, width)) * dtype_bytes(to)};
-    return call_form(call, weights, input,
-                     &(weights_form){.form = PACK_PANELS + 2 * (uint64_t)width + (to == SODA_BF16),
-                                     .bytes = recipe.bytes,
-                                     .fill = fill_panels,
-                                     .recipe = &recipe,
-                                     .recipe_bytes = sizeof recipe});
 }

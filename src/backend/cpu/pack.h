@@ -21,6 +21,18 @@ int64_t pack_panels_depth(const soda_shape *shape);
 /* Forms of weights; those of panels go on from PACK_PANELS. */
 enum { PACK_VECTOR = 1, PACK_CELLS, PACK_PANELS = 1024 };
 
+/* What a form of panels is filled by, and the elements of one panel. */
+typedef struct {
+    int64_t width;
+    soda_dtype to;
+    size_t bytes;
+} pack_panels_recipe;
+int64_t pack_panel_elements(const soda_shape *shape, int64_t width);
+
+/* weights_fill of both; the recipe of a vector is not read. */
+soda_status pack_fill_vector(const soda_weight *weight, const void *recipe, void *form);
+soda_status pack_fill_panels(const soda_weight *weight, const void *recipe, void *form);
+
 /* For the fill of a form: the first axis of `weight` is the row, the others are the column. */
 void pack_by_table(const soda_weight *weight, size_t bytes, const int64_t *row,
                    const int64_t *column, soda_dtype to, void *form);

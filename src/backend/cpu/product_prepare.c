@@ -1,4 +1,9 @@
-/* How product.h cuts its work. None of it changes a bit of the result. */
+/* What product.h decides before the first run: the form of the weights, and how the work is cut. No
+ * cut changes a bit of the result. */
+#include <stdlib.h>
+
+#include "backend/cpu/pack.h"
+#include "backend/cpu/parallel.h"
 #include "backend/cpu/product_state.h"
 
 /* An item is a group of rows times a group of panels. */
@@ -62,7 +67,8 @@ static bool gathers(const product_state *s)
     return taps > 1 && taps * product_words(s, s->f.in) <= PRODUCT_DEPTH;
 }
 
-void product_cut(product_state *s)
+/* Sets everything that follows from f, kernel, x_way and frozen, and the bytes of scratch. */
+static void cut(product_state *s)
 {
     const conv2d_form *f = &s->f;
     const bool usable = s->kernel->pairs ? f->in % 2 == 0 : f->dtype == SODA_F32;
@@ -86,4 +92,54 @@ void product_cut(product_state *s)
         s->x_way == X_TURN && f->turned && f->dtype == SODA_F32 && f->out == s->kernel->width;
     size_items(s);
     size_scratch(s);
+}
+
+static soda_status create(soda_call *call, const conv2d_form *form, product_state **state)
+{
+    if (form->dtype != SODA_F32 && form->dtype != SODA_BF16)
+        return FAIL(SODA_ERR_UNSUPPORTED, "the CPU backend computes in f32 or bf16, not in %s",
+                    dtype_name(form->dtype));
+    product_state *s = calloc(1, sizeof *s);
+    if (!s) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    call->state = s; /* from here on release frees it */
+    s->f = *form;
+    s->kernel = product_kernel_best(form->dtype);
+    s->y_dtype = call->out[0].dtype;
+    s->threads = parallel_threads();
+    *state = s;
+    return SODA_OK;
+}
+
+static soda_status finish(soda_call *call)
+{
+    product_state *s = call->state;
+    cut(s);
+    call->scratch_bytes = s->x_bytes + (size_t)s->threads * s->own_bytes;
+    return SODA_OK;
+}
+
+soda_status product_prepare(soda_call *call, soda_weights *weights, const conv2d_form *f)
+{
+    product_state *s;
+    TRY(create(call, f, &s));
+    s->chunk = f->kh * f->kw == 1 ? s->kernel->width : PACK_CHUNK;
+    s->frozen = call->weight[1] != NULL;
+    s->deep = pack_panels_depth(&call->in[1].shape);
+    if (s->frozen) TRY(pack_panels(call, weights, 1, s->chunk, f->dtype));
+    if (call->inputs > 2 && call->weight[2]) TRY(pack_vector(call, weights, 2));
+    return finish(call);
+}
+
+soda_status product_prepare_grad_weight(soda_call *call, const conv2d_form *f)
+{
+    product_state *s;
+    TRY(create(call, f, &s));
+    s->x_way = X_TURN;
+    return finish(call);
+}
+
+void product_release(soda_call *call)
+{
+    free(call->state);
+    call->state = NULL;
 }

@@ -1,4 +1,4 @@
-/* product_state.h: what product.c, product_cut.c and product_operand.c share. */
+/* product_state.h: what product.c, product_prepare.c and product_operand.c share. */
 #pragma once
 
 #include "backend/cpu/product.h"
@@ -62,9 +62,6 @@ static inline const void *product_at(const void *base, soda_dtype dtype, int64_t
 {
     return (const char *)base + i * (int64_t)dtype_bytes(dtype);
 }
-
-/* Sets everything that follows from f, kernel, x_way and w, and the bytes of scratch. */
-void product_cut(product_state *s);
 
 /* Fills scratch with the words of x. Called by all threads of a team; ends in a barrier. */
 void product_make_x(const product_state *s, const void *x, void *words);

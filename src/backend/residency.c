@@ -1,0 +1,26 @@
+/* What all stores of weights do alike. */
+#include "backend/residency.h"
+
+#include "core/arena.h"
+#include "core/pulse.h"
+
+soda_status residency_make_form(const weights_entry *entry, void *form)
+{
+    pulse_beat();
+    const soda_status s = entry->form.fill(&entry->weight, entry->form.recipe, form);
+    if (entry->weight.mapped)
+        arena_drop_pages(entry->weight.source.data, tensor_bytes(&entry->weight.source));
+    return s;
+}
+
+soda_status residency_check_form(const weights_entry *entry, size_t bytes)
+{
+    if (bytes == entry->form.bytes) return SODA_OK;
+    return FAIL(SODA_ERR_INTERNAL, "%s: form %llu has %zu bytes, %zu were asked for",
+                entry->weight.name, (unsigned long long)entry->form.form, bytes, entry->form.bytes);
+}
+
+void residency_close(soda_residency *residency)
+{
+    if (residency) residency->close(residency);
+}
