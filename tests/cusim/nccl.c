@@ -1,77 +1,16 @@
-/* NCCL between processes of one machine, by files that all of them see: one for each contribution
- * to a collective, one for each rank's process id. Prototypes and results: NVIDIA, NCCL 2.28 User
- * Guide.
- *
- * A contribution is posted as soon as the stream gets there, so that the GPU of a rank whose host
- * is busy elsewhere goes on; the sum is taken when the stream of the receiver runs (stream.c). Sums
- * have the order of ranks. Ranks that call different collectives, integer sums that overflow, and
- * calls that are not simulated end the program.
- *
- *     CUSIM_NCCL_DELAY=MS    each collective takes up to so long, at random, another time on each
- * rank CUSIM_NCCL_DIE=R:N     rank R is killed in its N-th collective CUSIM_NCCL_STALL=R:N   rank R
- * never gives its part of that CUSIM_NCCL_FAIL=R:N    call number N of rank R returns
- * ncclSystemError
- *
- * Ranks and numbers are those of each communicator. The collectives of a group give their parts
- * together. */
-#include <nccl.h>
+/* NCCL's communicators: nccl_sim.h. */
+#include "nccl_sim.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "stream.h"
-
-enum { RANKS = 64, FOLDER = 96, PATIENCE_S = 10, GROUP = 4096 };
-
-typedef enum { ALL_REDUCE, ALL_GATHER } operation;
-static const char *const names[] = {"all-reduce", "all-gather"};
-
-typedef struct { /* of a contribution; the data follow */
-    int64_t count;
-    int32_t type, operation;
-    atomic_int readers; /* that are done */
-} header;
-
-struct ncclComm {
-    int rank, size, references; /* work that is enqueued, and the communicator */
-    uint64_t collectives, posted, calls;
-    bool aborted, joined, late; /* late: another rank is, so that nobody waits for it again */
-    ncclResult_t state;
-    pid_t process[RANKS];
-    char folder[FOLDER];
-};
-
-typedef struct {
-    struct ncclComm *comm;
-    operation operation;
-    const void *from;
-    void *to;
-    int64_t count;
-    ncclDataType_t type;
-    uint64_t number;
-    double due_s;
-    cudaStream_t stream;
-} collective;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Whether variable `name` is "RANK:NUMBER" of these. */
-static bool chosen(const char *name, int rank, uint64_t number)
+bool nccl_chosen(const char *name, int rank, uint64_t number)
 {
     int r;
     unsigned long long n;
@@ -79,38 +18,12 @@ static bool chosen(const char *name, int rank, uint64_t number)
     return text && sscanf(text, "%d:%llu", &r, &n) == 2 && r == rank && n == number;
 }
 
-static bool fails(struct ncclComm *c) { return chosen("CUSIM_NCCL_FAIL", c->rank, c->calls++); }
+bool nccl_fails(struct ncclComm *c) { return nccl_chosen("CUSIM_NCCL_FAIL", c->rank, c->calls++); }
 
-static double delay_s(int rank)
+bool nccl_publish(const char *path, const void *head, size_t head_bytes, const void *data,
+                  size_t bytes)
 {
-    const char *most_ms = getenv("CUSIM_NCCL_DELAY");
-    uint64_t r = 0;
-    for (int i = 0; most_ms && i <= rank; i++) r = sim_random();
-    return most_ms ? 1e-3 * atof(most_ms) * (double)(r % 1000) / 1000 : 0;
-}
-
-static size_t element(ncclDataType_t type)
-{
-    if (type == ncclInt8) return 1;
-    if (type != ncclInt64 && type != ncclFloat32) sim_die("NCCL: type %d is not simulated", type);
-    return type == ncclInt64 ? 8 : 4;
-}
-
-/* FOLDER/rank-R, or the contribution of rank R to collective `number`. */
-static void rank_path(const struct ncclComm *c, int rank, char path[FOLDER + 64])
-{
-    snprintf(path, FOLDER + 64, "%s/rank-%d", c->folder, rank);
-}
-static void part_path(const collective *w, int rank, char path[FOLDER + 64])
-{
-    snprintf(path, FOLDER + 64, "%s/%llu-%d", w->comm->folder, (unsigned long long)w->number, rank);
-}
-
-/* Other processes see the whole file or none. False if it cannot be written. */
-static bool publish(const char *path, const void *head, size_t head_bytes, const void *data,
-                    size_t bytes)
-{
-    char early[FOLDER + 80];
+    char early[NCCL_PATH + 16];
     snprintf(early, sizeof early, "%s.new", path);
     FILE *f = fopen(early, "wb");
     const bool whole = f && fwrite(head, 1, head_bytes, f) == head_bytes &&
@@ -118,12 +31,17 @@ static bool publish(const char *path, const void *head, size_t head_bytes, const
     return f && fclose(f) == 0 && whole && rename(early, path) == 0;
 }
 
-/* ---- communicators ---- */
+/* FOLDER/rank-R: with its process id. */
+static void rank_path(const struct ncclComm *c, int rank, char path[NCCL_PATH])
+{
+    snprintf(path, NCCL_PATH, "%s/rank-%d", c->folder, rank);
+}
+
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 {
     const char *base = getenv("TMPDIR");
     memset(id, 0, sizeof *id);
-    snprintf(id->internal, FOLDER, "%.60s/cusim-nccl-XXXXXX", base ? base : "/dev/shm");
+    snprintf(id->internal, NCCL_FOLDER, "%.60s/cusim-nccl-XXXXXX", base ? base : "/dev/shm");
     return mkdtemp(id->internal) ? ncclSuccess : ncclSystemError;
 }
 
@@ -131,7 +49,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 static bool join(struct ncclComm *c)
 {
     for (int r = 0; r < c->size; r++) {
-        char path[FOLDER + 64];
+        char path[NCCL_PATH];
         rank_path(c, r, path);
         FILE *f = c->process[r] ? NULL : fopen(path, "rb");
         if (f && fread(&c->process[r], sizeof(pid_t), 1, f) != 1) c->process[r] = 0;
@@ -142,7 +60,7 @@ static bool join(struct ncclComm *c)
     return c->joined = true;
 }
 
-static void look_for_dead(struct ncclComm *c)
+void nccl_look_for_dead(struct ncclComm *c)
 {
     for (int r = 0; r < c->size; r++)
         if (c->process[r] && kill(c->process[r], 0) != 0 && errno == ESRCH)
@@ -152,30 +70,30 @@ static void look_for_dead(struct ncclComm *c)
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id, int rank,
                                     ncclConfig_t *config)
 {
-    char path[FOLDER + 64];
+    char path[NCCL_PATH];
     const pid_t own = getpid();
-    if (size > RANKS) sim_die("NCCL: %d ranks, at most %d", size, RANKS);
+    if (size > NCCL_RANKS) sim_die("NCCL: %d ranks, at most %d", size, NCCL_RANKS);
     struct ncclComm *c = *comm = sim_alloc(sizeof *c);
     *c = (struct ncclComm){.rank = rank, .size = size, .references = 1, .state = ncclInProgress};
     snprintf(c->folder, sizeof c->folder, "%.95s", id.internal);
-    if (fails(c)) return ncclSystemError;
+    if (nccl_fails(c)) return ncclSystemError;
     rank_path(c, rank, path);
     /* No folder: another rank has given up already, and this one waits for it, as NCCL does. */
-    if (!publish(path, &own, sizeof own, NULL, 0) && errno != ENOENT) return ncclSystemError;
+    if (!nccl_publish(path, &own, sizeof own, NULL, 0) && errno != ENOENT) return ncclSystemError;
     if (config->blocking) sim_die("NCCL: a communicator that blocks is not simulated");
     return ncclInProgress;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *state)
 {
-    if (fails(c)) return ncclSystemError;
-    if (c->state == ncclSuccess || c->state == ncclInProgress) look_for_dead(c);
+    if (nccl_fails(c)) return ncclSystemError;
+    if (c->state == ncclSuccess || c->state == ncclInProgress) nccl_look_for_dead(c);
     if (c->state == ncclInProgress) join(c);
     *state = c->state;
     return ncclSuccess;
 }
 
-static void release(struct ncclComm *c)
+void nccl_release(struct ncclComm *c)
 {
     if (--c->references == 0) free(c);
 }
@@ -183,7 +101,7 @@ static void release(struct ncclComm *c)
 /* The last rank removes what is left, and so does one that saw another die. */
 ncclResult_t ncclCommAbort(ncclComm_t c)
 {
-    char path[FOLDER + 512];
+    char path[NCCL_FOLDER + 512];
     bool others = false;
     rank_path(c, c->rank, path);
     unlink(path);
@@ -199,7 +117,7 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
     if (folder) closedir(folder);
     rmdir(c->folder);
     c->aborted = true;
-    release(c);
+    nccl_release(c);
     return ncclSuccess;
 }
 
@@ -217,192 +135,4 @@ const char *ncclGetLastError(ncclComm_t c)
 {
     (void)c;
     return "simulated";
-}
-
-/* ---- collectives ---- */
-static void post(void *context)
-{
-    collective *w = *(collective **)context;
-    char path[FOLDER + 64];
-    const size_t bytes = (size_t)w->count * element(w->type);
-    const header head = {
-        .count = w->count, .type = (int32_t)w->type, .operation = (int32_t)w->operation};
-    w->comm->posted = w->number + 1;
-    if (w->comm->aborted || chosen("CUSIM_NCCL_STALL", w->comm->rank, w->number)) return;
-    const void *data = sim_memory_range(w->from, bytes, "NCCL");
-    sim_memory_read(w->from, bytes, "NCCL");
-    part_path(w, w->comm->rank, path);
-    if (!publish(path, &head, sizeof head, data, bytes))
-        sim_die("NCCL: %s: %s", path, strerror(errno));
-}
-
-/* Maps what rank `rank` posted; NULL if it has not. */
-static header *map_part(const collective *w, int rank, size_t *bytes)
-{
-    char path[FOLDER + 64];
-    struct stat about;
-    part_path(w, rank, path);
-    const int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0) return NULL;
-    header *part = MAP_FAILED;
-    if (fstat(file, &about) == 0) {
-        *bytes = (size_t)about.st_size;
-        part = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    }
-    close(file);
-    if (part == MAP_FAILED) sim_die("NCCL: %s: %s", path, strerror(errno));
-    return part;
-}
-
-/* A rank that calls another collective than rank 0 says so; the others wait for ever, as on GPUs.
- */
-static bool ready(const void *context)
-{
-    const collective *w = context;
-    if (w->comm->aborted) return true;
-    if (now() < w->due_s) return false;
-    bool all = true;
-    for (int r = 0; r < w->comm->size && all; r++) {
-        size_t bytes;
-        header *part = map_part(w, r, &bytes);
-        all = part && part->count == w->count && part->type == (int32_t)w->type &&
-              part->operation == (int32_t)w->operation;
-        if (part && !all && r == 0)
-            sim_die("NCCL: crossed collectives: number %llu of rank %d is an %s of %lld "
-                    "numbers of type %d, of rank 0 an %s of %lld of type %d",
-                    (unsigned long long)w->number, w->comm->rank, names[w->operation],
-                    (long long)w->count, w->type, names[part->operation], (long long)part->count,
-                    part->type);
-        if (part) munmap(part, bytes);
-    }
-    return all;
-}
-
-static void add(const collective *w, void *to, const header *part, bool first)
-{
-    const void *data = part + 1;
-    for (int64_t i = 0; i < w->count; i++) {
-        if (w->type == ncclFloat32) {
-            float *sum = (float *)to + i;
-            *sum = first ? ((const float *)data)[i] : *sum + ((const float *)data)[i];
-            continue;
-        }
-        int64_t *sum = (int64_t *)to + i, before = first ? 0 : *sum;
-        if (__builtin_add_overflow(before, ((const int64_t *)data)[i], sum))
-            sim_die("NCCL: element %lld of a sum overflows", (long long)i);
-    }
-}
-
-static void finish(void *context)
-{
-    const collective *w = context;
-    struct ncclComm *c = w->comm;
-    const bool gathers = w->operation == ALL_GATHER;
-    const size_t bytes = (size_t)w->count * element(w->type);
-    const size_t whole = gathers ? bytes * (size_t)c->size : bytes;
-    for (int r = 0; r < c->size && !c->aborted; r++) {
-        size_t mapped;
-        char path[FOLDER + 64], *to = sim_memory_range(w->to, whole, "NCCL");
-        header *part = map_part(w, r, &mapped);
-        if (!part) sim_die("NCCL: a contribution is gone");
-        if (gathers)
-            memcpy(to + (size_t)r * bytes, part + 1, bytes);
-        else
-            add(w, to, part, r == 0);
-        part_path(w, r, path);
-        if (atomic_fetch_add(&part->readers, 1) + 1 == c->size) unlink(path);
-        munmap(part, mapped);
-    }
-    c->late = false;
-    if (!c->aborted) sim_memory_written(w->to, whole);
-    release(c);
-}
-
-/* Those of the group that is open, or one alone. */
-static collective *group[GROUP];
-static int group_count, group_depth;
-
-/* Enqueues what was collected; returns when this rank's parts are given, or never will be. */
-static void begin_group(void)
-{
-    const double start_s = now();
-    const int count = group_count;
-    struct ncclComm *c = count ? group[count - 1]->comm : NULL;
-    const uint64_t last = count ? group[count - 1]->number : 0;
-    cudaStream_t stream = count ? group[count - 1]->stream : NULL;
-    for (int i = 0; i < group_count; i++) {
-        collective **posted = sim_alloc(sizeof *posted);
-        *posted = group[i];
-        sim_enqueue(group[i]->stream, post, posted, "NCCL, send");
-    }
-    for (int i = 0; i < group_count; i++)
-        sim_enqueue_when(group[i]->stream, ready, finish, group[i], names[group[i]->operation]);
-    group_count = 0;
-    if (!c) return;
-    for (sim_stream_advance(stream); c->posted <= last; sim_stream_advance(stream)) {
-        look_for_dead(c);
-        c->late = c->late || now() > start_s + PATIENCE_S;
-        if (c->state != ncclSuccess || c->late) break;
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-    }
-}
-
-/* Takes a copy of `w`, whose number and time are set here. */
-static ncclResult_t begin(collective w)
-{
-    struct ncclComm *c = w.comm;
-    if (!c->joined) sim_die("NCCL: a collective before the communicator is complete");
-    if (group_count == GROUP) sim_die("NCCL: a group of more than %d collectives", GROUP);
-    if (fails(c)) return ncclSystemError;
-    w.number = c->collectives++;
-    w.due_s = now() + delay_s(c->rank);
-    if (chosen("CUSIM_NCCL_DIE", c->rank, w.number)) raise(SIGKILL);
-    collective *own = sim_alloc(sizeof *own);
-    *own = w;
-    c->references++;
-    group[group_count++] = own;
-    if (group_depth == 0) begin_group();
-    return ncclSuccess;
-}
-
-/* NCCL declares these without parameters. */
-ncclResult_t ncclGroupStart(void);
-ncclResult_t ncclGroupEnd(void);
-
-ncclResult_t ncclGroupStart(void)
-{
-    group_depth++;
-    return ncclSuccess;
-}
-
-ncclResult_t ncclGroupEnd(void)
-{
-    if (group_depth == 0) return ncclInvalidUsage;
-    if (--group_depth == 0) begin_group();
-    return ncclSuccess;
-}
-
-ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type,
-                           ncclRedOp_t op, ncclComm_t c, cudaStream_t stream)
-{
-    if (from != to || op != ncclSum) sim_die("NCCL: only sums in place are simulated");
-    return begin((collective){.comm = c,
-                              .operation = ALL_REDUCE,
-                              .from = from,
-                              .to = to,
-                              .count = (int64_t)count,
-                              .type = type,
-                              .stream = stream});
-}
-
-ncclResult_t ncclAllGather(const void *from, void *to, size_t count, ncclDataType_t type,
-                           ncclComm_t c, cudaStream_t stream)
-{
-    return begin((collective){.comm = c,
-                              .operation = ALL_GATHER,
-                              .from = from,
-                              .to = to,
-                              .count = (int64_t)count,
-                              .type = type,
-                              .stream = stream});
 }
