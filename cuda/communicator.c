@@ -7,10 +7,17 @@
 
 enum { POLL_NS = 50000 };
 
+typedef struct { /* of a collective that is enqueued: done when the GPU has come to it */
+    cudaEvent_t event;
+    const char *what;
+} arrival;
+
 struct communicator {
     ncclComm_t nccl; /* NULL: given up */
     int rank, size;
     const char *last; /* the collective that was enqueued last */
+    arrival *ring;    /* those ahead of the GPU are [first, first + count), round */
+    int first, count, room;
     communicator *next;
 };
 
@@ -42,24 +49,62 @@ static soda_status check(communicator *c, const char *what, ncclResult_t *state)
     return SODA_OK;
 }
 
+static soda_status grow(communicator *c)
+{
+    const int before = c->room, room = before ? 2 * before : 16;
+    arrival *ring = calloc((size_t)room, sizeof *ring);
+    if (!ring) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < before; i++) ring[i] = c->ring[(c->first + i) % before];
+    free(c->ring);
+    c->ring = ring;
+    c->first = 0;
+    for (; c->room < room; c->room++)
+        GPU_TRY(cudaEventCreateWithFlags(&ring[c->room].event, cudaEventDisableTiming));
+    return SODA_OK;
+}
+
+static soda_status expect(communicator *c, cudaStream_t stream)
+{
+    if (c->count == c->room) TRY(grow(c));
+    arrival *a = &c->ring[(c->first + c->count) % c->room];
+    a->what = c->last;
+    GPU_TRY(cudaEventRecord(a->event, stream));
+    c->count++;
+    return SODA_OK;
+}
+
+/* Counts the collectives that the GPU has come to. */
+static void note_arrivals(communicator *c)
+{
+    while (c->count > 0 && cudaEventQuery(c->ring[c->first].event) == cudaSuccess) {
+        pulse_collective(c->ring[c->first].what);
+        c->first = (c->first + 1) % c->room;
+        c->count--;
+    }
+    (void)cudaGetLastError(); /* not ready */
+}
+
 /* Of whatever waits for a stream. */
 static soda_status watch(void *context)
 {
     (void)context;
     for (communicator *c = all; c; c = c->next) {
         ncclResult_t state;
-        if (c->nccl) TRY(check(c, c->last, &state));
+        if (!c->nccl) continue;
+        TRY(check(c, c->last, &state));
+        note_arrivals(c);
     }
     return SODA_OK;
 }
 
-soda_status communicator_enter(communicator *c, const char *what, ncclComm_t *nccl)
+soda_status communicator_enter(communicator *c, const char *what, cudaStream_t stream,
+                               ncclComm_t *nccl)
 {
     *nccl = c->nccl;
     if (!c->nccl) return FAIL(SODA_ERR_IO, "NCCL: the communicator was given up");
     c->last = what;
-    pulse_collective(what);
-    return SODA_OK;
+    pulse_wait(what);
+    return expect(c, stream);
 }
 
 soda_status communicator_finish(communicator *c, ncclResult_t code)
@@ -71,7 +116,7 @@ soda_status communicator_finish(communicator *c, ncclResult_t code)
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
         s = check(c, c->last, &state);
     }
-    pulse_collective(NULL);
+    pulse_wait(NULL);
     return s;
 }
 
@@ -83,6 +128,8 @@ void communicator_close(communicator *c)
     if (*at) *at = c->next;
     if (!all) gpu_watch(NULL, NULL);
     if (c->nccl) (void)ncclCommAbort(c->nccl);
+    for (int i = 0; i < c->room; i++) (void)cudaEventDestroy(c->ring[i].event);
+    free(c->ring);
     free(c);
 }
 

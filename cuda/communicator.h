@@ -1,7 +1,9 @@
 /* communicator.h: NCCL between the GPUs of some ranks: opened through MPI, watched, and given up
  * when something fails. It does not block, so that a rank that waits for lost ones can be told:
  * whatever waits for the GPU asks NCCL, now and then, whether a collective failed (gpu_watch).
- * NCCL, User Guide, "Fault Tolerance". */
+ * NCCL, User Guide, "Fault Tolerance". A rank counts as being in a collective (core/pulse.h) once
+ * its GPU has come to it, not when it is enqueued: so the watchdog finds a GPU that stands still.
+ */
 #pragma once
 
 #include <nccl.h>
@@ -15,8 +17,10 @@ typedef struct communicator communicator;
  * or none. */
 soda_status communicator_open(soda_comm *comm, soda_comm *group, communicator **made);
 
-/* NCCL's handle; SODA_ERR_IO after it was given up. */
-soda_status communicator_enter(communicator *c, const char *what, ncclComm_t *nccl);
+/* NCCL's handle, for collective `what`, a literal, in this stream; SODA_ERR_IO after it was given
+ * up. */
+soda_status communicator_enter(communicator *c, const char *what, cudaStream_t stream,
+                               ncclComm_t *nccl);
 
 /* Until the call of `what` that returned `code` is complete on the host's side. A failure gives up
  * all communicators of this process: the streams that they work in may wait for each other. */

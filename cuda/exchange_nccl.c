@@ -24,7 +24,7 @@ static soda_status sum(soda_exchange *exchange, void *data, int64_t count, ncclD
 {
     exchange_nccl *x = (exchange_nccl *)exchange;
     ncclComm_t nccl;
-    TRY(communicator_enter(x->ranks, "all-reduce", &nccl));
+    TRY(communicator_enter(x->ranks, "all-reduce", gpu_stream(), &nccl));
     TRY(communicator_finish(
         x->ranks, ncclAllReduce(data, data, (size_t)count, type, ncclSum, nccl, gpu_stream())));
     GPU_TRY(cudaEventRecord(x->summed, gpu_stream()));

@@ -57,7 +57,7 @@ static soda_status gather(soda_lane *lane, int number, const comm_parts *list, i
     ncclComm_t nccl;
     cudaEvent_t sums;
     if (gpu_summed(&sums)) GPU_TRY(cudaStreamWaitEvent(l->stream, sums, 0));
-    TRY(communicator_enter(l->ranks, "all-gather", &nccl));
+    TRY(communicator_enter(l->ranks, "all-gather", l->stream, &nccl));
     TRY(communicator_finish(l->ranks, gather_all(list, count, nccl, l->stream)));
     GPU_TRY(cudaEventRecord(l->marks[number].full, l->stream));
     return SODA_OK;

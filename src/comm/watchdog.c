@@ -166,12 +166,25 @@ static void warn_of_unheard(watchdog *dog)
                     unheard, dog->count, first);
 }
 
-static uint64_t most_collectives(const watchdog *dog)
+/* One that entered no fewer collectives than any other. */
+static int ahead(const watchdog *dog)
 {
-    uint64_t most = 0;
+    int most = 0;
     for (int i = 0; i < dog->count; i++)
-        if (dog->view[i].collectives > most) most = dog->view[i].collectives;
+        if (dog->view[i].collectives > dog->view[most].collectives) most = i;
     return most;
+}
+
+/* Of ranks that all wait for each other. */
+static void describe_waits(const watchdog *dog, int rank, char *text, size_t size)
+{
+    const int first = ahead(dog);
+    const unsigned long long own = dog->view[rank].collectives, most = dog->view[first].collectives;
+    if (own == most)
+        snprintf(text, size, "and all others wait for each other in collective number %llu", own);
+    else
+        snprintf(text, size, "is behind: it entered %llu collectives, others up to %llu (%s)", own,
+                 most, dog->last[first].collective);
 }
 
 /* Rank 0 saves; the others know from its messages or from the trainer. */
@@ -194,8 +207,7 @@ static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, ch
     else if (verdict == WATCHDOG_STUCK)
         snprintf(what, sizeof what, "has made no progress for %.0f s", standstill(v, dog->clock_s));
     else
-        snprintf(what, sizeof what, "is behind: it entered %llu collectives, others up to %llu",
-                 (unsigned long long)v->collectives, (unsigned long long)most_collectives(dog));
+        describe_waits(dog, rank, what, sizeof what);
     if (v->heard)
         snprintf(where, sizeof where, "; last in step %lld: %s%s%s", (long long)last->step,
                  last->phase, *last->collective ? ", in " : "", last->collective);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# exchange_test.sh PROGRAM MPIEXEC nccl|host: ranks/exchange.c under every order of streams, with ranks that are late, that
+# exchange_test.sh PROGRAM MPIEXEC nccl|host|halt|stall: ranks/exchange.c under every order of streams, with ranks that are late, that
 # are killed, that call something else; and NCCL's calls fail one after the other.
 set -euo pipefail
 program=$1 mpiexec=$2 way=$3
@@ -24,6 +24,27 @@ exchange() {
     env "$@" timeout 60 "$mpiexec" --oversubscribe --bind-to none --enable-recovery -n "$ranks" "$program" "$how" >log 2>&1
 }
 
+# failing MESSAGE HOW [NAME=VALUE]...: two ranks end by themselves, and one of them says this.
+failing() {
+    local message=$1 rc=0
+    shift
+    exchange 2 "$@" || rc=$?
+    [ "$rc" -ne 124 ] || fail "it hangs: $*"
+    [ "$(grep -cE "$message" log)" -eq 1 ] || fail "expected one message, $message: $*"
+}
+
+# What a watchdog finds after 3 s, and 5 more of grace (comm/watchdog.h): a GPU that never comes to the next collective, and a
+# collective to which one never gives its part, where nobody can tell whose fault it is.
+if [ "$way" = halt ]; then
+    failing 'error: rank 1 of 2 on .* is behind: it entered [0-9]+ collectives, others up to [0-9]+ \(all-reduce\); last in step' \
+        watched CUSIM_NCCL_HALT=1:2
+    exit
+elif [ "$way" = stall ]; then
+    failing 'error: rank 0 of 2 on .* and all others wait for each other in collective number [0-9]+; last .*in all-reduce' \
+        watched CUSIM_NCCL_STALL=1:2
+    exit
+fi
+
 exact() {
     exchange "$@" || fail "exit code $?: $*"
     if grep -q failed log; then fail "$*"; fi
@@ -34,16 +55,9 @@ for streams in eager random; do
 done
 [ "$way" = nccl ] || { echo "no NCCL in this build: its faults were not tried"; exit 0; }
 exact 3 late CUSIM_NCCL_DELAY=20
+exact 2 watched
 if compgen -G 'room/cusim-nccl-*' >/dev/null; then fail "files are left"; fi
 
-# failing MESSAGE HOW [NAME=VALUE]...: two ranks end by themselves, and one of them says this.
-failing() {
-    local message=$1 rc=0
-    shift
-    exchange 2 "$@" || rc=$?
-    [ "$rc" -ne 124 ] || fail "it hangs: $*"
-    [ "$(grep -cE "$message" log)" -eq 1 ] || fail "expected one message, $message: $*"
-}
 failing 'NCCL: crossed collectives: number 4 of rank 1 is an all-reduce of 1802 numbers' crossed
 failing 'failed: NCCL: all-reduce failed on rank 0 of 2: remote process exited' plain CUSIM_NCCL_DIE=1:3
 # Each of rank 0's calls: start, all-reduce, the questions in between.

@@ -197,6 +197,18 @@ static void begin_group(void)
     }
 }
 
+/* A stream that stands still, until its communicator is given up. */
+static bool given_up(const void *context) { return (*(struct ncclComm *const *)context)->aborted; }
+static void go_on(void *context) { nccl_release(*(struct ncclComm **)context); }
+
+static void halt(struct ncclComm *c, cudaStream_t stream)
+{
+    struct ncclComm **own = sim_alloc(sizeof(struct ncclComm *));
+    *own = c;
+    c->references++;
+    sim_enqueue_when(stream, given_up, go_on, own, "a GPU that stands still");
+}
+
 /* Takes a copy of `w`, whose number and time are set here. */
 static ncclResult_t begin(collective w)
 {
@@ -212,6 +224,7 @@ static ncclResult_t begin(collective w)
     c->references++;
     group[group_count++] = own;
     if (group_depth == 0) begin_group();
+    if (nccl_chosen("CUSIM_NCCL_HALT", c->rank, w.number)) halt(c, w.stream);
     return ncclSuccess;
 }
 

@@ -8,6 +8,7 @@
  *                            rank
  *     CUSIM_NCCL_DIE=R:N     rank R is killed in its N-th collective
  *     CUSIM_NCCL_STALL=R:N   rank R never gives its part of that
+ *     CUSIM_NCCL_HALT=R:N    the stream of rank R stands still behind that
  *     CUSIM_NCCL_FAIL=R:N    call number N of rank R returns ncclSystemError */
 #ifndef SIM_NCCL_H
 #define SIM_NCCL_H

@@ -1,11 +1,13 @@
-/* exchange [crossed|late]: run by exchange_test.sh on several ranks, each with a simulated GPU:
- * exact sums between GPUs, in rounds of different sizes. crossed: rank 1 asks for a sum of another
- * size than the others. late: rank 1 takes its sums after the others have theirs. Exit code 1 and
- * one line for a failure, which ends the rank at once: others may be gone. */
+/* exchange [crossed|late|watched]: run by exchange_test.sh on several ranks, each with a simulated
+ * GPU: exact sums between GPUs, in rounds of different sizes. crossed: rank 1 asks for a sum of
+ * another size than the others. late: rank 1 takes its sums after the others have theirs. watched:
+ * by a watchdog that waits for three seconds. Exit code 1 and one line for a failure, which ends
+ * the rank at once: others may be gone. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "comm/watchdog.h"
 #include "comm_mpi.h"
 #include "cuda/backend.h"
 
@@ -65,6 +67,7 @@ static soda_status run_round(const subject *t, int64_t n, int64_t more, bool lat
 static soda_status run(const char *how)
 {
     subject t = {0};
+    watchdog *dog;
     const bool crossed = strcmp(how, "crossed") == 0, late = strcmp(how, "late") == 0;
     TRY(comm_mpi_open(false, &t.comm));
     TRY(comm_agree(t.comm, cuda_open(t.comm->node->rank, &t.backend)));
@@ -72,10 +75,12 @@ static soda_status run(const char *how)
     TRY(t.backend->connect(d, t.comm, &t.exchange));
     TRY(d->alloc(d, MOST * sizeof *t.integers, (void **)&t.integers));
     TRY(d->alloc(d, MOST * sizeof *t.floats, (void **)&t.floats));
+    watchdog_start(t.comm, strcmp(how, "watched") == 0 ? 3 : 0, &dog);
     for (int round = 0; round < ROUNDS; round++) {
         const bool other = t.comm->rank == 1 && round == 2;
         TRY(run_round(&t, 1 + 900 * round, crossed && other, late));
     }
+    watchdog_stop(dog);
     t.exchange->close(t.exchange);
     d->release(d, t.integers);
     d->release(d, t.floats);
