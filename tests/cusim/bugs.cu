@@ -134,9 +134,11 @@ KERNEL(past_dynamic_shared, const float *x, float *y)
     __syncthreads();
     y[threadIdx.x] = dynamic[threadIdx.x ^ 1];
 }
+KERNEL(scaled, const float *x, float *y, float factor) { y[threadIdx.x] = factor * x[threadIdx.x]; } /* correct */
 
 extern "C" cudaError_t launch_bug(int bug, float *x, float *y, void *pointers, cudaStream_t s)
 {
+    static int step;
     switch (bug) {
     case 0: correct<<<1, 128, 0, s>>>(x, y); break;
     case 1: missing_barrier<<<1, 128, 0, s>>>(x, y); break;
@@ -161,6 +163,7 @@ extern "C" cudaError_t launch_bug(int bug, float *x, float *y, void *pointers, c
     case 20: correct<<<1, 128, 60000, s>>>(x, y); break; /* shared memory above 48 KiB */
     case 21: correct<<<1, 2048, 0, s>>>(x, y); break;
     case 22: correct<<<1, 256, 0, s>>>(x, y); break; /* above the launch bound */
+    case 23: scaled<<<1, 128, 0, s>>>(x, y, (float)++step); break; /* another number each time */
     default: return cudaErrorInvalidValue;
     }
     return cudaGetLastError();

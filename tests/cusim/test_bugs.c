@@ -145,13 +145,13 @@ static int wrong_direction(scene *s)
     return cudaMemcpyAsync(s->x, s->y, BYTES, cudaMemcpyHostToDevice, s->stream) ? REFUSED : 0;
 }
 static int free_twice(scene *s) { return cudaFree(s->x) || cudaFree(s->x) ? REFUSED : 0; }
-static cudaGraphExec_t captured(scene *s, float *x)
+static cudaGraphExec_t captured(scene *s, int bug, float *x)
 {
     cudaGraph_t graph;
     cudaGraphExec_t executable;
     cudaStreamSynchronize(s->stream);
     cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal);
-    launch_bug(0, x, s->y, NULL, s->stream);
+    launch_bug(bug, x, s->y, NULL, s->stream);
     cudaStreamEndCapture(s->stream, &graph);
     cudaGraphInstantiate(&executable, graph, 0);
     cudaGraphDestroy(graph);
@@ -159,7 +159,7 @@ static cudaGraphExec_t captured(scene *s, float *x)
 }
 static int graph_replay(scene *s)
 {
-    const cudaGraphExec_t graph = captured(s, s->x);
+    const cudaGraphExec_t graph = captured(s, 0, s->x);
     cudaGraphLaunch(graph, s->stream);
     cudaGraphLaunch(graph, s->stream);
     cudaMemcpyAsync(s->result, s->y, BYTES, cudaMemcpyDeviceToHost, s->stream);
@@ -169,11 +169,27 @@ static int graph_replay(scene *s)
 }
 static int stale_graph(scene *s)
 {
-    const cudaGraphExec_t graph = captured(s, s->x);
+    const cudaGraphExec_t graph = captured(s, 0, s->x);
     cudaFree(s->x);
     cudaGraphLaunch(graph, s->stream);
     return (int)cudaStreamSynchronize(s->stream);
 }
+/* Step k multiplies by k, which is an argument of the kernel: a graph keeps that of its capture. */
+static int third_step(scene *s, bool recorded)
+{
+    const cudaGraphExec_t graph = recorded ? captured(s, 23, s->x) : NULL;
+    for (int k = 0; k < 3; k++)
+        if (recorded)
+            cudaGraphLaunch(graph, s->stream);
+        else
+            launch_bug(23, s->x, s->y, NULL, s->stream);
+    cudaMemcpyAsync(s->result, s->y, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    cudaStreamSynchronize(s->stream);
+    return s->result[0] == 3 * s->host[0] ? 0 : WRONG;
+}
+static int step_number(scene *s) { return third_step(s, false); }
+static int step_number_in_a_graph(scene *s) { return third_step(s, true); }
+
 /* A graph of two branches: the kernel writes y, a copy of y in the other branch. */
 static int branches(scene *s, bool ordered, bool joined)
 {
@@ -209,62 +225,63 @@ static int wait_while_capturing(scene *s)
 
 typedef struct {
     const char *name;
-    int bug;              /* of bugs.cu, or */
+    int bug, code;        /* bug: of bugs.cu, or */
     int (*host)(scene *); /* in host code */
-    int code;
-    const char *message; /* part of it; NULL: none */
+    const char *message;  /* part of it; NULL: none */
 } defect;
 
 static const defect defects[] = {
-    {"correct", 0, NULL, 0, NULL},
-    {"missing barrier", 1, NULL, CAUGHT, "data race on shared memory"},
-    {"past the end", 2, NULL, CAUGHT, "out of bounds: offset 2048 of allocation"},
-    {"past a shared array", 3, NULL, CAUGHT, "out of bounds of shared memory, offset 256"},
-    {"unwritten shared", 4, NULL, CAUGHT, "read of uninitialised shared memory"},
-    {"barrier in a branch", 5, NULL, CAUGHT, "64 of 128 threads wait at a barrier"},
-    {"return before barrier", 6, NULL, CAUGHT, "28 have returned"},
-    {"missing __syncwarp", 7, NULL, CAUGHT, "data race on shared memory"},
-    {"shuffle from outside", 8, NULL, CAUGHT, "which does not take part"},
-    {"shuffle in a branch", 9, NULL, CAUGHT, "at a warp operation"},
-    {"race of blocks", 10, NULL, CAUGHT, "data race on global memory"},
-    {"sum without atomics", 11, NULL, CAUGHT, "data race on global memory"},
-    {"misaligned vector", 12, NULL, CAUGHT, "misaligned 16-byte access"},
-    {"buffer reused", 13, NULL, CAUGHT, "data race on shared memory"},
-    {"host pointer", 14, NULL, CAUGHT, "neither device nor shared memory"},
-    {"cp.async read early", 15, NULL, CAUGHT, "read of uninitialised shared memory"},
-    {"cp.async without commit", 16, NULL, CAUGHT, "read of uninitialised shared memory"},
-    {"cp.async without barrier", 17, NULL, CAUGHT, "shared memory"},
-    {"bytes of one word", 18, NULL, 0, NULL},
-    {"past dynamic shared", 19, NULL, CAUGHT, "out of bounds of dynamic shared memory"},
-    {"too much shared", 20, NULL, REFUSED, NULL},
-    {"too many threads", 21, NULL, REFUSED, NULL},
-    {"above the launch bound", 22, NULL, REFUSED, NULL},
-    {"host touches device memory", 0, touch_device, CAUGHT,
+    {"correct", 0, 0, NULL, NULL},
+    {"missing barrier", 1, CAUGHT, NULL, "data race on shared memory"},
+    {"past the end", 2, CAUGHT, NULL, "out of bounds: offset 2048 of allocation"},
+    {"past a shared array", 3, CAUGHT, NULL, "out of bounds of shared memory, offset 256"},
+    {"unwritten shared", 4, CAUGHT, NULL, "read of uninitialised shared memory"},
+    {"barrier in a branch", 5, CAUGHT, NULL, "64 of 128 threads wait at a barrier"},
+    {"return before barrier", 6, CAUGHT, NULL, "28 have returned"},
+    {"missing __syncwarp", 7, CAUGHT, NULL, "data race on shared memory"},
+    {"shuffle from outside", 8, CAUGHT, NULL, "which does not take part"},
+    {"shuffle in a branch", 9, CAUGHT, NULL, "at a warp operation"},
+    {"race of blocks", 10, CAUGHT, NULL, "data race on global memory"},
+    {"sum without atomics", 11, CAUGHT, NULL, "data race on global memory"},
+    {"misaligned vector", 12, CAUGHT, NULL, "misaligned 16-byte access"},
+    {"buffer reused", 13, CAUGHT, NULL, "data race on shared memory"},
+    {"host pointer", 14, CAUGHT, NULL, "neither device nor shared memory"},
+    {"cp.async read early", 15, CAUGHT, NULL, "read of uninitialised shared memory"},
+    {"cp.async without commit", 16, CAUGHT, NULL, "read of uninitialised shared memory"},
+    {"cp.async without barrier", 17, CAUGHT, NULL, "shared memory"},
+    {"bytes of one word", 18, 0, NULL, NULL},
+    {"past dynamic shared", 19, CAUGHT, NULL, "out of bounds of dynamic shared memory"},
+    {"too much shared", 20, REFUSED, NULL, NULL},
+    {"too many threads", 21, REFUSED, NULL, NULL},
+    {"above the launch bound", 22, REFUSED, NULL, NULL},
+    {"host touches device memory", 0, CAUGHT, touch_device,
      "host code touched device memory: offset 4"},
-    {"use after free", 0, use_after_free, CAUGHT, "use of freed allocation"},
-    {"read without waiting", 0, read_without_waiting, CAUGHT,
+    {"use after free", 0, CAUGHT, use_after_free, "use of freed allocation"},
+    {"read without waiting", 0, CAUGHT, read_without_waiting,
      "host code reads pinned memory that a copy writes"},
-    {"staging reused", 0, reuse_staging, CAUGHT,
+    {"staging reused", 0, CAUGHT, reuse_staging,
      "host code writes pinned memory that a copy reads"},
-    {"with event", 0, with_event, 0, NULL},
-    {"missing event", 0, missing_event, CAUGHT, "no event orders two streams"},
-    {"event recorded too early", 0, event_too_early, CAUGHT, "no event orders two streams"},
-    {"event never recorded", 0, event_not_recorded, CAUGHT, "no event orders two streams"},
-    {"gathers in turn", 0, gather_in_turn, 0, NULL},
-    {"gather read early", 0, gather_read_early, CAUGHT, "no event orders two streams"},
-    {"gather overtaken", 0, gather_overtaken, CAUGHT, "no event orders two streams"},
-    {"two writers", 0, two_writers, CAUGHT, "no event orders two streams"},
-    {"copy too long", 0, copy_too_long, CAUGHT, "outside allocation"},
-    {"read of unwritten memory", 0, read_unwritten, CAUGHT, "read of uninitialised global memory"},
-    {"copy of unwritten memory", 0, copy_unwritten, CAUGHT, "reads uninitialised memory"},
-    {"wrong direction", 0, wrong_direction, REFUSED, NULL},
-    {"freed twice", 0, free_twice, REFUSED, NULL},
-    {"graph replay", 0, graph_replay, 0, NULL},
-    {"stale address in a graph", 0, stale_graph, CAUGHT, "use of freed allocation"},
-    {"branches of a graph", 0, branches_in_order, 0, NULL},
-    {"branches without order", 0, branches_unordered, CAUGHT, "no event orders two streams"},
-    {"branch not joined", 0, branch_not_joined, REFUSED, NULL},
-    {"wait while capturing", 0, wait_while_capturing, REFUSED, NULL},
+    {"with event", 0, 0, with_event, NULL},
+    {"missing event", 0, CAUGHT, missing_event, "no event orders two streams"},
+    {"event recorded too early", 0, CAUGHT, event_too_early, "no event orders two streams"},
+    {"event never recorded", 0, CAUGHT, event_not_recorded, "no event orders two streams"},
+    {"gathers in turn", 0, 0, gather_in_turn, NULL},
+    {"gather read early", 0, CAUGHT, gather_read_early, "no event orders two streams"},
+    {"gather overtaken", 0, CAUGHT, gather_overtaken, "no event orders two streams"},
+    {"two writers", 0, CAUGHT, two_writers, "no event orders two streams"},
+    {"copy too long", 0, CAUGHT, copy_too_long, "outside allocation"},
+    {"read of unwritten memory", 0, CAUGHT, read_unwritten, "read of uninitialised global memory"},
+    {"copy of unwritten memory", 0, CAUGHT, copy_unwritten, "reads uninitialised memory"},
+    {"wrong direction", 0, REFUSED, wrong_direction, NULL},
+    {"freed twice", 0, REFUSED, free_twice, NULL},
+    {"graph replay", 0, 0, graph_replay, NULL},
+    {"stale address in a graph", 0, CAUGHT, stale_graph, "use of freed allocation"},
+    {"step number", 0, 0, step_number, NULL},
+    {"step number in a graph", 0, WRONG, step_number_in_a_graph, NULL},
+    {"branches of a graph", 0, 0, branches_in_order, NULL},
+    {"branches without order", 0, CAUGHT, branches_unordered, "no event orders two streams"},
+    {"branch not joined", 0, REFUSED, branch_not_joined, NULL},
+    {"wait while capturing", 0, REFUSED, wait_while_capturing, NULL},
 };
 
 /* In a process of its own: its exit code and what it said. */
