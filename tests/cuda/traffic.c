@@ -9,98 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/gpu.h"
 #include "cuda/model_step.h"
+#include "cuda/node_call.h"
 #include "cusim/sim.h"
 #include "support/tested.h"
 
-enum { MOST_KINDS = 2000, LABEL = 200 };
+enum { MOST_KINDS = 2000 };
 
 typedef struct { /* of one kernel */
     double sectors, conflicts;
-    char at[2][LABEL]; /* where */
+    char at[2][NODE_CALL_LABEL]; /* where */
 } worst;
 
-/* ---- one node ---- */
-static bool is_weight(const soda_graph *graph, soda_id id)
-{
-    while (graph_value(graph, id)->view_of != NO_VALUE) id = graph_value(graph, id)->view_of;
-    return graph_value(graph, id)->kind == VALUE_WEIGHT;
-}
-
-static void describe(const soda_graph *graph, const soda_node *node, char *label)
-{
-    int length = snprintf(label, LABEL, "%s", op_rows[node->op].name);
-    for (int i = 0; i < op_rows[node->op].most_inputs; i++) {
-        if (node->in[i] == NO_VALUE) continue;
-        const soda_value *v = graph_value(graph, node->in[i]);
-        length += snprintf(label + length, LABEL - (size_t)length, " %s", dtype_name(v->dtype));
-        for (int d = 0; d < v->shape.rank; d++)
-            length += snprintf(label + length, LABEL - (size_t)length, "%c%lld", d ? 'x' : ' ',
-                               (long long)v->shape.dim[d]);
-    }
-}
-
-static soda_status take(soda_device *d, soda_tensor *t)
-{
-    return d->alloc(d, tensor_bytes(t), &t->data);
-}
-
-static void fill_call(const soda_graph *graph, const soda_node *node, soda_weight *weight,
-                      soda_call *call)
-{
-    static const char *const names[SODA_MAX_INPUTS] = {"0", "1", "2", "3", "4", "5"};
-    *call = (soda_call){.attr = &node->attr,
-                        .inputs = op_rows[node->op].most_inputs,
-                        .outputs = op_rows[node->op].outputs};
-    for (int i = 0; i < call->inputs; i++) {
-        if (node->in[i] == NO_VALUE) continue;
-        const soda_value *v = graph_value(graph, node->in[i]);
-        call->in[i] = (soda_tensor){.dtype = v->dtype, .shape = v->shape};
-        if (!is_weight(graph, node->in[i])) continue;
-        weight[i] = (soda_weight){.name = names[i], .source = call->in[i]};
-        call->weight[i] = &weight[i];
-    }
-    for (int i = 0; i < call->outputs; i++) {
-        const soda_value *v = graph_value(graph, node->out[i]);
-        call->out[i] = (soda_tensor){.dtype = v->dtype, .shape = v->shape};
-    }
-}
-
-static soda_status run_call(const soda_kernel *kernel, soda_call *call, soda_weights *weights)
+static soda_status run(const soda_kernel *kernel, soda_call *call, void *context)
 {
     soda_device *d = tested_backend()->device;
-    if (kernel->prepare) TRY(kernel->prepare(call, weights));
-    for (int i = 0; i < weights->use_count; i++)
-        TRY(d->alloc(d, weights->entries[weights->uses[i].entry].form.bytes,
-                     &call->form[weights->uses[i].input]));
-    for (int i = 0; i < call->inputs; i++)
-        if (call->in[i].shape.rank && !call->weight[i]) TRY(take(d, &call->in[i]));
-    for (int i = 0; i < call->outputs; i++) TRY(take(d, &call->out[i]));
-    if (call->scratch_bytes) TRY(d->alloc(d, call->scratch_bytes, &call->scratch));
+    (void)context;
     TRY(kernel->run(call));
     return d->wait(d);
-}
-
-static soda_status run_node(const soda_graph *graph, const soda_node *node)
-{
-    const soda_kernel *kernel = tested_backend()->kernel[node->op];
-    soda_device *d = tested_backend()->device;
-    soda_weight weight[SODA_MAX_INPUTS];
-    soda_weights *weights;
-    soda_call call;
-    fill_call(graph, node, weight, &call);
-    TRY(weights_create(&weights));
-    const soda_status s = run_call(kernel, &call, weights);
-    if (kernel->release) kernel->release(&call);
-    for (int i = 0; i < call.inputs; i++) {
-        d->release(d, call.in[i].data);
-        d->release(d, call.form[i]);
-    }
-    for (int i = 0; i < call.outputs; i++) d->release(d, call.out[i].data);
-    d->release(d, call.scratch);
-    weights_destroy(weights);
-    return s;
 }
 
 /* ---- what kernels did ---- */
@@ -121,7 +47,7 @@ static void keep(double ratio, const char *label, double *most, char *at)
 {
     if (ratio <= *most) return;
     *most = ratio;
-    snprintf(at, LABEL, "%s", label);
+    snprintf(at, NODE_CALL_LABEL, "%s", label);
 }
 
 static void note(const char *label, worst *kernels)
@@ -165,11 +91,11 @@ static soda_status run_model(const model_step_name *name, worst *kernels)
     const int *order = s == SODA_OK ? exec_order(m.step.net.exec, &steps, &prologue) : NULL;
     for (int i = 0; s == SODA_OK && i < steps; i++) {
         const soda_node *node = graph_node(m.step.net.graph, order[i]);
-        char label[LABEL];
-        describe(m.step.net.graph, node, label);
+        char label[NODE_CALL_LABEL];
+        node_call_describe(m.step.net.graph, node, label);
         if (!is_looked_at(m.step.net.graph, node) || !is_new(label)) continue;
         clear_counts();
-        s = status_prefix(run_node(m.step.net.graph, node), "%s", label);
+        s = status_prefix(node_call_make(m.step.net.graph, node, run, NULL), "%s", label);
         note(label, kernels);
     }
     model_step_close(&m);

@@ -153,16 +153,9 @@ static cudaError_t check_limits(const sim_kernel *k, dim3 g, dim3 b, size_t shar
     return cudaSuccess;
 }
 
-typedef struct {
-    sim_kernel *kernel;
-    sim_dim grid, block;
-    size_t shared;
-    uint8_t params[];
-} launch;
-
 static void run_launch(void *context)
 {
-    const launch *l = context;
+    const sim_launched *l = context;
     sim_launch(l->kernel, l->grid, l->block, l->shared, l->params);
 }
 
@@ -176,7 +169,7 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void 
     if (error) return sim_fail(error);
     if (sim_fails(SIM_LAUNCH)) return sim_fail(cudaErrorLaunchOutOfResources);
     (void)sim_fails(SIM_KERNEL);
-    launch *l = sim_alloc(sizeof *l + k->param_bytes);
+    sim_launched *l = sim_alloc(sizeof *l + k->param_bytes);
     l->kernel = k;
     l->grid = (sim_dim){grid.x, grid.y, grid.z};
     l->block = (sim_dim){block.x, block.y, block.z};

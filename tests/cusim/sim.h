@@ -251,6 +251,13 @@ void sim_barrier_reduce(sim_warp *warps, unsigned count, const sim_insn *i);
 void sim_async_reset(sim_warp *w); /* lanes_async.c: cp.async */
 void sim_async_release(sim_warp *w);
 
+typedef struct { /* what a stream or graph holds of a launch; its name is the kernel's */
+    sim_kernel *kernel;
+    sim_dim grid, block;
+    size_t shared; /* dynamic */
+    uint8_t params[];
+} sim_launched;
+
 void sim_launch(sim_kernel *k, sim_dim grid, sim_dim block, size_t shared, const uint8_t *params);
 
 /* ---- stream.c ---- */
