@@ -16,7 +16,6 @@ static const row rows[] = {
 #include "diffusion/samplers.def"
 #undef SAMPLER
 };
-enum { ROWS = sizeof rows / sizeof *rows };
 
 /* ", NAME" for every row, and so for the classes; whoever reads them skips the first comma. */
 static const char names[] =
@@ -35,7 +34,7 @@ const char *sampler_names(void) { return names + 2; }
 
 bool sampler_knows_class(const char *class_name)
 {
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < SAMPLERS; i++)
         if (!strcmp(rows[i].class_name, class_name)) return true;
     return false;
 }
@@ -48,7 +47,7 @@ static soda_status choose_row(const soda_json *config, const char *name, const r
         TRY(soda_json_require(config, "_class_name"));
         TRY(soda_json_string(config, "_class_name", "", &class_name));
     }
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < SAMPLERS; i++) {
         if (strcmp(name ? rows[i].name : rows[i].class_name, name ? name : class_name) != 0)
             continue;
         *chosen = &rows[i];

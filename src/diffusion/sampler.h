@@ -30,8 +30,15 @@ typedef struct soda_sampler soda_sampler;
 soda_status sampler_create(const soda_json *config, const char *name, int steps, int64_t n,
                            soda_sampler **sampler);
 
-/* Row `index` of the table; all names, "ddim, euler, ..."; whether a row is the diffusers class
- * `class_name`. */
+enum {
+#define SAMPLER(name, class_name) +1
+    SAMPLERS = 0
+#include "diffusion/samplers.def"
+#undef SAMPLER
+};
+
+/* Row `index` of the table, 0 to SAMPLERS - 1; all names, "ddim, euler, ..."; whether a row is the
+ * diffusers class `class_name`. */
 const char *sampler_name(int index);
 const char *sampler_names(void);
 bool sampler_knows_class(const char *class_name);

@@ -1,5 +1,6 @@
 #include "output/resume_rules.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,20 +30,63 @@ static soda_status is_known(const run_state *state, const soda_checkpoint *c, bo
     return SODA_OK;
 }
 
+/* "data.path: /a, data.resolution: 32" of the keys that differ and that decide about `what`, model
+ * or data, in both configurations. */
+typedef struct {
+    char now[800], then[800];
+} changed_keys;
+
+static void add_key(char *text, size_t size, const char *name, const char *value)
+{
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s%s: %s", used ? ", " : "", name, value);
+}
+
+static soda_status find_changed(const run_state *state, const soda_checkpoint *c, bool of_data,
+                                changed_keys *keys)
+{
+    run_config_diff changes;
+    *keys = (changed_keys){0};
+    TRY(run_config_diff_find(c->config, state->config, &changes));
+    for (int i = 0; i < changes.count; i++) {
+        const run_config_change *change = &changes.list[i];
+        if (strcmp(change->name, "model") != 0 &&
+            !(of_data && strncmp(change->name, "data.", 5) == 0))
+            continue;
+        add_key(keys->now, sizeof keys->now, change->name, change->after);
+        add_key(keys->then, sizeof keys->then, change->name, change->before);
+    }
+    run_config_diff_free(&changes);
+    return SODA_OK;
+}
+
+/* Another model or data set; from the model come latents and text states, too. */
+static soda_status other_files(const run_state *state, const soda_checkpoint *c, bool of_data,
+                               const char *path)
+{
+    changed_keys keys;
+    TRY(find_changed(state, c, of_data, &keys));
+    if (*keys.now) return other(path, of_data ? "data" : "model", keys.now, keys.then);
+    return FAIL(SODA_ERR_INPUT,
+                "%s: %s changed since this checkpoint was written, under the same path; choose "
+                "another output folder, or bring the old files back",
+                path,
+                of_data ? "pictures, captions, or the model's encoders" : "the model's files");
+}
+
 soda_status resume_rules_check(const run_state *state, const soda_checkpoint *c, const char *path)
 {
     char mine[32], theirs[32];
+    bool known = false;
     if (strcmp(state->method, c->method) != 0)
         return other(path, "adapter.method", state->method, c->method);
-    bool known = false;
-    TRY(is_known(state, c, &known));
-    if (!known && strcmp(state->model_sha256, c->model_sha256) != 0)
-        return other(path, "model: model_sha256", state->model_sha256, c->model_sha256);
-    if (!known) return other(path, "data: data_sha256", state->data_sha256, c->data_sha256);
-    if (state->seed == c->seed) return SODA_OK;
     snprintf(mine, sizeof mine, "%llu", (unsigned long long)state->seed);
     snprintf(theirs, sizeof theirs, "%llu", (unsigned long long)c->seed);
-    return other(path, "train.seed", mine, theirs);
+    /* before the data, which random crops make depend on the seed */
+    if (state->seed != c->seed) return other(path, "train.seed", mine, theirs);
+    TRY(is_known(state, c, &known));
+    if (known) return SODA_OK;
+    return other_files(state, c, strcmp(state->model_sha256, c->model_sha256) == 0, path);
 }
 
 static soda_status warn_about_changes(const char *path, const char *now, const char *stored)

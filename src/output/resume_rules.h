@@ -4,8 +4,8 @@
 #include "io/checkpoint.h"
 #include "output/run_state.h"
 
-/* Model, data set, method and seed may not: SODA_ERR_INPUT names what differs. `path` is the
- * checkpoint's. */
+/* Model, data set, method and seed may not: SODA_ERR_INPUT names what differs, of model and data
+ * the keys with both values. `path` is the checkpoint's. */
 soda_status resume_rules_check(const run_state *state, const soda_checkpoint *checkpoint,
                                const char *path);
 

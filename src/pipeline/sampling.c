@@ -1,6 +1,7 @@
 #include "pipeline/sampling.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,28 @@ static soda_status encode_texts(const sampling_request *r, soda_text *text)
     return s;
 }
 
+/* The failure of a scheduler that cannot do what its file asks for, with the names of those that
+ * can. */
+static soda_status name_others(const sampling_request *r, const soda_json *config)
+{
+    status_slot failed = {0};
+    char able[128] = "";
+    status_keep(&failed, SODA_ERR_UNSUPPORTED);
+    for (int i = 0; i < SAMPLERS; i++) {
+        soda_sampler *sampler;
+        const size_t used = strlen(able);
+        if (sampler_create(config, sampler_name(i), r->steps, sampling_count(r), &sampler))
+            continue;
+        sampler_destroy(sampler);
+        snprintf(able + used, sizeof able - used, "%s%s", used ? ", " : "", sampler_name(i));
+    }
+    TRY(!*able ? status_take(&failed) : SODA_OK);
+    return FAIL(SODA_ERR_UNSUPPORTED,
+                "%s; %s can draw with this model: choose one with --scheduler (in a run: "
+                "sample.scheduler)",
+                failed.message, able);
+}
+
 /* A folder's scheduler is the class that model_index.json names, with the values of
  * scheduler_config.json: what DiffusionPipeline.from_pretrained makes of the two, whatever class
  * the second file says. */
@@ -44,7 +67,8 @@ static soda_status open_sampler(const sampling_request *r, soda_sampler **sample
     TRY(soda_json_load(path, &config));
     TRY_TO(done, soda_json_put(&config, "_class_name", json_string(r->folder->scheduler)));
     if (!r->folder->xl) TRY_TO(done, sampler_pipeline_config(&config, r->scheduler));
-    TRY_TO(done, sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler));
+    s = sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler);
+    if (s == SODA_ERR_UNSUPPORTED) s = name_others(r, &config);
 done:
     soda_json_free(&config);
     return s;

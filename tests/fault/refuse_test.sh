@@ -119,8 +119,8 @@ fi
 # Checkpoints of another run are refused, damaged ones are passed over.
 train one 2 || fail "the run that others are compared with"
 cp -r one another
-refused another "model_sha256" 2 --set model="$source/tests/golden/tiny-sd2"
-refused another "data_sha256" 2 --set data.resolution=32
+refused another "model: this run has model: " 2 --set model="$source/tests/golden/tiny-sd2"
+refused another "data: this run has data.resolution: 32, the checkpoint has data.resolution: " 2 --set data.resolution=32
 refused another "method" 1 --set adapter.method=soda_lq
 refused another "seed" 1 --set train.seed=12
 refused another "train.steps: expected at least the 10 steps already done" 1 --set train.steps=5

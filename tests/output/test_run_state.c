@@ -96,7 +96,7 @@ static void checkpoints_that_name_the_model_as_earlier_versions_did_pass(void **
     r.state.earlier_context = &saved.state;
     saved.state.model_sha256[63] = '7';
     r.state.model_sha256[63] = '9';
-    check_refused(&r, folder, "model: model_sha256: this run has 0");
+    check_refused(&r, folder, "the model's files changed since this checkpoint");
     run_close(&saved);
 }
 
@@ -110,11 +110,20 @@ static void checkpoints_of_another_run_are_refused(void **state)
     check_refused(&r, folder, "adapter.method: this run has soda_svd, the checkpoint has soda_lq");
     run_start(&r);
     r.state.model_sha256[63] = '9';
-    check_refused(&r, folder, "model: model_sha256: this run has 0");
+    check_refused(&r, folder, "the model's files changed since this checkpoint");
     run_start(&r);
     r.state.data_sha256[63] = '9';
-    check_refused(&r, folder, "data: data_sha256: this run has 0");
+    check_refused(&r, folder, "pictures, captions, or the model's encoders changed since");
     run_start(&r);
+    r.state.model_sha256[63] = '9';
+    r.state.config = "model: /new\ntrain:\n  steps: 9\n";
+    check_refused(&r, folder, "model: this run has model: /new, the checkpoint has model: not set");
+    run_start(&r);
+    r.state.data_sha256[63] = '9';
+    r.state.config = "data:\n  path: /new\n  resolution: 32\n";
+    check_refused(&r, folder, "data: this run has data.path: /new, data.resolution: 32, the");
+    run_start(&r);
+    r.state.data_sha256[63] = '9'; /* of random crops, which the seed decides */
     r.state.seed = 1;
     check_refused(&r, folder, "seed: this run has 1, the checkpoint has 11");
     run_open(&r, two_paths, 1, M);

@@ -115,11 +115,11 @@ static void check_pictures(const family *f, const char *sampler)
  */
 static void check_family(const char *name)
 {
-    enum { SAMPLERS = sizeof samplers / sizeof *samplers };
+    enum { DRAWN = sizeof samplers / sizeof *samplers };
     static int next; /* the only one of this family where there is no time for all */
     family f;
     open_family(&f, name, SODA_F32);
-    const int first = tested_all() ? 0 : next++, last = tested_all() ? SAMPLERS - 1 : first;
+    const int first = tested_all() ? 0 : next++, last = tested_all() ? DRAWN - 1 : first;
     for (int i = first; i <= last; i++) {
         f.request.scheduler = samplers[i];
         CHECK_OK(sampling_run(&f.request, f.latents));
@@ -152,12 +152,11 @@ static void pictures_do_not_depend_on_each_other(void **state)
     close_family(&f);
 }
 
-/* Draws with a copy of tiny-FAMILY whose model_index.json names the scheduler `index` and whose
+/* Opens a copy of tiny-FAMILY whose model_index.json names the scheduler `index` and whose
  * scheduler_config.json the class `own`, with `keys` besides the betas. */
-static void draw_with(const char *scratch, const char *name, const char *index, const char *own,
-                      const char *keys, float *latents)
+static soda_folder *open_changed(const char *scratch, const char *name, const char *index,
+                                 const char *own, const char *keys)
 {
-    family f;
     soda_folder *changed;
     char command[2200], text[256];
     const char *to = files_path(scratch, "model");
@@ -169,6 +168,15 @@ static void draw_with(const char *scratch, const char *name, const char *index, 
     snprintf(text, sizeof text, "{\"_class_name\": \"%s\", \"beta_end\": 0.012%s}", own, keys);
     files_write(to, "scheduler/scheduler_config.json", text, strlen(text));
     CHECK_OK(folder_open(to, &changed));
+    return changed;
+}
+
+/* Draws with it. */
+static void draw_with(const char *scratch, const char *name, const char *index, const char *own,
+                      const char *keys, float *latents)
+{
+    family f;
+    soda_folder *changed = open_changed(scratch, name, index, own, keys);
     open_family(&f, name, SODA_F32);
     f.request.folder = changed;
     f.request.prompt_count = 1;
@@ -215,6 +223,27 @@ static void the_class_of_model_index_draws(void **state)
     assert_memory_not_equal(both, other, sizeof both);
 }
 
+static void a_scheduler_that_cannot_draw_names_those_that_can(void **state)
+{
+    static const char pndm[] = "PNDMScheduler";
+    family f;
+    soda_folder *changed =
+        open_changed(*state, "sd1", pndm, pndm, ", \"rescale_betas_zero_snr\": true");
+    open_family(&f, "sd1", SODA_F32);
+    f.request.folder = changed;
+    CHECK_FAILS(sampling_check(&f.request), SODA_ERR_UNSUPPORTED);
+    check_message_has("rescale_betas_zero_snr: expected false, found true; ddim, euler, dpmpp_2m "
+                      "can draw with this model: choose one with --scheduler");
+    folder_close(changed);
+    changed = open_changed(*state, "sd1", pndm, pndm, ", \"trained_betas\": [0.1]");
+    f.request.folder = changed;
+    CHECK_FAILS(sampling_check(&f.request), SODA_ERR_UNSUPPORTED);
+    check_message_has("trained_betas");
+    assert_null(strstr(status_message(), "--scheduler"));
+    folder_close(changed);
+    close_family(&f);
+}
+
 int main(void)
 {
     log_set_quiet(true);
@@ -225,6 +254,7 @@ int main(void)
         cmocka_unit_test(pictures_do_not_depend_on_each_other),
         cmocka_unit_test(the_class_of_model_index_draws),
         cmocka_unit_test(plain_pipelines_correct_their_scheduler_and_xl_does_not),
+        cmocka_unit_test(a_scheduler_that_cannot_draw_names_those_that_can),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
