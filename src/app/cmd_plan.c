@@ -96,7 +96,8 @@ static soda_status plan(const plan_options *o, const run_config *config, const s
                          .per_node = (int)o->per_node,
                          .node_bytes = o->node_gib > 0 ? (size_t)(o->node_gib * 0x1p30)
                                                        : memory_limit_bytes("", 1),
-                         .given = {.flops_per_s = o->gflops * 1e9,
+                         .given = {.per_node = (int)o->per_node,
+                                   .flops_per_s = o->gflops * 1e9,
                                    .net_bytes_per_s = o->net_gb_per_s * 1e9,
                                    .net_latency_s = o->net_latency_us * 1e-6},
                          .budget_s = o->measure_s};

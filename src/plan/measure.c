@@ -7,6 +7,7 @@
 #include "core/sha256.h"
 #include "model/random_weights.h"
 #include "plan/one_node.h"
+#include "plan/whole_step.h"
 #include "train/findings.h"
 
 enum {
@@ -113,9 +114,10 @@ static soda_status time_network(const soda_outline *o, const soda_step *step,
     const soda_network *net = &step->net;
     op_times_free(times);
     if (given->gpu) return op_times_predict(net->graph, net->exec, given->gpu, times);
-    return given->flops_per_s > 0 ? op_times_given(net->graph, net->exec, given->flops_per_s, times)
-                                  : op_times_measure(net->graph, net->exec, o->request->backend,
-                                                     budget_s, known, times);
+    if (given->flops_per_s > 0)
+        return op_times_given(net->graph, net->exec, given->flops_per_s, times);
+    TRY(op_times_measure(net->graph, net->exec, o->request->backend, budget_s, known, times));
+    return whole_step_measure(o, step, given->per_node, budget_s, times);
 }
 
 static soda_status measure_machine(soda_outline *o, const measure_given *given, plan_figures *f)

@@ -5,6 +5,7 @@
 
 /* What the user says; 0: not given. */
 typedef struct {
+    int per_node;       /* ranks that run side by side */
     double flops_per_s; /* that a rank sustains over a step */
     double net_bytes_per_s, net_latency_s;
     const gpu_speed *gpu; /* predict the times of a step on it; NULL: measure them here */

@@ -6,6 +6,7 @@
 #include "backend/residency.h"
 #include "core/log.h"
 #include "exec/exec.h"
+#include "plan/some_inputs.h"
 
 static const double LONG_S = 0.1; /* from here on one run will do */
 
@@ -61,25 +62,6 @@ static soda_status copy_node(copying *c, const soda_node *node)
     return graph_status(c->graph);
 }
 
-/* Numbers between 0 and 1; zeros for ids. */
-static soda_status fill_inputs(soda_exec *exec, const soda_graph *graph)
-{
-    for (soda_id v = 0; v < graph_value_count(graph); v++) {
-        const soda_value *value = graph_value(graph, v);
-        if (value->kind != VALUE_INPUT || value->view_of != NO_VALUE) continue;
-        const int64_t count = shape_count(&value->shape);
-        float *x = calloc((size_t)count + 1, sizeof *x);
-        if (!x) return FAIL(SODA_ERR_MEMORY, "out of memory");
-        for (int64_t i = 0; i < count && value->dtype != SODA_I32; i++) x[i] = (float)(i % 17) / 17;
-        const soda_status s = value->dtype == SODA_I32
-                                  ? exec_write(exec, v, x, (size_t)count * sizeof(int32_t))
-                                  : exec_write_f32(exec, value->name, x, count);
-        free(x);
-        TRY(s);
-    }
-    return SODA_OK;
-}
-
 static soda_status run(soda_exec *exec, soda_device *device, double *seconds)
 {
     exec_params_changed(exec); /* a node of the prologue runs then only */
@@ -102,7 +84,7 @@ static soda_status time_graph(const soda_graph *graph, const soda_backend *backe
     const double start_s = log_seconds();
     TRY_TO(done, exec_commit(exec, residency));
     *time = (one_node_time){.pack_s = log_seconds() - start_s, .packed_bytes = residency->bytes};
-    TRY_TO(done, fill_inputs(exec, graph));
+    TRY_TO(done, some_inputs_write(exec, graph));
     TRY_TO(done, run(exec, backend->device, &time->run_s));
     if (time->run_s >= LONG_S) goto done;
     TRY_TO(done, run(exec, backend->device, &again_s));

@@ -42,4 +42,8 @@ soda_status op_times_given(const soda_graph *graph, const soda_exec *exec, doubl
 soda_status op_times_predict(const soda_graph *graph, const soda_exec *exec, const gpu_speed *gpu,
                              op_times *times);
 
+/* Replaces the seconds of `times` by those of an equal network, by node. */
+soda_status op_times_set(const soda_graph *graph, const soda_exec *exec, const double *seconds,
+                         op_times *times);
+
 void op_times_free(op_times *times); /* accepts a zeroed struct */

@@ -13,16 +13,7 @@ static soda_status adapt(const soda_method *method, random_step *r)
     const method_options options = {.factors = {.rule = FACTORS_PAPER}};
     TRY(layers_create(method, r->model.targets, &options, &r->model.layers));
     TRY(training_model_collect(&r->model));
-    for (int i = 0; i < layers_count(r->model.layers); i++) {
-        soda_layer *layer = layers_at(r->model.layers, i);
-        for (int k = 0; k < method_bases(method); k++) {
-            soda_weight w;
-            TRY(r->source->find(r->source, layer->basis[k].name, &layer->basis[k].source.shape,
-                                &w));
-            layer->basis[k].source.data = w.source.data;
-            layer->basis[k].mapped = w.mapped;
-        }
-    }
+    TRY(training_model_draw_bases(&r->model, r->source));
     TRY(params_create(r->model.layers, &options, r->backend, &r->params));
     TRY(r->backend->connect(r->backend->device, r->comm, &r->exchange));
     TRY(findings_create(r->backend->device, 1, &r->found));

@@ -185,6 +185,20 @@ failed:
     return s;
 }
 
+soda_status training_model_draw_bases(training_model *t, soda_weight_source *source)
+{
+    for (int i = 0; i < layers_count(t->layers); i++) {
+        soda_layer *layer = layers_at(t->layers, i);
+        for (int k = 0; k < method_bases(layer->method); k++) {
+            soda_weight w;
+            TRY(source->find(source, layer->basis[k].name, &layer->basis[k].source.shape, &w));
+            layer->basis[k].source.data = w.source.data;
+            layer->basis[k].mapped = w.mapped;
+        }
+    }
+    return SODA_OK;
+}
+
 void training_model_close(training_model *t)
 {
     bases_destroy(t->bases);

@@ -42,6 +42,10 @@ soda_status training_model_outline(const soda_folder *folder, const run_config *
                                    soda_residency *residency, training_model *model);
 void training_model_close(training_model *model); /* accepts a zeroed struct */
 
+/* Takes bases of the layers from `source`, which has every weight: for a clock, to which only their
+ * sizes matter. */
+soda_status training_model_draw_bases(training_model *model, soda_weight_source *source);
+
 /* The part of training_model_open that needs no files: notes the layers of model->folder that are
  * targets; sources are set. */
 soda_status training_model_collect(training_model *model);
