@@ -29,11 +29,12 @@ size_t ring_least(const soda_weights *weights, const size_t *room)
     return least;
 }
 
-size_t ring_most(const soda_weights *weights, const size_t *room)
+/* Of every form once. */
+static size_t whole_bytes(const soda_weights *w, const size_t *room)
 {
-    size_t most = 0;
-    for (int v = 0; v < weights->visit_count; v++) most += visit_bytes(weights, room, v);
-    return most;
+    size_t bytes = 0;
+    for (int e = 0; e < w->entry_count; e++) bytes += room[e];
+    return bytes;
 }
 
 static void place_uses(soda_weights *w, const size_t *room, const weights_visit *v)
@@ -75,7 +76,7 @@ bool ring_is_free(const soda_weights *weights, int first, int next)
 soda_status ring_choose(const soda_weights *weights, const size_t *room, size_t wanted,
                         size_t usual, size_t *bytes)
 {
-    const size_t least = ring_least(weights, room), most = ring_most(weights, room);
+    const size_t least = ring_least(weights, room), most = whole_bytes(weights, room);
     if (wanted && wanted < least)
         return FAIL(SODA_ERR_INPUT,
                     "parallel.ring: expected at least %.3f MiB, which one operator of this model "

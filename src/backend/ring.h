@@ -9,9 +9,6 @@
 /* Bytes of the largest visit: with less no ring works. */
 size_t ring_least(const soda_weights *weights, const size_t *room);
 
-/* Bytes of all visits: more is of no use. */
-size_t ring_most(const soda_weights *weights, const size_t *room);
-
 /* Gives every visit its room, the next free one round the ring, and every use its place. `bytes` is
  * at least ring_least. */
 void ring_place(soda_weights *weights, const size_t *room, size_t bytes);
@@ -20,6 +17,6 @@ void ring_place(soda_weights *weights, const size_t *room, size_t bytes);
 bool ring_is_free(const soda_weights *weights, int first, int next);
 
 /* How large a ring is made: `wanted`, or if that is 0 `usual` or what the largest visit wants;
- * never more than all visits. SODA_ERR_INPUT: `wanted` is less than ring_least. */
+ * never more than all forms take. SODA_ERR_INPUT: `wanted` is less than ring_least. */
 soda_status ring_choose(const soda_weights *weights, const size_t *room, size_t wanted,
                         size_t usual, size_t *bytes);

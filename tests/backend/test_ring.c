@@ -59,6 +59,16 @@ static void check_places(const soda_weights *w, const size_t *room, size_t ring_
     }
 }
 
+/* Of all visits, and of all forms. */
+static size_t most_bytes(const soda_weights *w, const size_t *room, size_t *whole)
+{
+    size_t most = 0;
+    *whole = 0;
+    for (int e = 0; e < w->entry_count; e++) *whole += room[e];
+    for (int v = 0; v < w->visit_count; v++) most += w->visits[v].bytes;
+    return most;
+}
+
 static void rooms_are_apart_and_within_the_budget(void **state)
 {
     (void)state;
@@ -66,15 +76,21 @@ static void rooms_are_apart_and_within_the_budget(void **state)
     for (unsigned seed = 1; seed <= 20; seed++) {
         soda_weights *w = random_weights(seed, room);
         CHECK_OK(weights_cut(w, MOST));
-        const size_t least = ring_least(w, room), most = ring_most(w, room);
-        assert_in_range(least, 1, most);
+        const size_t least = ring_least(w, room);
+        size_t whole, chosen;
         for (int k = 0; k < 4; k++) {
             const size_t bytes = least + (size_t)k * least / 2;
             ring_place(w, room, bytes);
             check_places(w, room, bytes);
         }
+        const size_t most = most_bytes(w, room, &whole);
+        assert_in_range(least, 1, whole);
         ring_place(w, room, most); /* nothing is overwritten */
         assert_true(ring_is_free(w, 0, w->visit_count - 1));
+        CHECK_OK(ring_choose(w, room, 0, 64, &chosen)); /* more than whole copies is of no use */
+        assert_int_equal(chosen, whole);
+        CHECK_OK(ring_choose(w, room, least, 64, &chosen));
+        assert_int_equal(chosen, least);
         weights_destroy(w);
     }
 }
