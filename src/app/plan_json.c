@@ -28,11 +28,12 @@ static json_t *figures(const cluster_request *r, const cluster_plan *p)
 
 static json_t *memory(const plan_footprint *f)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "weights", (json_int_t)f->weights,
-                     "ring", (json_int_t)f->ring, "prologue", (json_int_t)f->prologue,
-                     "activations", (json_int_t)f->activations, "adapters", (json_int_t)f->adapters,
-                     "reduction", (json_int_t)f->reduction, "data", (json_int_t)f->data, "pictures",
-                     (json_int_t)f->pictures, "program", (json_int_t)f->program, "total",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "weights",
+                     (json_int_t)f->weights, "ring", (json_int_t)f->ring, "prologue",
+                     (json_int_t)f->prologue, "activations", (json_int_t)f->activations, "adapters",
+                     (json_int_t)f->adapters, "reduction", (json_int_t)f->reduction, "data",
+                     (json_int_t)f->data, "pictures", (json_int_t)f->pictures, "files",
+                     (json_int_t)f->files, "program", (json_int_t)f->program, "total",
                      (json_int_t)f->total);
 }
 

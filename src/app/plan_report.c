@@ -58,25 +58,20 @@ static void print_remarks(const cluster_plan *p)
 
 static void print_memory(const cluster_plan *p)
 {
-    enum { KINDS = 12 };
-    static const char *const kinds[KINDS] = {"weights",  "ring",      "prologue", "activations",
-                                             "adapters", "reduction", "data",     "pictures",
-                                             "program",  "total",     "per node", "of"};
+    enum { KINDS = 13 };
+    static const char *const kinds[KINDS] = {
+        "weights",  "ring",  "prologue", "activations", "adapters", "reduction", "data",
+        "pictures", "files", "program",  "total",       "per node", "of"};
     size_t bytes[KINDS][WEIGHTS_POLICIES];
-    printf("\nMiB per rank (what ranks share counts in equal parts)\n%-14s", "");
+    printf(
+        "\nMiB of rank 0 (what ranks share counts in equal parts; files: of rank 0 alone)\n%-14s",
+        "");
     for (int i = 0; i < p->count; i++) {
         const plan_footprint *f = &p->rows[i].memory;
-        const size_t column[KINDS] = {f->weights,
-                                      f->ring,
-                                      f->prologue,
-                                      f->activations,
-                                      f->adapters,
-                                      f->reduction,
-                                      f->data,
-                                      f->pictures,
-                                      f->program,
-                                      f->total,
-                                      p->rows[i].node_bytes,
+        const size_t column[KINDS] = {f->weights,     f->ring,     f->prologue,
+                                      f->activations, f->adapters, f->reduction,
+                                      f->data,        f->pictures, f->files,
+                                      f->program,     f->total,    p->rows[i].node_bytes,
                                       p->rows[i].room};
         for (int k = 0; k < KINDS; k++) bytes[k][i] = column[k];
         printf(" %12s", run_weights_names[p->rows[i].layout.policy]);

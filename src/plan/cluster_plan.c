@@ -37,7 +37,8 @@ static int choose_shard(const soda_outline *o, plan_layout layout, size_t room)
     for (int n = 2; n < layout.ranks; n++) {
         if (layout.ranks % n) continue;
         layout.shard.ranks = n;
-        if (footprint_of(o, &layout).total * (size_t)layout.per_node <= room) return n;
+        const plan_footprint f = footprint_of(o, &layout);
+        if (footprint_node_bytes(&f, layout.per_node) <= room) return n;
     }
     return layout.ranks;
 }
@@ -151,7 +152,7 @@ static soda_status fill_row(making *m, advice_row *row)
     if (row->layout.policy == WEIGHTS_SHARD)
         row->layout.shard.ranks = choose_shard(o, row->layout, row->room);
     row->memory = footprint_of(o, &row->layout);
-    row->node_bytes = row->memory.total * (size_t)m->request->per_node;
+    row->node_bytes = footprint_node_bytes(&row->memory, m->request->per_node);
     row->recomputed = outline_step(o)->recomputed;
     row->segments = outline_step(o)->segments;
     TRY(measure(m, o));

@@ -25,9 +25,13 @@ typedef struct {
     size_t reduction;   /* sums of gradients: limbs if exact */
     size_t data;        /* latents and text states */
     size_t pictures;    /* of networks that draw during the run */
+    size_t files;       /* of rank 0 alone: LAPACK and HDF5, for checkpoints and spectra */
     size_t program;     /* the program, its libraries and its lists, measured */
-    size_t total;
+    size_t total;       /* of rank 0 */
 } plan_footprint;
+
+/* Bytes of the ranks of rank 0's node. */
+size_t footprint_node_bytes(const plan_footprint *footprint, int per_node);
 
 /* `outline` was opened for as many sharers. */
 plan_footprint footprint_of(const soda_outline *outline, const plan_layout *layout);

@@ -57,7 +57,7 @@ static double number_after(const char *words)
 static void check_sums(json_t *json)
 {
     static const char *const kinds[] = {"weights",   "ring", "prologue", "activations", "adapters",
-                                        "reduction", "data", "pictures", "program"};
+                                        "reduction", "data", "pictures", "files",       "program"};
     size_t i;
     json_t *p, *list = at(json, "policies");
     const int64_t per_node = json_integer_value(at(json, "ranks_per_node"));
@@ -67,7 +67,8 @@ static void check_sums(json_t *json)
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) sum += bytes_of(p, kinds[k]);
         assert_int_equal(sum, bytes_of(p, "total"));
         assert_int_equal(json_object_size(at(p, "memory")), sizeof kinds / sizeof *kinds + 1);
-        assert_int_equal(json_integer_value(at(p, "node_bytes")), per_node * sum);
+        const int64_t files = bytes_of(p, "files"); /* of one rank */
+        assert_int_equal(json_integer_value(at(p, "node_bytes")), per_node * (sum - files) + files);
         json_t *step = at(p, "step");
         const double seconds =
             json_real_value(at(step, "compute_s")) + json_real_value(at(step, "wait_s")) +
