@@ -18,6 +18,12 @@ soda_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross make cmake pkg-config q
 build=build/aarch64
 cmake -B "$build" --toolchain tests/aarch64/toolchain.cmake -DCMAKE_BUILD_TYPE=Release -DSODA_TESTS=ON -DSODA_WERROR=ON
 cmake --build "$build" -j "$(nproc)"
+# Products are summed by fused multiply-adds: half the instructions, and the compiler's default has it otherwise.
+for kernel in product_kernels attention_portable winograd_portable kron; do
+    object=$(find "$build" -name "$kernel.c.o")
+    fused=$(aarch64-linux-gnu-objdump -d "$object" | grep -c 'fmla.*4s' || true)
+    [ "$fused" -gt 0 ] || { echo "$kernel.c: no fused multiply-add" >&2; exit 1; }
+done
 # qemu lets a process have more address space than its limit, which core/memory_limit measures.
 OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive ctest --test-dir "$build" -j "$(nproc)" --output-on-failure --timeout 3000 \
     --no-tests=error -R '^(core|comm|exec|graph|io|ops|optim)/|^train/replay$|^app/selftest$' -E '^core/memory_limit$'

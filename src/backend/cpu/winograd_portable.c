@@ -6,7 +6,14 @@
 #define TARGET
 #define STEPS winograd_portable
 enum { LANES = 4 };
+#if defined(__aarch64__) /* 32 registers, and a b + c is one instruction: gcc takes on for off */
+#define MAX_VECTORS 4
+#if !defined(__clang__)
+#pragma GCC optimize("fp-contract=fast")
+#endif
+#else
 #define MAX_VECTORS 2
+#endif
 
 typedef float vec __attribute__((vector_size(16)));
 
