@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct {
+typedef struct module {
+    struct module *next;
     char *text;
     char **files;
     int file_count;
@@ -23,7 +24,7 @@ static sim_kernel **kernels;
 static size_t kernel_count;
 static sim_symbol *variables; /* of all modules; count holds the bytes */
 static size_t variable_count;
-static module *current;
+static module *modules, *current;
 
 int sim_kernel_count(void) { return (int)kernel_count; }
 sim_kernel *sim_kernel_at(int i) { return kernels[i]; }
@@ -163,8 +164,12 @@ static void entry_read(sim_kernel *k, module *m, char *c, char *body, char *end)
 {
     sim_parser p = {.kernel = k, .ptx_line = line_of(m->text, body)};
     char *name = sim_skip_space(strstr(c, ".entry") + 6);
-    for (size_t i = 0; i < m->symbol_count; i++)
-        *sim_symbol_new(&p, m->symbols[i].name, m->symbols[i].kind) = m->symbols[i];
+    for (size_t i = 0; i < m->symbol_count; i++) {
+        sim_symbol *own = sim_symbol_new(&p, m->symbols[i].name, m->symbols[i].kind);
+        char *own_name = own->name;
+        *own = m->symbols[i];
+        own->name = own_name;
+    }
     for (int i = 0; i < m->shared_count; i++) {
         const sim_array *a = &m->shared[i];
         char *used = strstr(body, a->name);
@@ -184,6 +189,12 @@ static void entry_read(sim_kernel *k, module *m, char *c, char *body, char *end)
     }
     sim_body_read(&p, body + 1, end);
     sim_body_end(&p);
+    sim_symbols_forget(&p, 0);
+    for (size_t t = 0; t < p.table_count; t++) {
+        free(p.tables[t].name);
+        free(p.tables[t].labels);
+    }
+    free(p.tables);
     free(p.labels);
     free(p.fixups);
     free(p.symbols);
@@ -282,6 +293,8 @@ static void module_scan(module *m)
 void sim_parse_module(const char *text, size_t length)
 {
     module *m = sim_alloc(sizeof *m);
+    m->next = modules; /* which live as long as the program */
+    modules = m;
     m->text = sim_copy(text, text + strnlen(text, length));
     files_read(m);
     blank_comments(m->text);

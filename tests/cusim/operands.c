@@ -40,6 +40,11 @@ sim_symbol *sim_symbol_new(sim_parser *p, const char *name, sim_symbol_kind kind
     return s;
 }
 
+void sim_symbols_forget(sim_parser *p, size_t count)
+{
+    while (p->symbol_count > count) free(p->symbols[--p->symbol_count].name);
+}
+
 /* %r17 of the range %r: the rows of a range lie one after the other. */
 static bool in_range(const sim_symbol *s, const char *name, uint32_t *number)
 {

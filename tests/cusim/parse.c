@@ -168,7 +168,7 @@ static void call_read(sim_parser *p, char *text)
     label_add(p, end);
     resolve(p, labels, fixups);
     p->return_label = outer;
-    p->symbol_count = symbols;
+    sim_symbols_forget(p, symbols);
     p->depth--;
 }
 
@@ -283,7 +283,7 @@ void sim_body_read(sim_parser *p, char *c, const char *end)
             scope[depth++] = p->symbol_count;
             c++;
         } else if (*c == '}') {
-            if (depth) p->symbol_count = scope[--depth];
+            if (depth) sim_symbols_forget(p, scope[--depth]);
             c++;
         } else if (strncmp(c, ".loc", 4) == 0 && isspace((unsigned char)c[4])) {
             char *line_end = c + strcspn(c, "\n");

@@ -80,6 +80,7 @@ uint32_t sim_row_new(sim_parser *p, bool wide);
 uint32_t sim_operand_row(sim_parser *p, const sim_operand *o, bool wide);
 sim_symbol *sim_symbol_find(sim_parser *p, const char *name);
 sim_symbol *sim_symbol_new(sim_parser *p, const char *name, sim_symbol_kind kind);
+void sim_symbols_forget(sim_parser *p, size_t count); /* all but the first `count` */
 /* A special register's row, or UINT32_MAX. */
 uint32_t sim_special_row(sim_parser *p, const char *name);
 int sim_type_bytes(const char *type); /* "f32" -> 4; "pred" -> 0; -1: no type */
