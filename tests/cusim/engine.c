@@ -274,8 +274,9 @@ static void run_block(sim_warp *warps, unsigned count)
     sim_shadow_block();
     const bool backwards = sim_option()->order == ORDER_REVERSE;
     for (;;) {
-        const unsigned first =
-            sim_option()->order == ORDER_RANDOM ? (unsigned)(sim_random() % count) : 0;
+        const bool randomly = sim_option()->order == ORDER_RANDOM;
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a block has a warp at least */
+        const unsigned first = randomly ? (unsigned)(sim_random() % count) : 0;
         for (unsigned n = 0; n < count; n++)
             run_warp(&warps[(first + (backwards ? count - 1 - n : n)) % count]);
         const tally t = count_states(warps, count);

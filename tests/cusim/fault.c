@@ -21,8 +21,10 @@ static bool is_read, lost;
 static int rank(void)
 {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
-    for (int i = 0; i < 3; i++)
-        if (getenv(names[i])) return atoi(getenv(names[i]));
+    for (int i = 0; i < 3; i++) {
+        const char *number = getenv(names[i]);
+        if (number) return atoi(number);
+    }
     return 0;
 }
 

@@ -21,16 +21,16 @@ void sim_ldmatrix(sim_warp *w, const sim_insn *i, uint32_t mask)
 {
     all_lanes(i, mask);
     uint8_t *p[SIM_LANES];
-    uint16_t m[4][MATRIX][MATRIX];
     const uint32_t rows = i->count == 4 ? SIM_FULL : (1u << (MATRIX * i->count)) - 1;
     sim_access(w, i, rows, ROW_BYTES, p);
-    for (int l = 0; l < MATRIX * i->count; l++) memcpy(m[l / MATRIX][l % MATRIX], p[l], ROW_BYTES);
     for (int j = 0; j < i->count; j++) {
+        uint16_t m[MATRIX][MATRIX];
         u32 *d = lane_row(w, i->row[j]);
+        for (int r = 0; r < MATRIX; r++) memcpy(m[r], p[MATRIX * j + r], ROW_BYTES);
         for (int l = 0; l < SIM_LANES; l++) {
             const int r = l / 4, c = l % 4 * 2;
-            d[l] = i->flags ? (u32)m[j][c][r] | (u32)m[j][c + 1][r] << 16
-                            : (u32)m[j][r][c] | (u32)m[j][r][c + 1] << 16;
+            d[l] = i->flags ? (u32)m[c][r] | (u32)m[c + 1][r] << 16
+                            : (u32)m[r][c] | (u32)m[r][c + 1] << 16;
         }
     }
 }

@@ -161,8 +161,8 @@ cudaError_t sim_memory_free(void *base, bool device)
     if (device)
         device_used -= m->mapped;
     else
-        mmap(m->map, m->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-             -1, 0);
+        (void)mmap(m->map, m->mapped, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     free(m->init);
     free(m->cells);
     free(m->sectors);

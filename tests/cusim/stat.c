@@ -137,7 +137,8 @@ static void print_kernel(const sim_kernel *k)
 
 static __attribute__((destructor)) void print_all(void)
 {
-    if (!sim_option()->stat || strcmp(getenv("CUSIM_STAT"), "quiet") == 0) return;
+    const char *how = getenv("CUSIM_STAT");
+    if (!how || !sim_option()->stat || strcmp(how, "quiet") == 0) return;
     uint64_t instructions = 0;
     for (int n = 0; n < sim_kernel_count(); n++) {
         const sim_kernel *k = sim_kernel_at(n);
