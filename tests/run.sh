@@ -59,7 +59,7 @@ quietly() {
     rm -f "$log"
 }
 
-soda_build clang
+soda_build clang "$cuda"
 quietly "clang-tidy" ctest --preset clang -R '^house/tidy$'
 
 soda_build fuzz

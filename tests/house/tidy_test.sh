@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tidy_test.sh BUILD: clang-tidy 14 (.clang-tidy) finds nothing in src/ and mpi/, each file compiled as in
-# BUILD/compile_commands.json; and it finds what is seeded. One process a file: of several files in
+# tidy_test.sh BUILD: clang-tidy 14 (.clang-tidy) finds nothing in src/, mpi/ and, where BUILD has the CUDA backend, in cuda/
+# and tests/cusim/, each file compiled as in BUILD/compile_commands.json; and it finds what is seeded. One process a file: of several files in
 # one process it takes va_list for uninitialized in all but the first. Exits with 77 where there is no clang-tidy 14.
 set -eu
 command -v clang-tidy-14 >/dev/null || { echo "SKIPPED: clang-tidy-14 is not installed"; exit 77; }
@@ -24,7 +24,13 @@ grep -q 'seeded.h:2:.*bugprone-misplaced-widening-cast' "$found/log" || {
     exit 1
 }
 
-find src mpi -name '*.c' -print0 |
+folders=(src mpi)
+if grep -q '/cuda/device\.c"' "$build/compile_commands.json"; then
+    folders+=(cuda tests/cusim)
+else
+    echo "cuda/ and tests/cusim/ are not checked: this build is without CUDA"
+fi
+find "${folders[@]}" -name '*.c' -print0 |
     xargs -0 -P "$(nproc)" -n 1 clang-tidy-14 --quiet -p "$build" 2>"$found/log" || {
     grep -vE '^[0-9]+ warnings? generated' "$found/log" >&2
     exit 1
