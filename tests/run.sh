@@ -68,8 +68,10 @@ quietly "fuzzing" ctest --preset fuzz -j "$(nproc)"
 soda_build tsan # by clang: TSan learns of its OpenMP's barriers by Archer, of gcc's it knows nothing
 quietly "tests under TSan" ctest --preset tsan -j "$(nproc)" -R '^(core|comm|exec|graph|io|ops|backend|optim|run)/' -E @
 
-soda_build debug
-quietly "tests under ASan and UBSan" ctest --preset debug -j "$(nproc)" -LE house
+soda_build debug "$cuda"
+sweeps='|^sweep$'
+if [ "$all" ]; then sweeps=; fi
+quietly "tests under ASan and UBSan" ctest --preset debug -j "$(nproc)" -LE "house$sweeps"
 
 # fresh SUITE STAGE...: in a bare root; goes on where that cannot be made, and says so.
 fresh() {
