@@ -43,7 +43,7 @@ static block *take_idle(size_t bytes)
     return taken;
 }
 
-/* Unmaps what no arena owns: a last resort before an allocation fails. */
+/* Unmaps what no arena owns. */
 static void release_idle(void)
 {
     pthread_mutex_lock(&idle_lock);
@@ -76,11 +76,8 @@ static soda_status add_block(soda_arena *arena, size_t bytes)
     block *b = size < bytes ? NULL : take_idle(size);
     if (!b && size >= bytes && (b = malloc(sizeof *b)) != NULL) {
         b->bytes = size;
+        release_idle(); /* no idle block fits: they would only add to the peak */
         if (!(b->base = map_huge(size))) {
-            release_idle();
-            b->base = map_huge(size);
-        }
-        if (!b->base) {
             free(b);
             b = NULL;
         }
