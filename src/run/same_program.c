@@ -1,5 +1,6 @@
 #include "run/same_program.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,35 +21,45 @@ static void describe(char *text, size_t size)
              SODA_VERSION, hex);
 }
 
+enum { TEXT_BYTES = 256 };
+
+/* Whether rank 0 has the text that this rank has; root is rank 0's. Collective. */
+static soda_status compare(soda_comm *comm, const char own[TEXT_BYTES], char root[TEXT_BYTES],
+                           bool *same)
+{
+    memcpy(root, own, TEXT_BYTES);
+    TRY(comm->broadcast(comm, root, TEXT_BYTES, 0));
+    *same = strcmp(own, root) == 0;
+    return SODA_OK;
+}
+
 soda_status same_program(soda_comm *comm)
 {
-    char own[128] = "", root[128];
+    char own[TEXT_BYTES] = "", root[TEXT_BYTES];
+    bool same;
     if (comm->size == 1) return SODA_OK;
     describe(own, sizeof own);
-    memcpy(root, own, sizeof root);
-    TRY(comm->broadcast(comm, root, sizeof root, 0));
-    soda_status s = SODA_OK;
-    if (strcmp(own, root) != 0)
-        s = FAIL(SODA_ERR_INPUT,
-                 "expected what rank 0 has (%s), found %s; install one program on all nodes, and "
-                 "give --isa or SODA_ISA a level that all of them have",
-                 root, own);
-    return comm_agree(comm, s);
+    TRY(compare(comm, own, root, &same));
+    return comm_agree(
+        comm, same ? SODA_OK
+                   : FAIL(SODA_ERR_INPUT,
+                          "expected what rank 0 has (%s), found %s; install one program on all "
+                          "nodes, and give --isa or SODA_ISA a level that all of them have",
+                          root, own));
 }
 
 soda_status same_hardware(soda_comm *comm, const soda_device *device)
 {
-    char own[256] = "", root[256];
+    char own[TEXT_BYTES] = "", root[TEXT_BYTES];
+    bool same;
     if (comm->size == 1) return SODA_OK;
     snprintf(own, sizeof own, "%s", device->model);
-    memcpy(root, own, sizeof root);
-    TRY(comm->broadcast(comm, root, sizeof root, 0));
-    soda_status s = SODA_OK;
-    if (strcmp(own, root) != 0)
-        s = FAIL(SODA_ERR_INPUT,
-                 "parallel.reduction: exact: expected GPUs of one model, as results must not "
-                 "depend on which rank computes what: rank 0 has %s, this rank %s; use GPUs of "
-                 "one model, or parallel.reduction: fast",
-                 root, own);
-    return comm_agree(comm, s);
+    TRY(compare(comm, own, root, &same));
+    return comm_agree(
+        comm, same ? SODA_OK
+                   : FAIL(SODA_ERR_INPUT,
+                          "parallel.reduction: exact: expected GPUs of one model, as results must "
+                          "not depend on which rank computes what: rank 0 has %s, this rank %s; "
+                          "use GPUs of one model, or parallel.reduction: fast",
+                          root, own));
 }
