@@ -31,12 +31,11 @@ static soda_status report(const char *what, double error, double bound)
                        bound);
 }
 
-static soda_status check_unet(const soda_backend *backend, soda_dtype dtype, const char *what,
-                              double bound)
+static soda_status check_unet(const soda_backend *backend, const selftest_type *type)
 {
     float prediction[SELFTEST_VALUES];
-    TRY(selftest_predict(backend, dtype, prediction));
-    return report(what, selftest_error(prediction), bound);
+    TRY(selftest_predict(backend, type->dtype, prediction));
+    return report(type->what, selftest_error(prediction), type->bound);
 }
 
 static soda_status check_philox(void)
@@ -68,9 +67,7 @@ static soda_status check_here(void)
     TRY(common_backend(&backend));
     TRY(check_philox());
     TRY(check_sha256());
-    /* fp32: the bound of one U-Net call; bf16: 2^-8 a rounding, some hundred of them in a row */
-    TRY(check_unet(backend, SODA_F32, "U-Net, fp32", 3e-5));
-    TRY(check_unet(backend, SODA_BF16, "U-Net, bf16", 3e-2));
+    for (int i = 0; i < SELFTEST_TYPES; i++) TRY(check_unet(backend, &selftest_types[i]));
     say("all checks passed\n");
     return SODA_OK;
 }

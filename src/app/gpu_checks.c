@@ -57,16 +57,15 @@ static void check_kernels(gpu_results *r)
                                .status = FAIL(SODA_ERR_INTERNAL, "%s: no case", op_rows[i].name)});
 }
 
-/* fp32: the bound of one U-Net call; bf16: 2^-8 a rounding, some hundred of them in a row */
-static void check_unet(gpu_results *r, soda_dtype dtype, const char *name, double allowed)
+static void check_unet(gpu_results *r, const selftest_type *type)
 {
     float prediction[SELFTEST_VALUES];
     double error = 0;
-    soda_status s = selftest_predict(r->backend, dtype, prediction);
+    soda_status s = selftest_predict(r->backend, type->dtype, prediction);
     if (s == SODA_OK) error = selftest_error(prediction);
-    if (s == SODA_OK && !(error <= allowed))
-        s = FAIL(SODA_ERR_NUMERIC, "error %.2e, allowed %.2e", error, allowed);
-    add_check(r, name, s, error, allowed);
+    if (s == SODA_OK && !(error <= type->bound))
+        s = FAIL(SODA_ERR_NUMERIC, "error %.2e, allowed %.2e", error, type->bound);
+    add_check(r, type->what, s, error, type->bound);
 }
 
 static void check_libraries(gpu_results *r)
@@ -135,8 +134,7 @@ void gpu_checks_run(const soda_backend *backend, soda_comm *comm, bool quick, gp
                              .quick = quick,
                              .card = gpu_speed_of(backend->device->name)};
     check_kernels(results);
-    check_unet(results, SODA_F32, "U-Net, fp32", 3e-5);
-    check_unet(results, SODA_BF16, "U-Net, bf16", 3e-2);
+    for (int i = 0; i < SELFTEST_TYPES; i++) check_unet(results, &selftest_types[i]);
     check_libraries(results);
     log_info("steps: three, twice, and on the CPU");
     check_steps(results, SODA_F32, "steps, fp32", 1e-5);

@@ -9,6 +9,9 @@
 #include "pipeline/network.h"
 #include "verify/small_unet.h"
 
+const selftest_type selftest_types[SELFTEST_TYPES] = {{SODA_F32, "U-Net, fp32", 3e-5},
+                                                      {SODA_BF16, "U-Net, bf16", 3e-2}};
+
 static soda_status write_normals(soda_exec *exec, const char *name, uint32_t seed, int64_t count)
 {
     float values[SELFTEST_VALUES + SELFTEST_TOKENS * SMALL_UNET_TOKEN_WIDTH];

@@ -20,16 +20,7 @@ static soda_status adapt(const soda_method *method, model_step *m)
     const method_options options = {.factors = {.rule = FACTORS_PAPER}};
     TRY(layers_create(method, m->model.targets, &options, &m->model.layers));
     TRY(training_model_collect(&m->model));
-    for (int i = 0; i < layers_count(m->model.layers); i++) {
-        soda_layer *layer = layers_at(m->model.layers, i);
-        for (int k = 0; k < method_bases(method); k++) {
-            soda_weight w;
-            TRY(m->source->find(m->source, layer->basis[k].name, &layer->basis[k].source.shape,
-                                &w));
-            layer->basis[k].source.data = w.source.data;
-            layer->basis[k].mapped = w.mapped;
-        }
-    }
+    TRY(training_model_draw_bases(&m->model, m->source));
     return params_create(m->model.layers, &options, m->model.backend, &m->params);
 }
 
