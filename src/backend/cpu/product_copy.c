@@ -105,19 +105,28 @@ __attribute__((target("avx2"))) static void turn_avx2(const char *from, bool hal
 }
 #endif
 
+/* to[k][n] = from[n][k]; from_row in bytes, to_row in elements. */
+typedef struct {
+    const char *from;
+    bool halves; /* from holds bf16 */
+    int64_t from_row;
+    float *to;
+    int64_t to_row;
+} turning;
+
 /* Words of columns [first,end) and k in [begin,depth), one by one. */
-static void turn_rest(const char *from, bool halves, int64_t from_row, int64_t begin, int64_t depth,
-                      int64_t first, int64_t end, float *to, int64_t to_row)
+static void turn_rest(const turning *t, int64_t begin, int64_t depth, int64_t first, int64_t end)
 {
     for (int64_t n = first; n < end; n++)
         for (int64_t k = begin; k < depth; k++) {
-            const char *x = from + n * from_row + k * (halves ? 2 : 4);
+            const char *x = t->from + n * t->from_row + k * (t->halves ? 2 : 4);
+            float *to = t->to + k * t->to_row + n;
             uint16_t half;
             memcpy(&half, x, sizeof half);
-            if (halves)
-                to[k * to_row + n] = bf16_to_float(half);
+            if (t->halves)
+                *to = bf16_to_float(half);
             else
-                memcpy(&to[k * to_row + n], x, sizeof *to);
+                memcpy(to, x, sizeof *to);
         }
 }
 
@@ -142,8 +151,9 @@ static void turn(const char *from, bool halves, int64_t from_row, int64_t depth,
         for (int64_t k = 0; k < k_end; k += size)
             square(from + n * from_row + k * (halves ? 2 : 4), halves, from_row,
                    to + k * to_row + n, to_row);
-    turn_rest(from, halves, from_row, k_end, depth, 0, n_end, to, to_row);
-    turn_rest(from, halves, from_row, 0, depth, n_end, columns, to, to_row);
+    const turning rest = {from, halves, from_row, to, to_row};
+    turn_rest(&rest, k_end, depth, 0, n_end);
+    turn_rest(&rest, 0, depth, n_end, columns);
 }
 
 void product_turn(const void *from, soda_dtype dtype, int64_t from_row, int64_t depth,

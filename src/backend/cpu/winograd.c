@@ -172,9 +172,15 @@ static void finish_tile(const conv2d_form *f, const wino *s, const operands *p, 
 }
 
 /* Tiles [first, first + tiles) of the picture, whose V begins at v, times chunk c. */
+typedef struct {
+    const float *v;
+    int64_t first, tiles, c;
+} item;
+
 static void run_item(const conv2d_form *f, const cut *k, const wino *s, const operands *p,
-                     const float *v, int64_t first, int64_t tiles, int64_t c, float *own)
+                     const item *it, float *own)
 {
+    const int64_t tiles = it->tiles, c = it->c;
     float *u = own, *m = own + WINO_POINTS * WINO_U_STRIDE;
     float *kernels = m + WINO_POINTS * WINO_M_STRIDE, *tile = kernels + KERNELS;
     const int64_t width = min64(WINO_WIDTH, f->out - c * WINO_WIDTH);
@@ -184,13 +190,13 @@ static void run_item(const conv2d_form *f, const cut *k, const wino *s, const op
         const int64_t next = more ? min64(WINO_DEPTH, f->in - (b + 1) * WINO_DEPTH) : 0;
         s->steps->weights(floats_at(f, s, b, c, f->turned ? width : depth, kernels), depth, width,
                           f->turned, u);
-        s->steps->products(v + b * k->v_block, k->v_stride, u, m, tiles, depth, width, b > 0,
+        s->steps->products(it->v + b * k->v_block, k->v_stride, u, m, tiles, depth, width, b > 0,
                            weights_at(f, s, more ? b + 1 : 0, c),
                            (f->turned && more ? width : next) * 9 * WINO_WIDTH *
                                (int64_t)dtype_bytes(f->dtype));
     }
     for (int64_t t = 0; t < tiles; t++)
-        finish_tile(f, s, p, m + t * WINO_WIDTH, place_of(k, first + t), c, tile);
+        finish_tile(f, s, p, m + t * WINO_WIDTH, place_of(k, it->first + t), c, tile);
 }
 
 /* x as floats: as it is, or a copy that all threads make together. */
@@ -236,7 +242,8 @@ soda_status winograd_run(const soda_call *call, const conv2d_form *f)
             for (int64_t g = 0; g < groups; g++) {
                 for (int64_t c = 0; c < chunks; c++) {
                     const int64_t from = tiles * g / groups, to = tiles * (g + 1) / groups;
-                    run_item(f, &k, &s, &p, v + from * WINO_DEPTH, start + from, to - from, c, own);
+                    const item it = {v + from * WINO_DEPTH, start + from, to - from, c};
+                    run_item(f, &k, &s, &p, &it, own);
                 }
             }
         }
