@@ -1,7 +1,8 @@
-/* traffic.c: prints how kernels of cuda/ use memory in the steps of model_step.h, at their true
- * sizes: for each kernel the worst ratio of sectors of 32 bytes moved to those that the bytes would
- * need side by side, the worst instruction on shared memory (passes over the banks to the least),
- * the largest block and its shared memory, and where the two worst were.
+/* traffic.c: prints how kernels of cuda/ use memory in the steps of model_step.h and in what
+ * traffic_extra.h adds, at their true sizes: for each kernel the worst ratio of sectors of 32 bytes
+ * moved to those that the bytes would need side by side, the worst instruction on shared memory
+ * (passes over the banks to the least), the largest block and its shared memory, and where the two
+ * worst were.
  *
  * Every kind of node runs once, on memory that nobody has written, with CUSIM_SAMPLE blocks of each
  * launch: what it computes means nothing, what it touches is what it touches in a run. */
@@ -11,6 +12,7 @@
 
 #include "cuda/model_step.h"
 #include "cuda/node_call.h"
+#include "cuda/traffic_extra.h"
 #include "cusim/sim.h"
 #include "support/tested.h"
 
@@ -83,30 +85,61 @@ static bool is_new(const char *label)
     return true;
 }
 
+static soda_status run_node(const soda_graph *graph, const soda_node *node, worst *kernels)
+{
+    char label[NODE_CALL_LABEL];
+    node_call_describe(graph, node, label);
+    if (!is_looked_at(graph, node) || !is_new(label)) return SODA_OK;
+    clear_counts();
+    TRY(status_prefix(node_call_make(graph, node, run, NULL), "%s", label));
+    note(label, kernels);
+    return SODA_OK;
+}
+
 static soda_status run_model(const model_step_name *name, worst *kernels)
 {
     model_step m;
     int steps, prologue;
     soda_status s = model_step_open(name, tested_backend(), &m);
     const int *order = s == SODA_OK ? exec_order(m.step.net.exec, &steps, &prologue) : NULL;
-    for (int i = 0; s == SODA_OK && i < steps; i++) {
-        const soda_node *node = graph_node(m.step.net.graph, order[i]);
-        char label[NODE_CALL_LABEL];
-        node_call_describe(m.step.net.graph, node, label);
-        if (!is_looked_at(m.step.net.graph, node) || !is_new(label)) continue;
-        clear_counts();
-        s = status_prefix(node_call_make(m.step.net.graph, node, run, NULL), "%s", label);
-        note(label, kernels);
-    }
+    for (int i = 0; s == SODA_OK && i < steps; i++)
+        s = run_node(m.step.net.graph, graph_node(m.step.net.graph, order[i]), kernels);
     model_step_close(&m);
     return s;
+}
+
+static soda_status run_extra_nodes(soda_dtype dtype, worst *kernels)
+{
+    soda_graph *graph = NULL;
+    soda_status s = traffic_extra_nodes(dtype, &graph);
+    for (int i = 0; s == SODA_OK && i < graph_node_count(graph); i++)
+        s = run_node(graph, graph_node(graph, i), kernels);
+    graph_destroy(graph);
+    return s;
+}
+
+static soda_status run_updates(worst *kernels)
+{
+    for (int i = 0; i < TRAFFIC_UPDATES; i++) {
+        clear_counts();
+        TRY(status_prefix(traffic_extra_update(tested_backend(), i), "%s", traffic_updates[i]));
+        note(traffic_updates[i], kernels);
+    }
+    return SODA_OK;
+}
+
+static soda_status run_all(worst *kernels)
+{
+    for (int i = 0; i < MODEL_STEPS; i++) TRY(run_model(&model_steps[i], kernels));
+    TRY(run_extra_nodes(SODA_BF16, kernels));
+    TRY(run_extra_nodes(SODA_F32, kernels));
+    return run_updates(kernels);
 }
 
 int main(void)
 {
     worst *kernels = sim_alloc((size_t)sim_kernel_count() * sizeof *kernels);
-    for (int i = 0; i < MODEL_STEPS; i++) {
-        if (run_model(&model_steps[i], kernels) == SODA_OK) continue;
+    if (run_all(kernels) != SODA_OK) {
         fprintf(stderr, "traffic: %s\n", status_message());
         return 1;
     }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # traffic.sh PROGRAM [--update]: what tests/cuda/traffic.c prints against tests/cuda/traffic.txt: sectors moved to needed
-# and bank conflicts of every kernel at the sizes of SD 1.5 and SDXL. Fails if a number rose, if a kernel is not in the
-# table, or if it is above 1.25 or 2-way and not among the exceptions below; --update writes the table.
+# and bank conflicts of kernels at the sizes of SD 1.5 and SDXL, their VAE, texts and update. Fails if a number rose, if a
+# kernel is not in the table, or if it is above 1.25 or 2-way and not among the exceptions below; --update writes the table.
 set -euo pipefail
 cd "$(dirname "$0")"
 table=traffic.txt
@@ -14,6 +14,8 @@ kron_rotate_kernel<float> | each block reads factors down their columns, by way 
 kron_rotate_grad_kernel<float> | the same, in both orientations, and partial sums are written by tiles of 4 x 4
 kron_rotate_grad_kernel<__nv_bfloat16> | the same; worst for the 77 rows of a text
 mse_loss_grad_kernel<float> | the result is written element by element: once a step, 0.07 MB
+exact_add | a number's four limbs lie side by side, 32 bytes, and an addition touches one or two of them
+exact_round | the same: four loads and four stores of 8 bytes, 32 bytes apart, which meet in the caches
 gather<__nv_bfloat16> | a pixel of 4 channels has 8 bytes: the first and last convolution alone
 TEXT
 CUSIM_CHECK=0 CUSIM_STAT=quiet CUSIM_SAMPLE=2 "$1" | c++filt -p | LC_ALL=C sort -k5 >"$found"
