@@ -42,6 +42,7 @@ struct run_saver {
     bool metrics_failing;
     bool failing[OUTCOMES];             /* and somebody was told */
     double longest_s, pause_s, again_s; /* when to try again, on the clock of log_seconds */
+    double spectra_until_s;             /* of whoever waits */
 };
 
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
@@ -55,7 +56,8 @@ soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
         free(memory);
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
-    *s = (run_saver){.target = *target, .memory = memory, .outcome = WENT_WELL};
+    *s = (run_saver){
+        .target = *target, .memory = memory, .outcome = WENT_WELL, .spectra_until_s = INFINITY};
     s->params = *target->params;
     s->params.host =
         (params_arrays){.value = memory, .first = memory + length, .second = memory + 2 * length};
@@ -103,6 +105,27 @@ static soda_status put_spectra(run_saver *s)
     return run_spectra_write(&s->spectra, s->target.spectra, &permission);
 }
 
+/* Without `hurry` this is the last chance: what would fail again, or takes too long, is given up.
+ */
+static soda_status measure(run_saver *s, const atomic_bool *hurry)
+{
+    if (hurry) {
+        const soda_status measured = run_spectra_measure(&s->spectra, s->target.layers, &s->params,
+                                                         s->state.step, hurry, &s->measured);
+        if (measured != SODA_OK) s->measured = true;
+        return measured;
+    }
+    bool complete = true;
+    s->measured = true;
+    TRY(run_spectra_measure_now(&s->spectra, s->target.layers, &s->params, s->state.step,
+                                s->spectra_until_s, &complete));
+    if (!complete)
+        log_info("there is no time for the spectra of step %lld; a run that resumes from its "
+                 "checkpoint makes them",
+                 (long long)s->state.step);
+    return SODA_OK;
+}
+
 static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
 {
     if (s->looks_first) { /* after a restart: what the process before may not have come to */
@@ -110,13 +133,8 @@ static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
         TRY(spectra_has(s->target.spectra, s->state.step, &s->measured));
         s->looks_first = false;
     }
-    if (!s->measured) {
-        const soda_status measured = run_spectra_measure(&s->spectra, s->target.layers, &s->params,
-                                                         s->state.step, hurry, &s->measured);
-        if (measured != SODA_OK) s->measured = true; /* it would fail again */
-        TRY(measured);
-        if (!s->measured) return SODA_OK; /* whoever waits does the rest */
-    }
+    if (!s->measured) TRY(measure(s, hurry));
+    if (!s->measured) return SODA_OK; /* whoever waits does the rest */
     return s->written ? put_spectra(s) : SODA_OK;
 }
 
@@ -261,8 +279,9 @@ soda_status run_saver_mend(run_saver *s)
     return SODA_OK;
 }
 
-soda_status run_saver_save(run_saver *s)
+soda_status run_saver_save(run_saver *s, double spectra_s)
 {
+    s->spectra_until_s = log_seconds() + spectra_s;
     TRY(run_saver_wait(s));
     TRY(take_copy(s));
     work(s, NULL);

@@ -46,8 +46,9 @@ soda_status run_saver_poll(run_saver *saver);
 soda_status run_saver_wait(run_saver *saver);
 
 /* Saves the state as it is now, here, on all threads; waits first for a save in flight. Fails if
- * the checkpoint is not written; spectra that are not are a warning. */
-soda_status run_saver_save(run_saver *saver);
+ * the checkpoint is not written; spectra that are not are a warning. They have `spectra_s` seconds
+ * (INFINITY: all they need), those of the save in flight included. */
+soda_status run_saver_save(run_saver *saver, double spectra_s);
 
 /* Waits for a save in flight, and tries once more to write spectra that wait. A failure is a
  * warning. */

@@ -102,15 +102,19 @@ static soda_status measure_here(run_spectra *spectra, run_spectra_row *row, soda
 }
 
 static soda_status measure_on_all_threads(run_spectra *spectra, run_spectra_row *row,
-                                          soda_layers *layers, const soda_params *params)
+                                          soda_layers *layers, const soda_params *params,
+                                          double until_s)
 {
     status_slot slot = {0};
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int i = row->measured; i < spectra->count; i++)
+    int measured = row->measured;
+#pragma omp parallel for schedule(dynamic, 1) reduction(+ : measured)
+    for (int i = row->measured; i < spectra->count; i++) {
+        if (log_seconds() >= until_s) continue;
         status_keep(&slot, measure(spectra, row, layers_at(layers, i), i, params));
-    TRY(status_take(&slot));
-    row->measured = spectra->count;
-    return SODA_OK;
+        measured++;
+    }
+    row->measured = measured;
+    return status_take(&slot);
 }
 
 soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
@@ -120,10 +124,22 @@ soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
     run_spectra_row *row;
     TRY(start(spectra, layers));
     TRY(row_of(spectra, layers, step, &row));
-    const soda_status s = hurry ? measure_here(spectra, row, layers, params, hurry)
-                                : measure_on_all_threads(spectra, row, layers, params);
+    const soda_status s = measure_here(spectra, row, layers, params, hurry);
     *complete = row->measured == spectra->count;
     if (s != SODA_OK) forget(spectra, spectra->waiting - 1);
+    return s;
+}
+
+soda_status run_spectra_measure_now(run_spectra *spectra, soda_layers *layers,
+                                    const soda_params *params, int64_t step, double until_s,
+                                    bool *complete)
+{
+    run_spectra_row *row;
+    TRY(start(spectra, layers));
+    TRY(row_of(spectra, layers, step, &row));
+    const soda_status s = measure_on_all_threads(spectra, row, layers, params, until_s);
+    *complete = row->measured == spectra->count;
+    if (s != SODA_OK || !*complete) forget(spectra, spectra->waiting - 1);
     return s;
 }
 

@@ -29,13 +29,18 @@ typedef struct {
     int waiting;
 } run_spectra;
 
-/* Measures the values that `params` has on the host, as those of `step`. Without `hurry` on all
- * OpenMP threads; else on this one, and when *hurry turns true it returns early, *complete is
- * false, and the next call for the same step continues. After a failure nothing is kept of the
- * record. */
+/* Measures the values that `params` has on the host, as those of `step`, on this thread. When
+ * *hurry turns true it returns early, *complete is false, and the next call for the same step
+ * continues. After a failure nothing is kept of the record. */
 soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
                                 const soda_params *params, int64_t step, const atomic_bool *hurry,
                                 bool *complete);
+
+/* The same on all OpenMP threads. At until_s, on the clock of log_seconds, it gives the record up
+ * if it is not complete then. */
+soda_status run_spectra_measure_now(run_spectra *spectra, soda_layers *layers,
+                                    const soda_params *params, int64_t step, double until_s,
+                                    bool *complete);
 
 /* Adds what waits to the file, oldest first. Records that are written are forgotten, whatever fails
  * later. */

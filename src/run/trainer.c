@@ -143,7 +143,7 @@ static soda_status show(soda_trainer *t, bool last)
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
     TRY(same_state_check(t->comm, &t->params, t->state.step));
-    TRY(trainer_save_last(t));
+    TRY(trainer_save_last(t, true));
     log_info(
         "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
         (long long)t->state.step, (long long)t->config->train.steps,
@@ -172,7 +172,7 @@ static soda_status train(soda_trainer *t)
     }
     if (first < steps) {
         TRY(same_state_check(t->comm, &t->params, t->state.step));
-        TRY(trainer_save_last(t));
+        TRY(trainer_save_last(t, false));
     }
     TRY(show(t, true));
     TRY(trainer_compare(t));

@@ -39,7 +39,9 @@ static void make_room(const soda_trainer *t)
                     deleted > 1 ? "s" : "");
 }
 
-enum { PATIENCE_S = 20 }; /* less than the 30 s after which Slurm kills what it asked to end */
+/* Less than the 30 s after which Slurm kills what it asked to end. Spectra of large models take
+ * minutes, and can be made again. */
+enum { PATIENCE_S = 20, SPECTRA_S = 10 };
 
 /* Calls `write`, collective, until it succeeds: for checkpoint.retry seconds, and as long as there
  * is time for another try before the allocation ends; PATIENCE_S at most once a signal asked for
@@ -72,13 +74,22 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
     }
 }
 
-static soda_status save(soda_trainer *t)
+static soda_status save_last(soda_trainer *t)
 {
     pulse_phase("checkpoint", t->state.step);
-    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver) : SODA_OK);
+    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, INFINITY) : SODA_OK);
 }
 
-soda_status trainer_save_last(soda_trainer *t) { return insist(t, save); }
+static soda_status save_and_stop(soda_trainer *t)
+{
+    pulse_phase("checkpoint", t->state.step);
+    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, SPECTRA_S) : SODA_OK);
+}
+
+soda_status trainer_save_last(soda_trainer *t, bool stops)
+{
+    return insist(t, stops ? save_and_stop : save_last);
+}
 
 static soda_status write_own_adapter(soda_trainer *t)
 {

@@ -102,9 +102,10 @@ void trainer_save(soda_trainer *t);
 
 /* The last checkpoint, written before this returns: tried again for checkpoint.retry seconds, as
  * long as the allocation leaves time for it and no signal wants the run to end at once, and older
- * checkpoints but one make room. Collective: all ranks learn of a failure, which leaves the older
+ * checkpoints but one make room. `stops`: the run is to end soon, and leaves spectra that take long
+ * to the process that resumes it. Collective: all ranks learn of a failure, which leaves the older
  * checkpoints as they are. */
-soda_status trainer_save_last(soda_trainer *t);
+soda_status trainer_save_last(soda_trainer *t, bool stops);
 
 /* Chooses the sampler of the run's pictures, and fails now if it could not draw them later. A
  * folder whose scheduler soda does not draw with is a warning: ddim draws then. Local. */

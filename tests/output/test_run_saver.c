@@ -3,6 +3,7 @@
 #include "output/run_state_case.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,7 +81,7 @@ static void the_bytes_are_those_of_the_moment(void **state)
     open_saving(&waited, *state, "waited", NULL);
     for (int i = 0; i < 5; i++) {
         CHECK_OK(run_saver_start(behind.saver));
-        CHECK_OK(run_saver_save(waited.saver));
+        CHECK_OK(run_saver_save(waited.saver, INFINITY));
         run_on(&behind.run, 4);
         run_on(&waited.run, 4);
         CHECK_OK(run_saver_poll(behind.saver));
@@ -133,10 +134,10 @@ static void a_save_that_is_waited_for_fails(void **state)
     saving s;
     open_saving(&s, *state, "last", NULL);
     assert_int_equal(rmdir(s.checkpoints), 0);
-    CHECK_FAILS(run_saver_save(s.saver), SODA_ERR_IO);
+    CHECK_FAILS(run_saver_save(s.saver, INFINITY), SODA_ERR_IO);
     check_message_has("step-00000003.h5");
     assert_int_equal(mkdir(s.checkpoints, 0777), 0);
-    CHECK_OK(run_saver_save(s.saver));
+    CHECK_OK(run_saver_save(s.saver, INFINITY));
     assert_true(is_there(checkpoint_of(&s, 3)));
     close_saving(&s);
 }
@@ -150,8 +151,8 @@ static void spectra_catch_up(void **state)
     open_saving(&plain, *state, "plain", NULL);
     assert_int_equal(mkdir(s.spectra, 0777), 0); /* in its way */
     for (int i = 0; i < 3; i++) {
-        CHECK_OK(run_saver_save(s.saver));
-        CHECK_OK(run_saver_save(plain.saver));
+        CHECK_OK(run_saver_save(s.saver, INFINITY));
+        CHECK_OK(run_saver_save(plain.saver, INFINITY));
         run_on(&s.run, 1);
         run_on(&plain.run, 1);
     }
@@ -162,7 +163,7 @@ static void spectra_catch_up(void **state)
     assert_int_equal(unlink(s.spectra), 0);
     assert_int_equal(mkdir(s.spectra, 0777), 0);
     for (int i = 0; i < RUN_SPECTRA_WAITING + 2; i++) {
-        CHECK_OK(run_saver_save(s.saver));
+        CHECK_OK(run_saver_save(s.saver, INFINITY));
         run_on(&s.run, 1);
     }
     assert_int_equal(rmdir(s.spectra), 0);
@@ -183,10 +184,34 @@ static void a_lost_entry_is_made_again(void **state)
     for (int i = 0; i < 2; i++) { /* the second time the entry is there */
         CHECK_OK(run_saver_mend(s.saver));
         CHECK_OK(run_saver_wait(s.saver));
-        CHECK_OK(run_saver_save(plain.saver));
+        CHECK_OK(run_saver_save(plain.saver, INFINITY));
         check_same_file(s.spectra, plain.spectra);
         assert_false(is_there(checkpoint_of(&s, 3))); /* that one was there before */
     }
+    close_saving(&s);
+    close_saving(&plain);
+}
+
+/* A run that has to end does not wait for spectra, and the one that resumes it makes them. */
+static void spectra_that_take_too_long_are_left_to_the_next(void **state)
+{
+    saving s, plain;
+    open_saving(&s, *state, "ended", NULL);
+    open_saving(&plain, *state, "patient", NULL);
+    CHECK_OK(run_saver_save(s.saver, 0));
+    CHECK_OK(run_saver_save(plain.saver, INFINITY));
+    check_same_file(checkpoint_of(&s, 3), checkpoint_of(&plain, 3));
+    assert_false(is_there(s.spectra));
+    CHECK_OK(run_saver_poll(s.saver)); /* nothing is tried again */
+    CHECK_OK(run_saver_wait(s.saver));
+    assert_false(is_there(s.spectra));
+    run_saver_destroy(s.saver);
+    const run_saver_target target = {&s.run.state, &s.run.params, s.run.layers, NULL,
+                                     NULL,         s.checkpoints, s.spectra,    2};
+    CHECK_OK(run_saver_create(&target, &s.saver));
+    CHECK_OK(run_saver_mend(s.saver));
+    CHECK_OK(run_saver_wait(s.saver));
+    check_same_file(s.spectra, plain.spectra);
     close_saving(&s);
     close_saving(&plain);
 }
@@ -199,7 +224,7 @@ static void nothing_is_written_to_a_folder_that_is_lost(void **state)
     CHECK_OK(run_lock_take(*state, &lock));
     open_saving(&s, *state, "taken", lock);
     files_write(*state, ".lock", "7 2 elsewhere\n", 14);
-    CHECK_FAILS(run_saver_save(s.saver), SODA_ERR_INPUT);
+    CHECK_FAILS(run_saver_save(s.saver, INFINITY), SODA_ERR_INPUT);
     CHECK_OK(run_saver_start(s.saver));
     CHECK_FAILS(run_saver_wait(s.saver), SODA_ERR_INPUT);
     check_message_has("attempt 2 of job 7 on elsewhere");
@@ -222,6 +247,8 @@ int main(void)
                                         files_teardown),
         cmocka_unit_test_setup_teardown(spectra_catch_up, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_lost_entry_is_made_again, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(spectra_that_take_too_long_are_left_to_the_next,
+                                        files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(nothing_is_written_to_a_folder_that_is_lost, files_setup,
                                         files_teardown),
     };
