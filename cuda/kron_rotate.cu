@@ -36,12 +36,14 @@ static __device__ __forceinline__ unsigned divide(unsigned x, const divider &d)
 
 /* Sizes, the same in every block. */
 struct kron_shape {
-    int n[3], padded[3]; /* padded: to a multiple of 4, the rows of a factor in shared memory */
+    int n[3], padded[3]; /* padded: floats of a factor's row in shared memory */
     int line, row;       /* floats of a padded line n3, of a row */
     int block_rows;      /* in the buffers at a time */
     int64_t chunk_rows;  /* of a block in all */
     divider by_n2, by_n3;
 };
+
+static __host__ __device__ __forceinline__ int tile_side(int n) { return (n + TILE - 1) / TILE; }
 
 static int64_t factor_floats(const kron_shape &s)
 {
@@ -66,7 +68,7 @@ static kron_shape measure(const kron_tensors *u, bool grad)
     kron_shape s;
     for (int k = 0; k < 3; k++) {
         s.n[k] = u->n[k];
-        s.padded[k] = (u->n[k] + TILE - 1) / TILE * TILE;
+        s.padded[k] = (tile_side(u->n[k]) | 1) * TILE; /* odd in tiles: see load_factor */
     }
     s.line = s.n[2] | 1;
     s.row = s.n[0] * s.n[1] * s.line;
@@ -83,13 +85,35 @@ static kron_shape measure(const kron_tensors *u, bool grad)
     return s;
 }
 
-/* M [n,padded] = R or its transpose, zeros behind column n. */
-static __device__ __forceinline__ void load_factor(const float *R, int n, int padded,
-                                                   bool transposed, float *M)
+/* R [n,n] to shared memory, its rows `padded` floats apart: as it is to `plain`, transposed to
+ * `turned`, either may be NULL; zeros behind column n, up to a whole tile.
+ *
+ * Each 8 lanes read 8 neighbours, so whole sectors. The four such octets of a warp are about a row
+ * apart, octet k in row r + k: transposed, lane e of it writes word (c + e) padded + r + k, and
+ * since `padded` is an odd number of tiles of 4, these are 32 banks. */
+static __device__ __forceinline__ void load_factor(const float *R, int n, int padded, float *plain,
+                                                   float *turned)
 {
-    for (int i = threadIdx.x; i < n * padded; i += THREADS) {
-        const int row = i / padded, column = i - row * padded;
-        M[i] = column < n ? R[transposed ? column * n + row : row * n + column] : 0;
+    constexpr int OCTET = 8, OCTETS = WARP / OCTET;
+    const int count = n * n, apart = (n + OCTET - 1) / OCTET;
+    const int octets = (int)ceil_div(count, OCTET * OCTETS * apart) * apart;
+    const int lane = threadIdx.x % WARP;
+#pragma unroll 1
+    for (int j = (int)threadIdx.x / WARP; j < octets; j += WARPS) {
+        const int group = j / apart, octet = group * OCTETS * apart + j - group * apart;
+        const int i = (octet + lane / OCTET * apart) * OCTET + lane % OCTET;
+        if (i >= count) continue;
+        const int row = i / n, column = i - row * n;
+        const float value = R[i];
+        if (plain) plain[row * padded + column] = value;
+        if (turned) turned[column * padded + row] = value;
+    }
+    const int behind = tile_side(n) * TILE - n;
+#pragma unroll 1
+    for (int i = threadIdx.x; i < n * behind; i += THREADS) {
+        const int row = i / behind, place = row * padded + n + i - row * behind;
+        if (plain) plain[place] = 0;
+        if (turned) turned[place] = 0;
     }
 }
 
@@ -182,7 +206,8 @@ __global__ void __launch_bounds__(THREADS) kron_rotate_kernel(kron_tensors u, kr
     float *M[3], *even = (float *)kron_room;
     for (int k = 0; k < 3; k++) {
         M[k] = even;
-        load_factor(u.R[k], s.n[k], s.padded[k], u.transposed, M[k]);
+        load_factor(u.R[k], s.n[k], s.padded[k], u.transposed ? NULL : M[k],
+                    u.transposed ? M[k] : NULL);
         even += s.n[k] * s.padded[k];
     }
     float *odd = even + s.row * s.block_rows;
@@ -204,7 +229,7 @@ struct tile_share {
 
 static __device__ __forceinline__ tile_share find_share(const kron_shape &s, int axis)
 {
-    const int side = s.padded[axis] / TILE;
+    const int side = tile_side(s.n[axis]);
     tile_share t;
     t.tiles = side * side;
     for (t.each = THREADS; t.each * t.tiles > THREADS; t.each /= 2) continue;
@@ -239,9 +264,9 @@ static __device__ __forceinline__ void add_factor_grad(const kron_shape &s, int 
     }
 }
 
-/* partial [n,n] = the block's sums: lanes of a tile, then its warps in order. */
+/* to [n,n], in shared memory, = the block's sums: lanes of a tile, then its warps in order. */
 static __device__ __forceinline__ void join_factor_grad(const kron_shape &s, int axis,
-                                                        float (&sum)[TILE][TILE], float *partial)
+                                                        float (&sum)[TILE][TILE], float *to)
 {
     __shared__ float room[WARPS][TILE * TILE];
     const tile_share t = find_share(s, axis);
@@ -258,12 +283,15 @@ static __device__ __forceinline__ void join_factor_grad(const kron_shape &s, int
     __syncthreads();
     if (!t.busy || t.first) return;
 #pragma unroll
-    for (int k = 0; k < TILE * TILE; k++) {
-        float total = sum[k / TILE][k % TILE];
-        for (int warp = 1; warp < t.each / WARP; warp++)
-            total += room[threadIdx.x / WARP + warp][k];
-        const int i = t.i + k / TILE, j = t.j + k % TILE;
-        if (i < n && j < n) partial[i * n + j] = total;
+    for (int k = 0; k < TILE; k++) {
+        float total[TILE];
+#pragma unroll
+        for (int j = 0; j < TILE; j++) {
+            total[j] = sum[k][j];
+            for (int warp = 1; warp < t.each / WARP; warp++)
+                total[j] += room[threadIdx.x / WARP + warp][k * TILE + j];
+        }
+        if (t.i + k < n) store_raw<TILE>(total, n - t.j, to + (t.i + k) * n + t.j);
     }
 }
 
@@ -275,8 +303,8 @@ __global__ void __launch_bounds__(THREADS) kron_rotate_grad_kernel(kron_tensors 
     for (int k = 0; k < 3; k++) {
         M[k] = next;
         back[k] = next + s.n[k] * s.padded[k];
-        load_factor(u.R[k], s.n[k], s.padded[k], u.transposed, M[k]);
-        load_factor(u.R[k], s.n[k], s.padded[k], !u.transposed, back[k]);
+        load_factor(u.R[k], s.n[k], s.padded[k], u.transposed ? back[k] : M[k],
+                    u.transposed ? M[k] : back[k]);
         next += 2 * s.n[k] * s.padded[k];
     }
     for (int k = 0; k < BACKWARD_BUFFERS; k++) buffer[k] = next + k * s.row * s.block_rows;
@@ -303,11 +331,17 @@ __global__ void __launch_bounds__(THREADS) kron_rotate_grad_kernel(kron_tensors 
         store_rows(s, t2, rows, (T *)u.y + row * n);
         __syncthreads();
     }
-    const int squares[3] = {s.n[0] * s.n[0], s.n[1] * s.n[1], s.n[2] * s.n[2]};
-    float *partial = u.partial + (int64_t)blockIdx.x * (squares[0] + squares[1] + squares[2]);
-    join_factor_grad(s, 0, sums[0], partial);
-    join_factor_grad(s, 1, sums[1], partial + squares[0]);
-    join_factor_grad(s, 2, sums[2], partial + squares[0] + squares[1]);
+    /* The factors have been read: in their place the sums become one row for the block. */
+    float *joined = (float *)kron_room;
+    int total = 0;
+#pragma unroll
+    for (int k = 0; k < 3; k++) {
+        join_factor_grad(s, k, sums[k], joined + total);
+        total += s.n[k] * s.n[k];
+    }
+    __syncthreads();
+    float *partial = u.partial + (int64_t)blockIdx.x * total;
+    for (int i = threadIdx.x; i < total; i += THREADS) partial[i] = joined[i];
 }
 
 /* Block: 32 elements of the three gradients, which lie one behind the other in a partial sum. */

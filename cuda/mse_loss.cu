@@ -81,37 +81,31 @@ cudaError_t launch_mse_loss(bool is_bf16, const mse_loss_tensors *u, cudaStream_
     return e != cudaSuccess ? e : launch(mse_join_kernel, 1, THREADS, 0, stream, *u);
 }
 
-/* dp = scale weight 2 (p - target) / (images n); the factor once per block. */
+/* dp = scale weight 2 (p - target) / (images n), scale = beta sigmoid(...) with a reference. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS) mse_loss_grad_kernel(mse_loss_tensors u)
 {
-    __shared__ float shared_factor;
-    const chunk_place at = find_chunk(u.n);
-    if (threadIdx.x == 0) {
-        const double weight = (double)u.weight[at.image], beta = (double)u.beta;
-        double factor = 2 * weight / ((double)u.n * (double)u.images);
-        if (u.reference)
-            factor *= beta / (1 + exp(-beta * weight *
-                                      ((double)u.image[at.image] - (double)u.reference[at.image])));
-        shared_factor = (float)factor;
-    }
-    __syncthreads();
-    const float factor = shared_factor;
-    const int64_t place = at.image * u.n + at.first;
-    for (int i = (int)threadIdx.x * PACK; i < at.count; i += THREADS * PACK) {
-        float p[PACK], target[PACK];
-        load_pack<PACK>((const T *)u.p + place + i, at.count - i, p);
-        load_floats(u.target + place + i, at.count - i, target);
+    const pack_place at = find_pack<PACK>(blockIdx.x * THREADS + threadIdx.x, (int)u.n);
+    if (at.row >= u.images) return;
+    const double weight = (double)u.weight[at.row], beta = (double)u.beta;
+    double factor = 2 * weight / ((double)u.n * (double)u.images);
+    if (u.reference)
+        factor *=
+            beta /
+            (1 + exp(-beta * weight * ((double)u.image[at.row] - (double)u.reference[at.row])));
+    const int64_t place = at.row * u.n + at.column;
+    float p[PACK], target[PACK];
+    load_pack<PACK>((const T *)u.p + place, at.n, p);
+    load_floats(u.target + place, at.n, target);
 #pragma unroll
-        for (int k = 0; k < PACK; k++) p[k] = factor * (p[k] - target[k]);
-        store_pack<PACK>(p, at.count - i, (T *)u.dp + place + i);
-    }
+    for (int k = 0; k < PACK; k++) p[k] = (float)factor * (p[k] - target[k]);
+    store_pack<PACK>(p, at.n, (T *)u.dp + place);
 }
 
 cudaError_t launch_mse_loss_grad(bool is_bf16, const mse_loss_tensors *u, cudaStream_t stream)
 {
     return by_type(is_bf16, [&](auto zero) {
-        return launch(mse_loss_grad_kernel<decltype(zero)>, u->images * ceil_div(u->n, MSE_CHUNK),
-                      THREADS, 0, stream, *u);
+        return launch_packs<PACK>(mse_loss_grad_kernel<decltype(zero)>, u->images, u->n, THREADS,
+                                  stream, *u);
     });
 }

@@ -10,10 +10,6 @@ trap 'rm -f "$found" "$allowed"' EXIT
 
 # Kernels that may move more, and why.
 cat >"$allowed" <<'TEXT'
-kron_rotate_kernel<float> | each block reads factors down their columns, by way of the caches: it shows where there are few rows, as in weights of 320 x 320
-kron_rotate_grad_kernel<float> | the same, in both orientations, and partial sums are written by tiles of 4 x 4
-kron_rotate_grad_kernel<__nv_bfloat16> | the same; worst for the 77 rows of a text
-mse_loss_grad_kernel<float> | the result is written element by element: once a step, 0.07 MB
 exact_add | a number's four limbs lie side by side, 32 bytes, and an addition touches one or two of them
 exact_round | the same: four loads and four stores of 8 bytes, 32 bytes apart, which meet in the caches
 gather<__nv_bfloat16> | a pixel of 4 channels has 8 bytes: the first and last convolution alone
