@@ -1,19 +1,25 @@
 #!/bin/bash
-# resources.sh NVCC [--update]: registers, shared memory and spills of every kernel in cuda/, as ptxas reports them
-# for the GPUs that a build for users has code for, against tests/cuda/resources.txt. Fails if a number rose, if
-# anything is spilled, or if a kernel is not in the table; --update writes the table.
+# resources.sh [--update] NVCC PTX OBJECT...: registers, shared memory and spills of every kernel in these objects of cuda/,
+# as ptxas reports them for the GPUs that a build for users has code for, against tests/cuda/resources.txt. Fails if a
+# number rose, if anything is spilled, or if a kernel is not in the table; --update writes the table. PTX is the program
+# made of tests/cuda/ptx.c: the PTX that the objects hold is what ptxas is given.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-nvcc=$1 table=tests/cuda/resources.txt
-found=$(mktemp) log=$(mktemp)
-trap 'rm -f "$found" "$log"' EXIT
+update=
+if [ "$1" = --update ]; then
+    update=yes
+    shift
+fi
+nvcc=$1 ptx=$2 table=$(dirname "$0")/resources.txt
+shift 2
+found=$(mktemp) log=$(mktemp) folder=$(mktemp -d)
+trap 'rm -rf "$found" "$log" "$folder"' EXIT
 
-for file in cuda/*.cu; do
-    # One PTX for all: the front end takes most of the time. CMAKE_CUDA_COMPILER_LAUNCHER: ccache keeps what ptxas says.
-    ${CMAKE_CUDA_COMPILER_LAUNCHER:-} "$nvcc" -std=c++17 -O3 -I. -Isrc -Xptxas -v -c "$file" -o "$log.o" \
-        -gencode 'arch=compute_80,code=[sm_80,sm_90,sm_100]' 2>>"$log" || { cat "$log"; exit 1; }
+"$ptx" 80 "$folder" "$@"
+for file in "$folder"/*.ptx; do
+    for gpu in 80 90 100; do
+        "$nvcc" -cubin -arch=sm_$gpu -Xptxas -v -o "$folder/cubin" "$file" 2>>"$log" || { cat "$log"; exit 1; }
+    done
 done
-rm -f "$log.o"
 
 # GPU, registers, static shared memory and spills in bytes, kernel
 awk '/Compiling entry function/ { gsub(/\047/, ""); kernel = $7; gpu = $9 }
@@ -25,8 +31,8 @@ awk '/Compiling entry function/ { gsub(/\047/, ""); kernel = $7; gpu = $9 }
     }' "$log" | c++filt -p | LC_ALL=C sort -k5 -k1,1 >"$found"
 [ -s "$found" ] || { echo "resources: ptxas reported nothing"; exit 1; }
 
-if [ "${2:-}" = --update ]; then
-    { echo "# GPU registers shared-bytes spilled-bytes kernel: tests/cuda/resources.sh NVCC --update"; cat "$found"; } >"$table"
+if [ "$update" ]; then
+    { echo "# GPU registers shared-bytes spilled-bytes kernel: tests/cuda/resources.sh --update"; cat "$found"; } >"$table"
     exit
 fi
 awk '{ key = $1; for (i = 5; i <= NF; i++) key = key " " $i }
