@@ -281,6 +281,8 @@ cudaError_t launch_exact_round(int64_t *limbs, float factor, float *x, int64_t n
                                cudaStream_t stream);
 cudaError_t launch_norm(const float *x, int64_t n, double *parts, double *norm,
                         cudaStream_t stream);
+cudaError_t launch_checksum(const float *x, int64_t n, uint64_t *parts, uint64_t *sum,
+                            cudaStream_t stream);
 cudaError_t launch_clip(const double *norm, const double *limit, float *x, int64_t n,
                         cudaStream_t stream);
 cudaError_t launch_adamw(const adamw_rule *rule, const adamw_piece *pieces, unsigned count,

@@ -37,6 +37,13 @@ static soda_status scale(soda_device *d, float factor, const float *x, float *y,
     return SODA_OK;
 }
 
+static soda_status checksum(soda_device *d, const float *x, int64_t n, uint64_t *sum)
+{
+    (void)d;
+    GPU_TRY(launch_checksum(x, n, gpu_sum(), sum, gpu_stream()));
+    return SODA_OK;
+}
+
 static soda_status norm(soda_device *d, const float *x, int64_t n, double *result)
 {
     (void)d;
@@ -121,6 +128,7 @@ const soda_update *update_gpu(void)
                                     .plain_add = add_plainly,
                                     .exact_round = round_exactly,
                                     .scale = scale,
+                                    .checksum = checksum,
                                     .norm = norm,
                                     .clip = clip,
                                     .rotations_open = update_rotations_open,

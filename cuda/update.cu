@@ -14,7 +14,7 @@ struct least {
     static __device__ int64_t join(int64_t a, int64_t b) { return a < b ? a : b; }
 };
 struct sum {
-    static __device__ double join(double a, double b) { return a + b; }
+    template <typename T> static __device__ T join(T a, T b) { return a + b; }
 };
 struct largest {
     static __device__ double join(double a, double b) { return a > b || isnan(a) ? a : b; }
@@ -77,6 +77,41 @@ cudaError_t launch_norm(const float *x, int64_t n, double *parts, double *norm, 
 {
     norm_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, parts);
     norm_of<<<1, THREADS, 0, stream>>>(parts, norm);
+    return cudaGetLastError();
+}
+
+/* A term of core/checksum.h. */
+static __device__ uint64_t mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    checksum_part(const float *x, int64_t n, uint64_t *parts)
+{
+    uint64_t total = 0;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (int64_t)UPDATE_BLOCKS * THREADS)
+        total += mix((uint64_t)i << 32 | __float_as_uint(x[i]));
+    total = join_block<sum>(total);
+    if (threadIdx.x == 0) parts[blockIdx.x] = total;
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    checksum_of(const uint64_t *parts, uint64_t *checksum)
+{
+    const uint64_t total =
+        join_block<sum>(threadIdx.x < UPDATE_BLOCKS ? parts[threadIdx.x] : (uint64_t)0);
+    if (threadIdx.x == 0) *checksum = total;
+}
+
+cudaError_t launch_checksum(const float *x, int64_t n, uint64_t *parts, uint64_t *checksum,
+                            cudaStream_t stream)
+{
+    checksum_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, parts);
+    checksum_of<<<1, THREADS, 0, stream>>>(parts, checksum);
     return cudaGetLastError();
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "comm/exact.h"
+#include "core/checksum.h"
 #include "optim/grad_clip.h"
 
 struct update_rotations {
@@ -65,6 +66,13 @@ static soda_status round_exactly(soda_device *d, int64_t *limbs, float factor, f
     exact_round(limbs, x, n);
     if (limbs[n * EXACT_LIMBS] > 0) factor = NAN;
     return scale(d, factor, x, x, n);
+}
+
+static soda_status checksum(soda_device *d, const float *x, int64_t n, uint64_t *sum)
+{
+    (void)d;
+    *sum = checksum_f32(x, n);
+    return SODA_OK;
 }
 
 static soda_status norm(soda_device *d, const float *x, int64_t n, double *result)
@@ -164,6 +172,7 @@ const soda_update *update_host(void)
                                      .plain_add = add_plainly,
                                      .exact_round = round_exactly,
                                      .scale = scale,
+                                     .checksum = checksum,
                                      .norm = norm,
                                      .clip = clip,
                                      .rotations_open = open_rotations,

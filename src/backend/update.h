@@ -46,6 +46,9 @@ typedef struct {
 
     soda_status (*scale)(soda_device *d, float factor, const float *x, float *y, int64_t n);
 
+    /* *sum = checksum_f32 of x [n]: core/checksum.h. */
+    soda_status (*checksum)(soda_device *d, const float *x, int64_t n, uint64_t *sum);
+
     /* sqrt of the sum of squares in fp64; not finite if an element is not. */
     soda_status (*norm)(soda_device *d, const float *x, int64_t n, double *norm);
 

@@ -62,7 +62,7 @@ soda_status comm_agree_after(soda_comm *comm, const soda_comm *inner, soda_statu
 
 /* comm_agree, and flags[0..count), at most COMM_FLAGS, become the largest of all ranks: one
  * exchange. */
-enum { COMM_FLAGS = 4 };
+enum { COMM_FLAGS = 6 };
 soda_status comm_agree_flags(soda_comm *comm, soda_status own, int64_t *flags, int count);
 
 /* Whether all ranks have the same bytes, at most COMM_SAME_BYTES; the same answer on every rank. */

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/sha256.h"
-
 enum { ARRAYS = 3 };
+_Static_assert(sizeof(params_sums) == ARRAYS * sizeof(int64_t), "sums as integers of a reduction");
 static const char *const array_names[ARRAYS] = {"adapter", "first moment", "second moment"};
 
 static void list_arrays(const soda_params *params, const float *array[ARRAYS])
@@ -15,32 +14,14 @@ static void list_arrays(const soda_params *params, const float *array[ARRAYS])
     array[2] = params->host.second;
 }
 
-/* The start of a SHA-256 of all arrays. */
-static soda_status hash_state(soda_params *params, int64_t *start)
-{
-    const float *array[ARRAYS];
-    uint8_t digest[SHA256_BYTES];
-    soda_sha256 *hash;
-    soda_status s;
-    TRY(params_fetch(params));
-    list_arrays(params, array);
-    TRY(sha256_create(&hash));
-    for (int a = 0; a < ARRAYS; a++)
-        TRY_TO(done, sha256_update(hash, array[a], (size_t)params->length * sizeof(float)));
-    TRY_TO(done, sha256_finish(hash, digest));
-    memcpy(start, digest, sizeof *start);
-done:
-    sha256_destroy(hash);
-    return s;
-}
-
 /* The lowest rank of those that most ranks agree with; *clear: they are more than half. */
-static int rank_of_most(const int64_t *hash, int size, bool *clear)
+static int rank_of_most(const params_sums *sums, int size, bool *clear)
 {
     int best = 0, most = 0;
     for (int r = 0; r < size; r++) {
         int like = 0;
-        for (int other = 0; other < size; other++) like += hash[other] == hash[r];
+        for (int other = 0; other < size; other++)
+            like += memcmp(&sums[other], &sums[r], sizeof *sums) == 0;
         if (like > most) {
             most = like;
             best = r;
@@ -50,17 +31,18 @@ static int rank_of_most(const int64_t *hash, int size, bool *clear)
     return best;
 }
 
-static soda_status find_rank_of_most(soda_comm *comm, int64_t own, int *rank, bool *clear)
+static soda_status find_rank_of_most(soda_comm *comm, const params_sums *own, int *rank,
+                                     bool *clear)
 {
-    int64_t *hash = calloc((size_t)comm->size, sizeof *hash);
+    params_sums *sums = calloc((size_t)comm->size, sizeof *sums);
     soda_status s;
-    TRY_TO(done, comm_agree(comm, hash ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory")));
-    if (!hash) return SODA_ERR_MEMORY; /* comm_agree said so */
-    hash[comm->rank] = own;
-    TRY_TO(done, comm->sum_i64(comm, hash, comm->size));
-    *rank = rank_of_most(hash, comm->size, clear);
+    TRY_TO(done, comm_agree(comm, sums ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory")));
+    if (!sums) return SODA_ERR_MEMORY; /* comm_agree said so */
+    sums[comm->rank] = *own;
+    TRY_TO(done, comm->sum_i64(comm, (int64_t *)sums, (int64_t)ARRAYS * comm->size));
+    *rank = rank_of_most(sums, comm->size, clear);
 done:
-    free(hash);
+    free(sums);
     return s;
 }
 
@@ -73,13 +55,10 @@ static bool has_same_bits(float a, float b)
     return bits[0] == bits[1];
 }
 
-/* Fails where an array is not that of rank `right`; what it has is broadcast into `theirs`. */
-static soda_status compare_array(soda_comm *comm, const soda_params *params, const float *own,
-                                 const char *name, float *theirs, int right)
+/* Fails where an array is not `theirs`, that of rank `right`. */
+static soda_status compare_array(const soda_params *params, const float *own, const char *name,
+                                 const float *theirs, int right)
 {
-    const size_t bytes = (size_t)params->length * sizeof(float);
-    memcpy(theirs, own, bytes);
-    TRY(comm->broadcast(comm, theirs, bytes, right));
     int64_t i = 0;
     while (i < params->length && has_same_bits(own[i], theirs[i])) i++;
     if (i == params->length) return SODA_OK;
@@ -90,21 +69,25 @@ static soda_status compare_array(soda_comm *comm, const soda_params *params, con
 }
 
 /* All ranks get here, and leave with a failure. */
-static soda_status say_who_differs(soda_comm *comm, const soda_params *params, int64_t own,
+static soda_status say_who_differs(soda_comm *comm, soda_params *params, const params_sums *sums,
                                    int64_t step)
 {
     const float *array[ARRAYS];
     int right = 0;
     bool clear = false;
     soda_status s, differs = SODA_OK;
+    TRY(comm_agree(comm, params_fetch(params)));
     list_arrays(params, array);
-    TRY(find_rank_of_most(comm, own, &right, &clear));
+    TRY(find_rank_of_most(comm, sums, &right, &clear));
     float *theirs = malloc((size_t)params->length * sizeof *theirs + 1);
     TRY_TO(done, comm_agree(comm, theirs ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory")));
     for (int a = 0; theirs && a < ARRAYS; a++) {
-        const soda_status found =
-            compare_array(comm, params, array[a], array_names[a], theirs, right);
-        if (differs == SODA_OK) differs = found;
+        const size_t bytes = (size_t)params->length * sizeof *theirs;
+        memcpy(theirs, array[a], bytes);
+        const soda_status got = comm->broadcast(comm, theirs, bytes, right);
+        if (differs == SODA_OK) differs = got;
+        if (differs == SODA_OK)
+            differs = compare_array(params, array[a], array_names[a], theirs, right);
     }
     s = comm_agree(comm,
                    status_prefix(differs,
@@ -113,19 +96,27 @@ static soda_status say_who_differs(soda_comm *comm, const soda_params *params, i
                                  "leave it out and resume)",
                                  (long long)step, clear ? "this node" : "this node or the other"));
     if (s == SODA_OK)
-        s = FAIL(SODA_ERR_INTERNAL, "after step %lld ranks hash the same state in two ways",
+        s = FAIL(SODA_ERR_INTERNAL, "after step %lld ranks add up the same state in two ways",
                  (long long)step);
 done:
     free(theirs);
     return s;
 }
 
-soda_status same_state_check(soda_comm *comm, soda_params *params, int64_t step)
+/* Of all ranks, the largest of each sum and of its complement: ~ turns the order round. */
+static bool are_same(const int64_t most[2 * ARRAYS])
 {
-    int64_t own = 0;
-    if (comm->size == 1) return SODA_OK;
-    const soda_status s = hash_state(params, &own);
-    int64_t largest[2] = {own, ~own}; /* ~ turns the order round: the other is the smallest */
-    TRY(comm_agree_flags(comm, s, largest, 2));
-    return largest[0] == ~largest[1] ? SODA_OK : say_who_differs(comm, params, own, step);
+    bool same = true;
+    for (int a = 0; a < ARRAYS; a++) same &= most[a] == ~most[ARRAYS + a];
+    return same;
+}
+
+soda_status same_state_check(soda_comm *comm, soda_params *params, soda_status own,
+                             const params_sums *sums, int64_t step)
+{
+    int64_t most[2 * ARRAYS];
+    memcpy(most, sums, sizeof *sums);
+    for (int a = 0; a < ARRAYS; a++) most[ARRAYS + a] = ~most[a];
+    TRY(comm_agree_flags(comm, own, most, 2 * ARRAYS));
+    return are_same(most) || comm->size == 1 ? SODA_OK : say_who_differs(comm, params, sums, step);
 }

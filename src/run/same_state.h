@@ -5,7 +5,8 @@
 #include "train/params.h"
 
 /* SODA_ERR_INPUT on every rank unless all ranks have the same adapter and optimizer state, to the
- * bit; a rank that differs from most of the others names the first tensor. Leaves the arrays on the
- * host as params_fetch does. `step` is for the message. Collective; one small exchange where all is
- * well. */
-soda_status same_state_check(soda_comm *comm, soda_params *params, int64_t step);
+ * bit, by `sums`, which params_sum and then the host read; a rank that differs from most of the
+ * others fetches its state and names the first tensor. `own`: a failure of this rank, which then
+ * has no sums. `step` is for the message. Collective; one small exchange where all is well. */
+soda_status same_state_check(soda_comm *comm, soda_params *params, soda_status own,
+                             const params_sums *sums, int64_t step);

@@ -33,7 +33,23 @@ static soda_status reduce(soda_trainer *t)
     return reducer_finish(&t->reducer, 1.0f / (float)count, t->params.at.gradient);
 }
 
-static soda_status update(soda_trainer *t)
+static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+/* Whether a checkpoint is saved after `step` steps, the last one apart. */
+static bool is_saved(const soda_trainer *t, const trainer_flags *flags, int64_t step)
+{
+    return flags->save || is_due(t->config->checkpoint.every, step);
+}
+
+/* Whether ranks compare their state after `step` steps: now and then, and before it is saved. */
+static bool is_compared(const soda_trainer *t, const trainer_flags *flags, int64_t step)
+{
+    return t->comm->size > 1 &&
+           (flags->stop || step == t->config->train.steps || is_saved(t, flags, step) ||
+            is_due(t->config->parallel.check_every, step));
+}
+
+static soda_status update(soda_trainer *t, bool compared)
 {
     const run_config *c = t->config;
     const params_options options = {c->train.rotation, c->train.spectrum, c->train.clip};
@@ -41,7 +57,7 @@ static soda_status update(soda_trainer *t)
                     lr_schedule_factor(&c->train.schedule, t->state.step), &t->found.at->report));
     const step_list *trained = &t->networks.trained;
     for (int i = 0; i < trained->count; i++) exec_params_changed(trained->list[i].net.exec);
-    return SODA_OK;
+    return compared ? params_sum(&t->params, &t->found.at->sums) : SODA_OK;
 }
 
 /* Since the start. */
@@ -99,16 +115,17 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     TRY(reduce(t));
     const double reduced_s = log_seconds();
     pulse_phase("update", t->state.step);
-    TRY(update(t));
-    t->pending = findings_read(&t->found, t->added); /* the host waits here, once per step */
-    if (t->pending == SODA_OK && !isfinite(t->found.host->report.gradient_norm))
+    const bool compared = is_compared(t, flags, t->state.step + 1);
+    TRY(update(t, compared));
+    /* the host waits here, once per step */
+    const soda_status read = t->pending = findings_read(&t->found, t->added);
+    if (read == SODA_OK && !isfinite(t->found.host->report.gradient_norm))
         return trainer_refuse_step(t);
-    if (t->pending == SODA_OK) t->pending = note(t, started_s, reduced_s, network_end_s);
+    if (read == SODA_OK) t->pending = note(t, started_s, reduced_s, network_end_s);
     t->state.step++;
-    return SODA_OK;
+    if (!compared) return SODA_OK;
+    return same_state_check(t->comm, &t->params, read, &t->found.host->sums, t->state.step);
 }
-
-static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
 /* Turns the failure of all ranks into a warning. */
 static void go_on_without(soda_trainer *t, const char *what)
@@ -142,7 +159,6 @@ static soda_status show(soda_trainer *t, bool last)
 
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
-    TRY(same_state_check(t->comm, &t->params, t->state.step));
     TRY(trainer_save_last(t, true));
     log_info(
         "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
@@ -164,16 +180,10 @@ static soda_status train(soda_trainer *t)
         log_progress_update(&progress, t->state.step - first, text);
         if (t->state.step == steps) break;
         if (flags.stop) return stop(t, flags.stop);
-        const bool saves = flags.save || is_due(t->config->checkpoint.every, t->state.step);
-        if (saves || is_due(t->config->parallel.check_every, t->state.step))
-            TRY(same_state_check(t->comm, &t->params, t->state.step));
-        if (saves) trainer_save(t);
+        if (is_saved(t, &flags, t->state.step)) trainer_save(t);
         TRY(show(t, false));
     }
-    if (first < steps) {
-        TRY(same_state_check(t->comm, &t->params, t->state.step));
-        TRY(trainer_save_last(t, false));
-    }
+    if (first < steps) TRY(trainer_save_last(t, false));
     TRY(show(t, true));
     TRY(trainer_compare(t));
     return comm_agree(t->comm, t->pending);

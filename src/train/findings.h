@@ -1,11 +1,13 @@
-/* findings.h: what a training step finds besides gradients: norm, drift, loss, and whether a
- * micro-batch was not finite. It stays on the device until the host reads all of it at once. */
+/* findings.h: what a training step finds besides gradients: norm, drift, loss, checksums, and
+ * whether a micro-batch was not finite. It stays on the device until the host reads all of it at
+ * once. */
 #pragma once
 
 #include "train/params.h"
 
 typedef struct {
     params_report report;
+    params_sums sums;     /* after the last step in which ranks compare their state */
     int64_t count;        /* of additions to the reducer */
     update_found added[]; /* by addition */
 } step_found;

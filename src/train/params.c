@@ -271,6 +271,15 @@ soda_status params_step(soda_params *t, const params_options *options, int64_t s
     return recorded_queue(&t->recorded, d, &work, 1);
 }
 
+soda_status params_sum(const soda_params *t, params_sums *sums)
+{
+    soda_device *d = t->backend->device;
+    const soda_update *u = t->backend->update;
+    TRY(u->checksum(d, t->at.value, t->length, &sums->value));
+    TRY(u->checksum(d, t->at.first, t->length, &sums->first));
+    return u->checksum(d, t->at.second, t->length, &sums->second);
+}
+
 soda_status params_check(soda_params *t, const params_report *report)
 {
     int64_t i = 0;

@@ -33,6 +33,11 @@ typedef struct {
     float loss;           /* behind the gradients */
 } params_report;
 
+/* Checksums of the arrays that steps change: core/checksum.h. */
+typedef struct {
+    uint64_t value, first, second;
+} params_sums;
+
 typedef struct {
     params_tensor *tensors;
     int count, each; /* of all layers, of one */
@@ -88,6 +93,9 @@ typedef struct {
  * device, and nothing waits. */
 soda_status params_step(soda_params *params, const params_options *options, int64_t t,
                         double lr_factor, params_report *report);
+
+/* The sums are on the device, and nothing waits. */
+soda_status params_sum(const soda_params *params, params_sums *sums);
 
 /* SODA_ERR_NUMERIC names the first tensor whose gradient was not finite in the last step; SODA_OK
  * if its report, here on the host, has a norm. */

@@ -1,5 +1,6 @@
 /* counters.h: what the simulator counts, for tests that ask what a piece of work costs: launches
- * and waits as they are made, copies as they are done. */
+ * and waits as they are made (one that asks again and again as it ends), copies as they are done.
+ */
 #ifndef SIM_COUNTERS_H
 #define SIM_COUNTERS_H
 

@@ -203,8 +203,10 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
     cudaStream_t s = sim_stream(stream);
-    if (s->first < s->count) (void)step(s);
+    const bool busy = s->first < s->count;
+    if (busy) (void)step(s);
     if (s->first < s->count) return cudaErrorNotReady;
+    if (busy) sim_count.waits++;
     host_waited(&s->past);
     return cudaSuccess;
 }
@@ -338,10 +340,11 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
 {
     if (!e) return sim_fail(cudaErrorInvalidResourceHandle);
     if (sim_lost()) return sim_fail(cudaErrorLaunchFailure);
-    if (e->done != e->recorded && sim_stream_known(e->stream) &&
-        e->stream->first < e->stream->count)
+    const bool busy = e->done != e->recorded;
+    if (busy && sim_stream_known(e->stream) && e->stream->first < e->stream->count)
         (void)step(e->stream); /* a GPU goes on while it is asked */
     if (e->done != e->recorded) return cudaErrorNotReady;
+    if (busy) sim_count.waits++;
     host_waited(&e->past);
     return cudaSuccess;
 }

@@ -1,41 +1,21 @@
-/* corrupt.c: an LD_PRELOAD library: on rank SODA_TEST_CORRUPT_RANK it flips a bit of the adapter
- * when soda has compared the state of the ranks once.
+/* corrupt.c: an LD_PRELOAD library: on rank SODA_TEST_CORRUPT_RANK the gradients of the third step,
+ * summed over the ranks, arrive with another bit, so that what is trained there drifts away.
  *
- * That comparison gives three large arrays of one size to one hash, one after the other; nothing
- * else does. */
-#define _GNU_SOURCE
-#include <dlfcn.h>
+ * Sums of thousands of integers: one of sizes as the run starts, then one of gradients per step. */
+#include <mpi.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-int EVP_DigestInit_ex(void *hash, const void *type, void *engine);
-int EVP_DigestUpdate(void *hash, const void *data, size_t bytes);
-
-static void *last_hash;
-
-/* Another hash may be where one was that ended. */
-int EVP_DigestInit_ex(void *hash, const void *type, void *engine)
+int MPI_Allreduce(const void *send, void *receive, int count, MPI_Datatype type, MPI_Op op,
+                  MPI_Comm comm)
 {
-    static int (*next)(void *, const void *, void *);
-    if (!next) *(void **)&next = dlsym(RTLD_NEXT, "EVP_DigestInit_ex");
-    last_hash = NULL;
-    return next(hash, type, engine);
-}
-
-int EVP_DigestUpdate(void *hash, const void *data, size_t bytes)
-{
-    static int (*next)(void *, const void *, size_t);
-    static void *first_data;
-    static size_t last_bytes;
-    static int like, comparisons;
+    static int sums;
     const char *rank = getenv("OMPI_COMM_WORLD_RANK"), *wanted = getenv("SODA_TEST_CORRUPT_RANK");
-    if (!next) *(void **)&next = dlsym(RTLD_NEXT, "EVP_DigestUpdate");
-    like = hash == last_hash && bytes == last_bytes && bytes >= 1000 ? like + 1 : 0;
-    if (like == 0) first_data = (void *)(uintptr_t)data;
-    last_hash = hash;
-    last_bytes = bytes;
-    if (like == 2 && rank && wanted && strcmp(rank, wanted) == 0 && ++comparisons == 1)
-        ((uint32_t *)first_data)[5] ^= 1; /* after this comparison: the next one finds it */
-    return next(hash, data, bytes);
+    const int code = PMPI_Allreduce(send, receive, count, type, op, comm);
+    const bool gradients = op == MPI_SUM && type == MPI_INT64_T && count >= 1000;
+    if (gradients && ++sums == 4 && rank && wanted && strcmp(rank, wanted) == 0)
+        ((int64_t *)receive)[6] ^= 1 << 20; /* limb 2 of number 1: 2^-10 */
+    return code;
 }

@@ -6,16 +6,22 @@
 
 typedef struct {
     run rank[RANKS_MOST];
+    int broken; /* the rank that could not read its sums, from 1; 0: none */
 } rank_runs;
 
 static soda_status check_rank(soda_comm *comm, void *context)
 {
     rank_runs *all = context;
-    return same_state_check(comm, &all->rank[comm->rank].params, 7);
+    soda_params *params = &all->rank[comm->rank].params;
+    params_sums sums = {0};
+    const soda_status own = comm->rank + 1 == all->broken ? FAIL(SODA_ERR_IO, "the GPU is lost")
+                                                          : params_sum(params, &sums);
+    return same_state_check(comm, params, own, &sums, 7);
 }
 
 static void start_all(rank_runs *all, int size)
 {
+    all->broken = 0;
     for (int i = 0; i < size; i++) {
         run_start(&all->rank[i]);
         run_on(&all->rank[i], 5);
@@ -77,11 +83,46 @@ static void one_bit_is_found(void **state)
     }
 }
 
+/* Where all arrays differ, the adapter is named. */
+static void the_first_array_is_named(void **state)
+{
+    (void)state;
+    rank_runs all;
+    ranks_result results[RANKS_MOST];
+    start_all(&all, 3);
+    const soda_params *p = &all.rank[2].params;
+    p->host.value[1] += 1;
+    p->host.first[0] += 1;
+    p->host.second[0] += 1;
+    ranks_run(3, check_rank, &all, results);
+    assert_non_null(strstr(results[2].message, ": adapter: value 1 "));
+    close_all(&all, 3);
+}
+
+/* A rank without sums is what all end with, and not a difference. */
+static void a_rank_without_sums_ends_all(void **state)
+{
+    (void)state;
+    rank_runs all;
+    ranks_result results[RANKS_MOST];
+    start_all(&all, 3);
+    all.broken = 2;
+    ranks_run(3, check_rank, &all, results);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(results[i].status, SODA_ERR_IO);
+        assert_non_null(
+            strstr(results[i].message, i == 1 ? "the GPU is lost" : "rank 1 of 3 failed"));
+    }
+    close_all(&all, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_ranks_pass),
         cmocka_unit_test(one_bit_is_found),
+        cmocka_unit_test(the_first_array_is_named),
+        cmocka_unit_test(a_rank_without_sums_ends_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

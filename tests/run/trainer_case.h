@@ -19,10 +19,11 @@
 #define TINY_XL SODA_TEST_DIR "/golden/tiny-sdxl"
 #define BUNDLED SODA_SOURCE_DIR "/configs/quickstart/model"
 
-/* Trains `model` in FOLDER/NAME for `steps` steps; `sets` as on the command line, ended by NULL. */
-static inline soda_status trainer_case(const soda_backend *backend, const char *folder,
-                                       const char *name, const char *model, int steps,
-                                       const char *const *sets)
+/* Trains `model` in FOLDER/NAME for `steps` steps; `sets` as on the command line, ended by NULL.
+ * Collective over `comm`. */
+static inline soda_status trainer_case_of(soda_comm *comm, const soda_backend *backend,
+                                          const char *folder, const char *name, const char *model,
+                                          int steps, const char *const *sets)
 {
     char text[2048];
     int count = 0;
@@ -39,9 +40,17 @@ static inline soda_status trainer_case(const soda_backend *backend, const char *
                            model, SODA_SOURCE_DIR, steps, folder, name);
     while (sets && sets[count]) count++;
     CHECK_OK(run_config_parse(text, (size_t)n, "test.yaml", sets, count, &config));
-    const soda_status s = trainer_run(config, false, backend, comm_self());
+    const soda_status s = trainer_run(config, false, backend, comm);
     run_config_destroy(config);
     return s;
+}
+
+/* By this process alone. */
+static inline soda_status trainer_case(const soda_backend *backend, const char *folder,
+                                       const char *name, const char *model, int steps,
+                                       const char *const *sets)
+{
+    return trainer_case_of(comm_self(), backend, folder, name, model, steps, sets);
 }
 
 /* The newest checkpoints of FOLDER/A and FOLDER/B have the same adapters and optimizer state. */
