@@ -2,11 +2,11 @@
 # Every call by which a run touches its folder goes wrong in turn (io_faults.c): it fails, the process is killed before
 # or after it, a write is torn, or the power goes. Whatever happens, no other file is harmed, the run resumes from a
 # checkpoint no older than the one it had, and the folder ends with the bytes of a run that was left alone.
-# SODA_TEST_STRIDE: every how many of the injections to make; 1: all of them.
+# SODA_TEST_STRIDE: every how many of the injections to make; 1: all of them. SODA_TEST_OFFSET: which one of so many.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 faults=$(dirname "$soda")/tests/libsoda_test_io_faults.so
-stride=${SODA_TEST_STRIDE:-97}
+stride=${SODA_TEST_STRIDE:-97} offset=${SODA_TEST_OFFSET:-0}
 
 # go STEPS RANKS [NAME=VALUE]...: the run in the folder `current`, with these variables in its environment.
 go() {
@@ -78,7 +78,7 @@ sweep() {
         for kind in $kinds; do
             all=$((all + 1))
             at=$((at + 1))
-            [ $((at % every)) -ne 0 ] || meet "$from" "$step" "$ranks" "$kind" "$number" "$call" "${path#"$work/current/"}"
+            [ $((at % every)) -ne $((offset % every)) ] || meet "$from" "$step" "$ranks" "$kind" "$number" "$call" "${path#"$work/current/"}"
         done
     done 3<"$from.calls"
     echo "$from on $ranks ranks: $(wc -l <"$from.calls") calls"
