@@ -34,19 +34,37 @@ kill_a_rank() {
     kill -KILL "$rank" 2>/dev/null
 }
 
-# kill -9 of one rank: when it has just started, somewhat later, and after 2 and 5 steps (3 makes a checkpoint). A run
+# wait_for_file FILE: until it is there; false if shell $pid ended before.
+wait_for_file() { until [ -s "$1" ]; do kill -0 "$pid" 2>/dev/null || return 1; done; }
+
+# Until no process of a run is left: the launcher may end before those that it kills.
+wait_until_gone() {
+    local process left=yes
+    for ((SECONDS = 0; SECONDS < 60; )); do
+        left=
+        for process in $(pgrep -x "$(basename "$soda")" || true); do
+            [ "$(readlink "/proc/$process/cwd" || true)" != "$work" ] || left=yes
+        done
+        [ "$left" ] || return 0
+        sleep 0.1
+    done
+    fail "$1: a process is left"
+}
+
+# kill -9 of one rank: when it has just started, somewhat later, after 2 steps, and once there is a checkpoint. A run
 # that ended before it could be killed proves nothing, and is made again.
 seed=${SODA_TEST_SEED:-$$} RANDOM=$seed
 echo "seed of the moments: $seed"
-for lines in 0 random 2 5; do
-    name=killed$lines killed=
+for moment in start random steps checkpoint; do
+    name=killed-$moment killed=
     for _ in 1 2 3 4 5; do
         rm -rf "$name"
         train "$name" 2 & pid=$!
-        case $lines in
-            0) ;;
+        case $moment in
+            start) ;;
             random) sleep "0.$((RANDOM % 9 + 1))" ;;
-            *) wait_for "$name" "$lines" || true ;;
+            steps) wait_for "$name" 2 || true ;;
+            checkpoint) wait_for_file "$name/run/checkpoints/step-00000003.h5" || true ;;
         esac
         kill_a_rank || true
         rc=0; wait "$pid" || rc=$?
@@ -54,7 +72,7 @@ for lines in 0 random 2 5; do
     done
     [ "$killed" ] || fail "$name: ended five times before it could be killed"
     grep -q 'signal 9' "$name/log" || fail "$name: exit code $rc, but not killed"
-    [ "$lines" != 5 ] || [ -s "$name/run/checkpoints/step-00000003.h5" ] || fail "$name: no checkpoint to go on from"
+    wait_until_gone "$name"
     train "$name" 2 || fail "$name: going on"
     same "$name"
 done
