@@ -56,8 +56,10 @@ soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
         free(memory);
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
-    *s = (run_saver){
-        .target = *target, .memory = memory, .outcome = WENT_WELL, .spectra_until_s = INFINITY};
+    *s = (run_saver){.target = *target,
+                     .memory = memory,
+                     .outcome = WENT_WELL,
+                     .spectra_until_s = (double)INFINITY};
     s->params = *target->params;
     s->params.host =
         (params_arrays){.value = memory, .first = memory + length, .second = memory + 2 * length};

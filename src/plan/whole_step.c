@@ -13,15 +13,21 @@
 enum { RUNS = 5, MOST_RANKS = 16 };
 static const size_t MOST_BYTES = (size_t)256 << 20; /* of weights and activations of a rank */
 
+typedef struct {
+    pthread_mutex_t gate; /* closed until it is known how many there are */
+    pthread_barrier_t begin;
+} side_by_side;
+
 /* The network on one rank. */
 typedef struct {
     training_model model;
     soda_params params;
     soda_step step;
-    double *seconds; /* [RUNS][nodes] */
+    double
+        *seconds; /* [RUNS][nodes]; NULL: not timed, since a device times one network at a time */
     double total_s[RUNS];
     int threads;
-    pthread_barrier_t *begin;
+    side_by_side *all;
     pthread_t thread;
     status_slot failure;
 } rank_copy;
@@ -41,8 +47,13 @@ static soda_status open_copy(const soda_outline *o, const soda_step *like,
     TRY(params_create(c->model.layers, &r->config->adapter.options, r->backend, &c->params));
     TRY(step_open(&c->model, &c->params, &shape, &c->step));
     TRY(some_inputs_write(c->step.net.exec, c->step.net.graph));
-    const size_t nodes = (size_t)graph_node_count(c->step.net.graph);
     c->threads = r->backend->threads;
+    return SODA_OK;
+}
+
+static soda_status time_copy(rank_copy *c)
+{
+    const size_t nodes = (size_t)graph_node_count(c->step.net.graph);
     c->seconds = malloc((RUNS * nodes + 1) * sizeof *c->seconds);
     return c->seconds ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
 }
@@ -60,9 +71,10 @@ static soda_status run_once(rank_copy *c, int run)
 {
     soda_exec *exec = c->step.net.exec;
     const int nodes = graph_node_count(c->step.net.graph);
-    double *seconds = c->seconds + (size_t)run * (size_t)nodes;
-    TRY(exec_profile(exec, seconds, nodes)); /* starts from zero */
+    double *seconds = c->seconds ? c->seconds + (size_t)run * (size_t)nodes : NULL;
     exec_params_changed(exec);
+    if (!c->seconds) return exec_run(exec);
+    TRY(exec_profile(exec, seconds, nodes)); /* starts from zero */
     const double start_s = log_seconds();
     TRY(exec_run(exec));
     c->total_s[run] = log_seconds() - start_s;
@@ -73,8 +85,10 @@ static void *run_copy(void *copy)
 {
     rank_copy *c = copy;
     omp_set_num_threads(c->threads);
+    pthread_mutex_lock(&c->all->gate);
+    pthread_mutex_unlock(&c->all->gate);
     for (int run = -1; run < RUNS; run++) {
-        pthread_barrier_wait(c->begin);
+        pthread_barrier_wait(&c->all->begin);
         status_keep(&c->failure, run_once(c, run < 0 ? 0 : run));
     }
     return NULL;
@@ -83,18 +97,20 @@ static void *run_copy(void *copy)
 /* Runs all copies side by side; fewer, if there are no threads for them. */
 static soda_status run_all(rank_copy *copies, int count)
 {
-    pthread_barrier_t begin;
+    side_by_side all = {.gate = PTHREAD_MUTEX_INITIALIZER};
     int started = 1;
     soda_status s = SODA_OK;
-    if (pthread_barrier_init(&begin, NULL, (unsigned)count) != 0)
-        return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < count; i++) copies[i].begin = &begin;
+    pthread_mutex_lock(&all.gate);
+    for (int i = 0; i < count; i++) copies[i].all = &all;
     for (; started < count; started++)
         if (pthread_create(&copies[started].thread, NULL, run_copy, &copies[started]) != 0) break;
+    (void)pthread_barrier_init(&all.begin, NULL, (unsigned)started); /* fails for 0 alone */
+    pthread_mutex_unlock(&all.gate);
     run_copy(&copies[0]);
     for (int i = 1; i < started; i++) pthread_join(copies[i].thread, NULL);
     for (int i = 0; i < started && s == SODA_OK; i++) s = status_take(&copies[i].failure);
-    pthread_barrier_destroy(&begin);
+    pthread_barrier_destroy(&all.begin);
+    pthread_mutex_destroy(&all.gate);
     return s;
 }
 
@@ -114,6 +130,7 @@ static soda_status measure(const soda_outline *o, const soda_step *step, int cou
     soda_status s = copies ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
     if (s == SODA_OK) s = random_weights_create(0.02f, 1, &weights);
     for (int i = 0; i < count && s == SODA_OK; i++) s = open_copy(o, step, weights, &copies[i]);
+    if (s == SODA_OK) s = time_copy(&copies[0]);
     if (s == SODA_OK) s = run_all(copies, count);
     if (s == SODA_OK) {
         const soda_network *net = &copies[0].step.net;

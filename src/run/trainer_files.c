@@ -77,7 +77,7 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
 static soda_status save_last(soda_trainer *t)
 {
     pulse_phase("checkpoint", t->state.step);
-    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, INFINITY) : SODA_OK);
+    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, (double)INFINITY) : SODA_OK);
 }
 
 static soda_status save_and_stop(soda_trainer *t)

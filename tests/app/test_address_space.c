@@ -33,7 +33,7 @@ static char *const commands[][MOST_WORDS] = {
      "--model", MODEL, "--out", "exported", "--threads=2"},
     {"soda", "bench", "--arch", MODEL, "--latent=8", "--repeat=1", "--method=soda_svd",
      "--threads=2"},
-    {"soda", "plan", "run.yaml", "--ranks=2", "--threads=2"},
+    {"soda", "plan", "run.yaml", "--ranks=2", "--threads=1"},
     {"soda", "selftest"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -11,6 +11,8 @@
 #include "core/log.h"
 #include "output/run_saver.h"
 
+static const double FOREVER = (double)INFINITY;
+
 typedef struct {
     run run;
     run_saver *saver;
@@ -81,7 +83,7 @@ static void the_bytes_are_those_of_the_moment(void **state)
     open_saving(&waited, *state, "waited", NULL);
     for (int i = 0; i < 5; i++) {
         CHECK_OK(run_saver_start(behind.saver));
-        CHECK_OK(run_saver_save(waited.saver, INFINITY));
+        CHECK_OK(run_saver_save(waited.saver, FOREVER));
         run_on(&behind.run, 4);
         run_on(&waited.run, 4);
         CHECK_OK(run_saver_poll(behind.saver));
@@ -134,10 +136,10 @@ static void a_save_that_is_waited_for_fails(void **state)
     saving s;
     open_saving(&s, *state, "last", NULL);
     assert_int_equal(rmdir(s.checkpoints), 0);
-    CHECK_FAILS(run_saver_save(s.saver, INFINITY), SODA_ERR_IO);
+    CHECK_FAILS(run_saver_save(s.saver, FOREVER), SODA_ERR_IO);
     check_message_has("step-00000003.h5");
     assert_int_equal(mkdir(s.checkpoints, 0777), 0);
-    CHECK_OK(run_saver_save(s.saver, INFINITY));
+    CHECK_OK(run_saver_save(s.saver, FOREVER));
     assert_true(is_there(checkpoint_of(&s, 3)));
     close_saving(&s);
 }
@@ -151,8 +153,8 @@ static void spectra_catch_up(void **state)
     open_saving(&plain, *state, "plain", NULL);
     assert_int_equal(mkdir(s.spectra, 0777), 0); /* in its way */
     for (int i = 0; i < 3; i++) {
-        CHECK_OK(run_saver_save(s.saver, INFINITY));
-        CHECK_OK(run_saver_save(plain.saver, INFINITY));
+        CHECK_OK(run_saver_save(s.saver, FOREVER));
+        CHECK_OK(run_saver_save(plain.saver, FOREVER));
         run_on(&s.run, 1);
         run_on(&plain.run, 1);
     }
@@ -163,7 +165,7 @@ static void spectra_catch_up(void **state)
     assert_int_equal(unlink(s.spectra), 0);
     assert_int_equal(mkdir(s.spectra, 0777), 0);
     for (int i = 0; i < RUN_SPECTRA_WAITING + 2; i++) {
-        CHECK_OK(run_saver_save(s.saver, INFINITY));
+        CHECK_OK(run_saver_save(s.saver, FOREVER));
         run_on(&s.run, 1);
     }
     assert_int_equal(rmdir(s.spectra), 0);
@@ -184,7 +186,7 @@ static void a_lost_entry_is_made_again(void **state)
     for (int i = 0; i < 2; i++) { /* the second time the entry is there */
         CHECK_OK(run_saver_mend(s.saver));
         CHECK_OK(run_saver_wait(s.saver));
-        CHECK_OK(run_saver_save(plain.saver, INFINITY));
+        CHECK_OK(run_saver_save(plain.saver, FOREVER));
         check_same_file(s.spectra, plain.spectra);
         assert_false(is_there(checkpoint_of(&s, 3))); /* that one was there before */
     }
@@ -199,7 +201,7 @@ static void spectra_that_take_too_long_are_left_to_the_next(void **state)
     open_saving(&s, *state, "ended", NULL);
     open_saving(&plain, *state, "patient", NULL);
     CHECK_OK(run_saver_save(s.saver, 0));
-    CHECK_OK(run_saver_save(plain.saver, INFINITY));
+    CHECK_OK(run_saver_save(plain.saver, FOREVER));
     check_same_file(checkpoint_of(&s, 3), checkpoint_of(&plain, 3));
     assert_false(is_there(s.spectra));
     CHECK_OK(run_saver_poll(s.saver)); /* nothing is tried again */
@@ -224,7 +226,7 @@ static void nothing_is_written_to_a_folder_that_is_lost(void **state)
     CHECK_OK(run_lock_take(*state, &lock));
     open_saving(&s, *state, "taken", lock);
     files_write(*state, ".lock", "7 2 elsewhere\n", 14);
-    CHECK_FAILS(run_saver_save(s.saver, INFINITY), SODA_ERR_INPUT);
+    CHECK_FAILS(run_saver_save(s.saver, FOREVER), SODA_ERR_INPUT);
     CHECK_OK(run_saver_start(s.saver));
     CHECK_FAILS(run_saver_wait(s.saver), SODA_ERR_INPUT);
     check_message_has("attempt 2 of job 7 on elsewhere");

@@ -59,11 +59,11 @@ static void replaces_the_time_of_every_node(void **state)
     const int calls = s.times.forward[OP_linear].calls;
     double sum_s = 0;
     for (int ranks = 1; ranks <= 2; ranks++) {
-        memset(s.times.step_s, 0, (size_t)s.times.steps * sizeof *s.times.step_s);
+        for (int i = 0; i < s.times.steps; i++) s.times.step_s[i] = -1;
         const double start_s = log_seconds();
         CHECK_OK(whole_step_measure(&s.outline, outline_step(&s.outline), ranks, 1e9, &s.times));
         const double all_s = log_seconds() - start_s;
-        for (int i = 0; i < s.times.steps; i++) assert_true(s.times.step_s[i] > 0);
+        for (int i = 0; i < s.times.steps; i++) assert_true(s.times.step_s[i] >= 0);
         assert_true(total_s(&s.times) < all_s); /* one of its runs */
     }
     for (int i = 0; i < s.times.steps; i++) sum_s += s.times.step_s[i];
