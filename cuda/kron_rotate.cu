@@ -16,23 +16,9 @@
  * through its rows; then lanes and warps are added, and a second kernel adds the blocks in fp64, in
  * order. How many rows a block has depends on the shape alone. */
 #include "cuda/columns.cuh"
+#include "cuda/divide.cuh"
 
 static constexpr int THREADS = 256, WARPS = THREADS / WARP, TILE = 4;
-
-/* x / n for x < 2^16 and n <= 2^16, without a division. */
-struct divider {
-    unsigned n, magic; /* 2^32 / n, rounded up */
-};
-
-static divider divide_by(int64_t n)
-{
-    return {(unsigned)n, (unsigned)((1ull << 32) / (unsigned)n + 1)};
-}
-
-static __device__ __forceinline__ unsigned divide(unsigned x, const divider &d)
-{
-    return d.n == 1 ? x : __umulhi(x, d.magic);
-}
 
 /* Sizes, the same in every block. */
 struct kron_shape {
