@@ -111,21 +111,16 @@ static soda_status put_spectra(run_saver *s)
  */
 static soda_status measure(run_saver *s, const atomic_bool *hurry)
 {
-    if (hurry) {
-        const soda_status measured = run_spectra_measure(&s->spectra, s->target.layers, &s->params,
-                                                         s->state.step, hurry, &s->measured);
-        if (measured != SODA_OK) s->measured = true;
-        return measured;
-    }
-    bool complete = true;
-    s->measured = true;
-    TRY(run_spectra_measure_now(&s->spectra, s->target.layers, &s->params, s->state.step,
-                                s->spectra_until_s, &complete));
-    if (!complete)
+    const run_spectra_limit limit = {hurry, s->spectra_until_s};
+    bool complete = false;
+    const soda_status status = run_spectra_measure(&s->spectra, s->target.layers, &s->params,
+                                                   s->state.step, &limit, &complete);
+    s->measured = complete || status != SODA_OK || !hurry;
+    if (status == SODA_OK && s->measured && !complete)
         log_info("there is no time for the spectra of step %lld; a run that resumes from its "
                  "checkpoint makes them",
                  (long long)s->state.step);
-    return SODA_OK;
+    return status;
 }
 
 static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)

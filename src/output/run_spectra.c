@@ -118,28 +118,17 @@ static soda_status measure_on_all_threads(run_spectra *spectra, run_spectra_row 
 }
 
 soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
-                                const soda_params *params, int64_t step, const atomic_bool *hurry,
-                                bool *complete)
+                                const soda_params *params, int64_t step,
+                                const run_spectra_limit *limit, bool *complete)
 {
     run_spectra_row *row;
     TRY(start(spectra, layers));
     TRY(row_of(spectra, layers, step, &row));
-    const soda_status s = measure_here(spectra, row, layers, params, hurry);
+    const soda_status s =
+        limit->hurry ? measure_here(spectra, row, layers, params, limit->hurry)
+                     : measure_on_all_threads(spectra, row, layers, params, limit->until_s);
     *complete = row->measured == spectra->count;
-    if (s != SODA_OK) forget(spectra, spectra->waiting - 1);
-    return s;
-}
-
-soda_status run_spectra_measure_now(run_spectra *spectra, soda_layers *layers,
-                                    const soda_params *params, int64_t step, double until_s,
-                                    bool *complete)
-{
-    run_spectra_row *row;
-    TRY(start(spectra, layers));
-    TRY(row_of(spectra, layers, step, &row));
-    const soda_status s = measure_on_all_threads(spectra, row, layers, params, until_s);
-    *complete = row->measured == spectra->count;
-    if (s != SODA_OK || !*complete) forget(spectra, spectra->waiting - 1);
+    if (s != SODA_OK || !(*complete || limit->hurry)) forget(spectra, spectra->waiting - 1);
     return s;
 }
 

@@ -29,18 +29,18 @@ typedef struct {
     int waiting;
 } run_spectra;
 
-/* Measures the values that `params` has on the host, as those of `step`, on this thread. When
- * *hurry turns true it returns early, *complete is false, and the next call for the same step
- * continues. After a failure nothing is kept of the record. */
-soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
-                                const soda_params *params, int64_t step, const atomic_bool *hurry,
-                                bool *complete);
+/* How long a record may take. */
+typedef struct {
+    const atomic_bool *hurry; /* NULL: on all OpenMP threads; else on this one, until it is true */
+    double until_s;           /* without hurry: on the clock of log_seconds */
+} run_spectra_limit;
 
-/* The same on all OpenMP threads. At until_s, on the clock of log_seconds, it gives the record up
- * if it is not complete then. */
-soda_status run_spectra_measure_now(run_spectra *spectra, soda_layers *layers,
-                                    const soda_params *params, int64_t step, double until_s,
-                                    bool *complete);
+/* Measures the values that `params` has on the host, as those of `step`. Where the limit ends it
+ * early *complete is false: with hurry the next call for the same step continues, without the
+ * record is given up. After a failure nothing is kept of it. */
+soda_status run_spectra_measure(run_spectra *spectra, soda_layers *layers,
+                                const soda_params *params, int64_t step,
+                                const run_spectra_limit *limit, bool *complete);
 
 /* Adds what waits to the file, oldest first. Records that are written are forgotten, whatever fails
  * later. */

@@ -71,9 +71,9 @@ static soda_status run_once(rank_copy *c, int run)
 {
     soda_exec *exec = c->step.net.exec;
     const int nodes = graph_node_count(c->step.net.graph);
-    double *seconds = c->seconds ? c->seconds + (size_t)run * (size_t)nodes : NULL;
     exec_params_changed(exec);
     if (!c->seconds) return exec_run(exec);
+    double *seconds = c->seconds + (size_t)run * (size_t)nodes;
     TRY(exec_profile(exec, seconds, nodes)); /* starts from zero */
     const double start_s = log_seconds();
     TRY(exec_run(exec));

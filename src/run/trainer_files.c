@@ -74,17 +74,14 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
     }
 }
 
-static soda_status save_last(soda_trainer *t)
+static soda_status save(soda_trainer *t, double spectra_s)
 {
     pulse_phase("checkpoint", t->state.step);
-    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, (double)INFINITY) : SODA_OK);
+    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, spectra_s) : SODA_OK);
 }
 
-static soda_status save_and_stop(soda_trainer *t)
-{
-    pulse_phase("checkpoint", t->state.step);
-    return comm_agree(t->comm, t->saver ? run_saver_save(t->saver, SPECTRA_S) : SODA_OK);
-}
+static soda_status save_last(soda_trainer *t) { return save(t, (double)INFINITY); }
+static soda_status save_and_stop(soda_trainer *t) { return save(t, SPECTRA_S); }
 
 soda_status trainer_save_last(soda_trainer *t, bool stops)
 {
