@@ -89,7 +89,7 @@ fi
 
 soda_build release "$cuda"
 echo "== tests"
-ctest --preset release -E '^(cuda|cusim)/'
+ctest --preset release -j "$(nproc)" -E '^(cuda|cusim)/'
 if [ "$no_cuda" ]; then
     echo "== SKIPPED: tests of the CUDA backend: $no_cuda"
 else
