@@ -72,12 +72,15 @@ static void spread(const soda_tensor *from, const soda_tensor *to, int64_t step)
                        (const char *)from->data + (size_t)((n * h + i) * w + j) * pixel, pixel);
 }
 
-typedef enum { BY_TILES, BY_WINOGRAD, BY_PRODUCT } method;
-
-static method method_of(const conv2d_form *f)
+const conv2d_way *conv2d_way_for(const conv2d_form *f)
 {
-    if (tiles_can(f)) return BY_TILES;
-    return winograd_wins(f) ? BY_WINOGRAD : BY_PRODUCT;
+    static const conv2d_way by_tiles = {tiles_prepare, tiles_prepare_grad_weight, tiles_run,
+                                        tiles_release};
+    static const conv2d_way by_winograd = {winograd_prepare, NULL, winograd_run, winograd_release};
+    static const conv2d_way by_product = {product_prepare, product_prepare_grad_weight, product_run,
+                                          product_release};
+    if (tiles_can(f)) return &by_tiles;
+    return winograd_wins(f) ? &by_winograd : &by_product;
 }
 
 static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
@@ -90,11 +93,9 @@ static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
     const soda_tensor x = call->in[0];
     size_t bytes;
     call->in[0] = spread_input(call, &f, &bytes);
-    switch (method_of(&f)) {
-    case BY_TILES: TRY(tiles_prepare(call, weights, &f)); break;
-    case BY_WINOGRAD: TRY(winograd_prepare(call, weights, &f)); break;
-    case BY_PRODUCT: TRY(product_prepare(call, weights, &f)); break;
-    }
+    const conv2d_way *way = conv2d_way_for(&f);
+    call->path = way;
+    TRY(way->prepare(call, weights, &f));
     call->scratch_bytes += bytes;
     call->in[0] = x;
     return SODA_OK;
@@ -110,22 +111,14 @@ static soda_status run(const soda_call *call, bool grad_x)
         c.in[0].data = (char *)call->scratch + call->scratch_bytes - bytes;
         spread(&call->in[0], &c.in[0], f.spread);
     }
-    switch (method_of(&f)) {
-    case BY_TILES: return tiles_run(&c);
-    case BY_WINOGRAD: return winograd_run(&c, &f);
-    case BY_PRODUCT: break;
-    }
-    return product_run(&c);
+    const conv2d_way *way = call->path;
+    return way->run(&c);
 }
 
-static void release(soda_call *call, bool grad_x)
+static void release(soda_call *call)
 {
-    const conv2d_form f = conv2d_form_of(call, grad_x);
-    switch (method_of(&f)) {
-    case BY_TILES: tiles_release(call); break;
-    case BY_WINOGRAD: winograd_release(call); break;
-    case BY_PRODUCT: product_release(call); break;
-    }
+    const conv2d_way *way = call->path;
+    way->release(call);
 }
 
 static soda_status prepare_forward(soda_call *call, soda_weights *weights)
@@ -141,8 +134,5 @@ static soda_status prepare_grad_x(soda_call *call, soda_weights *weights)
 static soda_status run_forward(const soda_call *call) { return run(call, false); }
 static soda_status run_grad_x(const soda_call *call) { return run(call, true); }
 
-static void release_forward(soda_call *call) { release(call, false); }
-static void release_grad_x(soda_call *call) { release(call, true); }
-
-const soda_kernel cpu_conv2d = {prepare_forward, run_forward, release_forward};
-const soda_kernel cpu_conv2d_grad_x = {prepare_grad_x, run_grad_x, release_grad_x};
+const soda_kernel cpu_conv2d = {prepare_forward, run_forward, release};
+const soda_kernel cpu_conv2d_grad_x = {prepare_grad_x, run_grad_x, release};

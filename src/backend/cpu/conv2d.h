@@ -21,3 +21,14 @@ typedef struct {
 /* The convolution that `call`, of operator conv2d or conv2d_grad_x, comes down to. Padding may come
  * out negative for a gradient whose padding was wider than the kernel: not supported here. */
 conv2d_form conv2d_form_of(const soda_call *call, bool grad_x);
+
+/* A way to compute a convolution or a matrix product: chosen in prepare, and kept as call->path. */
+typedef struct {
+    soda_status (*prepare)(soda_call *call, soda_weights *weights, const conv2d_form *form);
+    soda_status (*prepare_grad_weight)(soda_call *call, const conv2d_form *form); /* NULL: none */
+    soda_status (*run)(const soda_call *call);
+    void (*release)(soda_call *call);
+} conv2d_way;
+
+/* The fastest way on this CPU. It has a prepare_grad_weight for every matrix product. */
+const conv2d_way *conv2d_way_for(const conv2d_form *form);

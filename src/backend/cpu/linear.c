@@ -1,8 +1,7 @@
-/* linear and its weight gradient: products on rows, or tiles.h. The formulas are in
+/* linear and its weight gradient: convolutions of rows with a kernel of 1x1. The formulas are in
  * graph/ops.def. */
+#include "backend/cpu/conv2d.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/product.h"
-#include "backend/cpu/tiles.h"
 
 /* [rows,in] times [in,out]: one picture of height 1. */
 static conv2d_form matrix_form(soda_dtype dtype, int64_t rows, int64_t in, int64_t out, bool turned)
@@ -32,23 +31,21 @@ static conv2d_form form_of(const soda_call *call)
 static soda_status prepare(soda_call *call, soda_weights *weights)
 {
     const conv2d_form f = form_of(call);
-    if (tiles_can(&f)) return tiles_prepare(call, weights, &f);
-    return product_prepare(call, weights, &f);
+    const conv2d_way *way = conv2d_way_for(&f);
+    call->path = way;
+    return way->prepare(call, weights, &f);
 }
 
 static soda_status run(const soda_call *call)
 {
-    const conv2d_form f = form_of(call);
-    return tiles_can(&f) ? tiles_run(call) : product_run(call);
+    const conv2d_way *way = call->path;
+    return way->run(call);
 }
 
 static void release(soda_call *call)
 {
-    const conv2d_form f = form_of(call);
-    if (tiles_can(&f))
-        tiles_release(call);
-    else
-        product_release(call);
+    const conv2d_way *way = call->path;
+    way->release(call);
 }
 
 /* dw [O,I] = dy' x: rows are columns of dy, and x lies as weights [in,out] do. */
@@ -62,25 +59,10 @@ static soda_status prepare_grad_weight(soda_call *call, soda_weights *weights)
 {
     (void)weights;
     const conv2d_form f = grad_form(call);
-    return tiles_can(&f) ? tiles_prepare_grad_weight(call, &f)
-                         : product_prepare_grad_weight(call, &f);
-}
-
-static soda_status run_grad_weight(const soda_call *call)
-{
-    const conv2d_form f = grad_form(call);
-    return tiles_can(&f) ? tiles_run(call) : product_run(call);
-}
-
-static void release_grad_weight(soda_call *call)
-{
-    const conv2d_form f = grad_form(call);
-    if (tiles_can(&f))
-        tiles_release(call);
-    else
-        product_release(call);
+    const conv2d_way *way = conv2d_way_for(&f);
+    call->path = way;
+    return way->prepare_grad_weight(call, &f);
 }
 
 const soda_kernel cpu_linear = {prepare, run, release};
-const soda_kernel cpu_linear_grad_weight = {prepare_grad_weight, run_grad_weight,
-                                            release_grad_weight};
+const soda_kernel cpu_linear_grad_weight = {prepare_grad_weight, run, release};

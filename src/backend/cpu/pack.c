@@ -110,7 +110,8 @@ static void fill_panel(const soda_weight *weight, const pack_panels_recipe *r, i
         (const char *)source->data + (row * columns + first) * (int64_t)dtype_bytes(source->dtype);
     float words[TILE * PACK_CHUNK];
     float *to = r->to == SODA_F32 ? (float *)form + at : words;
-    product_turn(from, source->dtype, columns, end - first, rows, to, r->width);
+    const product_copier copier = product_copier_for(source->dtype, false);
+    product_turn(&copier, from, columns, end - first, rows, to, r->width);
     for (int64_t c = 0; c < end - first && rows < r->width; c++)
         memset(to + c * r->width + rows, 0, (size_t)(r->width - rows) * sizeof *to);
     if (r->to == SODA_BF16)

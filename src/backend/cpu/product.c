@@ -3,7 +3,6 @@
 #include <omp.h>
 #include <string.h>
 
-#include "backend/cpu/elementwise.h"
 #include "backend/cpu/product_state.h"
 
 /* The operands of a run. */
@@ -28,7 +27,7 @@ static void fill_start(const product_state *s, const operands *p, int64_t panel,
     if (p->frozen_bias)
         memcpy(start, p->frozen_bias + n, (size_t)columns * sizeof *start);
     else if (p->bias)
-        elementwise(s->f.dtype)->to_f32(product_at(p->bias, s->f.dtype, n), start, columns);
+        s->loops->to_f32(product_at(p->bias, s->f.dtype, n), start, columns);
 }
 
 /* The sums go to y itself where whole vectors of it are fp32. */
@@ -44,9 +43,8 @@ static void round_sums(const product_state *s, const operands *p, const item *it
 {
     const int64_t n = panel * s->kernel->width;
     for (int64_t row = it->first; row < it->end; row++, sums += s->kernel->width)
-        elementwise(s->y_dtype)
-            ->from_f32(sums, (char *)product_at(p->y, s->y_dtype, row * s->f.out + n),
-                       min64(s->kernel->width, s->f.out - n));
+        s->y_loops->from_f32(sums, (char *)product_at(p->y, s->y_dtype, row * s->f.out + n),
+                             min64(s->kernel->width, s->f.out - n));
 }
 
 /* What the next block reads of panels that lie in memory: fetched meanwhile. */

@@ -16,6 +16,20 @@ struct product_copies {
 #include "backend/cpu/simd_variants.h"
 SIMD_SELECT(product_copies)
 
+/* One square of words: to[k][n] = from[n][k]. Strides are in bytes and in words. The source holds
+ * words, or bf16 halves that become floats. */
+typedef void turn_square(const char *from, bool halves, int64_t from_row, float *to,
+                         int64_t to_row);
+
+/* to[k][n] = from[n][k] for 32 n and 16 k, bf16. */
+typedef void turn_block(const uint16_t *from, int64_t from_row, uint16_t *to, int64_t to_row);
+
+struct product_turns {
+    turn_square *square; /* NULL: word by word */
+    int64_t size;        /* of the square */
+    turn_block *block;   /* NULL: half by half */
+};
+
 /* Two elements that follow each other along k, as a word. */
 static float pair(uint16_t first, uint16_t second)
 {
@@ -41,19 +55,14 @@ static void pair_rows(const uint16_t *x, int64_t from_row, int64_t depth, int64_
     }
 }
 
-void product_copy_rows(const void *from, soda_dtype dtype, bool pairs, int64_t from_row,
-                       int64_t depth, int64_t columns, float *to, int64_t width)
+void product_copy_rows(const product_copier *by, const void *from, int64_t from_row, int64_t depth,
+                       int64_t columns, float *to, int64_t width)
 {
-    if (pairs && dtype == SODA_BF16)
+    if (by->pairs && by->dtype == SODA_BF16)
         pair_rows(from, from_row, depth, columns, to, width);
     else
-        product_copies_for(dtype)->rows(from, from_row, depth, columns, to, width);
+        by->loops->rows(from, from_row, depth, columns, to, width);
 }
-
-/* One square of words: to[k][n] = from[n][k]. Strides are in bytes and in words. The source holds
- * words, or bf16 halves that become floats. */
-typedef void (*turn_square)(const char *from, bool halves, int64_t from_row, float *to,
-                            int64_t to_row);
 
 #if defined(__x86_64__)
 __attribute__((target("avx512f,avx512bw"))) static void
@@ -130,41 +139,29 @@ static void turn_rest(const turning *t, int64_t begin, int64_t depth, int64_t fi
         }
 }
 
-static void turn(const char *from, bool halves, int64_t from_row, int64_t depth, int64_t columns,
-                 float *to, int64_t to_row)
+static void turn(const struct product_turns *by, const char *from, bool halves, int64_t from_row,
+                 int64_t depth, int64_t columns, float *to, int64_t to_row)
 {
-    static const struct {
-        turn_square square;
-        int64_t size;
-    } best[SIMD_VARIANTS] = {
-#if defined(__x86_64__)
-        [ISA_AVX2] = {turn_avx2, 8},
-        [ISA_AVX512] = {turn_avx512, 16},
-#endif
-        [ISA_BASE] = {NULL, 1},
-    };
-    const turn_square square = best[simd_variant()].square;
-    const int64_t size = best[simd_variant()].size;
-    const int64_t n_end = square ? columns / size * size : 0;
-    const int64_t k_end = square ? depth / size * size : 0;
+    const int64_t size = by->size;
+    const int64_t n_end = by->square ? columns / size * size : 0;
+    const int64_t k_end = by->square ? depth / size * size : 0;
     for (int64_t n = 0; n < n_end; n += size)
         for (int64_t k = 0; k < k_end; k += size)
-            square(from + n * from_row + k * (halves ? 2 : 4), halves, from_row,
-                   to + k * to_row + n, to_row);
+            by->square(from + n * from_row + k * (halves ? 2 : 4), halves, from_row,
+                       to + k * to_row + n, to_row);
     const turning rest = {from, halves, from_row, to, to_row};
     turn_rest(&rest, k_end, depth, 0, n_end);
     turn_rest(&rest, 0, depth, n_end, columns);
 }
 
-void product_turn(const void *from, soda_dtype dtype, int64_t from_row, int64_t depth,
+void product_turn(const product_copier *by, const void *from, int64_t from_row, int64_t depth,
                   int64_t columns, float *to, int64_t to_row)
 {
-    turn(from, dtype == SODA_BF16, from_row * (int64_t)dtype_bytes(dtype), depth, columns, to,
-         to_row);
+    turn(by->turns, from, by->dtype == SODA_BF16, from_row * (int64_t)dtype_bytes(by->dtype), depth,
+         columns, to, to_row);
 }
 
 #if defined(__x86_64__)
-/* to[k][n] = from[n][k] for 32 n and 16 k. */
 __attribute__((target("avx512f,avx512bw,avx512vl"))) static void
 turn_halves_avx512(const uint16_t *from, int64_t from_row, uint16_t *to, int64_t to_row)
 {
@@ -183,6 +180,18 @@ turn_halves_avx512(const uint16_t *from, int64_t from_row, uint16_t *to, int64_t
 }
 #endif
 
+product_copier product_copier_for(soda_dtype dtype, bool pairs)
+{
+    static const struct product_turns turns[SIMD_VARIANTS] = {
+#if defined(__x86_64__)
+        [ISA_AVX2] = {turn_avx2, 8, NULL},
+        [ISA_AVX512] = {turn_avx512, 16, turn_halves_avx512},
+#endif
+        [ISA_BASE] = {NULL, 1, NULL},
+    };
+    return (product_copier){dtype, pairs, product_copies_for(dtype), &turns[simd_variant()]};
+}
+
 static void turn_halves(const uint16_t *from, int64_t from_row, int64_t depth, int64_t columns,
                         uint16_t *to, int64_t to_row)
 {
@@ -190,33 +199,31 @@ static void turn_halves(const uint16_t *from, int64_t from_row, int64_t depth, i
         for (int64_t k = 0; k < depth; k++) to[k * to_row + n] = from[n * from_row + k];
 }
 
-void product_turn_halves(const uint16_t *from, int64_t from_row, int64_t depth, int64_t columns,
-                         uint16_t *to, int64_t to_row, int64_t width)
+void product_turn_halves(const product_copier *by, const uint16_t *from, int64_t from_row,
+                         int64_t depth, int64_t columns, uint16_t *to, int64_t to_row,
+                         int64_t width)
 {
-    int64_t n_end = 0, k_end = 0;
-#if defined(__x86_64__)
-    if (isa_allows(ISA_AVX512)) {
-        n_end = columns / 32 * 32;
-        k_end = depth / 16 * 16;
-        for (int64_t k = 0; k < k_end; k += 16)
-            for (int64_t n = 0; n < n_end; n += 32)
-                turn_halves_avx512(from + n * from_row + k, from_row, to + k * to_row + n, to_row);
-    }
-#endif
+    turn_block *const block = by->turns->block;
+    const int64_t n_end = block ? columns / 32 * 32 : 0, k_end = block ? depth / 16 * 16 : 0;
+    for (int64_t k = 0; k < k_end; k += 16)
+        for (int64_t n = 0; n < n_end; n += 32)
+            block(from + n * from_row + k, from_row, to + k * to_row + n, to_row);
     turn_halves(from + k_end, from_row, depth - k_end, n_end, to + k_end * to_row, to_row);
     turn_halves(from + n_end * from_row, from_row, depth, columns - n_end, to + n_end, to_row);
     for (int64_t k = 0; k < depth && columns < width; k++)
         memset(to + k * to_row + columns, 0, (size_t)(width - columns) * sizeof *to);
 }
 
-void product_copy_turned(const void *from, soda_dtype dtype, bool pairs, int64_t from_row,
+void product_copy_turned(const product_copier *by, const void *from, int64_t from_row,
                          int64_t depth, int64_t columns, float *to, int64_t width)
 {
-    const bool halves = dtype == SODA_BF16 && !pairs;
-    const int64_t words = dtype == SODA_BF16 && pairs ? depth / 2 : depth;
-    turn(from, halves, from_row * (int64_t)dtype_bytes(dtype), words, columns, to, width);
+    const bool halves = by->dtype == SODA_BF16 && !by->pairs;
+    const bool pairs = by->dtype == SODA_BF16 && by->pairs;
+    const int64_t words = pairs ? depth / 2 : depth;
+    turn(by->turns, from, halves, from_row * (int64_t)dtype_bytes(by->dtype), words, columns, to,
+         width);
     int64_t end = words;
-    if (dtype == SODA_BF16 && pairs && depth % 2) {
+    if (pairs && depth % 2) {
         const uint16_t *last = (const uint16_t *)from + depth - 1;
         for (int64_t n = 0; n < columns; n++) to[words * width + n] = pair(last[n * from_row], 0);
         end++;

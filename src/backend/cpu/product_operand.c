@@ -1,8 +1,6 @@
 /* The operands of product.h: rows of words from x, panels of words from weights. */
 #include <string.h>
 
-#include "backend/cpu/elementwise.h"
-#include "backend/cpu/product_copy.h"
 #include "backend/cpu/product_state.h"
 
 enum { LINE_PIXELS = 64, SQUARE = 64 };
@@ -11,7 +9,7 @@ enum { LINE_PIXELS = 64, SQUARE = 64 };
 static void copy_line(const product_state *s, const void *x, int64_t count, float *to)
 {
     if (!s->kernel->pairs) {
-        elementwise(s->f.dtype)->to_f32(x, to, count);
+        s->loops->to_f32(x, to, count);
         return;
     }
     memcpy(to, x, (size_t)count * sizeof(uint16_t));
@@ -62,10 +60,10 @@ static void turn_rows(const product_state *s, const void *x, float *words, int64
     const void *from = product_at(x, s->f.dtype, first);
     float *to = words + first * s->x_row;
     if (s->kernel->pairs)
-        product_turn_halves(from, s->rows, end - first, in, (uint16_t *)to, 2 * s->x_row,
-                            2 * s->words);
+        product_turn_halves(&s->copier, from, s->rows, end - first, in, (uint16_t *)to,
+                            2 * s->x_row, 2 * s->words);
     else
-        product_turn(from, s->f.dtype, s->rows, end - first, in, to, s->x_row);
+        product_turn(&s->copier, from, s->rows, end - first, in, to, s->x_row);
 }
 
 void product_make_x(const product_state *s, const void *x, void *words)
@@ -122,19 +120,17 @@ static void copy_frozen(const product_state *s, int64_t panel, int64_t tap, int6
                         int64_t count, float *to)
 {
     const conv2d_form *f = &s->f;
-    const bool pairs = s->kernel->pairs;
     const int64_t taps = f->kh * f->kw, chunk = s->chunk, width = s->kernel->width;
     const int64_t n = panel * width, row = taps * chunk;
     if (!f->turned) {
         const int64_t at = ((n / chunk * s->deep + k) * taps + tap) * chunk + n % chunk;
-        product_copy_rows(product_at(s->w, f->dtype, at), f->dtype, pairs, row, count, width, to,
-                          width);
+        product_copy_rows(&s->copier, product_at(s->w, f->dtype, at), row, count, width, to, width);
         return;
     }
     for (int64_t end = k + count, next; k < end; k = next) {
         next = min64(end, (k / chunk + 1) * chunk);
         const int64_t at = ((k / chunk * s->deep + n) * taps + taps - 1 - tap) * chunk + k % chunk;
-        product_copy_turned(product_at(s->w, f->dtype, at), f->dtype, pairs, row, next - k,
+        product_copy_turned(&s->copier, product_at(s->w, f->dtype, at), row, next - k,
                             min64(width, f->out - n), to, width);
         to += product_words(s, next - k) * width;
     }
@@ -146,11 +142,11 @@ static void copy_computed(const product_state *s, const void *w, int64_t panel, 
     const conv2d_form *f = &s->f;
     const int64_t width = s->kernel->width, n = panel * width, columns = min64(width, f->out - n);
     if (f->turned)
-        product_copy_rows(product_at(w, f->dtype, k * f->out + n), f->dtype, s->kernel->pairs,
-                          f->out, count, columns, to, width);
+        product_copy_rows(&s->copier, product_at(w, f->dtype, k * f->out + n), f->out, count,
+                          columns, to, width);
     else
-        product_copy_turned(product_at(w, f->dtype, n * f->in + k), f->dtype, s->kernel->pairs,
-                            f->in, count, columns, to, width);
+        product_copy_turned(&s->copier, product_at(w, f->dtype, n * f->in + k), f->in, count,
+                            columns, to, width);
 }
 
 const float *product_panel(const product_state *s, const void *w, int64_t panel, int64_t tap,

@@ -105,6 +105,9 @@ static soda_status create(soda_call *call, const conv2d_form *form, product_stat
     s->f = *form;
     s->kernel = product_kernel_best(form->dtype);
     s->y_dtype = call->out[0].dtype;
+    s->loops = elementwise(form->dtype);
+    s->y_loops = elementwise(s->y_dtype);
+    s->copier = product_copier_for(form->dtype, s->kernel->pairs);
     s->threads = parallel_threads();
     *state = s;
     return SODA_OK;

@@ -1,7 +1,9 @@
 /* product_state.h: what product.c, product_prepare.c and product_operand.c share. */
 #pragma once
 
+#include "backend/cpu/elementwise.h"
 #include "backend/cpu/product.h"
+#include "backend/cpu/product_copy.h"
 #include "backend/cpu/product_kernels.h"
 #include "core/round.h"
 
@@ -20,6 +22,8 @@ typedef struct {
     conv2d_form f;
     const product_kernel *kernel;
     soda_dtype y_dtype;
+    const struct elementwise_loops *loops, *y_loops; /* for f.dtype, and for y_dtype */
+    product_copier copier;                           /* of weights and of x */
 
     product_x x_way;
     bool matrix;            /* row r of y needs row r of words alone */

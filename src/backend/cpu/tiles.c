@@ -36,6 +36,7 @@ typedef struct {
     int64_t chunk;         /* blocks of in that are summed at once */
     int64_t group, blocks; /* tiles and blocks of out in an item */
     const uint16_t *cells; /* [O / 32][I / 32][taps] cells, O and I as in the file, or NULL */
+    product_copier copier; /* of x, in gradients of weights */
     int threads;
     size_t x_bytes, own_bytes; /* packed planes; sums and cells of each thread */
 } tiles;
@@ -141,6 +142,7 @@ soda_status tiles_prepare_grad_weight(soda_call *call, const conv2d_form *f)
     tiles *s;
     TRY(create(call, f, &s));
     s->grad_weight = true;
+    s->copier = product_copier_for(SODA_BF16, true);
     conv2d_form padded = *f; /* rows of whole blocks, so that they need no packing */
     padded.in = s->in * TILES_CHANNELS;
     TRY(tiles_cut_create(&padded, &s->cut));
@@ -306,7 +308,7 @@ static void turn_x(const tiles *s, const uint16_t *x, uint16_t *to)
     const int64_t rows = s->f.w, padded = s->in * TILES_CHANNELS;
 #pragma omp for schedule(static)
     for (int64_t row = 0; row < rows; row += TILES_CHANNELS)
-        product_turn_halves(x + row, rows, min64(TILES_CHANNELS, rows - row), s->f.in,
+        product_turn_halves(&s->copier, x + row, rows, min64(TILES_CHANNELS, rows - row), s->f.in,
                             to + row * padded, padded, padded);
 }
 

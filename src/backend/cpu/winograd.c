@@ -13,6 +13,8 @@
 enum { EDGE = 4 }; /* a tile is EDGE x EDGE results */
 
 typedef struct {
+    conv2d_form f;
+    const struct elementwise_loops *bf16;
     const void *w;   /* [chunks of 64 O][I][9][64]: O and I as in the file, padded with zeros */
     int64_t w_depth; /* I of the file */
     int threads;
@@ -79,6 +81,8 @@ soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2
     wino *state = calloc(1, sizeof *state);
     if (!state) return FAIL(SODA_ERR_MEMORY, "out of memory");
     call->state = state; /* from here on release frees it */
+    state->f = *f;
+    state->bf16 = elementwise(SODA_BF16);
     state->threads = omp_get_max_threads();
     state->steps = steps_now();
     state->w_depth = pack_panels_depth(&call->weight[1]->source.shape);
@@ -146,7 +150,7 @@ static const float *floats_at(const conv2d_form *f, const wino *s, int64_t b, in
 {
     const char *w = weights_at(f, s, b, c);
     if (f->dtype == SODA_F32) return (const float *)w;
-    elementwise(SODA_BF16)->to_f32(w, own, round_up64(rows, 16) * 9 * WINO_WIDTH);
+    s->bf16->to_f32(w, own, round_up64(rows, 16) * 9 * WINO_WIDTH);
     return own;
 }
 
@@ -166,9 +170,8 @@ static void finish_tile(const conv2d_form *f, const wino *s, const operands *p, 
     s->steps->output(m, bias, width, own, EDGE * WINO_WIDTH, WINO_WIDTH, rows, columns);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
-            elementwise(SODA_BF16)->from_f32(own + (i * EDGE + j) * WINO_WIDTH,
-                                             (uint16_t *)p->y + first + (i * f->ow + j) * f->out,
-                                             width);
+            s->bf16->from_f32(own + (i * EDGE + j) * WINO_WIDTH,
+                              (uint16_t *)p->y + first + (i * f->ow + j) * f->out, width);
 }
 
 /* Tiles [first, first + tiles) of the picture, whose V begins at v, times chunk c. */
@@ -200,38 +203,40 @@ static void run_item(const conv2d_form *f, const cut *k, const wino *s, const op
 }
 
 /* x as floats: as it is, or a copy that all threads make together. */
-static const float *widen(const conv2d_form *f, const void *x, float *copy)
+static const float *widen(const wino *s, const void *x, float *copy)
 {
+    const conv2d_form *f = &s->f;
     const int64_t pixels = f->n * f->h * f->w;
     if (f->dtype == SODA_F32) return x;
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < pixels; i++)
-        elementwise(SODA_BF16)->to_f32((const uint16_t *)x + i * f->in, copy + i * f->in, f->in);
+        s->bf16->to_f32((const uint16_t *)x + i * f->in, copy + i * f->in, f->in);
     return copy;
 }
 
-static const float *bias_of(const soda_call *call, const conv2d_form *f, float *copy)
+static const float *bias_of(const wino *s, const soda_call *call, float *copy)
 {
     if (call->inputs < 3) return NULL;
     if (call->weight[2]) return call->form[2];
-    if (f->dtype == SODA_F32 || !call->in[2].data) return call->in[2].data;
-    elementwise(SODA_BF16)->to_f32(call->in[2].data, copy, f->out);
+    if (s->f.dtype == SODA_F32 || !call->in[2].data) return call->in[2].data;
+    s->bf16->to_f32(call->in[2].data, copy, s->f.out);
     return copy;
 }
 
-soda_status winograd_run(const soda_call *call, const conv2d_form *f)
+soda_status winograd_run(const soda_call *call)
 {
     wino s = *(const wino *)call->state;
+    const conv2d_form *f = &s.f;
     s.w = call->form[1];
     const cut k = cut_of(f);
     float *v = call->scratch;
     char *copies = (char *)v + k.v_bytes + s.threads * k.own_bytes;
-    const operands p = {.bias = bias_of(call, f, (float *)(copies + k.x_bytes)),
+    const operands p = {.bias = bias_of(&s, call, (float *)(copies + k.x_bytes)),
                         .y = call->out[0].data};
     const int64_t chunks = ceil_div(f->out, WINO_WIDTH);
 #pragma omp parallel num_threads(s.threads)
     {
-        const float *x = widen(f, call->in[0].data, (float *)copies);
+        const float *x = widen(&s, call->in[0].data, (float *)copies);
         float *own = (float *)((char *)v + k.v_bytes + omp_get_thread_num() * k.own_bytes);
         for (int64_t start = 0; start < k.tiles; start += k.round) {
             const int64_t tiles = min64(k.round, k.tiles - start);

@@ -24,5 +24,5 @@ bool winograd_wins(const conv2d_form *form);
 
 /* call is the convolution `form`; prepare packs the weights and sets state and scratch_bytes. */
 soda_status winograd_prepare(soda_call *call, soda_weights *weights, const conv2d_form *form);
-soda_status winograd_run(const soda_call *call, const conv2d_form *form);
+soda_status winograd_run(const soda_call *call);
 void winograd_release(soda_call *call);
