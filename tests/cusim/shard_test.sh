@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # shard_test.sh SODA MPIEXEC SOURCE [--all]: the program as shipped, with weights that simulated GPUs hold between them: the
-# bytes of one GPU that holds them all, on 4 GPUs, and resumed with another choice. --all: more layouts, other orders of
-# streams, with all checks.
+# bytes of one GPU that holds them all, on 4 GPUs, resumed with another choice, and with soda_lq, DCO and bf16. --all: more
+# layouts, other orders of streams, with all checks, SDXL and everything that a run can do at once.
 all=${4:-}
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../fault/lib.sh"
@@ -15,11 +15,27 @@ sharded() {
     train "$name" "$ranks" --backend cuda --set parallel.weights=shard --set "parallel.shard=$shard" --set parallel.ring=0.4 "$@"
 }
 
-# equal NAME: adapter and last checkpoint, with the optimizer's state, are those of the run `one`.
+# equal NAME [WITH]: adapter and last checkpoint, with the optimizer's state, are those of the run WITH, by default `one`.
 equal() {
     for file in checkpoints/step-00000003.h5 adapter.safetensors; do
-        cmp "one/run/$file" "$1/run/$file" || fail "$1: another $file"
+        cmp "${2:-one}/run/$file" "$1/run/$file" || fail "$1: another $file"
     done
+}
+
+# mode NAME [OPTION]...: two GPUs that share the weights leave what one GPU leaves, losses between the steps and pictures too.
+mode() {
+    local name=$1
+    shift
+    train "$name-one" 1 --backend cuda "$@" || fail "$name: one GPU"
+    sharded "$name" 2 2 "$@" || fail "$name: two GPUs that share the weights"
+    equal "$name" "$name-one"
+    for each in "$name-one" "$name"; do
+        sed -n 's/.*\("step": *[0-9]*\).*\("[a-z_]*loss": *[^,}]*\).*/\1 \2/p' "$each/run/metrics.jsonl" >"$each/losses"
+        (cd "$each/run" && find . -name '*.png' -exec sha256sum {} + | sort) >"$each/pictures"
+    done
+    [ -s "$name/losses" ] || fail "$name: no losses"
+    cmp "$name-one/losses" "$name/losses" || fail "$name: other losses"
+    cmp "$name-one/pictures" "$name/pictures" || fail "$name: other pictures"
 }
 
 train one 1 --backend cuda || fail "one GPU"
@@ -31,6 +47,10 @@ grep -q 'weights .* MiB (1/2 of .* MiB, and a ring of 0.4 MiB)' four/log || fail
 sharded resumed 2 2 --set train.steps=1 || fail "one step with shards"
 train resumed 1 --backend cuda || fail "from shards to one GPU"
 equal resumed
+
+small=(--set data.resolution=32 --set train.dtype=bf16)
+dco=(--set train.loss=dco --set train.dco_beta=10)
+mode dco "${small[@]}" "${dco[@]}" --set adapter.method=soda_lq
 
 if [ "$all" ]; then
     train two 2 --backend cuda || fail "two GPUs, each with all weights"
@@ -46,6 +66,23 @@ if [ "$all" ]; then
         CUSIM_CHECK=1 CUSIM_STREAMS=$streams CUSIM_NCCL_DELAY=2 sharded "$streams" 2 2 || fail "checks, $streams streams"
         equal "$streams"
     done
+    mode xl "${small[@]}" "${dco[@]}" --set model="$tiny_sdxl" --set adapter.method=soda_svd
+    mode everything "${small[@]}" "${dco[@]}" --set model="$tiny_sdxl" --set adapter.method=soda_lq --set adapter.text_encoder=true \
+        --set train.recompute=full --set validation.every=3 --set "validation.path=$images/test" --set validation.pictures=2 \
+        --set sample.every=3 --set sample.steps=1 --set 'sample.prompts=["a fox", "a key"]'
+    [ "$(grep -c validation_loss everything/losses)" -eq 2 ] || fail "everything: held-out losses at steps 0 and 3"
+    [ "$(wc -l <everything/pictures)" -eq 5 ] || fail "everything: two pictures of each of steps 0 and 3, and one of the held-out ones"
+    mode prior "${small[@]}" --set "data.prior={path: $images/test, weight: 0.5}"
+
+    mkdir wide
+    for size in 96x48 48x96; do
+        "$soda" sample --model "$tiny_sd1" --prompt "a red fox" --steps 1 --threads 1 --out "wide/$size" \
+            --width "${size%x*}" --height "${size#*x}" 2>>one/log || fail "soda sample of $size"
+        mv "wide/$size/0000.png" "wide/$size.png"
+        echo "a fox of $size" >"wide/$size.txt"
+        rmdir "wide/$size"
+    done
+    mode buckets "${dco[@]}" --set data.path="$work/wide" --set data.buckets=true --set data.crop=center
 fi
 
 # One copy for a node is for ranks that share memory.
