@@ -15,6 +15,7 @@ typedef struct { /* of a collective that is enqueued: done when the GPU has come
 struct communicator {
     ncclComm_t nccl; /* NULL: given up */
     int rank, size;
+    soda_comm *comm;  /* of all ranks of the run */
     const char *last; /* the collective that was enqueued last */
     arrival *ring;    /* those ahead of the GPU are [first, first + count), round */
     int first, count, room;
@@ -31,12 +32,21 @@ void communicator_give_up(void)
     }
 }
 
+void communicator_fail(void)
+{
+    const communicator *c = all;
+    while (c && !c->nccl) c = c->next;
+    if (c) c->comm->give_up(c->comm); /* else it has before */
+    communicator_give_up();
+}
+
 static soda_status failed(const communicator *c, const char *what, ncclResult_t code)
 {
+    (void)c->comm->given_up(c->comm); /* then it is to blame: comm_agree */
     const soda_status s =
         FAIL(SODA_ERR_IO, "NCCL: %s failed on rank %d of %d: %s: %s", what, c->rank, c->size,
              ncclGetErrorString(code), ncclGetLastError(c->nccl));
-    communicator_give_up();
+    communicator_fail();
     return s;
 }
 
@@ -84,13 +94,18 @@ static void note_arrivals(communicator *c)
     (void)cudaGetLastError(); /* not ready */
 }
 
-/* Of whatever waits for a stream. */
+/* Of whatever waits for a stream. NCCL need not notice that another rank, which is well, gave up.
+ */
 static soda_status watch(void *context)
 {
     (void)context;
     for (communicator *c = all; c; c = c->next) {
         ncclResult_t state;
         if (!c->nccl) continue;
+        if (c->comm->given_up(c->comm)) {
+            communicator_give_up();
+            return FAIL(SODA_ERR_IO, "NCCL: rank %d failed", c->comm->failed_rank);
+        }
         TRY(check(c, c->last, &state));
         note_arrivals(c);
     }
@@ -134,12 +149,14 @@ void communicator_close(communicator *c)
 }
 
 /* Local. */
-static soda_status create(const soda_comm *group, communicator **made, ncclUniqueId *id)
+static soda_status create(soda_comm *comm, const soda_comm *group, communicator **made,
+                          ncclUniqueId *id)
 {
     communicator *c = *made = calloc(1, sizeof *c);
     if (!c) return FAIL(SODA_ERR_MEMORY, "out of memory");
     c->rank = group->rank;
     c->size = group->size;
+    c->comm = comm;
     c->last = "ncclCommInitRank";
     if (c->rank != 0) return SODA_OK;
     const ncclResult_t code = ncclGetUniqueId(id);
@@ -170,7 +187,7 @@ soda_status communicator_open(soda_comm *comm, soda_comm *group, communicator **
     communicator *c = NULL;
     soda_status s;
     *made = NULL;
-    TRY_TO(failed, comm_agree(comm, create(group, &c, &id)));
+    TRY_TO(failed, comm_agree(comm, create(comm, group, &c, &id)));
     TRY_TO(failed, comm_agree(comm, group->broadcast(group, &id, sizeof id, 0)));
     c->next = all;
     all = c;

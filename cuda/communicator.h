@@ -22,12 +22,17 @@ soda_status communicator_open(soda_comm *comm, soda_comm *group, communicator **
 soda_status communicator_enter(communicator *c, const char *what, cudaStream_t stream,
                                ncclComm_t *nccl);
 
-/* Until the call of `what` that returned `code` is complete on the host's side. A failure gives up
- * all communicators of this process: the streams that they work in may wait for each other. */
+/* Until the call of `what` that returned `code` is complete on the host's side. After a failure all
+ * communicators of this process are given up: the streams that they work in may wait for each
+ * other. */
 soda_status communicator_finish(communicator *c, ncclResult_t code);
 
 /* Ends what the GPU still waits for, of all communicators. */
 void communicator_give_up(void);
+
+/* The same where this rank failed before it took part in a collective: the other ranks are told,
+ * whose GPUs would wait for it. */
+void communicator_fail(void);
 
 /* Never waits for other ranks: they may be gone. Accepts NULL. */
 void communicator_close(communicator *c);

@@ -20,9 +20,8 @@ bool gpu_summed(cudaEvent_t *event)
     return *event != NULL;
 }
 
-static soda_status sum(soda_exchange *exchange, void *data, int64_t count, ncclDataType_t type)
+static soda_status queue_sum(exchange_nccl *x, void *data, int64_t count, ncclDataType_t type)
 {
-    exchange_nccl *x = (exchange_nccl *)exchange;
     ncclComm_t nccl;
     TRY(communicator_enter(x->ranks, "all-reduce", gpu_stream(), &nccl));
     TRY(communicator_finish(
@@ -30,6 +29,13 @@ static soda_status sum(soda_exchange *exchange, void *data, int64_t count, ncclD
     GPU_TRY(cudaEventRecord(x->summed, gpu_stream()));
     newest = x->summed;
     return SODA_OK;
+}
+
+static soda_status sum(soda_exchange *exchange, void *data, int64_t count, ncclDataType_t type)
+{
+    const soda_status s = queue_sum((exchange_nccl *)exchange, data, count, type);
+    if (s != SODA_OK) communicator_fail();
+    return s;
 }
 
 static soda_status sum_i64(soda_exchange *exchange, int64_t *data, int64_t count)

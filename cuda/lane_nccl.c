@@ -82,6 +82,12 @@ static soda_status follow(soda_lane *lane, int number)
     return SODA_OK;
 }
 
+static void give_up(soda_lane *lane)
+{
+    (void)lane;
+    communicator_fail();
+}
+
 static void close_lane(soda_lane *lane)
 {
     lane_nccl *l = (lane_nccl *)lane;
@@ -107,6 +113,7 @@ static soda_status create(lane_nccl **made)
                           .need = need,
                           .done = done,
                           .follow = follow,
+                          .give_up = give_up,
                           .close = close_lane};
     GPU_TRY(cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking));
     return SODA_OK;

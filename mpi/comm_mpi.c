@@ -86,6 +86,32 @@ static soda_status broadcast(soda_comm *comm, void *data, size_t bytes, int root
     return checked(code, "broadcast");
 }
 
+enum { GAVE_UP = 1 }; /* the tag of the only messages that are no part of a collective */
+
+/* Empty messages, which need no room: they are sent whether or not anybody ever receives them. */
+static void give_up(soda_comm *comm)
+{
+    for (int r = 0; r < comm->size; r++) {
+        MPI_Request request;
+        if (r == comm->rank) continue;
+        if (MPI_Isend(NULL, 0, MPI_BYTE, r, GAVE_UP, of(comm), &request) == MPI_SUCCESS)
+            MPI_Request_free(&request);
+    }
+}
+
+static bool given_up(soda_comm *comm)
+{
+    MPI_Status status;
+    int main_thread = 0, came = 0;
+    MPI_Is_thread_main(&main_thread);
+    if (!main_thread ||
+        MPI_Iprobe(MPI_ANY_SOURCE, GAVE_UP, of(comm), &came, &status) != MPI_SUCCESS || !came)
+        return false;
+    MPI_Recv(NULL, 0, MPI_BYTE, status.MPI_SOURCE, GAVE_UP, of(comm), MPI_STATUS_IGNORE);
+    comm->failed_rank = status.MPI_SOURCE;
+    return true;
+}
+
 /* Open MPI allows it from any thread, whatever was asked of MPI_Init_thread. */
 static void end_all(soda_comm *comm, int exit_code)
 {
@@ -175,6 +201,8 @@ static void describe(soda_comm *comm, MPI_Comm *group)
                         .meet = meet,
                         .split = split,
                         .leave = leave,
+                        .give_up = give_up,
+                        .given_up = given_up,
                         .end_all = end_all,
                         .context = group};
     MPI_Comm_set_errhandler(*group, MPI_ERRORS_RETURN);

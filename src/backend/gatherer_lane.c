@@ -69,11 +69,18 @@ static soda_status queue(queued *g, int visit)
     return g->fetch(g->context, g->weights, visit);
 }
 
-/* All that may be queued now. After a failure nothing more: the communicator is given up. */
+/* `need` tells it. */
+static void keep(queued *g, soda_status s)
+{
+    status_keep(&g->failure, s);
+    if (s != SODA_OK) g->lane->give_up(g->lane);
+}
+
+/* All that may be queued now. After a failure nothing more. */
 static void queue_more(queued *g)
 {
     while (g->next < g->end && ring_is_free(g->weights, g->done, g->next)) {
-        if (!status_kept(&g->failure)) status_keep(&g->failure, queue(g, g->next));
+        if (!status_kept(&g->failure)) keep(g, queue(g, g->next));
         g->next++;
     }
 }
@@ -98,7 +105,7 @@ static void done(soda_gatherer *gatherer, int visit)
 {
     queued *g = (queued *)gatherer;
     if (g->weights->visits[visit].bytes > 0 && !status_kept(&g->failure))
-        status_keep(&g->failure, g->lane->done(g->lane, visit));
+        keep(g, g->lane->done(g->lane, visit));
     g->done = visit + 1;
     queue_more(g);
 }

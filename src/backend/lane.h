@@ -23,5 +23,8 @@ struct soda_lane {
     /* In the lane: later gathers wait until the mark, the last time that it was so, is done. */
     soda_status (*follow)(soda_lane *lane, int mark);
 
+    /* After a failure: this rank queues no more gathers, and the others need not wait for it. */
+    void (*give_up)(soda_lane *lane);
+
     void (*close)(soda_lane *lane); /* frees it; waits for nobody */
 };

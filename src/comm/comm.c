@@ -50,6 +50,14 @@ static soda_status keep_group(soda_comm *comm, int ranks, soda_comm **group)
 
 static void leave_nobody(soda_comm *group) { (void)group; }
 
+static void tell_nobody(soda_comm *comm) { (void)comm; }
+
+static bool told_by_nobody(soda_comm *comm)
+{
+    (void)comm;
+    return false;
+}
+
 static void end_self(soda_comm *comm, int exit_code)
 {
     (void)comm;
@@ -71,6 +79,8 @@ soda_comm *comm_self(void)
                              .meet = meet_nobody,
                              .split = keep_group,
                              .leave = leave_nobody,
+                             .give_up = tell_nobody,
+                             .given_up = told_by_nobody,
                              .end_all = end_self};
     return &self;
 }

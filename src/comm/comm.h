@@ -1,7 +1,8 @@
 /* comm.h: communication between ranks. Implemented by `self` (one rank) and by mpi/.
  *
- * Every function here is collective: all ranks of the communicator call it in the same order, with
- * the same count. A lost rank ends the job (the launcher kills it); it does not return. */
+ * Every function here is collective unless it says otherwise: all ranks of the communicator call it
+ * in the same order, with the same count. A lost rank ends the job (the launcher kills it); it does
+ * not return. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +24,8 @@ struct soda_comm {
     int rank, size;
     soda_comm *node; /* the ranks on this node, which share its memory; of a node's own: itself; of
                         a group: itself if it is on one node, else the rank alone */
-    int failed_rank; /* whose failure the last comm_agree told all ranks; -1: nobody's */
+    int failed_rank; /* whose failure the last comm_agree, or `given_up` since, told; -1: nobody's
+                      */
     /* In place: every rank ends with the sum over ranks. Integer sums are exact in any order; fp32
      * sums may differ in the last bits with the number of ranks. */
     soda_status (*sum_i64)(soda_comm *comm, int64_t *data, int64_t count);
@@ -43,6 +45,12 @@ struct soda_comm {
      * the start or the library cannot do it. */
     soda_status (*split)(soda_comm *comm, int ranks, soda_comm **group);
     void (*leave)(soda_comm *group); /* frees what split made; not collective */
+    /* Not collective, from the main thread: tells the other ranks that this one failed and leaves
+     * them alone in what ranks do together elsewhere (NCCL); waits for nobody. */
+    void (*give_up)(soda_comm *comm);
+    /* Whether another rank gave up: true once for each. Not collective, and always false in other
+     * threads. */
+    bool (*given_up)(soda_comm *comm);
     /* Ends all ranks now, from any thread; the launcher returns `exit_code`. Not collective. */
     void (*end_all)(soda_comm *comm, int exit_code);
     void *context;

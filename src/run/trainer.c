@@ -112,13 +112,14 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};
     const double network_end_s = log_seconds();
     pulse_phase("reduction", t->state.step);
-    TRY(reduce(t));
+    soda_status read = reduce(t);
     const double reduced_s = log_seconds();
     pulse_phase("update", t->state.step);
     const bool compared = is_compared(t, flags, t->state.step + 1);
-    TRY(update(t, compared));
+    if (read == SODA_OK) read = update(t, compared);
     /* the host waits here, once per step */
-    const soda_status read = t->pending = findings_read(&t->found, t->added);
+    if (read == SODA_OK) read = findings_read(&t->found, t->added);
+    t->pending = read; /* of this rank alone, where a device works for it */
     if (read == SODA_OK && !isfinite(t->found.host->report.gradient_norm))
         return trainer_refuse_step(t);
     if (read == SODA_OK) t->pending = note(t, started_s, reduced_s, network_end_s);

@@ -190,7 +190,7 @@ static void a_failure_of_the_thread_is_that_of_all_later_needs(void **state)
  * and up to when the lane's gathers are ordered behind the device. */
 typedef struct {
     soda_lane base;
-    int clock, followed, done[2 * STEPS], read[MOST / 16], early;
+    int clock, followed, done[2 * STEPS], read[MOST / 16], early, given_up;
     bool full[MOST / 16];
 } fake_lane;
 
@@ -220,6 +220,8 @@ static soda_status mark_needed(soda_lane *lane, int mark)
     (void)lane, (void)mark;
     return SODA_OK;
 }
+
+static void give_up(soda_lane *lane) { ((fake_lane *)lane)->given_up++; }
 
 static soda_status gather_visit(void *context, const soda_weights *w, int visit)
 {
@@ -263,7 +265,8 @@ static void a_lane_overwrites_what_was_read_and_is_ahead_of_it(void **state)
             if (ring_least(w[k], room[k]) > least) least = ring_least(w[k], room[k]);
         }
         assert_true(2 * least <= sizeof l.read / sizeof *l.read * 64);
-        l = (fake_lane){.base = {reserve_marks, NULL, mark_needed, mark_done, follow_mark, NULL}};
+        l = (fake_lane){
+            .base = {reserve_marks, NULL, mark_needed, mark_done, follow_mark, give_up, NULL}};
         CHECK_OK(gatherer_create_lane(&l.base, gather_visit, &l, &g));
         for (int k = 0; k < 2; k++) {
             ring_place(w[k], room[k], 2 * least);
@@ -276,6 +279,7 @@ static void a_lane_overwrites_what_was_read_and_is_ahead_of_it(void **state)
             g->start(g, now, first);
             for (int i = first; i < now->visit_count; i++) use_visit(&l, now, g, i);
         }
+        assert_int_equal(l.given_up, 0);
         assert_true(l.early > 0); /* gathers need not wait for all that was queued before them */
         g->close(g);
         weights_destroy(w[0]);
@@ -294,7 +298,8 @@ static void a_failure_in_a_lane_is_that_of_all_later_needs(void **state)
 {
     (void)state;
     static char ring[MOST * 4];
-    fake_lane l = {.base = {reserve_marks, NULL, mark_needed, mark_done, follow_mark, NULL}};
+    fake_lane l = {
+        .base = {reserve_marks, NULL, mark_needed, mark_done, follow_mark, give_up, NULL}};
     size_t room[ENTRIES];
     int calls = 0;
     soda_gatherer *g;
@@ -312,7 +317,8 @@ static void a_failure_in_a_lane_is_that_of_all_later_needs(void **state)
             g->done(g, i);
         }
     }
-    assert_int_equal(calls, 3); /* the others are told by the next agreement */
+    assert_int_equal(calls, 3);
+    assert_int_equal(l.given_up, 1); /* so that the others need not wait for more */
     g->close(g);
     weights_destroy(w);
 }

@@ -12,7 +12,7 @@
 
 static const char *const kinds[SIM_CALLS] = {
     [SIM_ALLOC] = "alloc", [SIM_LAUNCH] = "launch", [SIM_KERNEL] = "kernel", [SIM_COPY] = "copy",
-    [SIM_QUEUE] = "queue", [SIM_BLAS] = "blas",     [SIM_SOLVER] = "solver"};
+    [SIM_QUEUE] = "queue", [SIM_BLAS] = "blas",     [SIM_SOLVER] = "solver", [SIM_NCCL] = "nccl"};
 
 static unsigned long long calls[SIM_CALLS], fails_at;
 static int fails_kind = -1; /* none */

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # faults_test.sh SODA MPIEXEC SOURCE [--all]: one call after the other of a training run on two simulated GPUs that share the
-# weights fails: an allocation, a launch, a kernel while it runs, a copy, an event, cuBLASLt, cuSOLVER (NCCL: exchange_test.sh). Each time one
-# message, exit code 1 of all, no hang, no adapter, no file half written. One place of each kind on rank 0, --all: 12 on each
-# rank; the test says of how many.
+# weights fails: an allocation, a launch, a kernel while it runs, a copy, an event, cuBLASLt, cuSOLVER, a collective of NCCL (its
+# other calls: exchange_test.sh). Each time one message, exit code 1 of all, no hang, no adapter, no file half written. One place
+# of each kind on rank 0, --all: 12 on each rank; the test says of how many.
 all=${4:-}
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../fault/lib.sh"

@@ -215,7 +215,7 @@ static ncclResult_t begin(collective w)
     struct ncclComm *c = w.comm;
     if (!c->joined) sim_die("NCCL: a collective before the communicator is complete");
     if (group_count == GROUP) sim_die("NCCL: a group of more than %d collectives", GROUP);
-    if (nccl_fails(c)) return ncclSystemError;
+    if (nccl_fails(c) || sim_fails(SIM_NCCL)) return ncclSystemError;
     w.number = c->collectives++;
     w.due_s = now() + delay_s(c->rank);
     if (nccl_chosen("CUSIM_NCCL_DIE", c->rank, w.number)) raise(SIGKILL);

@@ -52,6 +52,7 @@ typedef enum {
     SIM_QUEUE, /* streams, events, graphs */
     SIM_BLAS,
     SIM_SOLVER,
+    SIM_NCCL, /* a collective; nccl_sim.h has other faults */
     SIM_CALLS
 } sim_call;
 bool sim_fails(sim_call kind); /* counts the call */
