@@ -1,41 +1,17 @@
 /* attention in fp32 on any CPU: 4 lanes by the compiler's vector extension, blocks of 8. */
-#include <string.h>
-
 #include "backend/cpu/attention_internal.h"
+#include "backend/cpu/vec_portable.h"
 
-#define TARGET
 #define STEPS attention_f32_portable
-enum { LANES = 4 };
-#if defined(__aarch64__) /* 32 registers, and a b + c is one instruction: gcc takes on for off */
-#define MAX_VECTORS 4
-#define BLOCK_VECTORS 4
-#if !defined(__clang__)
-#pragma GCC optimize("fp-contract=fast")
-#endif
-#else
-#define MAX_VECTORS 2
-#define BLOCK_VECTORS 2
-#endif
+#define BLOCK_VECTORS MAX_VECTORS
 
-typedef float vec __attribute__((vector_size(16)));
 typedef int32_t bits __attribute__((vector_size(16)));
 
-static inline vec vec_set(float x) { return (vec){x, x, x, x}; }
-static inline vec vec_load(const float *p)
-{
-    vec x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-static inline void vec_store(float *p, vec x) { memcpy(p, &x, sizeof x); }
-static inline vec vec_add(vec a, vec b) { return a + b; }
-static inline vec vec_mul(vec a, vec b) { return a * b; }
 static inline vec vec_max(vec a, vec b)
 {
     const bits greater = a > b;
     return (vec)(((bits)a & greater) | ((bits)b & ~greater));
 }
-static inline vec vec_fma(vec a, vec b, vec c) { return a * b + c; }
 
 /* 2^x = 2^n 2^f, n nearest to x; 0 from n = -127 down, no overflow guard: x is at most about 0.
  * The polynomial is the minimax fit of 2^f on [-0.5,0.5] in relative error (Remez, degree 5):
@@ -52,12 +28,6 @@ static inline vec vec_exp2(vec x)
     y = vec_fma(y, f, vec_set(0x1.62e428p-1f));
     y = vec_fma(y, f, vec_set(0x1.000002p+0f));
     return y * (vec)(((bits)shifted - (bits)magic + 127) << 23);
-}
-
-static inline void vec_transpose(const float *src, int64_t src_row, float *dst, int64_t dst_row)
-{
-    for (int i = 0; i < LANES; i++)
-        for (int j = 0; j < LANES; j++) dst[j * dst_row + i] = src[i * src_row + j];
 }
 
 #include "backend/cpu/attention_simd.h"
