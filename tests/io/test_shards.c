@@ -9,11 +9,6 @@
 #define ENTRY(name) "\"" name "\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}"
 #define SHARD(name) "{" ENTRY(name) "}"
 
-static const char *text_file(const char *folder, const char *name, const char *text)
-{
-    return files_write(folder, name, text, strlen(text));
-}
-
 static const char index_text[] =
     "{\"metadata\": {\"total_size\": 8}, \"weight_map\": {\"a\": \"m-1.safetensors\", \"b\": "
     "\"m-2.safetensors\"}}";
@@ -23,7 +18,7 @@ static void shards_make_one_set(void **state)
     soda_safetensors *set;
     file_with(*state, "m-1.safetensors", SHARD("a"), 4);
     file_with(*state, "m-2.safetensors", "{\"__metadata__\":{\"k\":\"v\"}," ENTRY("b") "}", 4);
-    CHECK_OK(safetensors_open(text_file(*state, "m.safetensors.index.json", index_text), &set));
+    CHECK_OK(safetensors_open(files_put(*state, "m.safetensors.index.json", index_text), &set));
     assert_int_equal(safetensors_count(set), 2);
     assert_non_null(strstr(safetensors_find(set, "a")->file, "/m-1.safetensors"));
     assert_non_null(strstr(safetensors_find(set, "b")->file, "/m-2.safetensors"));
@@ -68,7 +63,7 @@ static void an_index_that_lies_is_refused(void **state)
     file_with(*state, "4", SHARD("a"), 4);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         soda_safetensors *set;
-        CHECK_FAILS(safetensors_open(text_file(*state, "i.json", cases[i].index), &set),
+        CHECK_FAILS(safetensors_open(files_put(*state, "i.json", cases[i].index), &set),
                     cases[i].status);
         check_message_has(cases[i].part);
     }
@@ -88,7 +83,7 @@ static void a_folder_is_searched_in_order(void **state)
     soda_safetensors *set;
     CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_INPUT);
     check_message_has("expected m.safetensors, m.safetensors.index.json or their fp16 variant");
-    text_file(*state, "pytorch_model.bin", "");
+    files_put(*state, "pytorch_model.bin", "");
     CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_UNSUPPORTED);
     check_message_has("found only pytorch_model.bin");
     CHECK_FAILS(safetensors_open_folder(files_path(*state, "gone"), "m", &set), SODA_ERR_IO);
@@ -101,7 +96,7 @@ static void a_folder_is_searched_in_order(void **state)
     file_with(*state, "m-2.safetensors", SHARD("b"), 4);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strstr(names[i], ".json"))
-            text_file(*state, names[i], index_text);
+            files_put(*state, names[i], index_text);
         else
             file_with(*state, names[i], SHARD("a"), 4);
         expect_folder_opens(*state, names[i]);

@@ -10,11 +10,6 @@
 #include "model/folder_check.h"
 #include "model/weight_files.h"
 
-static void put(const char *folder, const char *name, const char *text)
-{
-    files_write(folder, name, text, strlen(text));
-}
-
 static void put_tensor(const char *folder, const char *name, const char *tensor)
 {
     static const float value = 1;
@@ -39,13 +34,13 @@ static void files_are_named_as_what_they_are(void **state)
                   "diffusers.StableDiffusionPipeline.from_single_file(");
     put_tensor(at, "xl.safetensors", "conditioner.embedders.1.model.logit_scale");
     check_refused(files_path(at, "xl.safetensors"), "a safetensors file that is not a whole model");
-    put(at, "m.ckpt", "PK\3\4");
+    files_put(at, "m.ckpt", "PK\3\4");
     check_refused(files_path(at, "m.ckpt"), "a PyTorch file (.bin, .ckpt, .pt): convert it once");
-    put(at, "pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    files_put(at, "pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
     check_refused(files_path(at, "pointer"), "found a Git LFS pointer");
-    put(at, "page", "<html>");
+    files_put(at, "page", "<html>");
     check_refused(files_path(at, "page"), "found an HTML page");
-    put(at, "empty", "");
+    files_put(at, "empty", "");
     check_refused(files_path(at, "empty"), "found an empty file");
     check_refused(files_path(at, "none"), "cannot open: No such file");
     assert_int_not_equal(folder_check("someone/model"), SODA_OK);
@@ -56,14 +51,14 @@ static void folders_are_named_as_what_they_are(void **state)
 {
     const char *at = *state;
     check_refused(at, "model_index.json: cannot open");
-    put(at, "m.ckpt", "");
+    files_put(at, "m.ckpt", "");
     check_refused(at, "found m.ckpt: if it is a single-file checkpoint, convert it once in Python");
     CHECK_OK(newfile_make_folder(files_path(at, "unet")));
     check_refused(at, "is the download complete?");
     CHECK_OK(newfile_make_folder(files_path(at, "hub")));
     CHECK_OK(newfile_make_folder(files_path(at, "hub/snapshots")));
     check_refused(files_path(at, "hub"), "give the folder inside");
-    put(at, "model_index.json", "{}");
+    files_put(at, "model_index.json", "{}");
     CHECK_OK(folder_check(at));
 }
 

@@ -50,6 +50,11 @@ const char *files_write(const char *folder, const char *name, const void *data, 
     return path;
 }
 
+const char *files_put(const char *folder, const char *name, const char *text)
+{
+    return files_write(folder, name, text, strlen(text));
+}
+
 char *files_read(const char *path, size_t *bytes)
 {
     FILE *file = fopen(path, "rb");

@@ -14,6 +14,9 @@ const char *files_path(const char *folder, const char *name);
 /* Writes `bytes` of data as FOLDER/NAME; returns its path as files_path does. */
 const char *files_write(const char *folder, const char *name, const void *data, size_t bytes);
 
+/* The same with a text. */
+const char *files_put(const char *folder, const char *name, const char *text);
+
 /* The whole file, for free(); *bytes is its size. A final zero follows. */
 char *files_read(const char *path, size_t *bytes);
 
