@@ -293,7 +293,8 @@ static void what_is_no_picture_is_refused(void **state)
     static const struct {
         const char *bytes, *message;
     } other[] = {
-        {"", "expected a PNG, JPEG, WebP, GIF, BMP or TIFF picture, found an empty file"},
+        {"", "expected a PNG, JPEG, "}, /* and the other rows of formats.def */
+        {"", " picture, found an empty file"},
         {"\x89PN", "found 3 bytes of something else"},
         {"RIFF....WAVE", "found 12 bytes that start with \"RIFF....WAVE\""},
         {"<!DOCTYPE html>", "found an HTML page"},
