@@ -1,5 +1,5 @@
-/* attention and attention_grad of the CUDA backend: bf16 heads of up to ATTENTION_FLASH_WIDTH
- * columns by the flash kernels; fp32 and wider ones by whole products (attention_product.c). */
+/* attention and attention_grad of the CUDA backend: heads of up to ATTENTION_FLASH_WIDTH columns by
+ * the flash kernels, wider ones by whole products (attention_product.c). */
 #include "core/round.h"
 #include "cuda/attention_product.h"
 #include "cuda/gpu.h"
@@ -21,24 +21,26 @@ static attention_sizes sizes_of(const soda_call *call)
     };
 }
 
-static bool is_flash(const soda_call *call, const attention_sizes *z)
-{
-    return call->in[0].dtype == SODA_BF16 && z->width <= ATTENTION_FLASH_WIDTH;
-}
+static bool is_flash(const attention_sizes *z) { return z->width <= ATTENTION_FLASH_WIDTH; }
 
 static soda_status prepare_forward(soda_call *call, soda_weights *weights)
 {
     (void)weights;
     const attention_sizes z = sizes_of(call);
-    return is_flash(call, &z) ? SODA_OK : attention_product_prepare(call, &z, false);
+    return is_flash(&z) ? SODA_OK : attention_product_prepare(call, &z, false);
 }
 
 static soda_status run_forward(const soda_call *call)
 {
     const attention_sizes z = sizes_of(call);
-    if (!is_flash(call, &z)) return attention_product_run(call, &z);
-    GPU_TRY(launch_attention(&z, call->in[0].data, call->in[1].data, call->in[2].data,
-                             call->out[0].data, call->out[1].data, gpu_stream()));
+    if (!is_flash(&z)) return attention_product_run(call, &z);
+    const soda_tensor *in = call->in, *out = call->out;
+    if (in[0].dtype == SODA_BF16)
+        GPU_TRY(launch_attention(&z, in[0].data, in[1].data, in[2].data, out[0].data, out[1].data,
+                                 gpu_stream()));
+    else
+        GPU_TRY(launch_attention_f32(&z, in[0].data, in[1].data, in[2].data, out[0].data,
+                                     out[1].data, gpu_stream()));
     return SODA_OK;
 }
 
@@ -46,7 +48,7 @@ static soda_status prepare_grad(soda_call *call, soda_weights *weights)
 {
     (void)weights;
     const attention_sizes z = sizes_of(call);
-    if (!is_flash(call, &z)) return attention_product_prepare(call, &z, true);
+    if (!is_flash(&z)) return attention_product_prepare(call, &z, true);
     call->scratch_bytes = sizeof(float) * (size_t)z.B * (size_t)z.heads * (size_t)z.Tq; /* delta */
     return SODA_OK;
 }
@@ -54,7 +56,7 @@ static soda_status prepare_grad(soda_call *call, soda_weights *weights)
 static soda_status run_grad(const soda_call *call)
 {
     const attention_sizes z = sizes_of(call);
-    if (!is_flash(call, &z)) return attention_product_run_grad(call, &z);
+    if (!is_flash(&z)) return attention_product_run_grad(call, &z);
     const attention_grad_tensors t = {
         .q = call->in[0].data,
         .k = call->in[1].data,
@@ -67,7 +69,10 @@ static soda_status run_grad(const soda_call *call)
         .dk = call->out[1].data,
         .dv = call->out[2].data,
     };
-    GPU_TRY(launch_attention_grad(&z, &t, gpu_stream()));
+    if (call->in[0].dtype == SODA_BF16)
+        GPU_TRY(launch_attention_grad(&z, &t, gpu_stream()));
+    else
+        GPU_TRY(launch_attention_grad_f32(&z, &t, gpu_stream()));
     return SODA_OK;
 }
 

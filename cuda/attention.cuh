@@ -14,24 +14,56 @@ static constexpr float LOG2E = 1.44269504088896340736f;
 
 template <int DP> constexpr int pitch = DP + 8;
 
-/* Rows [first, first + ROWS) of one image's and head's tensor. */
-struct strip {
-    const bf16 *head; /* its first row and column */
-    int64_t stride;   /* between rows */
+/* The rows of one image's and head's tensor. */
+template <typename T> struct strip {
+    const T *head;  /* its first row and column */
+    int64_t stride; /* between rows */
     int rows, width;
 };
 
-static __device__ __forceinline__ strip strip_of(const attention_sizes &z, const bf16 *x, int T)
+template <typename T>
+static __device__ __forceinline__ strip<T> strip_of(const attention_sizes &z, const T *x, int rows)
 {
     const int image = (int)blockIdx.y / z.heads, head = (int)blockIdx.y % z.heads;
     const int64_t C = (int64_t)z.heads * z.width;
-    return {x + (int64_t)image * T * C + head * z.width, C, T, z.width};
+    return {x + (int64_t)image * rows * C + head * z.width, C, rows, z.width};
+}
+
+static __device__ __forceinline__ bool is_seen(const attention_sizes &z, int query, int key)
+{
+    return query < z.Tq && key < z.Tk && (!z.causal || key <= query);
+}
+
+/* delta [B,heads,Tq] = rowsum(do o) over the columns of a head: a warp has a row and head. */
+template <typename T>
+static __global__ void __launch_bounds__(256)
+    find_delta(const attention_sizes z, const T *__restrict__ o, const T *__restrict__ dout,
+               float *__restrict__ delta)
+{
+    const int64_t index = (int64_t)blockIdx.x * 8 + threadIdx.x / WARP; /* (image, row, head) */
+    if (index >= (int64_t)z.B * z.Tq * z.heads) return;
+    const int64_t row = index / z.heads, image = row / z.Tq;
+    const int head = (int)(index - row * z.heads), lane = (int)threadIdx.x % WARP;
+    float sum = 0.0f;
+    for (int c = lane; c < z.width; c += WARP)
+        sum += to_float(o[index * z.width + c]) * to_float(dout[index * z.width + c]);
+    sum = warp_sum(sum);
+    if (lane == 0) delta[(image * z.heads + head) * z.Tq + row - image * z.Tq] = sum;
+}
+
+template <typename T>
+static cudaError_t launch_delta(const attention_sizes *z, const attention_grad_tensors *t,
+                                cudaStream_t stream)
+{
+    const int64_t rows = (int64_t)z->B * z->Tq * z->heads;
+    return launch(find_delta<T>, ceil_div(rows, 8), 256, 0, stream, *z, (const T *)t->o,
+                  (const T *)t->dout, t->delta);
 }
 
 /* Starts copying ROWS rows from `first` to `tile`; what lies outside of the strip becomes 0. Widths
  * that are no multiple of 8 have unaligned rows: copied element by element, at once. */
 template <int ROWS, int DP>
-static __device__ __forceinline__ void load_strip(const strip &s, int first, bf16 *tile)
+static __device__ __forceinline__ void load_strip(const strip<bf16> &s, int first, bf16 *tile)
 {
     constexpr int ACROSS = DP / PIECE;
     for (int i = (int)threadIdx.x; i < ROWS * ACROSS; i += THREADS) {
@@ -95,9 +127,9 @@ static __device__ __forceinline__ void add_weighted(const float (&p)[ROWS / 8][4
 /* Writes acc, its rows times `factor`, to rows first.. of `to`, laid out as s; the warp's 16 rows
  * of a tile that only this warp still reads serve to write pieces of 16 bytes. */
 template <int DP>
-static __device__ __forceinline__ void store_rows(const float (&acc)[DP / 8][4],
-                                                  const float (&factor)[2], bf16 *room,
-                                                  const strip &s, int first, int lane, bf16 *to)
+static __device__ __forceinline__ void
+store_rows(const float (&acc)[DP / 8][4], const float (&factor)[2], bf16 *room,
+           const strip<bf16> &s, int first, int lane, bf16 *to)
 {
     constexpr int ACROSS = DP / PIECE;
     __syncwarp();
@@ -130,15 +162,15 @@ template <typename F> static cudaError_t by_width(int width, F f)
     return f(padded<160>());
 }
 
-/* Allows the kernel `shared` bytes and starts it with one block per fixed tile and head. */
-template <typename... P, typename... A>
+/* Allows the kernel `shared` bytes and starts it with one block per TILE rows and head. */
+template <int TILE = FIXED, int BLOCK = THREADS, typename... P, typename... A>
 static cudaError_t launch_flash(void (*kernel)(P...), const attention_sizes *z, int rows,
                                 size_t shared, cudaStream_t stream, A... arguments)
 {
     const cudaError_t error =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
     if (error != cudaSuccess) return error;
-    const dim3 grid((unsigned)ceil_div(rows, FIXED), (unsigned)(z->B * z->heads));
-    kernel<<<grid, THREADS, shared, stream>>>(arguments...);
+    const dim3 grid((unsigned)ceil_div(rows, TILE), (unsigned)(z->B * z->heads));
+    kernel<<<grid, BLOCK, shared, stream>>>(arguments...);
     return cudaGetLastError();
 }

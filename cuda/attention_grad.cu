@@ -21,24 +21,9 @@ template <int DP>
 constexpr size_t shared_bytes = sizeof(bf16) * tile_elements<DP> +
                                 sizeof(float) * 4 * step_rows<DP>;
 
-static __global__ void __launch_bounds__(256)
-    find_delta(const attention_sizes z, const bf16 *__restrict__ o, const bf16 *__restrict__ dout,
-               float *__restrict__ delta)
-{
-    const int64_t index = (int64_t)blockIdx.x * 8 + threadIdx.x / WARP; /* (image, row, head) */
-    if (index >= (int64_t)z.B * z.Tq * z.heads) return;
-    const int64_t row = index / z.heads, image = row / z.Tq;
-    const int head = (int)(index - row * z.heads), lane = (int)threadIdx.x % WARP;
-    float sum = 0.0f;
-    for (int c = lane; c < z.width; c += WARP)
-        sum += to_float(o[index * z.width + c]) * to_float(dout[index * z.width + c]);
-    sum = warp_sum(sum);
-    if (lane == 0) delta[(image * z.heads + head) * z.Tq + row - image * z.Tq] = sum;
-}
-
 /* The pair that a block walks through. */
 template <int DP> struct stream_pair {
-    strip a, b;
+    strip<bf16> a, b;
     bf16 *tile; /* buffer 0: a, b; buffer 1 */
     __device__ __forceinline__ bf16 *at(int buffer) const
     {
@@ -50,11 +35,6 @@ template <int DP> struct stream_pair {
         load_strip<step_rows<DP>, DP>(b, first, at(buffer) + step_rows<DP> * pitch<DP>);
     }
 };
-
-static __device__ __forceinline__ bool is_seen(const attention_sizes &z, int query, int key)
-{
-    return query < z.Tq && key < z.Tk && (!z.causal || key <= query);
-}
 
 /* From logits s and dp = do v': p in s and ds in dp. */
 static __device__ __forceinline__ void find_ds(float &s, float &dp, bool seen, float scale,
@@ -185,9 +165,7 @@ static __global__ void __launch_bounds__(THREADS)
 cudaError_t launch_attention_grad(const attention_sizes *z, const attention_grad_tensors *t,
                                   cudaStream_t stream)
 {
-    const int64_t rows = (int64_t)z->B * z->Tq * z->heads;
-    const cudaError_t error = launch(find_delta, ceil_div(rows, 8), 256, 0, stream, *z,
-                                     (const bf16 *)t->o, (const bf16 *)t->dout, t->delta);
+    const cudaError_t error = launch_delta<bf16>(z, t, stream);
     if (error != cudaSuccess) return error;
     return by_width(z->width, [=](auto width) {
         constexpr int DP = decltype(width)::value;

@@ -1,6 +1,6 @@
-/* The rows of attention between its products, where these are products of whole matrices (fp32, and
- * heads of more than 160 columns): one block per row of logits, fp32 [heads, rows, ld]. Each thread
- * takes every 128th key in ascending order; then lanes, then warps, as block_sum does. */
+/* The rows of attention between its products, where these are products of whole matrices (heads of
+ * more than 160 columns): one block per row of logits, fp32 [heads, rows, ld]. Each thread takes
+ * every 128th key in ascending order; then lanes, then warps, as block_sum does. */
 #include "cuda/gpu.cuh"
 #include "cuda/launch.h"
 

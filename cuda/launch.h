@@ -27,9 +27,9 @@ cudaError_t launch_geglu(bool bf16, const void *x, void *y, int64_t rows, int C,
 cudaError_t launch_geglu_grad(bool bf16, const void *dy, const void *x, void *dx, int64_t rows,
                               int C, cudaStream_t stream);
 
-/* attention_forward.cu, attention_grad.cu: bf16, heads of at most ATTENTION_FLASH_WIDTH columns. q,
- * o [B,Tq,C], k, v [B,Tk,C], C = heads width; lse, delta fp32 [B,heads,Tq]; delta is written and
- * read. */
+/* attention_forward.cu, attention_grad.cu: bf16, attention_f32.cu: fp32, heads of at most
+ * ATTENTION_FLASH_WIDTH columns. q, o [B,Tq,C], k, v [B,Tk,C], C = heads width; lse, delta fp32
+ * [B,heads,Tq]; delta is written and read. */
 enum { ATTENTION_FLASH_WIDTH = 160 };
 
 typedef struct {
@@ -49,6 +49,10 @@ cudaError_t launch_attention(const attention_sizes *z, const void *q, const void
                              void *o, float *lse, cudaStream_t stream);
 cudaError_t launch_attention_grad(const attention_sizes *z, const attention_grad_tensors *t,
                                   cudaStream_t stream);
+cudaError_t launch_attention_f32(const attention_sizes *z, const void *q, const void *k,
+                                 const void *v, void *o, float *lse, cudaStream_t stream);
+cudaError_t launch_attention_grad_f32(const attention_sizes *z, const attention_grad_tensors *t,
+                                      cudaStream_t stream);
 
 /* attention_rows.cu: queries first .. first + rows of one image. Logits s and dp fp32, p and ds of
  * the activations' type, all [heads, rows, ld] with Tk columns in use; lse fp32 [heads,Tq]; o, dout
