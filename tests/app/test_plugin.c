@@ -72,6 +72,7 @@ static void an_unknown_backend_is_a_usage_error(void **state)
 {
     program_expect(program_run(*state, "soda selftest --backend cudda"), 2,
                    "--backend: expected one of cpu, cuda");
+    program_expect(2, 2, ", found 'cudda'");
 }
 
 int main(void)
