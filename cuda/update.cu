@@ -151,7 +151,8 @@ static __device__ const update_found &last_of(const update_notes &notes)
     return notes.list[*notes.count - 1];
 }
 
-/* add_one of comm/exact.c */
+/* add_one of comm/exact.c; limb j of number i is limbs[j n + i], so that a warp moves whole sectors
+ */
 static __global__ void __launch_bounds__(THREADS)
     exact_add(int64_t *limbs, const float *x, int64_t n, update_notes notes)
 {
@@ -166,12 +167,12 @@ static __global__ void __launch_bounds__(THREADS)
         mantissa = place > -24 ? mantissa >> -place : 0;
         place = 0;
     }
-    int64_t *limb = limbs + LIMBS * i + place / LIMB_BITS;
+    int64_t *limb = limbs + place / LIMB_BITS * n + i;
     const int64_t shifted = mantissa << (place % LIMB_BITS);
     const int64_t low = shifted & LIMB_MASK, high = shifted >> LIMB_BITS;
     const int64_t sign = bits >> 31 ? -1 : 1;
     limb[0] += sign * low;
-    if (high) limb[1] += sign * high;
+    if (high) limb[n] += sign * high;
 }
 
 static __global__ void __launch_bounds__(THREADS)
@@ -243,10 +244,10 @@ static __global__ void __launch_bounds__(THREADS)
     if (i >= n) return;
     int64_t limb[LIMBS];
 #pragma unroll
-    for (int j = 0; j < LIMBS; j++) limb[j] = limbs[LIMBS * i + j];
+    for (int j = 0; j < LIMBS; j++) limb[j] = limbs[j * n + i];
     normalise(limb);
 #pragma unroll
-    for (int j = 0; j < LIMBS; j++) limbs[LIMBS * i + j] = limb[j];
+    for (int j = 0; j < LIMBS; j++) limbs[j * n + i] = limb[j];
     const bool negative = limb[LIMBS - 1] < 0;
     if (negative) {
 #pragma unroll

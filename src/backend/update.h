@@ -31,8 +31,10 @@ typedef struct {
 } update_vector;
 
 typedef struct {
-    /* limbs [n,EXACT_LIMBS] += x [n], n > 0, unless some x is not finite, or too large for exact.h:
-     * then one more array is counted in limbs[n EXACT_LIMBS], which starts as 0. */
+    /* limbs += x [n], n > 0, unless some x is not finite, or too large for exact.h: then one more
+     * array is counted in limbs[n EXACT_LIMBS], which starts as 0. The n EXACT_LIMBS before it are
+     * those of exact.h in the device's own order: others add them up, one by one, without looking.
+     */
     soda_status (*exact_add)(soda_device *d, int64_t *limbs, const float *x, int64_t n,
                              const update_notes *notes);
 

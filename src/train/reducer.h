@@ -12,9 +12,8 @@ typedef struct {
     int64_t count;
     const soda_backend *backend;
     soda_exchange *exchange;
-    int64_t
-        *limbs; /* exact: [count, EXACT_LIMBS], and how many arrays were refused; on the device */
-    float *sum; /* fast: [count], on the device */
+    int64_t *limbs; /* exact: as update.h has them, and how many arrays were refused */
+    float *sum;     /* fast: [count], on the device */
 } soda_reducer;
 
 /* Bytes of the sums of `count` numbers. */

@@ -10,8 +10,6 @@ trap 'rm -f "$found" "$allowed"' EXIT
 
 # Kernels that may move more, and why.
 cat >"$allowed" <<'TEXT'
-exact_add | a number's four limbs lie side by side, 32 bytes, and an addition touches one or two of them
-exact_round | the same: four loads and four stores of 8 bytes, 32 bytes apart, which meet in the caches
 gather<__nv_bfloat16> | a pixel of 4 channels has 8 bytes: the first and last convolution alone
 TEXT
 CUSIM_CHECK=0 CUSIM_STAT=quiet CUSIM_SAMPLE=2 "$1" | c++filt -p | LC_ALL=C sort -k5 >"$found"
