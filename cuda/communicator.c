@@ -94,8 +94,7 @@ static void note_arrivals(communicator *c)
     (void)cudaGetLastError(); /* not ready */
 }
 
-/* Of whatever waits for a stream. NCCL need not notice that another rank, which is well, gave up.
- */
+/* Of whatever waits for a stream. NCCL need not notice that a rank gave up which is well itself. */
 static soda_status watch(void *context)
 {
     (void)context;

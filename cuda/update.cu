@@ -151,8 +151,7 @@ static __device__ const update_found &last_of(const update_notes &notes)
     return notes.list[*notes.count - 1];
 }
 
-/* add_one of comm/exact.c; limb j of number i is limbs[j n + i], so that a warp moves whole sectors
- */
+/* add_one of comm/exact.c; limb j of number i is limbs[j n + i]: a warp moves whole sectors. */
 static __global__ void __launch_bounds__(THREADS)
     exact_add(int64_t *limbs, const float *x, int64_t n, update_notes notes)
 {

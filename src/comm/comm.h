@@ -24,8 +24,7 @@ struct soda_comm {
     int rank, size;
     soda_comm *node; /* the ranks on this node, which share its memory; of a node's own: itself; of
                         a group: itself if it is on one node, else the rank alone */
-    int failed_rank; /* whose failure the last comm_agree, or `given_up` since, told; -1: nobody's
-                      */
+    int failed_rank; /* whose failure comm_agree or given_up told last; -1: nobody's */
     /* In place: every rank ends with the sum over ranks. Integer sums are exact in any order; fp32
      * sums may differ in the last bits with the number of ranks. */
     soda_status (*sum_i64)(soda_comm *comm, int64_t *data, int64_t count);

@@ -11,6 +11,7 @@
 #include "io/newfile.h"
 #include "support/files.h"
 
+/* A data set from macOS has "u" and two dots where others write one letter, or the reverse. */
 static void names_are_found_in_either_unicode_form(void **state)
 {
     const char *folder = *state;

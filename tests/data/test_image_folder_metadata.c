@@ -40,7 +40,6 @@ static void metadata_lists_pictures(void **state)
     image_folder_close(f);
 }
 
-/* A data set from macOS has "u" and two dots where others write one letter, or the reverse. */
 /* What pandas.read_csv makes of it, but for an absent field, which is an empty text. */
 static void csv_is_read_as_pandas_does(void **state)
 {
