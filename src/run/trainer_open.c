@@ -29,8 +29,9 @@ static soda_status check_config(const run_config *c)
                     (long long)c->sample.every);
     if ((c->validation.pictures > 0 || c->validation.every > 0) && !c->validation.path)
         return FAIL(SODA_ERR_INPUT,
-                    "%s: validation.path: expected a folder, since validation.%s is not 0", c->file,
-                    c->validation.every > 0 ? "every" : "pictures");
+                    "%s: validation.path: expected a folder, since validation.every is %lld and "
+                    "validation.pictures %lld (both 0: no validation)",
+                    c->file, (long long)c->validation.every, (long long)c->validation.pictures);
     return SODA_OK;
 }
 

@@ -28,7 +28,7 @@ refused model "model_index.json" 2 --set model="$work/empty"
 mkdir output && touch output/file
 refused output "output/file" 1 --set output=output/file/run
 
-refused drawn "validation.path" 1 --set validation.pictures=2
+refused drawn "validation.every is 0 and validation.pictures 2" 1 --set validation.pictures=2
 refused silent "sample.prompts" 2 --set sample.every=2
 
 # Two processes in one folder: whoever comes second is told.
