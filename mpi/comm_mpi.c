@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -292,6 +293,16 @@ soda_status comm_mpi_open(bool several_threads, soda_comm **comm)
 }
 
 int comm_mpi_threads(void) { return threads; }
+
+const char *comm_mpi_library(void)
+{
+    static char name[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length;
+    if (MPI_Get_library_version(name, &length) != MPI_SUCCESS) return "MPI";
+    name[strcspn(name, ",\n")] = '\0'; /* what follows is about how it was built */
+    return name;
+}
+
 bool comm_mpi_broken(void) { return *broken != 0; }
 
 void comm_mpi_close(void)

@@ -14,6 +14,9 @@ soda_status comm_mpi_open(bool several_threads, soda_comm **comm);
 /* Threads that this rank should have by default: its share of the node's cores. */
 int comm_mpi_threads(void);
 
+/* Name and version of the MPI library, such as "Open MPI v4.1.4"; also before MPI is started. */
+const char *comm_mpi_library(void);
+
 /* Whether a collective failed on this rank: only end_all reaches the others then. */
 bool comm_mpi_broken(void);
 

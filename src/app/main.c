@@ -41,7 +41,7 @@ static soda_status run(const app_verb *verb, int argc, char **argv)
         print_help();
         return SODA_OK;
     }
-    if (strcmp(argv[1], "--version") == 0) return version_print();
+    if (strcmp(argv[1], "--version") == 0) return version_print(comm_mpi_library());
     const char *nearest = verbs_nearest(argv[1]);
     return FAIL(SODA_ERR_USAGE, "unknown verb '%s'%s%s; see soda --help", argv[1],
                 nearest ? ": did you mean " : "", nearest ? nearest : "");

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "core/isa.h"
 #include "core/log.h"
+#include "io/h5_file.h"
 
 static void print_backend(const char *name, backend_opener *opener)
 {
@@ -22,8 +23,9 @@ static void print_backend(const char *name, backend_opener *opener)
     status_clear();
 }
 
-soda_status version_print(void)
+soda_status version_print(const char *mpi)
 {
+    unsigned hdf5[3];
     printf("soda %s\n", SODA_VERSION);
     TRY(isa_choose(NULL));
     log_set_quiet(true); /* of what a backend says when it opens */
@@ -34,7 +36,9 @@ soda_status version_print(void)
     for (int level = 0; level <= (int)isa_best(); level++)
         printf(" %s", isa_name((isa_level)level));
     printf(" (--isa or SODA_ISA sets the highest to use)\n");
-    printf("libraries: jansson %s, libpng %s, utf8proc %s, %s\n", jansson_version_str(),
-           png_get_libpng_ver(NULL), utf8proc_version(), OpenSSL_version(OPENSSL_VERSION));
+    h5_file_library(hdf5);
+    printf("libraries: %s, HDF5 %u.%u.%u, jansson %s, libpng %s, utf8proc %s, %s\n", mpi, hdf5[0],
+           hdf5[1], hdf5[2], jansson_version_str(), png_get_libpng_ver(NULL), utf8proc_version(),
+           OpenSSL_version(OPENSSL_VERSION));
     return SODA_OK;
 }

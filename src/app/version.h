@@ -3,5 +3,5 @@
 
 #include "core/status.h"
 
-/* Prints version, libraries and backends to stdout. */
-soda_status version_print(void);
+/* Prints version, libraries and backends to stdout; `mpi` names the MPI library. */
+soda_status version_print(const char *mpi);

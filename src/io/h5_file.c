@@ -150,6 +150,12 @@ static hid_t creation_list(void)
     return list;
 }
 
+void h5_file_library(unsigned version[3])
+{
+    if (H5get_libversion(&version[0], &version[1], &version[2]) < 0)
+        memset(version, 0, 3 * sizeof *version);
+}
+
 soda_status h5_file_create(const char *path, const char *format, int version, h5_file **h5)
 {
     TRY(allocate(path, format, h5));

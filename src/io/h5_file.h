@@ -26,6 +26,9 @@ typedef struct {
     bool starved;       /* there was no memory for the image to grow */
 } h5_file;
 
+/* The version of the HDF5 library in use: numbers of major version, minor version and release. */
+void h5_file_library(unsigned version[3]);
+
 /* An empty file that shall become `path`. `format` must outlive it. */
 soda_status h5_file_create(const char *path, const char *format, int version, h5_file **h5);
 

@@ -85,6 +85,8 @@ static void help_and_version_work(void **state)
     (void)state;
     expect(shell(SODA_PROGRAM " --help"), 0, "usage: soda VERB");
     expect(shell(SODA_PROGRAM " --version"), 0, "backend cpu: ");
+    expect(shell(SODA_PROGRAM " --version | grep '^libraries: .*MPI.*, HDF5 [1-9]'"), 0,
+           "libraries");
 }
 
 static void every_verb_of_the_table_has_help(void **state)
