@@ -117,6 +117,8 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     pulse_phase("update", t->state.step);
     const bool compared = is_compared(t, flags, t->state.step + 1);
     if (read == SODA_OK) read = update(t, compared);
+    if (read == SODA_OK && !flags->stop && t->state.step + 1 < t->config->train.steps)
+        read = trainer_draw_ahead(t);
     /* the host waits here, once per step */
     if (read == SODA_OK) read = findings_read(&t->found, t->added);
     t->pending = read; /* of this rank alone, where a device works for it */

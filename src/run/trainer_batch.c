@@ -5,47 +5,22 @@
 #include "run/trainer_inputs.h"
 
 /* Leaves in t->image the frozen network's error of each image, whose caption is the class alone. */
-static soda_status run_reference(soda_trainer *t, const dataset_sample *samples, trainer_inputs *in)
+static soda_status run_reference(soda_trainer *t, trainer_drawn *d)
 {
+    trainer_inputs *in = &d->in;
     soda_step *frozen = step_list_find(&t->networks.frozen, in->h, in->w);
     int64_t *text = malloc((size_t)in->batch * sizeof *text);
     if (!text) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int64_t b = 0; b < in->batch; b++) {
-        const bool dropped = samples[b].text == dataset_describe(t->data)->empty_text;
-        text[b] =
-            dropped ? samples[b].text : dataset_image_at(t->data, samples[b].image)->class_text;
+        const dataset_sample *sample = &d->samples[b];
+        const bool dropped = sample->text == dataset_describe(t->data)->empty_text;
+        text[b] = dropped ? sample->text : dataset_image_at(t->data, sample->image)->class_text;
     }
     soda_status s = trainer_write_texts(t, t->data, text, in, frozen);
     free(text);
     TRY(s);
     TRY(trainer_write_pictures(t, in, frozen));
     return exec_run(frozen->net.exec);
-}
-
-static soda_status fill(soda_trainer *t, soda_dataset *set, const dataset_sample *samples,
-                        trainer_inputs *in, const soda_step *step)
-{
-    const int64_t count = in->h * in->w * dataset_describe(set)->channels;
-    const bool prior = set == t->prior;
-    int64_t *text = malloc((size_t)in->batch * sizeof *text);
-    if (!text) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int64_t b = 0; b < in->batch; b++) {
-        const dataset_view view = dataset_view_at(set, samples[b].image, samples[b].variant);
-        /* the top bit parts the noise of class images from that of the others */
-        const uint64_t number = samples[b].number | (uint64_t)prior << 63;
-        const noising_place to = {in->sample + b * count, in->target + b * count, &in->timestep[b],
-                                  &in->weight[b]};
-        noising_draw(&t->rules, number, view.mean, view.std, count, to);
-        if (prior) in->weight[b] *= (float)t->config->data.prior_weight;
-        memcpy(in->time_ids + b * UNET_TIME_IDS, view.time_ids, sizeof view.time_ids);
-        text[b] = samples[b].text;
-    }
-    soda_status s;
-    TRY_TO(done, trainer_write_pictures(t, in, step));
-    TRY_TO(done, trainer_write_texts(t, set, text, in, step));
-done:
-    free(text);
-    return s;
 }
 
 /* Gradients and loss of a run. */
@@ -63,52 +38,49 @@ void trainer_add_gradients(soda_trainer *t)
         exec_append(trained->list[i].net.exec, (device_work){.queue = add_gradients, .context = t});
 }
 
-static soda_status run_samples(soda_trainer *t, soda_dataset *set, const dataset_sample *samples)
+/* What was drawn ahead, if it is this, else drawn now. */
+static soda_status take_drawn(soda_trainer *t, int64_t micro, trainer_drawn **drawn)
 {
-    const int64_t batch = t->config->train.batch;
-    const dataset_image *image = dataset_image_at(set, samples[0].image);
-    soda_step *step = step_list_find(&t->networks.trained, image->h, image->w);
-    trainer_inputs in;
-    soda_status s = SODA_OK;
-    const double start_s = log_seconds();
-    TRY(trainer_inputs_create(dataset_describe(set), batch, image->h, image->w, &in));
-    TRY_TO(done, fill(t, set, samples, &in, step));
-    t->data_s += log_seconds() - start_s;
-    const double filled_s = log_seconds();
-    if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, samples, &in));
-    t->pictures[t->added++] = image->file;
-    TRY_TO(done, exec_run(step->net.exec));
-    t->network_s += log_seconds() - filled_s;
-done:
-    trainer_inputs_free(&in);
-    return s;
+    trainer_drawn *ahead = t->ahead;
+    t->ahead = NULL;
+    if (ahead && ahead->step == t->state.step && ahead->micro == micro) {
+        *drawn = ahead;
+        return SODA_OK;
+    }
+    trainer_drawn_free(ahead);
+    return trainer_draw(t, t->state.step, micro, drawn);
 }
 
 /* One micro-batch: forward, backward, added to the reducer. */
 static soda_status run_micro_batch(soda_trainer *t, int64_t micro)
 {
-    const int64_t batch = t->config->train.batch, global = t->config->train.global_batch;
-    const int64_t own = global / batch; /* those after them hold class images */
-    soda_dataset *set = micro < own ? t->data : t->prior;
-    dataset_sample *samples = malloc((size_t)batch * sizeof *samples);
-    if (!samples) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    trainer_drawn *d;
     soda_status s;
-    TRY_TO(done, dataset_samples(set, batch, global, t->state.step, micro % own, samples));
-    TRY_TO(done, run_samples(t, set, samples));
+    const double start_s = log_seconds();
+    TRY(take_drawn(t, micro, &d));
+    soda_step *step = step_list_find(&t->networks.trained, d->in.h, d->in.w);
+    TRY_TO(done, trainer_write_pictures(t, &d->in, step));
+    TRY_TO(done, trainer_write_texts(t, d->set, d->text, &d->in, step));
+    const double filled_s = log_seconds();
+    t->data_s += filled_s - start_s;
+    if (t->config->train.loss == LOSS_DCO) TRY_TO(done, run_reference(t, d));
+    t->pictures[t->added++] = dataset_image_at(d->set, d->samples[0].image)->file;
+    TRY_TO(done, exec_run(step->net.exec));
+    t->network_s += log_seconds() - filled_s;
 done:
-    free(samples);
+    trainer_drawn_free(d);
     return s;
 }
 
-/* The network of each micro-batch of the step, by its shape. */
-static soda_status find_networks(soda_trainer *t, int64_t count, int *network)
+/* The network of each micro-batch of a step, by its shape. */
+static soda_status find_networks(const soda_trainer *t, int64_t step, int64_t count, int *network)
 {
     const int64_t batch = t->config->train.batch, global = t->config->train.global_batch;
     dataset_sample *samples = malloc((size_t)batch * sizeof *samples);
     soda_status s = samples ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < count && s == SODA_OK; i++) {
         soda_dataset *set = i < global / batch ? t->data : t->prior;
-        s = dataset_samples(set, batch, global, t->state.step, i % (global / batch), samples);
+        s = dataset_samples(set, batch, global, step, i % (global / batch), samples);
         if (s != SODA_OK) break;
         const dataset_image *image = dataset_image_at(set, samples[0].image);
         network[i] = step_list_index(&t->networks.trained, image->h, image->w);
@@ -129,14 +101,14 @@ int64_t trainer_micro_batch_count(const soda_trainer *t)
     return t->prior ? 2 * own : own; /* as many again of class images */
 }
 
-static soda_status deal_micro_batches(soda_trainer *t, turns *dealt)
+static soda_status deal_micro_batches(const soda_trainer *t, int64_t step, turns *dealt)
 {
     const int64_t count = trainer_micro_batch_count(t);
     if (t->networks.trained.count == 1) return trainer_deal(t, NULL, count, 1, dealt);
     int *network = malloc((size_t)count * sizeof *network);
     if (!network) return FAIL(SODA_ERR_MEMORY, "out of memory");
     soda_status s;
-    TRY_TO(done, find_networks(t, count, network));
+    TRY_TO(done, find_networks(t, step, count, network));
     TRY_TO(done, trainer_deal(t, network, count, t->networks.trained.count, dealt));
 done:
     free(network);
@@ -172,10 +144,26 @@ soda_status trainer_micro_batches(soda_trainer *t, soda_status own)
     t->added = 0;
     if (s == SODA_OK) s = reducer_clear(&t->reducer);
     if (s == SODA_OK) s = findings_clear(&t->found);
-    if (s == SODA_OK) s = deal_micro_batches(t, &dealt);
+    if (s == SODA_OK) s = deal_micro_batches(t, t->state.step, &dealt);
     if (t->group > 1) s = comm_agree(t->comm, s); /* from here on all have the same turns */
     const int64_t count = s == SODA_OK ? dealt.count : 0;
     for (int64_t i = 0; i < count; i++) s = take_turn(t, &dealt.list[i], s);
     turns_free(&dealt);
     return s;
+}
+
+soda_status trainer_draw_ahead(soda_trainer *t)
+{
+    const int64_t next = t->state.step + 1;
+    const double start_s = log_seconds();
+    turns dealt = {0};
+    int64_t i = 0;
+    if (t->backend->device->host) return SODA_OK; /* which has done all its work */
+    TRY(deal_micro_batches(t, next, &dealt));
+    while (i < dealt.count && dealt.list[i].piece < 0) i++;
+    const int64_t micro = i < dealt.count ? dealt.list[i].piece : -1;
+    turns_free(&dealt);
+    if (micro >= 0) TRY(trainer_draw(t, next, micro, &t->ahead));
+    t->data_s += log_seconds() - start_s;
+    return SODA_OK;
 }

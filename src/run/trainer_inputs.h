@@ -25,3 +25,16 @@ soda_status trainer_write_pictures(const soda_trainer *t, const trainer_inputs *
  * the graph. */
 soda_status trainer_write_texts(const soda_trainer *t, const soda_dataset *set, const int64_t *text,
                                 trainer_inputs *inputs, const soda_step *step);
+
+/* Micro-batch `micro` of step `step`. */
+typedef struct trainer_drawn {
+    int64_t step, micro;
+    soda_dataset *set;
+    dataset_sample *samples; /* [batch] */
+    int64_t *text;           /* [batch] of the samples */
+    trainer_inputs in;
+} trainer_drawn;
+
+/* Draws its noise, timesteps and weights. Nothing but the host's memory is touched. */
+soda_status trainer_draw(const soda_trainer *t, int64_t step, int64_t micro, trainer_drawn **drawn);
+void trainer_drawn_free(trainer_drawn *drawn); /* accepts NULL */

@@ -41,6 +41,7 @@ typedef struct {
     const char **pictures; /* the first one of each micro-batch that this rank added, as in found */
     int64_t added;         /* micro-batches, in this step */
     float *image;          /* DCO: errors of the frozen network for the images of a micro-batch */
+    struct trainer_drawn *ahead; /* a micro-batch of the next step; NULL: none */
 
     soda_networks networks;
     int group; /* ranks that hold the weights between them; 1: each has its own */
@@ -82,7 +83,8 @@ soda_status trainer_walk(soda_exec *exec, int64_t runs, soda_status s);
  * status `own` is a failure has no part in them. Collective over the ranks of a group, whatever
  * fails. */
 soda_status trainer_micro_batches(soda_trainer *t, soda_status own);
-void trainer_add_gradients(soda_trainer *t); /* from now on, behind each run of a network */
+soda_status trainer_draw_ahead(soda_trainer *t); /* of the next step, while the device works */
+void trainer_add_gradients(soda_trainer *t);     /* from now on, behind each run of a network */
 int64_t trainer_micro_batch_count(const soda_trainer *t); /* of all ranks */
 
 /* The failure, on all ranks, of a step whose gradient is not finite by t->found: it changed

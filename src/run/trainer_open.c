@@ -7,7 +7,7 @@
 #include "io/newfile.h"
 #include "output/run_folder.h"
 #include "run/preempt.h"
-#include "run/trainer_internal.h"
+#include "run/trainer_inputs.h"
 
 /* What a training run needs and the reader of configurations leaves to the verb. */
 static soda_status check_config(const run_config *c)
@@ -344,6 +344,7 @@ void trainer_close(soda_trainer *t)
     reducer_destroy(&t->reducer);
     findings_destroy(&t->found);
     free(t->pictures);
+    trainer_drawn_free(t->ahead);
     params_destroy(&t->params);
     training_model_close(&t->model);
     dataset_close(t->data);

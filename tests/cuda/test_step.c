@@ -3,6 +3,7 @@
 
 #include "backend/recorded.h"
 #include "cusim/counters.h"
+#include "train/noising.h"
 
 /* Of a run of `steps` steps. */
 static sim_counters count_run(const char *folder, const char *name, const char *model, int steps)
@@ -77,6 +78,58 @@ static void recorded_runs_end_in_the_bytes_of_plain_ones(void **state)
     }
 }
 
+/* Of a run: draws of a picture's noise, and how many of them found the GPU with work that was
+ * queued since the host waited for it, or since the first draw. */
+static struct {
+    uint64_t waits, queued, draws, behind_work;
+    soda_status (*download)(soda_device *device, void *host, const void *from, size_t bytes);
+} drawing;
+
+static void note_wait(void)
+{
+    drawing.waits = sim_count.waits;
+    drawing.queued = sim_count.queued;
+}
+
+static soda_status note_download(soda_device *device, void *host, const void *from, size_t bytes)
+{
+    const soda_status s = drawing.download(device, host, from, bytes);
+    note_wait();
+    return s;
+}
+
+/* The linker puts these around noising_draw. */
+void __real_noising_draw(const noising_rules *rules, uint64_t number, const float *mean,
+                         const float *std, int64_t count, noising_place to);
+void __wrap_noising_draw(const noising_rules *rules, uint64_t number, const float *mean,
+                         const float *std, int64_t count, noising_place to);
+void __wrap_noising_draw(const noising_rules *rules, uint64_t number, const float *mean,
+                         const float *std, int64_t count, noising_place to)
+{
+    if (!drawing.draws++) note_wait();
+    drawing.behind_work += sim_count.waits == drawing.waits && sim_count.queued > drawing.queued;
+    __real_noising_draw(rules, number, mean, std, count, to);
+}
+
+/* A step has two micro-batches: the second is drawn behind the launch of the first, the next step's
+ * first behind the launch of the update; only the run's first finds a GPU that has nothing to do.
+ */
+static void noise_is_drawn_while_the_gpu_works(void **state)
+{
+    enum { STEPS = 3, MICRO_BATCHES = 2 };
+    soda_device *d = tested_backend()->device;
+    drawing.draws = drawing.behind_work = 0;
+    drawing.download = d->download;
+    d->download = note_download;
+    setenv("SODA_CACHE", files_path(*state, "cache"), 1);
+    CHECK_OK(trainer_case(tested_backend(), *state, "drawn", TINY, STEPS, NULL));
+    d->download = drawing.download;
+    print_message("%llu of %llu draws behind work of the GPU\n",
+                  (unsigned long long)drawing.behind_work, (unsigned long long)drawing.draws);
+    assert_int_equal(drawing.draws, STEPS * MICRO_BATCHES);
+    assert_int_equal(drawing.behind_work, drawing.draws - 1);
+}
+
 typedef struct {
     soda_device *device;
     const soda_update *update;
@@ -123,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recording_of_memory_that_is_gone_is_refused),
         cmocka_unit_test(recorded_runs_end_in_the_bytes_of_plain_ones),
+        cmocka_unit_test(noise_is_drawn_while_the_gpu_works),
         cmocka_unit_test(a_step_waits_once_and_launches_graphs),
     };
     return cmocka_run_group_tests(tests, trainer_setup, files_teardown);

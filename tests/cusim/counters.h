@@ -1,5 +1,5 @@
-/* counters.h: what the simulator counts, for tests that ask what a piece of work costs: launches
- * and waits as they are made (one that asks again and again as it ends), copies as they are done.
+/* counters.h: what the simulator counts, for tests that ask what a piece of work costs: waits as
+ * they are made (one that asks again and again as it ends), launches and copies as they are done.
  */
 #ifndef SIM_COUNTERS_H
 #define SIM_COUNTERS_H
@@ -9,6 +9,7 @@
 typedef struct {
     uint64_t launches, copies, waits, instructions, copied_bytes;
     uint64_t graph_launches, graph_kernels; /* graph_kernels: those of launches that a graph made */
+    uint64_t queued; /* kernels and graphs, as the host launches or captures them */
     uint64_t downloaded_bytes, allocations; /* allocations: of device or pinned memory */
     double seconds;
     double clock_s; /* of the simulated GPU: what events read */

@@ -169,6 +169,7 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void 
     if (error) return sim_fail(error);
     if (sim_fails(SIM_LAUNCH)) return sim_fail(cudaErrorLaunchOutOfResources);
     (void)sim_fails(SIM_KERNEL);
+    sim_count.queued++;
     sim_launched *l = sim_alloc(sizeof *l + k->param_bytes);
     l->kernel = k;
     l->grid = (sim_dim){grid.x, grid.y, grid.z};

@@ -77,6 +77,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
     if (s->capture) sim_die("graph launch: in a capture it is not simulated");
     struct CUgraph_st *g = executable->graph;
     sim_count.graph_launches++;
+    sim_count.queued++;
     launch *l = sim_alloc(sizeof *l);
     *l = (launch){.graph = g};
     memcpy(l->line, executable->line, sizeof l->line);
