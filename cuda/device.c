@@ -32,6 +32,9 @@ typedef struct {
 
 static gpu *open_gpu; /* NULL: none */
 
+/* tests/cusim defines it, which stands in for CUDA's libraries. */
+extern const char cusim_stands_in __attribute__((weak));
+
 int gpu_index(void) { return open_gpu->index; }
 
 cudaStream_t gpu_stream(void) { return open_gpu->stream; }
@@ -256,6 +259,7 @@ soda_status gpu_open(int index, soda_device **device)
     snprintf(g->model, sizeof g->model, "%s", properties.name);
     g->base = (soda_device){.name = g->name,
                             .model = g->model,
+                            .simulated = &cusim_stands_in != NULL,
                             .alignment = ALIGNMENT,
                             .alloc = alloc_gpu,
                             .release = release_gpu,

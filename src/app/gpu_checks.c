@@ -114,6 +114,11 @@ static soda_status measure(gpu_results *r, gpu_rate *rate, soda_dtype dtype, ran
 static void measure_rates(gpu_results *r)
 {
     static const soda_dtype types[GPU_RATES] = {SODA_BF16, SODA_F32};
+    if (!r->quick && r->backend->device->simulated) {
+        r->rates_skipped = "a simulated GPU would take hours, and its rates say nothing";
+        log_info("SKIPPED: rates: %s", r->rates_skipped);
+        return;
+    }
     log_info("rates: a training step by operator");
     for (int i = 0; i < (r->quick ? 1 : GPU_RATES); i++) {
         gpu_rate *rate = &r->rate[r->rates];

@@ -38,6 +38,7 @@ typedef struct {
     int checks;
     gpu_rate rate[GPU_RATES];
     int rates;
+    const char *rates_skipped; /* why there are none; NULL: they were measured */
     double sum_gb_per_s; /* of the largest sum: 2 (n-1)/n of its bytes, by time; 0: one rank */
     double seconds;
 } gpu_results;

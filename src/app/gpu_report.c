@@ -60,7 +60,8 @@ static void print_text(const gpu_results *r, const rank_line *lines)
     }
     if (r->sum_gb_per_s > 0) printf("sum over ranks: %.2f GB/s\n", r->sum_gb_per_s);
     for (int i = 0; i < r->rates; i++) print_rate(&r->rate[i], r->card);
-    if (r->card)
+    if (r->rates_skipped) printf("SKIPPED: rates: %s\n", r->rates_skipped);
+    if (r->card && r->rates)
         printf("roof%%: the time that is predicted for a node (src/plan/gpus.def, %s), of what it "
                "took\n",
                r->card->title);
@@ -131,10 +132,11 @@ static soda_status print_json(const gpu_results *r, const rank_line *lines)
     for (int i = 0; i < r->rates; i++)
         json_array_append_new(rates, rate_json(&r->rate[i], r->card));
     json_t *json = json_pack(
-        "{s:s,s:s,s:b,s:s?,s:o,s:o,s:o,s:o,s:f,s:f}", "soda", SODA_VERSION, "build", PLUGIN_BUILD,
-        "quick", r->quick, "card", r->card ? r->card->name : NULL, "ranks",
-        ranks_json(lines, r->comm->size), "kernels", kernels_json(r), "checks", checks_json(r),
-        "rates", rates, "sum_gb_per_s", r->sum_gb_per_s, "seconds", r->seconds);
+        "{s:s,s:s,s:b,s:b,s:s?,s:o,s:o,s:o,s:o,s:s?,s:f,s:f}", "soda", SODA_VERSION, "build",
+        PLUGIN_BUILD, "quick", r->quick, "simulated", r->backend->device->simulated, "card",
+        r->card ? r->card->name : NULL, "ranks", ranks_json(lines, r->comm->size), "kernels",
+        kernels_json(r), "checks", checks_json(r), "rates", rates, "rates_skipped",
+        r->rates_skipped, "sum_gb_per_s", r->sum_gb_per_s, "seconds", r->seconds);
     return common_print_json(json, json != NULL);
 }
 

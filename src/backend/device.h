@@ -31,6 +31,7 @@ struct soda_device {
     const char *name;
     const char *model; /* of the hardware: two of one model give the same bits */
     bool host;         /* its memory is the host's */
+    bool simulated;    /* by a program that counts time: rates say nothing */
     size_t alignment;  /* of every tensor, in bytes: a power of two, at least 64 */
 
     /* `bytes` of undefined contents. SODA_ERR_MEMORY says how much was wanted. */

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# selftest_test.sh SODA MPIEXEC PLUGIN: soda selftest --gpu on two simulated GPUs ends well; with PLUGIN, whose kernel of
-# group_norm is wrong, it goes to its end, names that kernel and fails.
+# selftest_test.sh SODA MPIEXEC PLUGIN [--all]: soda selftest --gpu --quick on two simulated GPUs ends well; with PLUGIN, whose
+# kernel of group_norm is wrong, it goes to its end, names that kernel and fails. --all: without --quick, which leaves out rates
+# where GPUs are simulated, and says so.
 set -euo pipefail
-soda=$1 mpiexec=$2 plugin=$3
+soda=$1 mpiexec=$2 plugin=$3 all=${4:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -15,11 +16,27 @@ fail() {
     exit 1
 }
 
-"$mpiexec" --oversubscribe --bind-to none -n 2 "$soda" selftest --gpu --quick --json --threads 1 >out 2>log || fail "two ranks"
-[ "$(grep -c '"rank":' out)" -eq 2 ] || fail "two ranks in the report"
-grep -q '"card": "a100"' out || fail "the card"
-if grep -q '"failed": \(true\|[1-9]\)' out; then fail "a failure"; fi
+# report [OPTION]...: of both ranks, without a failure.
+report() {
+    "$mpiexec" --oversubscribe --bind-to none -n 2 "$soda" selftest --gpu --json --threads 1 "$@" >out 2>log || fail "two ranks"
+    [ "$(grep -c '"rank":' out)" -eq 2 ] || fail "two ranks in the report"
+    grep -q '"card": "a100"' out || fail "the card"
+    grep -q '"simulated": true' out || fail "a simulated GPU"
+    if grep -q '"failed": \(true\|[1-9]\)' out; then fail "a failure"; fi
+}
+
+if [ "$all" ]; then
+    report
+    grep -q '"rates": \[\]' out || fail "rates of a simulated GPU"
+    grep -q '"rates_skipped": "a simulated GPU ' out || fail "why there are no rates"
+    grep -q '^soda: SKIPPED: rates: ' log || fail "rates are skipped silently"
+    grep -q '"name": "steps, bf16"' out || fail "the steps in bf16"
+    exit
+fi
+
+report --quick
 grep -q '"predicted_s"' out || fail "predicted times"
+grep -q '"rates_skipped": null' out || fail "the quick rates"
 
 rc=0
 SODA_CUDA_PLUGIN=$plugin "$soda" selftest --gpu --quick --threads 1 >out 2>log || rc=$?
