@@ -24,6 +24,15 @@ rm -r whole cache/factors
 mkdir whole
 CUSIM_CALLS=$work/calls run whole || fail "the run that counts"
 
+# cuSOLVER finds no SVD of any weight.
+rm -r cache/factors
+mkdir diverged
+rc=0
+CUSIM_SOLVER_INFO=3 run diverged || rc=$?
+[ "$rc" -eq 1 ] || fail "diverged: exit code $rc, expected 1"
+one_error diverged 'cuSOLVER did not converge: its info is 3'
+[ ! -e diverged/run/adapter.safetensors ] || fail "diverged: an adapter"
+
 # broken KIND RANK NUMBER: that call fails, in a run with encoded pictures and without bases.
 broken() {
     local rc=0
