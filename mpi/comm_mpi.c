@@ -142,21 +142,32 @@ static soda_status look_until_done(MPI_Request *requests, int count, const char 
     }
 }
 
-/* Several at a time: while one is being agreed on, the network carries the others. */
+/* Begins a gather of each of `count` parts; *begun have begun, all of them unless one failed. */
+static int begin_gathers(soda_comm *comm, const comm_parts *list, int count, MPI_Request *requests,
+                         int *begun)
+{
+    for (*begun = 0; *begun < count; ++*begun) {
+        const comm_parts *parts = &list[*begun];
+        const int bytes = (int)parts->bytes;
+        const int code = MPI_Iallgather(parts->own, bytes, MPI_BYTE, parts->all, bytes, MPI_BYTE,
+                                        of(comm), &requests[*begun]);
+        if (code != MPI_SUCCESS) return code;
+    }
+    return MPI_SUCCESS;
+}
+
+/* Several at a time: while one is being agreed on, the network carries the others. Those that have
+ * begun read and write the caller's memory until they end, whatever became of the rest. */
 static soda_status gather(soda_comm *comm, const comm_parts *list, int count)
 {
     MPI_Request requests[GATHERS_AT_ONCE];
     TRY(in_step());
     for (int i = 0; i < count; i += GATHERS_AT_ONCE) {
         const int some = count - i < GATHERS_AT_ONCE ? count - i : GATHERS_AT_ONCE;
-        for (int k = 0; k < some; k++) {
-            const comm_parts *parts = &list[i + k];
-            const int bytes = (int)parts->bytes;
-            TRY(checked(MPI_Iallgather(parts->own, bytes, MPI_BYTE, parts->all, bytes, MPI_BYTE,
-                                       of(comm), &requests[k]),
-                        "gather"));
-        }
-        TRY(look_until_done(requests, some, "gather"));
+        int begun;
+        const int code = begin_gathers(comm, &list[i], some, requests, &begun);
+        TRY(look_until_done(requests, begun, "gather"));
+        TRY(checked(code, "gather"));
     }
     return SODA_OK;
 }
