@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/stream_copy.h"
 #include "comm/node_memory.h"
 
 void slices_start(soda_slices *slices, soda_device *device, soda_comm *group)
@@ -118,7 +119,7 @@ static soda_status read_parts(const soda_slices *slices, const comm_parts *parts
     while (from < block->own || from >= block->own + block->bytes) block++;
     for (int i = 0; i < slices->group->size; i++, to += parts->bytes) {
         if (i == own)
-            memcpy(to, from, parts->bytes);
+            stream_copy(to, from, parts->bytes);
         else
             TRY(read_all(block->files[i], to, parts->bytes, (size_t)(from - block->own)));
     }
