@@ -65,8 +65,10 @@ quietly "clang-tidy" ctest --preset clang -R '^house/tidy$'
 soda_build fuzz
 quietly "fuzzing" ctest --preset fuzz -j "$(nproc)"
 
-soda_build tsan # by clang: TSan learns of its OpenMP's barriers by Archer, of gcc's it knows nothing
-quietly "tests under TSan" ctest --preset tsan -j "$(nproc)" -R '^(core|comm|exec|graph|io|ops|backend|optim|run)/|^plan/whole_step$' -E @
+# By clang: TSan learns of its OpenMP's barriers by Archer, of gcc's it knows nothing.
+soda_build tsan ${all:+"$cuda"}
+quietly "tests under TSan" ctest --preset tsan -j "$(nproc)" \
+    -R "^(core|comm|exec|graph|io|ops|backend|optim|run)/|^plan/whole_step\$${all:+|^cuda/(allocations|backend/update|lane|ops/linear)\$|^cusim/(exchange|state)\$}" -E @
 
 soda_build debug "$cuda"
 sweeps='|^sweep$'

@@ -9,7 +9,8 @@
 #include "cuda_runtime_api.h"
 
 enum { MOST = 64 }; /* GPUs */
-static int device;
+/* The current one, of each host thread. */
+static _Thread_local int device;
 
 extern const char cusim_stands_in;
 const char cusim_stands_in = 1; /* cuda/device.c */
