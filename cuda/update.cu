@@ -3,10 +3,13 @@
  * length, so one order. */
 #include <limits.h>
 
+#include "comm/exact.h"
 #include "cuda/launch.h"
 
-static constexpr int THREADS = 256, LIMBS = 4, LIMB_BITS = 40, LOWEST = -110;
-static constexpr int64_t LIMB_MASK = ((int64_t)1 << LIMB_BITS) - 1;
+#define MIX64_QUALIFIERS static __device__ __forceinline__
+#include "core/mix64.h"
+
+static constexpr int THREADS = 256;
 
 static unsigned blocks_for(int64_t n) { return (unsigned)((n + THREADS - 1) / THREADS); }
 
@@ -80,21 +83,14 @@ cudaError_t launch_norm(const float *x, int64_t n, double *parts, double *norm, 
     return cudaGetLastError();
 }
 
-/* A term of core/checksum.h. */
-static __device__ uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
+/* Its terms are those of core/checksum.h. */
 static __global__ void __launch_bounds__(THREADS)
     checksum_part(const float *x, int64_t n, uint64_t *parts)
 {
     uint64_t total = 0;
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
          i += (int64_t)UPDATE_BLOCKS * THREADS)
-        total += mix((uint64_t)i << 32 | __float_as_uint(x[i]));
+        total += mix64((uint64_t)i << 32 | __float_as_uint(x[i]));
     total = join_block<sum>(total);
     if (threadIdx.x == 0) parts[blockIdx.x] = total;
 }
@@ -161,14 +157,14 @@ static __global__ void __launch_bounds__(THREADS)
     const int exponent = (int)(bits >> 23 & 255);
     int64_t mantissa = bits & 0x7fffff;
     if (exponent) mantissa |= 0x800000;
-    int place = (exponent ? exponent : 1) - 150 - LOWEST;
+    int place = (exponent ? exponent : 1) - 150 - EXACT_LOWEST;
     if (place < 0) {
         mantissa = place > -24 ? mantissa >> -place : 0;
         place = 0;
     }
-    int64_t *limb = limbs + place / LIMB_BITS * n + i;
-    const int64_t shifted = mantissa << (place % LIMB_BITS);
-    const int64_t low = shifted & LIMB_MASK, high = shifted >> LIMB_BITS;
+    int64_t *limb = limbs + place / EXACT_LIMB_BITS * n + i;
+    const int64_t shifted = mantissa << (place % EXACT_LIMB_BITS);
+    const int64_t low = shifted & EXACT_LIMB_MASK, high = shifted >> EXACT_LIMB_BITS;
     const int64_t sign = bits >> 31 ? -1 : 1;
     limb[0] += sign * low;
     if (high) limb[n] += sign * high;
@@ -185,7 +181,7 @@ cudaError_t launch_add_to_sum(int64_t *limbs, float *total, const float *x, int6
                               int64_t *parts, update_notes notes, cudaStream_t stream)
 {
     find_part<<<UPDATE_BLOCKS, THREADS, 0, stream>>>(x, n, limbs ? 0x1p49f : INFINITY, parts);
-    find<<<1, THREADS, 0, stream>>>(x, n, parts, notes, limbs ? limbs + LIMBS * n : nullptr);
+    find<<<1, THREADS, 0, stream>>>(x, n, parts, notes, limbs ? limbs + EXACT_LIMBS * n : nullptr);
     if (limbs)
         exact_add<<<blocks_for(n), THREADS, 0, stream>>>(limbs, x, n, notes);
     else
@@ -193,25 +189,25 @@ cudaError_t launch_add_to_sum(int64_t *limbs, float *total, const float *x, int6
     return cudaGetLastError();
 }
 
-static __device__ void normalise(int64_t (&limb)[LIMBS])
+static __device__ void normalise(int64_t (&limb)[EXACT_LIMBS])
 {
 #pragma unroll
-    for (int j = 0; j + 1 < LIMBS; j++) {
-        const int64_t carry = limb[j] >> LIMB_BITS;
-        limb[j] -= carry * (LIMB_MASK + 1);
+    for (int j = 0; j + 1 < EXACT_LIMBS; j++) {
+        const int64_t carry = limb[j] >> EXACT_LIMB_BITS;
+        limb[j] -= carry * (EXACT_LIMB_MASK + 1);
         limb[j + 1] += carry;
     }
 }
 
 /* The value of normalised, non-negative limbs, to 24 bits, half to even. The 64 bits from the
  * leading one on are 24 to keep and 40 that decide, with `sticky` for all below them. */
-static __device__ float round_magnitude(const int64_t (&limb)[LIMBS])
+static __device__ float round_magnitude(const int64_t (&limb)[EXACT_LIMBS])
 {
     uint64_t top = 0, next = 0;
     bool sticky = false;
     int number = 0;
 #pragma unroll
-    for (int j = LIMBS - 1; j >= 0; j--) {
+    for (int j = EXACT_LIMBS - 1; j >= 0; j--) {
         if (top == 0) {
             top = (uint64_t)limb[j];
             number = j;
@@ -223,16 +219,16 @@ static __device__ float round_magnitude(const int64_t (&limb)[LIMBS])
     if (top == 0) return 0;
     const int shift = __clzll((long long)top);
     uint64_t word = top << shift;
-    if (shift >= LIMB_BITS) {
-        word |= next << (shift - LIMB_BITS);
+    if (shift >= EXACT_LIMB_BITS) {
+        word |= next << (shift - EXACT_LIMB_BITS);
     } else {
-        word |= next >> (LIMB_BITS - shift);
-        sticky |= (next & (((uint64_t)1 << (LIMB_BITS - shift)) - 1)) != 0;
+        word |= next >> (EXACT_LIMB_BITS - shift);
+        sticky |= (next & (((uint64_t)1 << (EXACT_LIMB_BITS - shift)) - 1)) != 0;
     }
     const uint64_t half = (uint64_t)1 << 39, rest = word & (2 * half - 1);
     uint64_t kept = word >> 40;
     if (rest > half || (rest == half && (sticky || (kept & 1)))) kept++;
-    const int64_t exponent = 40 - shift + LIMB_BITS * number + LOWEST;
+    const int64_t exponent = 40 - shift + EXACT_LIMB_BITS * number + EXACT_LOWEST;
     return (float)((double)kept * __longlong_as_double((1023 + exponent) << 52));
 }
 
@@ -241,20 +237,20 @@ static __global__ void __launch_bounds__(THREADS)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
-    int64_t limb[LIMBS];
+    int64_t limb[EXACT_LIMBS];
 #pragma unroll
-    for (int j = 0; j < LIMBS; j++) limb[j] = limbs[j * n + i];
+    for (int j = 0; j < EXACT_LIMBS; j++) limb[j] = limbs[j * n + i];
     normalise(limb);
 #pragma unroll
-    for (int j = 0; j < LIMBS; j++) limbs[j * n + i] = limb[j];
-    const bool negative = limb[LIMBS - 1] < 0;
+    for (int j = 0; j < EXACT_LIMBS; j++) limbs[j * n + i] = limb[j];
+    const bool negative = limb[EXACT_LIMBS - 1] < 0;
     if (negative) {
 #pragma unroll
-        for (int j = 0; j < LIMBS; j++) limb[j] = -limb[j];
+        for (int j = 0; j < EXACT_LIMBS; j++) limb[j] = -limb[j];
         normalise(limb);
     }
     const float size = round_magnitude(limb);
-    if (limbs[LIMBS * n] > 0) factor = NAN; /* arrays were refused */
+    if (limbs[EXACT_LIMBS * n] > 0) factor = NAN; /* arrays were refused */
     x[i] = factor * (negative ? -size : size);
 }
 

@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-static const int64_t LIMB_MASK = ((int64_t)1 << EXACT_LIMB_BITS) - 1;
-
 static void add_one(int64_t *limb, float x)
 {
     uint32_t bits;
@@ -20,7 +18,7 @@ static void add_one(int64_t *limb, float x)
     }
     const int j = place / EXACT_LIMB_BITS;
     const int64_t shifted = mantissa << (place % EXACT_LIMB_BITS); /* 24 + 39 bits fit */
-    const int64_t low = shifted & LIMB_MASK, high = shifted >> EXACT_LIMB_BITS;
+    const int64_t low = shifted & EXACT_LIMB_MASK, high = shifted >> EXACT_LIMB_BITS;
     const int64_t sign = bits >> 31 ? -1 : 1;
     limb[j] += sign * low;
     if (high) limb[j + 1] += sign * high;

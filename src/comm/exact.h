@@ -12,6 +12,7 @@
 #include "core/status.h"
 
 enum { EXACT_LIMBS = 4, EXACT_LIMB_BITS = 40, EXACT_LOWEST = -110 };
+static const int64_t EXACT_LIMB_MASK = ((int64_t)1 << EXACT_LIMB_BITS) - 1;
 
 /* limbs [n, EXACT_LIMBS] += x [n]. SODA_ERR_NUMERIC if some x is not finite or too large: *where is
  * its index, limbs are as they were. */

@@ -4,15 +4,13 @@
 
 #include "comm/exact.h"
 
-static const int64_t LIMB_MASK = ((int64_t)1 << EXACT_LIMB_BITS) - 1;
-
 /* Carries upwards: all limbs but the top one end in [0, 2^40); the top one has the sign. */
 static void normalise(int64_t *limb)
 {
     for (int j = 0; j + 1 < EXACT_LIMBS; j++) {
         const int64_t carry =
             limb[j] >> EXACT_LIMB_BITS; /* floor: arithmetic shift on our compilers */
-        limb[j] -= carry * (LIMB_MASK + 1);
+        limb[j] -= carry * (EXACT_LIMB_MASK + 1);
         limb[j + 1] += carry;
     }
 }

@@ -2,12 +2,7 @@
 
 #include <string.h>
 
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
+#include "core/mix64.h"
 
 uint64_t checksum_f32(const float *x, int64_t n)
 {
@@ -15,7 +10,7 @@ uint64_t checksum_f32(const float *x, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &x[i], sizeof bits);
-        sum += mix((uint64_t)i << 32 | bits);
+        sum += mix64((uint64_t)i << 32 | bits);
     }
     return sum;
 }

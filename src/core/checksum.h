@@ -1,11 +1,11 @@
 /* checksum.h: one number per array, by which ranks learn whether their arrays have the same bits.
  *
- *     the sum over i of mix(2^32 i + the bits of x[i]), modulo 2^64
+ *     the sum over i of mix64(2^32 i + the bits of x[i]), modulo 2^64
  *
- * mix is the last step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), a permutation of the words
- * of 64 bits. So one value that differs always gives another sum; several, or two that changed
- * places, do so but for one case in 2^64. Sums of integers have no order: threads may share the
- * work as they like. Whoever wants two arrays with one sum can make them: it is no signature. */
+ * mix64 (core/mix64.h) is a permutation of the words of 64 bits. So one value that differs always
+ * gives another sum; several, or two that changed places, do so but for one case in 2^64. Sums of
+ * integers have no order: threads may share the work as they like. Whoever wants two arrays with
+ * one sum can make them: it is no signature. */
 #pragma once
 
 #include <stdint.h>
