@@ -1,5 +1,6 @@
 /* columns.cu: sum_rows, and the gradients of spectral_scale and column_scale_add: sums over rows in
- * two kernels, partial sums per chunk of rows in fp32 and their sum in fp64; see columns.cuh. */
+ * two kernels, partial sums per chunk of rows in fp32 and their sum in fp64; see columns.cuh. The
+ * gradients need one kernel if there is one chunk. */
 #include "cuda/columns.cuh"
 
 template <typename T> __global__ void __launch_bounds__(TILE_THREADS) sum_rows_kernel(columns_sum u)
@@ -49,7 +50,15 @@ cudaError_t launch_sum_rows(bool is_bf16, const columns_sum *u, cudaStream_t str
     });
 }
 
-/* dx and the partial sums of ddelta. A closed gate passes nothing, not even NaN. */
+/* ddelta of a column from its sum. A closed gate passes nothing, not even NaN. */
+static __device__ __forceinline__ void store_delta(const columns_scale_grad &u, int column,
+                                                   float sum)
+{
+    const bool closed = u.s && u.s[column] + u.delta[column] <= 0;
+    u.ddelta[column] = closed ? 0 : sum;
+}
+
+/* dx and the partial sums of ddelta, or ddelta if there is one chunk. */
 template <typename T>
 __global__ void __launch_bounds__(TILE_THREADS) columns_scale_grad_kernel(columns_scale_grad u)
 {
@@ -80,7 +89,11 @@ __global__ void __launch_bounds__(TILE_THREADS) columns_scale_grad_kernel(column
     }
     const float total = tile_sum<T>(sum, room);
     const int column = at.first + (int)threadIdx.x;
-    if (threadIdx.x < tile_columns<T> && column < u.k) u.partial[at.chunk * u.k + column] = total;
+    if (threadIdx.x >= tile_columns<T> || column >= u.k) return;
+    if (u.rows > COLUMNS_CHUNK)
+        u.partial[at.chunk * u.k + column] = total;
+    else
+        store_delta(u, column, total);
 }
 
 __global__ void __launch_bounds__(JOIN_THREADS) columns_scale_join_kernel(columns_scale_grad u)
@@ -89,10 +102,7 @@ __global__ void __launch_bounds__(JOIN_THREADS) columns_scale_join_kernel(column
     const int column = (int)blockIdx.x * JOIN_COLUMNS + threadIdx.x % JOIN_COLUMNS;
     const double sum =
         join_chunks(u.partial + column, ceil_div(u.rows, COLUMNS_CHUNK), u.k, column < u.k, room);
-    if (threadIdx.x < JOIN_COLUMNS && column < u.k) {
-        const bool closed = u.s && u.s[column] + u.delta[column] <= 0;
-        u.ddelta[column] = closed ? 0 : (float)sum;
-    }
+    if (threadIdx.x < JOIN_COLUMNS && column < u.k) store_delta(u, column, (float)sum);
 }
 
 cudaError_t launch_columns_scale_grad(bool is_bf16, const columns_scale_grad *u,
@@ -103,7 +113,7 @@ cudaError_t launch_columns_scale_grad(bool is_bf16, const columns_scale_grad *u,
         return launch(columns_scale_grad_kernel<T>, tile_count<T>(1, u->rows, u->k), TILE_THREADS,
                       0, stream, *u);
     });
-    if (e != cudaSuccess) return e;
+    if (e != cudaSuccess || u->rows <= COLUMNS_CHUNK) return e;
     return launch(columns_scale_join_kernel, ceil_div(u->k, JOIN_COLUMNS), JOIN_THREADS, 0, stream,
                   *u);
 }

@@ -1,10 +1,11 @@
 /* conv2d and conv2d_grad_x of the CUDA backend. The gradient is a convolution of dy with the
  * flipped kernel, whose zeros between the pixels of dy (stride > 1) are skipped, not stored:
- * conv2d.cu.
+ * conv2d.cuh.
  *
- * 1 x 1 without padding or stride: one product. bf16, channels a multiple of 8: the implicit
- * product of conv2d.cu. Else the rows of pixels that meet the kernel are gathered into scratch,
- * some rows at a time, and multiplied. */
+ * 1 x 1 without padding or stride: one product. fp32: the implicit product of conv2d_f32.cu, in one
+ * kernel, or two for few pixels. bf16, channels a multiple of 8: that of conv2d.cu. Else (bf16) the
+ * rows of pixels that meet the kernel are gathered into scratch, some rows at a time, and
+ * multiplied. */
 #include <stdlib.h>
 
 #include "core/round.h"
@@ -15,9 +16,9 @@
 #include "cuda/operands.h"
 #include "cuda/pack.h"
 
-enum { GATHERED_BYTES = 16 << 20 }; /* that lie in scratch at a time, at most */
+enum { GATHERED_BYTES = 4 << 20 }; /* that lie in scratch at a time, at most */
 
-typedef enum { BY_PRODUCT, BY_IMPLICIT, BY_GATHERING } method;
+typedef enum { BY_PRODUCT, BY_IMPLICIT, BY_GATHERING, BY_IMPLICIT_F32 } method;
 
 typedef struct {
     conv2d_sizes z;
@@ -53,7 +54,8 @@ static method method_of(const conv2d_sizes *z, soda_dtype dtype)
 {
     const bool same = z->kh == 1 && z->kw == 1 && z->stride == 1 && z->spread == 1;
     if (same && z->top == 0 && z->left == 0 && z->P == z->H && z->Q == z->W) return BY_PRODUCT;
-    return dtype == SODA_BF16 && z->I % 8 == 0 ? BY_IMPLICIT : BY_GATHERING;
+    if (dtype == SODA_F32) return BY_IMPLICIT_F32;
+    return z->I % 8 == 0 ? BY_IMPLICIT : BY_GATHERING;
 }
 
 /* The product of `rows` rows of pixels, `pitch_a` elements apart, with the kernel. */
@@ -102,15 +104,21 @@ static soda_status prepare(soda_call *call, soda_weights *weights, bool grad_x)
     c->z = sizes_of(call, grad_x);
     c->method = method_of(&c->z, call->in[0].dtype);
     c->pitch = pack_taps_pitch((int64_t)c->z.kh * c->z.kw * c->z.I);
-    TRY(pack_taps(call, weights, 1, call->in[0].dtype, grad_x));
+    const pack_recipe recipe = {
+        .to = call->in[0].dtype, .flipped = grad_x, .turned = c->method == BY_IMPLICIT_F32};
+    TRY(pack_taps(call, weights, 1, &recipe));
     if (call->inputs > 2 && call->weight[2])
         TRY(operands_form(call, weights, 2, call->in[0].dtype));
+    if (c->method == BY_IMPLICIT_F32) {
+        const int parts = conv2d_f32_parts(&c->z);
+        if (parts > 1) call->scratch_bytes = (size_t)parts * tensor_bytes(&call->out[0]);
+        return SODA_OK;
+    }
     return c->method == BY_IMPLICIT ? SODA_OK : prepare_products(c, call);
 }
 
 static soda_status run_products(const soda_call *call, const conv2d_state *c)
 {
-    const bool bf16 = call->in[0].dtype == SODA_BF16;
     const int64_t M = c->z.N * c->z.P * c->z.Q,
                   row = c->z.O * (int64_t)dtype_bytes(call->in[0].dtype);
     gemm_operands o = {.a = call->in[0].data,
@@ -122,7 +130,7 @@ static soda_status run_products(const soda_call *call, const conv2d_state *c)
         const int64_t rows = min64(c->rows, M - first);
         o.d = (char *)call->out[0].data + first * row;
         if (c->method == BY_GATHERING) {
-            GPU_TRY(launch_conv2d_gather(&c->z, bf16, call->in[0].data, first, rows, (int)c->pitch,
+            GPU_TRY(launch_conv2d_gather(&c->z, call->in[0].data, first, rows, (int)c->pitch,
                                          call->scratch, gpu_stream()));
             o.a = call->scratch;
         }
@@ -134,9 +142,14 @@ static soda_status run_products(const soda_call *call, const conv2d_state *c)
 static soda_status run(const soda_call *call)
 {
     const conv2d_state *c = call->state;
-    if (c->method != BY_IMPLICIT) return run_products(call, c);
-    GPU_TRY(launch_conv2d(&c->z, call->in[0].data, operand(call, 1), operand(call, 2),
-                          call->out[0].data, gpu_stream()));
+    const void *x = call->in[0].data, *w = operand(call, 1), *bias = operand(call, 2);
+    if (c->method == BY_IMPLICIT)
+        GPU_TRY(launch_conv2d(&c->z, x, w, bias, call->out[0].data, gpu_stream()));
+    else if (c->method == BY_IMPLICIT_F32)
+        GPU_TRY(
+            launch_conv2d_f32(&c->z, x, w, bias, call->scratch, call->out[0].data, gpu_stream()));
+    else
+        return run_products(call, c);
     return SODA_OK;
 }
 

@@ -1,10 +1,6 @@
-/* conv2d and its gradient in x as products with a gathered matrix: y [M,O] = G [M,K] w' [O,K] + b,
- * M = N P Q pixels, K = kh kw I, column k = (r kw + s) I + i. Row m = (n, p, q) of G has at k
- * x[n, u / spread, v / spread, i] with u = p stride + r - top, v = q stride + s - left, and 0 where
- * u or v is no multiple of spread or lies outside of x. The gradient is the same with stride 1, the
- * forward's stride as spread, and the flipped kernel.
+/* conv2d.cu: conv2d and its gradient in x, bf16, as products with the matrix G of conv2d.cuh.
  *
- * `implicit` (bf16, I a multiple of 8) never writes G: a tile of BM x 32 of it is gathered into
+ * `implicit` (I a multiple of 8) never writes G: a tile of BM x 32 of it is gathered into
  * shared memory by pieces of 16 bytes, which lie in one pixel as 8 divides I, beside BN x 32 of w;
  * 4 such stages are under way at a time (cp.async). Each warp owns 32 columns and BM / (warps / (BN
  * / 32)) rows of the tile of y, in mma tiles of 16 x 8. Every element is one fp32 sum, k ascending
@@ -14,7 +10,7 @@
  * A row of 32 columns takes 64 bytes of shared memory; its pieces 0..3 are stored at c ^ (row / 2 %
  * 4), so that the 8 rows which ldmatrix reads at a time, and what 8 lanes write, lie in different
  * banks. */
-#include "cuda/launch.h"
+#include "cuda/conv2d.cuh"
 #include "cuda/ptx.cuh"
 
 static constexpr int BK = 32, STAGES = 4, PIECE = 8; /* elements */
@@ -25,45 +21,6 @@ static __device__ __forceinline__ int place(int row, int piece)
 {
     return row * BK + (piece ^ (row / 2 % PIECES)) * PIECE;
 }
-
-/* The first pixel of x under output pixel m, before division by spread. */
-struct corner {
-    int64_t image; /* its first pixel */
-    int u, v;
-    bool present;
-};
-
-static __device__ __forceinline__ corner corner_of(const conv2d_sizes &z, int64_t m)
-{
-    const int64_t pq = (int64_t)z.P * z.Q, n = m / pq;
-    const int at = (int)(m - n * pq), p = at / z.Q, q = at - p * z.Q;
-    return {n * z.H * z.W, p * z.stride - z.top, q * z.stride - z.left, m < z.N * pq};
-}
-
-/* The pixel under tap (r,s), or -1. */
-static __device__ __forceinline__ int64_t pixel_under(const conv2d_sizes &z, const corner &c, int r,
-                                                      int s)
-{
-    const int u = c.u + r, v = c.v + s, h = u / z.spread, w = v / z.spread;
-    if (!c.present || u < 0 || v < 0 || h >= z.H || w >= z.W) return -1;
-    if (h * z.spread != u || w * z.spread != v) return -1;
-    return c.image + (int64_t)h * z.W + w;
-}
-
-/* A column k of G, for a thread that walks through K. */
-struct column {
-    int r, s, i;
-    __device__ __forceinline__ void settle(const conv2d_sizes &z)
-    {
-        while (i >= z.I) {
-            i -= z.I;
-            if (++s == z.kw) {
-                s = 0;
-                r++;
-            }
-        }
-    }
-};
 
 /* The shape of a block: warps of 32 columns, ROWS rows each. */
 template <int BM, int BN, int THREADS> struct block_shape {
@@ -212,19 +169,21 @@ static __global__ void __launch_bounds__(THREADS, 2)
     write_tile<BM, BN, THREADS>(shared, m0, M, n0, z.O, y);
 }
 
-/* Rows first .. first + rows of G, `pitch` elements each (zeros beyond K): one thread an element.
- */
-template <typename T>
+/* Rows first .. first + rows of G, `pitch` elements each (zeros beyond K): one thread a pack of N,
+ * which divides I. */
+template <int N>
 static __global__ void __launch_bounds__(256)
-    gather(const conv2d_sizes z, const T *__restrict__ x, int64_t first, int64_t rows, int pitch,
-           T *__restrict__ to)
+    gather(const conv2d_sizes z, const bf16 *__restrict__ x, int64_t first, int64_t rows, int pitch,
+           bf16 *__restrict__ to)
 {
-    const int64_t index = (int64_t)blockIdx.x * 256 + threadIdx.x, m = index / pitch;
-    if (m >= rows) return;
-    const int k = (int)(index - m * pitch), tap = k / z.I, i = k - tap * z.I;
-    const corner c = corner_of(z, first + m);
+    const pack_place at = find_pack<N>(blockIdx.x * 256 + threadIdx.x, pitch);
+    if (at.row >= rows) return;
+    const int tap = at.column / z.I, i = at.column - tap * z.I;
+    const corner c = corner_of(z, first + at.row);
     const int64_t pixel = tap < z.kh * z.kw ? pixel_under(z, c, tap / z.kw, tap % z.kw) : -1;
-    to[index] = pixel < 0 ? from_float<T>(0.0f) : x[pixel * z.I + i];
+    bf16 pack[N];
+    load_raw<N>(x + pixel * z.I + i, pixel < 0 ? 0 : N, pack);
+    store_raw<N>(pack, N, to + at.row * pitch + at.column);
 }
 
 template <int BM, int BN, int THREADS>
@@ -251,12 +210,13 @@ cudaError_t launch_conv2d(const conv2d_sizes *z, const void *x, const void *w, c
                                     : start<128, 128, 256>(z, x, w, bias, y, stream);
 }
 
-cudaError_t launch_conv2d_gather(const conv2d_sizes *z, bool is_bf16, const void *x, int64_t first,
-                                 int64_t rows, int pitch, void *to, cudaStream_t stream)
+cudaError_t launch_conv2d_gather(const conv2d_sizes *z, const void *x, int64_t first, int64_t rows,
+                                 int pitch, void *to, cudaStream_t stream)
 {
-    return by_type(is_bf16, [=](auto type) {
-        using T = decltype(type);
-        return launch(gather<T>, ceil_div(rows * pitch, 256), 256, 0, stream, *z, (const T *)x,
-                      first, rows, pitch, (T *)to);
-    });
+    const bf16 *from = (const bf16 *)x;
+    if (z->I % 4 == 0)
+        return launch_packs<4>(gather<4>, rows, pitch, 256, stream, *z, from, first, rows, pitch,
+                               (bf16 *)to);
+    return launch_packs<1>(gather<1>, rows, pitch, 256, stream, *z, from, first, rows, pitch,
+                           (bf16 *)to);
 }

@@ -104,11 +104,13 @@ typedef struct {
 cudaError_t launch_columns_scale_grad(bool bf16, const columns_scale_grad *grad,
                                       cudaStream_t stream);
 
-/* conv2d.cu: x [N,H,W,I], y [N,P,Q,O]; w [O, kh kw I] with column (r kw + s) I + i; bias [O] or
- * NULL. Output (p,q) meets x at (p stride + r - top, q stride + s - left) / spread, where that is a
- * whole pixel of x. launch_conv2d: bf16, I a multiple of 8; fewer tiles of 128 x 128 than
- * CONV2D_FEW_TILES: tiles of 64 x 64. launch_conv2d_gather writes rows first .. first + rows of the
- * matrix that w' is multiplied with, `pitch` elements apart, zeros behind column kh kw I. */
+/* conv2d.cu, conv2d_f32.cu: x [N,H,W,I], y [N,P,Q,O]; bias [O] or NULL. Output (p,q) meets x at (p
+ * stride + r - top, q stride + s - left) / spread, where that is a whole pixel of x. launch_conv2d:
+ * bf16, I a multiple of 8, w [O, kh kw I] with column (r kw + s) I + i; fewer tiles of 128 x 128
+ * than CONV2D_FEW_TILES: tiles of 64 x 64. launch_conv2d_gather writes rows first .. first + rows
+ * of the matrix that w' is multiplied with, bf16, `pitch` elements apart, zeros behind column kh kw
+ * I. launch_conv2d_f32: w [kh kw I, CONV2D_PITCH(O)], the transpose, aligned to 16 bytes, with
+ * zeros behind column O; parts: room for conv2d_f32_parts times y, if that is more than 1. */
 enum { CONV2D_FEW_TILES = 108 }; /* multiprocessors of an A100 */
 
 typedef struct {
@@ -119,8 +121,12 @@ typedef struct {
 
 cudaError_t launch_conv2d(const conv2d_sizes *z, const void *x, const void *w, const void *bias,
                           void *y, cudaStream_t stream);
-cudaError_t launch_conv2d_gather(const conv2d_sizes *z, bool bf16, const void *x, int64_t first,
-                                 int64_t rows, int pitch, void *to, cudaStream_t stream);
+cudaError_t launch_conv2d_gather(const conv2d_sizes *z, const void *x, int64_t first, int64_t rows,
+                                 int pitch, void *to, cudaStream_t stream);
+static inline int64_t conv2d_f32_pitch(int64_t columns) { return (columns + 3) / 4 * 4; }
+int conv2d_f32_parts(const conv2d_sizes *z);
+cudaError_t launch_conv2d_f32(const conv2d_sizes *z, const float *x, const float *w,
+                              const float *bias, float *parts, float *y, cudaStream_t stream);
 
 /* copy.cu: elements of 2 bytes (`half`) or 4. */
 cudaError_t launch_concat(bool half, const void *a, int C, const void *b, int D, void *y,

@@ -2,13 +2,10 @@
 
 #include <string.h>
 
-/* Numbers of forms; operands.c has those before. Odd: bf16. */
-enum { FORM_TAPS = 16, FORM_TAPS_FLIPPED = 18 };
+#include "cuda/launch.h"
 
-typedef struct {
-    soda_dtype to;
-    bool flipped;
-} pack_recipe;
+/* Numbers of forms, added up; operands.c has those before. */
+enum { FORM_TAPS = 16, FORM_BF16 = 1, FORM_FLIPPED = 2, FORM_TURNED = 4 };
 
 /* Element `index` of a weight, from any address. */
 static float element(const soda_tensor *source, int64_t index)
@@ -32,10 +29,19 @@ static void put(void *form, soda_dtype to, int64_t index, float x)
         ((uint16_t *)form)[index] = bf16_from_float(x);
 }
 
-/* Elements of a row of taps without its padding. */
-static int64_t tap_columns(const soda_shape *w, bool flipped)
+/* The matrix that the form is or, turned, the transpose of which it is. */
+typedef struct {
+    int64_t rows, columns, row_step, column_step, count; /* in elements of the form */
+} layout;
+
+static layout layout_of(const soda_shape *w, const pack_recipe *r)
 {
-    return w->dim[flipped ? 0 : 1] * w->dim[2] * w->dim[3];
+    layout l = {.rows = w->dim[r->flipped ? 1 : 0],
+                .columns = w->dim[r->flipped ? 0 : 1] * w->dim[2] * w->dim[3]};
+    l.row_step = r->turned ? 1 : pack_taps_pitch(l.columns);
+    l.column_step = r->turned ? conv2d_f32_pitch(l.rows) : 1;
+    l.count = r->turned ? l.columns * l.column_step : l.rows * l.row_step;
+    return l;
 }
 
 static soda_status fill_taps(const soda_weight *weight, const void *recipe, void *form)
@@ -44,38 +50,36 @@ static soda_status fill_taps(const soda_weight *weight, const void *recipe, void
     const soda_tensor *source = &weight->source;
     const soda_shape *w = &source->shape;
     const int64_t O = w->dim[0], I = w->dim[1], taps = w->dim[2] * w->dim[3];
-    const int64_t rows = r->flipped ? I : O, columns = tap_columns(w, r->flipped);
-    const int64_t pitch = pack_taps_pitch(columns);
-    if (pitch != columns) memset(form, 0, (size_t)(rows * pitch) * dtype_bytes(r->to));
+    const layout l = layout_of(w, r);
+    if (l.count != l.rows * l.columns) memset(form, 0, (size_t)l.count * dtype_bytes(r->to));
     for (int64_t o = 0; o < O; o++) {
         for (int64_t i = 0; i < I; i++) {
             for (int64_t tap = 0; tap < taps; tap++) {
                 const float x = element(source, (o * I + i) * taps + tap);
-                const int64_t at =
-                    r->flipped ? i * pitch + (taps - 1 - tap) * O + o : o * pitch + tap * I + i;
-                put(form, r->to, at, x);
+                const int64_t row = r->flipped ? i : o,
+                              column = r->flipped ? (taps - 1 - tap) * O + o : tap * I + i;
+                put(form, r->to, row * l.row_step + column * l.column_step, x);
             }
         }
     }
     return SODA_OK;
 }
 
-soda_status pack_taps(const soda_call *call, soda_weights *weights, int input, soda_dtype to,
-                      bool flipped)
+soda_status pack_taps(const soda_call *call, soda_weights *weights, int input,
+                      const pack_recipe *recipe)
 {
     const soda_weight *weight = call->weight[input];
-    const soda_shape *w = &weight->source.shape;
     const soda_dtype from = weight->source.dtype;
-    const pack_recipe recipe = {.to = to, .flipped = flipped};
-    const int64_t rows = w->dim[flipped ? 1 : 0], pitch = pack_taps_pitch(tap_columns(w, flipped));
+    const layout l = layout_of(&weight->source.shape, recipe);
     if (from != SODA_F32 && from != SODA_BF16 && from != SODA_F16)
         return FAIL(SODA_ERR_UNSUPPORTED, "cuda backend: weight %s of type %s", weight->name,
                     dtype_name(from));
+    const int form = FORM_TAPS + (recipe->to == SODA_BF16 ? FORM_BF16 : 0) +
+                     (recipe->flipped ? FORM_FLIPPED : 0) + (recipe->turned ? FORM_TURNED : 0);
     return call_form(call, weights, input,
-                     &(weights_form){.form = (uint64_t)(flipped ? FORM_TAPS_FLIPPED : FORM_TAPS) +
-                                             (to == SODA_BF16),
-                                     .bytes = (size_t)(rows * pitch) * dtype_bytes(to),
+                     &(weights_form){.form = (uint64_t)form,
+                                     .bytes = (size_t)l.count * dtype_bytes(recipe->to),
                                      .fill = fill_taps,
-                                     .recipe = &recipe,
-                                     .recipe_bytes = sizeof recipe});
+                                     .recipe = recipe,
+                                     .recipe_bytes = sizeof *recipe});
 }

@@ -30,6 +30,14 @@ static __device__ __forceinline__ void copy_16(void *to, const void *from, bool 
                  : "memory");
 }
 
+/* The same with an element of 4 bytes. */
+static __device__ __forceinline__ void copy_4(void *to, const void *from, bool present)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(shared_address(to)),
+                 "l"(from), "r"(present ? 4 : 0)
+                 : "memory");
+}
+
 static __device__ __forceinline__ void copy_commit()
 {
     asm volatile("cp.async.commit_group;\n" ::: "memory");

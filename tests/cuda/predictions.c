@@ -21,14 +21,14 @@
 #include "plan/gpu_speed.h"
 #include "support/tested.h"
 
-enum { GPUS = 3, STEPS = 5, MOST_KINDS = 2000, MOST_ROWS = 200, ROW_NAME = 1000 };
+enum { GPUS = 3, STEPS = 6, MOST_KINDS = 2000, MOST_ROWS = 200, ROW_NAME = 1000 };
 static const char *const gpu_names[GPUS] = {"a100", "h100", "h200"};
 static const gpu_speed *gpus[GPUS];
 
 static const model_step_name steps[STEPS] = {
     {"sd15", "soda_svd", SODA_BF16, 1, 64},  {"sd15", "soda_svd", SODA_BF16, 8, 64},
     {"sdxl", "soda_svd", SODA_BF16, 1, 128}, {"sdxl", "soda_svd", SODA_BF16, 4, 128},
-    {"sdxl", "soda_lq", SODA_BF16, 1, 128},
+    {"sdxl", "soda_lq", SODA_BF16, 1, 128},  {"sd15", "soda_svd", SODA_F32, 1, 64},
 };
 
 typedef struct {
@@ -181,7 +181,7 @@ static int by_time(const void *a, const void *b)
 
 static void print_rows(const model_step_name *m, table *t)
 {
-    printf("\n### %s, %s, batch 1\n\n", m->arch, m->method);
+    printf("\n### %s, %s, %s, batch 1\n\n", m->arch, m->method, dtype_name(m->dtype));
     print_head("what nodes launch");
     qsort(t->rows, (size_t)t->count, sizeof *t->rows, by_time);
     for (int r = 0; r < t->count; r++) {
@@ -194,11 +194,12 @@ static void print_rows(const model_step_name *m, table *t)
 
 static void print_steps(const table *tables)
 {
-    print_head("step, bf16");
+    print_head("step");
     for (int i = 0; i < STEPS; i++) {
         const model_step_name *m = &steps[i];
-        printf("| %s, %s, latents %lldx%lld, batch %lld |", m->arch, m->method,
-               (long long)m->latent, (long long)m->latent, (long long)m->batch);
+        printf("| %s, %s, %s, latents %lldx%lld, batch %lld |", m->arch, m->method,
+               dtype_name(m->dtype), (long long)m->latent, (long long)m->latent,
+               (long long)m->batch);
         print_total(&tables[i].all);
     }
 }

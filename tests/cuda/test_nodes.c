@@ -77,10 +77,11 @@ static void a_graph_has_few_nodes_more_than_its_plan(void **state)
     (void)state;
     static const char *const archs[] = {"sd15", "sdxl"};
     static const char *const methods[] = {"soda_svd", "soda_lq"};
+    static const char *const types[] = {"bf16", "fp32"};
     soda_device *d = tested_backend()->device;
     CHECK_OK(d->alloc(d, 1 << 20, &form));
-    for (int i = 0; i < 4; i++)
-        assert_true(check_arch(archs[i % 2], methods[i / 2], "bf16") <= 1.3);
+    for (int i = 0; i < 8; i++)
+        assert_true(check_arch(archs[i % 2], methods[i / 2 % 2], types[i / 4]) <= 1.3);
     d->release(d, form);
 }
 
