@@ -50,7 +50,7 @@ static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, 
     log_progress progress;
     int64_t done = 0;
     bool made = false;
-    log_progress_start(&progress, "factorise", (count - first + step - 1) / step);
+    log_progress_start(&progress, "factorise", 0, (count - first + step - 1) / step);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = first; i < count; i += step) {
         bool missing = false;

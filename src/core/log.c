@@ -60,11 +60,19 @@ double log_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-void log_progress_start(log_progress *progress, const char *label, int64_t total)
+void log_progress_start(log_progress *progress, const char *label, int64_t first, int64_t total)
 {
     const double now = log_seconds();
-    *progress = (log_progress){.label = label, .total = total, .started_s = now, .shown_s = 0};
+    *progress = (log_progress){.label = label, .first = first, .total = total, .started_s = now};
     if (!isatty(STDERR_FILENO)) progress->shown_s = now; /* the first line after five seconds */
+}
+
+/* Units per second since the start, and the seconds that the others take then; 0 if unknown. */
+static double rate_of(const log_progress *p, int64_t done, double elapsed_s, double *left_s)
+{
+    const double rate = elapsed_s > 0 ? (double)(done - p->first) / elapsed_s : 0;
+    *left_s = rate > 0 ? (double)(p->total - done) / rate : 0;
+    return rate;
 }
 
 static void draw_bar(const log_progress *p, int64_t done, double elapsed_s, const char *note)
@@ -74,8 +82,8 @@ static void draw_bar(const log_progress *p, int64_t done, double elapsed_s, cons
     const int full = (int)(WIDTH * done / p->total);
     for (int i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
     bar[WIDTH] = '\0';
-    const double rate = elapsed_s > 0 ? (double)done / elapsed_s : 0;
-    const double left_s = rate > 0 ? (double)(p->total - done) / rate : 0;
+    double left_s;
+    const double rate = rate_of(p, done, elapsed_s, &left_s);
     fprintf(stderr, "\r%s [%s] %lld/%lld  %.2f/s  %.0f s left  %s\033[K%s", p->label, bar,
             (long long)done, (long long)p->total, rate, left_s, note ? note : "",
             done == p->total ? "\n" : "");
@@ -93,8 +101,12 @@ void log_progress_update(log_progress *progress, int64_t done, const char *note)
         draw_bar(progress, done, elapsed_s, note);
         bar_open = !last;
     } else {
-        log_info("%s %lld/%lld, %.1f s%s%s", progress->label, (long long)done,
-                 (long long)progress->total, elapsed_s, note && *note ? ", " : "",
+        char left[32] = "";
+        double left_s;
+        if (!last && rate_of(progress, done, elapsed_s, &left_s) > 0)
+            snprintf(left, sizeof left, ", %.0f s left", left_s);
+        log_info("%s %lld/%lld, %.1f s%s%s%s", progress->label, (long long)done,
+                 (long long)progress->total, elapsed_s, left, note && *note ? ", " : "",
                  note ? note : "");
     }
 }

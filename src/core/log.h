@@ -19,13 +19,14 @@ void log_set_quiet(bool quiet);
 /* Seconds on a clock that never goes back. */
 double log_seconds(void);
 
-/* Progress of `total` units of work called `label`; with a rate and the time left. On a terminal
- * a bar redrawn in place, elsewhere one line every five seconds. done == total ends it. */
+/* Progress of `total` units of work called `label`, of which `first` were done before; with the
+ * time left at the rate since. On a terminal a bar redrawn in place, with the rate; elsewhere one
+ * line every five seconds. done == total ends it. */
 typedef struct {
     const char *label;
-    int64_t total;
+    int64_t first, total;
     double started_s, shown_s;
 } log_progress;
 
-void log_progress_start(log_progress *progress, const char *label, int64_t total);
+void log_progress_start(log_progress *progress, const char *label, int64_t first, int64_t total);
 void log_progress_update(log_progress *progress, int64_t done, const char *note);

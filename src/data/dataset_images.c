@@ -270,7 +270,7 @@ soda_status dataset_encode_images(dataset_opening *o, int64_t first, int64_t ste
             TRY_TO(done, shared_arrays_missing(&d->latents, item, &e.missing[item]));
             total += e.missing[item];
         }
-    if (total) log_progress_start(&e.progress, "encode pictures", total);
+    if (total) log_progress_start(&e.progress, "encode pictures", 0, total);
     for (int64_t i = first; i < d->about.count; i += step)
         if (any_missing(&e, i)) TRY_TO(done, encode_size(&e, i));
 done:

@@ -153,7 +153,7 @@ static soda_status merge_all(const job *j, merged_weights *merged)
     int64_t done = 0;
     status_slot slot = {0};
     log_progress progress;
-    log_progress_start(&progress, "merging adapters", merged->count);
+    log_progress_start(&progress, "merging adapters", 0, merged->count);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < merged->count; i++) {
         status_keep(&slot, merge_one(j, i, &merged->weights[i]));

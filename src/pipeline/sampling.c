@@ -159,7 +159,7 @@ soda_status sampling_run(const sampling_request *r, float *latents)
     int64_t calls = 0;
     soda_status s = SODA_OK;
     TRY(sampling_open(r, &sampling));
-    log_progress_start(&progress, "sampling", (int64_t)pictures * sampling_calls(&sampling));
+    log_progress_start(&progress, "sampling", 0, (int64_t)pictures * sampling_calls(&sampling));
     for (int p = 0; p < pictures && s == SODA_OK; p++)
         s = sampling_draw(&sampling, p, latents + p * sampling_count(r), &progress, &calls);
     sampling_close(&sampling);

@@ -172,21 +172,22 @@ static soda_status stop(soda_trainer *t, int64_t flags)
 
 static soda_status train(soda_trainer *t)
 {
-    const int64_t first = t->state.step, steps = t->config->train.steps;
+    const int64_t steps = t->config->train.steps;
+    t->began = t->state.step;
     log_progress progress;
-    log_progress_start(&progress, "training", steps - first);
+    log_progress_start(&progress, "training", t->began, steps);
     while (t->state.step < steps) {
         trainer_flags flags;
         char text[64];
         TRY(train_step(t, &flags));
         snprintf(text, sizeof text, "loss %.4f", (double)t->found.host->report.loss);
-        log_progress_update(&progress, t->state.step - first, text);
+        log_progress_update(&progress, t->state.step, text);
         if (t->state.step == steps) break;
         if (flags.stop) return stop(t, flags.stop);
         if (is_saved(t, &flags, t->state.step)) trainer_save(t);
         TRY(show(t, false));
     }
-    if (first < steps) TRY(trainer_save_last(t, false));
+    if (t->began < steps) TRY(trainer_save_last(t, false));
     TRY(show(t, true));
     TRY(trainer_compare(t));
     return comm_agree(t->comm, t->pending);

@@ -128,7 +128,7 @@ static double mean_loss(const run_state *state, int64_t first)
 
 soda_status trainer_finish(soda_trainer *t)
 {
-    char loss[64], held[96] = "";
+    char loss[64], held[96] = "", part[48] = "";
     pulse_phase("adapter", t->state.step);
     TRY(insist(t, write_adapter));
     write_the_rest(t);
@@ -141,9 +141,11 @@ soda_status trainer_finish(soda_trainer *t)
                  mean_loss(&t->state, t->state.rows - 10));
     else
         snprintf(loss, sizeof loss, "%.4f", mean_loss(&t->state, 0));
-    log_info("done: %lld steps in %.1f s, %.0f MiB at most, loss %s%s; wrote %s; checkpoints, "
+    if (t->began > 0)
+        snprintf(part, sizeof part, ", %lld of them", (long long)(t->state.step - t->began));
+    log_info("done: %lld steps%s in %.1f s, %.0f MiB at most, loss %s%s; wrote %s; checkpoints, "
              "spectra.h5 and metrics.jsonl are in the same folder",
-             (long long)t->state.step, log_seconds() - t->started_s,
+             (long long)t->state.step, part, log_seconds() - t->started_s,
              (double)arena_peak_rss_bytes() / 0x1p20, loss, held, t->path_adapter);
     return SODA_OK;
 }

@@ -62,6 +62,7 @@ typedef struct {
     double saved_s; /* rank 0: when the last save began, for checkpoint.every_minutes */
     double held_before, held_after; /* held-out loss; NAN: not measured by this process */
     double started_s;
+    int64_t began; /* the step at which this process began to train */
 } soda_trainer;
 
 /* Sets what t->state belongs to: model, data, method, seed. SODA_ERR_INPUT on every rank if they

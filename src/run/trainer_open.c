@@ -218,13 +218,14 @@ static void print_footprint(const soda_trainer *t)
     const size_t arrays = t->comm->rank == 0 ? 8 : 5; /* three of them copies, to save */
     const size_t state = (size_t)t->params.total * arrays * sizeof(float) +
                          (t->reducer.limbs ? (size_t)t->reducer.count * 32 : 0);
-    log_info("%d adapted layers, %lld trainable parameters (%lld degrees of freedom); %lld images, "
-             "%d rank%s with %d thread%s",
-             layers_count(t->model.layers), (long long)t->params.total,
-             (long long)layers_freedom(t->model.layers),
-             (long long)dataset_describe(t->data)->count, t->comm->size,
-             t->comm->size == 1 ? "" : "s", t->backend->threads,
-             t->backend->threads == 1 ? "" : "s");
+    const int64_t pictures = dataset_describe(t->data)->count;
+    log_info(
+        "%d adapted layers, %lld trainable parameters (%lld degrees of freedom); %lld picture%s, "
+        "%d rank%s with %d thread%s",
+        layers_count(t->model.layers), (long long)t->params.total,
+        (long long)layers_freedom(t->model.layers), (long long)pictures, pictures == 1 ? "" : "s",
+        t->comm->size, t->comm->size == 1 ? "" : "s", t->backend->threads,
+        t->backend->threads == 1 ? "" : "s");
     if (r->sharers > 1)
         snprintf(shared, sizeof shared, " (a share of %.0f MiB of this node)",
                  (double)r->bytes / 0x1p20);

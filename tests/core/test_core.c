@@ -1,9 +1,13 @@
-/* core: the arena reuses blocks, failures keep their message, Philox matches published vectors. */
+/* core: the arena reuses blocks, failures keep their message, Philox matches published vectors,
+ * progress counts what was done before. */
 #include "support/check.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/arena.h"
+#include "core/log.h"
 #include "core/philox.h"
 
 static void arena_is_aligned_and_reuses_blocks(void **state)
@@ -53,12 +57,39 @@ static void philox_matches_random123_vector(void **state)
     assert_memory_equal(x, want, sizeof want);
 }
 
+/* What a run that was resumed at step 100 of 300 says after 50 steps of 10 s, and at the end. */
+static void progress_counts_what_was_done_before(void **state)
+{
+    (void)state;
+    char line[256] = "", last[256] = "";
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    const int kept = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    log_progress progress;
+    log_progress_start(&progress, "training", 100, 300);
+    progress.started_s -= 500;
+    progress.shown_s -= 500;
+    log_progress_update(&progress, 150, "loss 1");
+    log_progress_update(&progress, 151, "loss 2"); /* less than five seconds later */
+    log_progress_update(&progress, 300, NULL);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    rewind(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    assert_non_null(fgets(last, sizeof last, file));
+    fclose(file);
+    assert_string_equal(line, "soda: training 150/300, 500.0 s, 1500 s left, loss 1\n");
+    assert_string_equal(last, "soda: training 300/300, 500.0 s\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_is_aligned_and_reuses_blocks),
         cmocka_unit_test(failures_carry_message_and_trace),
         cmocka_unit_test(philox_matches_random123_vector),
+        cmocka_unit_test(progress_counts_what_was_done_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
