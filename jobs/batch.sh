@@ -74,6 +74,21 @@ batch_end_time() {
     [ -z "$text" ] || echo $(($(date +%s) - SECONDS + 10#$h * 3600 + 10#$m * 60 + 10#$s - 5))
 }
 
+batch_until() {
+    if [ "${SODA_END_TIME:-}" ]; then date -d "@$SODA_END_TIME" '+%F %T'; else echo "an unknown time"; fi
+}
+
+# Slurm gives a task one core, unless the job asks for more.
+batch_warn_of_cores() {
+    local node has=${SLURM_CPUS_ON_NODE:-}
+    if [ "$scheduler" != slurm ] || [ -z "$has" ] || [ "${SLURM_CPUS_PER_TASK:-}" ]; then return; fi
+    node=$(sinfo -h -N -n "${SLURMD_NODENAME:-}" -o %c 2>/dev/null | head -n 1) || return 0
+    if [[ $node =~ ^[0-9]+$ ]] && [ "$has" -lt "$node" ]; then
+        batch_say "warning: this job may use $has of the $node CPUs of $(hostname); sbatch --exclusive asks for all," \
+            "--cpus-per-task=N for N per rank"
+    fi
+}
+
 # Sets `launcher`, and `command`, which starts soda by it. --bind-to none: soda shares the cores of a node between its
 # ranks itself.
 batch_command() {
@@ -111,8 +126,8 @@ batch_command() {
 
 # batch_subject INDEX RUN.yaml SUBJECTS RUNS [OPTION]...: sets `subject`, the arguments of batch_train for one of them.
 batch_subject() {
-    local index=$1 run=$2 folder=$3 runs=$4 names=()
-    [ -f "$run" ] || batch_refuse "expected RUN.yaml, found '$run'"
+    local index=$1 run=${2:-} folder=${3:-} runs=${4:-} names=()
+    [ -f "$run" ] || batch_refuse "expected RUN.yaml, a file, found '$run'; then SUBJECTS and RUNS"
     [ -d "$folder" ] || batch_refuse "expected SUBJECTS, a folder with one folder per subject, found '$folder'"
     [ "$runs" ] || batch_refuse "expected RUNS, the folder of all runs"
     mapfile -t names < <(cd "$folder" && find . -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | LC_ALL=C sort)
@@ -254,7 +269,7 @@ batch_run() {
         wait "$guard" || true # ends the ranks
         exit "$code"
     fi
-    kill "$guard" || true
+    kill "$guard" 2>/dev/null || true # cancelled: gone already
 }
 
 # Where soda did not start, a node is lost that the scheduler may not know of yet, and would use again.
@@ -283,6 +298,7 @@ batch_requeue() {
             batch_say "the job was cancelled: not started again"
             return
         fi
+        batch_say "starting job $SLURM_JOB_ID again, from the newest checkpoint"
         scontrol requeue "$SLURM_JOB_ID"
         sleep 60 # until Slurm ends this script
     else
@@ -322,8 +338,10 @@ batch_train() {
     trap 'batch_signal USR1' USR1
     trap 'batch_signal TERM' TERM
     export SODA_HOME
+    set +u # not every `module` or `spack` bears it
     # shellcheck source=jobs/site.sh
     . "$SODA_HOME/jobs/site.sh"
+    set -u
     batch_check "$@"
     output=$(batch_output "$@")
     batch_identify
@@ -337,7 +355,8 @@ batch_train() {
     [ "${DRY_RUN:-}" != 1 ] || return 0
 
     step=$(batch_step)
-    batch_say "job $SODA_JOB, attempt $SODA_ATTEMPT, from step $step, until ${SODA_END_TIME:-an unknown time}"
+    batch_say "job $SODA_JOB, attempt $SODA_ATTEMPT, from step $step, until $(batch_until)"
+    batch_warn_of_cores
     batch_note_unstarted $((SODA_ATTEMPT - 1)) "$step"
     batch_note "$step"
     batch_check_progress "$SODA_ATTEMPT" "$step" || { batch_end_chain; exit 1; }
@@ -349,9 +368,10 @@ batch_train() {
         batch_note_unstarted "$SODA_ATTEMPT" "$step"
         batch_check_progress $((SODA_ATTEMPT + 1)) "$step" || { batch_end_chain; exit 1; }
         batch_wait
-        if [ -z "${SODA_CHAIN:-}" ]; then batch_requeue "$@"; fi
+        if [ "${SODA_CHAIN:-}" ]; then batch_say "left to the next job of the chain"; else batch_requeue "$@"; fi
         exit "$code"
     fi
+    [ "$code" = 0 ] || batch_say "error: not started again: the messages above tell why"
     batch_end_chain
     exit "$code"
 }

@@ -5,6 +5,7 @@ row_plain() {
     train plain
     finished plain 180
     grep -q '^command: ' plain.log || fail "plain: the command was not printed"
+    grep -q 'warning: this job may use 1 of the 2 CPUs' plain.log || fail "plain: a job without --exclusive is not warned"
 }
 
 # A signal to the script: 75, and the same job goes on by itself.
@@ -14,7 +15,9 @@ row_signal() {
     until_true 60 "signal: not started again" is "$job" Restarts 1
     restarted signal 60 "$since"
     grep -q 'soda ended with exit code 75' signal.log || fail "signal: expected exit code 75"
+    grep -q "starting job $job again" signal.log || fail "signal: the log does not say what comes next"
     finished signal 180
+    grep -q "done: $STEPS steps, [0-9]* of them in " signal.log || fail "signal: expected the steps of the second attempt"
 }
 
 # cancelled NAME: the job is cancelled, and leaves nothing behind.
@@ -61,6 +64,30 @@ row_error() {
     until_true 60 "error: not ended" is "$job" JobState FAILED
     is "$job" Restarts 0 || fail "error: was started again"
     say "error: ok"
+}
+
+# refused COMMAND...: ends with code 2 and one message.
+refused() {
+    local code=0
+    "$@" >refused.log 2>&1 || code=$?
+    [ "$code" = 2 ] || fail "refused: $*: expected exit code 2, found $code"
+    [ "$(wc -l <refused.log)" -eq 1 ] || fail "refused: $*: expected one message, found: $(cat refused.log)"
+}
+
+# What is typed wrongly is said in one line, on the login host.
+row_refused() {
+    local script
+    for script in train.slurm array.slurm chain.slurm train.pbs array.pbs chain.pbs; do
+        refused env SODA_HOME="$work/runs" bash jobs/$script run.yaml
+        grep -q "error: $work/runs/jobs/.*SODA_HOME" refused.log || fail "refused: $script: $(cat refused.log)"
+    done
+    refused bash jobs/train.slurm
+    refused bash jobs/array.slurm run.yaml
+    refused bash jobs/chain.slurm
+    refused bash jobs/chain.slurm run.yaml
+    refused bash jobs/chain.slurm 3 none.yaml
+    refused bash jobs/chain.pbs 3
+    say "refused: ok"
 }
 
 # Another model under the same path on the node of rank 1: refused, and nothing is written.

@@ -41,12 +41,14 @@ row_array() {
 row_chain() {
     local jobs
     run=$work/runs/chain
-    mapfile -t jobs < <(SBATCH_OUTPUT=$work/chain.log bash jobs/chain.slurm 3 run.yaml --set "output=$run")
+    mapfile -t jobs < <(SODA_SBATCH="-o $work/chain.log --exclusive" bash jobs/chain.slurm 3 run.yaml --set "output=$run")
     job=${jobs[0]}
     until_true 60 "chain: no checkpoint" reached 10
     scancel --batch --signal=USR1 "$job"
     until_true 60 "chain: its first job goes on" is "$job" JobState FAILED
     job=${jobs[1]}
+    grep -q 'left to the next job of the chain' chain.log || fail "chain: the log does not say what comes next"
     finished chain 120
+    is "$job" OverSubscribe NO || fail "chain: SODA_SBATCH was not heeded"
     is "${jobs[2]}" JobState CANCELLED || fail "chain: its third job is $(field "${jobs[2]}" JobState)"
 }
