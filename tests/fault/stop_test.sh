@@ -51,8 +51,18 @@ wait_until_gone() {
     fail "$1: a process is left"
 }
 
+# wait_for_run: its exit code becomes rc. Open MPI 4.1 was seen to miss the end of a rank that died as it started, and to
+# wait for it for ever: after a minute the launcher is killed, too.
+wait_for_run() {
+    local guard
+    (sleep 60; pkill -KILL -P "$pid") >/dev/null 2>&1 & guard=$!
+    rc=0
+    wait "$pid" || rc=$?
+    kill "$guard"
+}
+
 # kill -9 of one rank: when it has just started, somewhat later, after 2 steps, and once there is a checkpoint. A run
-# that ended before it could be killed proves nothing, and is made again.
+# that ended before it could be killed proves nothing, nor does one whose launcher missed it, and is made again.
 seed=${SODA_TEST_SEED:-$$} RANDOM=$seed
 echo "seed of the moments: $seed"
 for moment in start random steps checkpoint; do
@@ -67,12 +77,12 @@ for moment in start random steps checkpoint; do
             checkpoint) wait_for_file "$name/run/checkpoints/step-00000003.h5" || true ;;
         esac
         kill_a_rank || true
-        rc=0; wait "$pid" || rc=$?
-        [ "$rc" -eq 0 ] || { killed=yes; break; }
+        wait_for_run
+        wait_until_gone "$name"
+        if grep -q 'signal 9' "$name/log"; then killed=yes; break; fi
     done
-    [ "$killed" ] || fail "$name: ended five times before it could be killed"
-    grep -q 'signal 9' "$name/log" || fail "$name: exit code $rc, but not killed"
-    wait_until_gone "$name"
+    [ "$killed" ] || fail "$name: not killed in five attempts, the last ended with exit code $rc"
+    [ "$rc" -ne 0 ] || fail "$name: exit code 0, but a rank was killed"
     train "$name" 2 || fail "$name: going on"
     same "$name"
 done
