@@ -115,7 +115,7 @@ check_clean() {
 }
 # ... and no temporary file, and it made the adapter of a run that nothing disturbed.
 check_run() {
-    cmp "$run/adapter.safetensors" "$work/runs/alone/adapter.safetensors" || fail "$1: another adapter"
+    cmp "$run/adapter.safetensors" "$alone/adapter.safetensors" || fail "$1: another adapter"
     [ "$(grep -c '"loss"' "$run/metrics.jsonl")" = "$STEPS" ] || fail "$1: expected $STEPS rows in metrics.jsonl"
     check_tidy "$1"
     check_clean "$1"
@@ -126,7 +126,22 @@ finished() { # NAME SECONDS
     check_run "$1"
 }
 
-run=$work/runs/alone
-OMP_WAIT_POLICY=passive SODA_CACHE=$work/cache "$SODA" train run.yaml --set output="$run" --threads 1 >alone.log 2>&1 ||
-    { cat alone.log; fail "the run that others are compared with"; }
-say "the run that others are compared with"
+# make_alone NAME: the run that others are compared with, of $STEPS steps; sets alone, its folder.
+make_alone() {
+    alone=$work/runs/$1
+    OMP_WAIT_POLICY=passive SODA_CACHE=$work/cache "$SODA" train run.yaml --set output="$alone" --threads 1 \
+        --set train.steps="$STEPS" >"$1.log" 2>&1 || { cat "$1.log"; fail "the run that others are compared with"; }
+    say "the run that others are compared with: $STEPS steps"
+}
+
+# lengthen SECONDS: the runs of this row get so many steps that one thread takes that long, even on a fast machine.
+lengthen() {
+    STEPS=$((STEPS * $1 * 1000 / alone_ms))
+    [ "$STEPS" -gt 400 ] || STEPS=400
+    soda_options=(--set "train.steps=$STEPS")
+    make_alone "alone-$STEPS"
+}
+
+start_ms=$(date +%s%3N)
+make_alone alone
+alone_ms=$(($(date +%s%3N) - start_ms))

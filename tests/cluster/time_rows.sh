@@ -4,6 +4,7 @@
 # The end of the job is known from the script alone: no signal, and Slurm 22.05 sets no SLURM_JOB_END_TIME.
 row_limit() {
     local limit early
+    lengthen 20
     export LAB_SLEEP=44 # of the job's 60 seconds, so that little is left
     train limit --time=1 --signal=B:CONT@1
     limit=$job

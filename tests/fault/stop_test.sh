@@ -54,11 +54,13 @@ wait_until_gone() {
 # wait_for_run: its exit code becomes rc. Open MPI 4.1 was seen to miss the end of a rank that died as it started, and to
 # wait for it for ever: after a minute the launcher is killed, too.
 wait_for_run() {
-    local guard
-    (sleep 60; pkill -KILL -P "$pid") >/dev/null 2>&1 & guard=$!
+    for ((SECONDS = 0; SECONDS < 60; )); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    pkill -KILL -P "$pid" || true
     rc=0
     wait "$pid" || rc=$?
-    kill "$guard"
 }
 
 # kill -9 of one rank: when it has just started, somewhat later, after 2 steps, and once there is a checkpoint. A run
