@@ -11,7 +11,8 @@
 #include "cuda/recording.h"
 
 enum { ALIGNMENT = 256, BUFFERS = 2, LEAST_CAPABILITY = 8 };
-static const size_t BUFFER_BYTES = (size_t)4 << 20, PAGE_BYTES = 4096;
+/* More than the inputs of a micro-batch: SDXL with 8 pictures has 9 MiB of them. */
+static const size_t BUFFER_BYTES = (size_t)16 << 20, PAGE_BYTES = 4096;
 static const double GIB = 1 << 30;
 
 typedef struct {
