@@ -109,7 +109,7 @@ cudaError_t launch_columns_scale_grad(bool bf16, const columns_scale_grad *grad,
  * bf16, I a multiple of 8, w [O, kh kw I] with column (r kw + s) I + i; fewer tiles of 128 x 128
  * than CONV2D_FEW_TILES: tiles of 64 x 64. launch_conv2d_gather writes rows first .. first + rows
  * of the matrix that w' is multiplied with, bf16, `pitch` elements apart, zeros behind column kh kw
- * I. launch_conv2d_f32: w [kh kw I, CONV2D_PITCH(O)], the transpose, aligned to 16 bytes, with
+ * I. launch_conv2d_f32: w [kh kw I, conv2d_f32_pitch(O)], the transpose, aligned to 16 bytes, with
  * zeros behind column O; parts: room for conv2d_f32_parts times y, if that is more than 1. */
 enum { CONV2D_FEW_TILES = 108 }; /* multiprocessors of an A100 */
 

@@ -26,7 +26,7 @@ if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then sleep \${LAB_SLEEP:-0}; fi
 X2
 export SODA_HOME=$work SBATCH_EXPORT=ALL
 
-STEPS=400
+USUAL_STEPS=400 STEPS=$USUAL_STEPS
 cat >run.yaml <<YAML
 model: $SOURCE/tests/golden/tiny-sd1
 data: {path: $SOURCE/configs/quickstart/images/train, resolution: 64, crop: random, flip: true, caption_dropout: 0.2}
@@ -136,8 +136,8 @@ make_alone() {
 
 # lengthen SECONDS: the runs of this row get so many steps that one thread takes that long, even on a fast machine.
 lengthen() {
-    STEPS=$((STEPS * $1 * 1000 / alone_ms))
-    [ "$STEPS" -gt 400 ] || STEPS=400
+    STEPS=$((USUAL_STEPS * $1 * 1000 / alone_ms))
+    [ "$STEPS" -gt "$USUAL_STEPS" ] || STEPS=$USUAL_STEPS
     soda_options=(--set "train.steps=$STEPS")
     make_alone "alone-$STEPS"
 }

@@ -7,6 +7,6 @@ for rows in stop time fault disk shard pbs; do
 done
 # shellcheck disable=SC2034 # lib.sh
 for row in "$@"; do
-    soda_options=() STEPS=400 alone=$work/runs/alone
+    soda_options=() STEPS=$USUAL_STEPS alone=$work/runs/alone
     "row_$row"
 done
