@@ -92,7 +92,7 @@ static void lose_power(void)
 {
     for (int i = 0; i < MOST_FILES; i++) {
         struct stat about;
-        if (*files[i].path && fstat(i, &about) == 0 && S_ISREG(about.st_mode) &&
+        if (*files[i].path && REAL(fstat)(i, &about) == 0 && S_ISREG(about.st_mode) &&
             about.st_size > files[i].synced) {
             char self[64];
             snprintf(self, sizeof self, "/proc/self/fd/%d", i);
@@ -170,7 +170,7 @@ static void opened(int fd, const char *path, bool is_new, bool emptied)
     struct stat about;
     if (fd < 0 || fd >= MOST_FILES) return;
     snprintf(files[fd].path, PATH_BYTES, "%s", path);
-    files[fd].synced = !emptied && fstat(fd, &about) == 0 ? about.st_size : 0;
+    files[fd].synced = !emptied && REAL(fstat)(fd, &about) == 0 ? about.st_size : 0;
     if (is_new) add_undo(MADE, path, "", NULL);
 }
 

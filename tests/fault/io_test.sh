@@ -2,11 +2,12 @@
 # Every call by which a run touches its folder goes wrong in turn (io_faults.c): it fails, the process is killed before
 # or after it, a write is torn, or the power goes. Whatever happens, no other file is harmed, the run resumes from a
 # checkpoint no older than the one it had, and the folder ends with the bytes of a run that was left alone.
-# SODA_TEST_STRIDE: every how many of the injections to make; 1: all of them. SODA_TEST_OFFSET: which one of so many.
+# SODA_TEST_STRIDE: every how many of the injections to make; 1: all of them; 7: one or more at every call.
+# SODA_TEST_STRIDE_TWO: the same on two ranks. SODA_TEST_OFFSET: which one of so many.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 faults=$(dirname "$soda")/tests/libsoda_test_io_faults.so
-stride=${SODA_TEST_STRIDE:-97} offset=${SODA_TEST_OFFSET:-0}
+stride=${SODA_TEST_STRIDE:-97} stride_two=${SODA_TEST_STRIDE_TWO:-388} offset=${SODA_TEST_OFFSET:-0}
 
 # go STEPS RANKS [NAME=VALUE]...: the run in the folder `current`, with these variables in its environment.
 go() {
@@ -92,7 +93,7 @@ cp new/run/notes.txt half/run/
 go 3 1 || fail "the first half"
 sweep new 0 1 "$stride"
 sweep half 3 1 "$stride"
-sweep half 3 2 $((stride * 4))
+sweep half 3 2 "$stride_two"
 echo "$made of $all injections made; $ended ended the run, which was resumed; $missed did not come to pass; $failed lost something"
 [ "$made" -gt 20 ] || fail "too few injections"
 [ "$failed" -eq 0 ] || fail "$failed of $made injections"
