@@ -7,7 +7,8 @@
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 faults=$(dirname "$soda")/tests/libsoda_test_io_faults.so
-stride=${SODA_TEST_STRIDE:-97} stride_two=${SODA_TEST_STRIDE_TWO:-388} offset=${SODA_TEST_OFFSET:-0}
+stride=${SODA_TEST_STRIDE:-97} offset=${SODA_TEST_OFFSET:-0}
+stride_two=${SODA_TEST_STRIDE_TWO:-$((stride * 4))}
 
 # go STEPS RANKS [NAME=VALUE]...: the run in the folder `current`, with these variables in its environment.
 go() {
