@@ -117,8 +117,8 @@ static void report_text(const bench_options *o, const bench_state *b)
            b->trains ? "step" : "forward", p->best_s, (long long)o->repeat, p->median_s,
            (double)residency_share(b->step.model.residency, 0) / 1048576,
            (double)exec_arena_bytes(b->step.step.net.exec) / 1048576,
-           (double)arena_peak_rss_bytes() / 1048576);
-    if (p->residency.timed)
+           (double)residency_peak_bytes(b->step.model.residency) / 1048576);
+    if (p->residency.gathered_bytes > 0 && p->residency.timed)
         printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s\n",
                (double)p->residency.gathered_bytes / 1048576, p->residency.gather_s,
                p->residency.wait_s);

@@ -20,6 +20,13 @@ soda_status residency_check_form(const weights_entry *entry, size_t bytes)
                 entry->weight.name, (unsigned long long)entry->form.form, bytes, entry->form.bytes);
 }
 
+size_t residency_peak_bytes(const soda_residency *residency)
+{
+    const size_t elsewhere = residency->bytes - residency_share(residency, 0);
+    const size_t mapped = arena_peak_rss_bytes(); /* all of what is shared, too */
+    return mapped > elsewhere ? mapped - elsewhere : 0;
+}
+
 void residency_close(soda_residency *residency)
 {
     if (residency) residency->close(residency);

@@ -69,10 +69,11 @@ typedef struct {
 
 /* Each rank of a group keeps an equal part of every large form; the whole is gathered before it is
  * used into a ring, and let go after: by a thread where the device is the host, else by
- * backend->open_lane, ordered with the kernels by events alone. Each form is made by one rank of
- * the group. Collective over `comm`, which must outlive this; so is a fill, unless the store is
- * sealed, or nothing is missing and a network with the same uses was filled before.
- * SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit. */
+ * backend->open_lane, ordered with the kernels by events alone. Where the memory is the host's and
+ * every group is on one node, the parts are those of one copy instead, which its ranks map. Each
+ * form is made by one rank of the group. Collective over `comm`, which must outlive this; so is a
+ * fill, unless the store is sealed, or nothing is missing and a network with the same uses was
+ * filled before. SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit. */
 soda_status sharded_create(const soda_backend *backend, soda_comm *comm,
                            const sharded_options *options, soda_residency **residency);
 
@@ -81,6 +82,9 @@ static inline size_t residency_share(const soda_residency *residency, size_t mor
 {
     return (residency->bytes + more) / (size_t)residency->sharers;
 }
+
+/* The most memory that this process had so far; of what it shares, its part. */
+size_t residency_peak_bytes(const soda_residency *residency);
 
 /* Of stores: writes the entry's form to `form`, host memory; its source is then not needed for now.
  */

@@ -2,6 +2,14 @@
 
 #include "core/round.h"
 
+enum { VISITS_PER_RING = 4 };
+
+soda_status ring_cut(soda_weights *weights, size_t wanted)
+{
+    const size_t part = wanted / VISITS_PER_RING;
+    return part && part < WEIGHTS_VISIT_BYTES ? weights_cut(weights, part) : SODA_OK;
+}
+
 /* Whether use `u` is the first one of its entry since use `first`. */
 static bool is_new(const soda_weights *w, int first, int u)
 {

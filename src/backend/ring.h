@@ -6,6 +6,10 @@
 /* Rooms of entries: room[e] is a multiple of 64 bytes, 0 for entries that are elsewhere. A form
  * that a visit uses several times is there once. */
 
+/* Cuts uses into visits so small that a ring of `wanted` bytes holds some of them, one gathered
+ * while another is used; 0: leaves them as they are. */
+soda_status ring_cut(soda_weights *weights, size_t wanted);
+
 /* Bytes of the largest visit: with less no ring works. */
 size_t ring_least(const soda_weights *weights, const size_t *room);
 

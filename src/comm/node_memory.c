@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,40 +103,16 @@ soda_status node_memory_open(soda_comm *comm, size_t bytes, void **memory)
     return s;
 }
 
-/* Room for `more` open files, as far as the system lets a process raise its own limit. */
-static void allow_files(int more)
+bool node_memory_works(soda_comm *comm)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-    const rlim_t wanted = limit.rlim_cur + (rlim_t)more;
-    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else opening says so */
-}
-
-soda_status node_memory_lend(soda_comm *comm, size_t bytes, void **own, int *files)
-{
-    soda_comm *node = comm->node;
-    handle mine = {.file = -1};
-    *own = NULL;
-    for (int i = 0; i < node->size; i++) files[i] = -1;
-    allow_files(node->size);
-    soda_status s = create(bytes, &mine);
-    if (s == SODA_OK) s = map(mine.file, bytes, own);
-    for (int i = 0; i < node->size; i++) {
-        handle file = mine;
-        TRY(node->broadcast(node, &file, sizeof file, i));
-        if (i == node->rank)
-            files[i] = mine.file;
-        else if (s == SODA_OK)
-            s = reach(&file, &files[i]);
+    void *byte;
+    if (node_memory_open(comm, 1, &byte) == SODA_OK) {
+        node_memory_close(byte, 1);
+        return true;
     }
-    s = comm_agree(comm, s);
-    if (s == SODA_OK) return SODA_OK;
-    for (int i = 0; i < node->size; i++)
-        if (files[i] >= 0) close(files[i]);
-    node_memory_close(*own, bytes);
-    *own = NULL;
-    return s;
+    status_clear();
+    comm->failed_rank = -1;
+    return false;
 }
 
 soda_status node_memory_protect(void *memory, size_t bytes)

@@ -10,11 +10,9 @@
  * memory. Collective over `comm`: all ranks return an error if one does. */
 soda_status node_memory_open(soda_comm *comm, size_t bytes, void **memory);
 
-/* `bytes` of zeros of this rank at *own, aligned to 64 bytes, which the other ranks of comm->node
- * can read and write as files: files[i] is that of rank i of the node, its bytes at the same
- * offsets. What is read so is not mapped, and so counts as memory of one rank alone. The rest as
- * above; `bytes` may differ. node_memory_close and close end it. */
-soda_status node_memory_lend(soda_comm *comm, size_t bytes, void **own, int *files);
+/* Whether the ranks of comm->node can reach memory that they share: not where each is in a
+ * container of its own. Collective over `comm`: the same answer on all ranks. */
+bool node_memory_works(soda_comm *comm);
 
 /* From now on this rank may only read. */
 soda_status node_memory_protect(void *memory, size_t bytes);

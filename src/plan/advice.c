@@ -40,7 +40,7 @@ static void explain_waiting(const advice_row *row, char *text, size_t size)
 {
     const plan_forecast *t = &row->time;
     text[0] = '\0';
-    if (row->layout.policy != WEIGHTS_SHARD) return;
+    if (!plan_layout_gathers(&row->layout)) return;
     if (t->wait_s > VISIBLE * t->step_s)
         snprintf(text, size,
                  "; its traffic cannot hide: ranks wait %.1f of %.1f s per step for weights (a "

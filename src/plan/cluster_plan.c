@@ -171,7 +171,8 @@ soda_status cluster_plan_make(const cluster_request *request, cluster_plan *plan
         *row = (advice_row){.layout = {request->ranks,
                                        request->per_node,
                                        (run_weights)p,
-                                       {request->ranks, ring_of(request->run.config)}},
+                                       {request->ranks, ring_of(request->run.config)},
+                                       request->given.gpu != NULL},
                             .room = room_of(request)};
         TRY_TO(done, fill_row(&m, row));
     }

@@ -35,7 +35,8 @@ static soda_status measure(const inquiry *q, const run_config *config, int share
         .ranks = sharers,
         .per_node = sharers,
         .policy = sharers > 1 ? WEIGHTS_SHARD : WEIGHTS_REPLICATE,
-        .shard = {sharers, ring > 0 ? (size_t)(ring * 0x1p20) : (size_t)SHARDED_RING_MIB << 20}};
+        .shard = {sharers, ring > 0 ? (size_t)(ring * 0x1p20) : (size_t)SHARDED_RING_MIB << 20},
+        .on_devices = true};
     if (c.train.recompute == RECOMPUTE_AUTO) c.train.recompute = RECOMPUTE_FULL;
     c.train.memory_limit_gib = 0;
     const outline_request request = {.config = &c,

@@ -14,6 +14,12 @@ int plan_layout_sharers(const plan_layout *l)
                                         : 1;
 }
 
+bool plan_layout_gathers(const plan_layout *l)
+{
+    const bool on_nodes = l->ranks <= l->per_node || l->per_node % l->shard.ranks == 0;
+    return l->policy == WEIGHTS_SHARD && (l->on_devices || !on_nodes);
+}
+
 /* Results of the prologue that other nodes read: they are kept from one update to the next. */
 static size_t prologue_bytes(const soda_graph *graph)
 {
@@ -59,8 +65,8 @@ plan_footprint footprint_of(const soda_outline *o, const plan_layout *l)
         .files = FILES_BYTES,
         .program = o->program_bytes + START_BYTES + (l->ranks > 1 ? LAUNCHED_BYTES : 0)};
     const ledger_sums sums = ledger_report(o->model.residency);
-    f.weights = residency_share(o->model.residency, 0);
-    if (l->policy == WEIGHTS_SHARD) f.weights = shard_bytes(&sums, l->shard, &f.ring) - f.ring;
+    f.weights = sums.all / (size_t)plan_layout_sharers(l);
+    if (plan_layout_gathers(l)) f.weights = shard_bytes(&sums, l->shard, &f.ring) - f.ring;
     f.total = f.weights + f.ring + f.prologue + f.activations + f.adapters + f.reduction + f.data +
               f.pictures + f.files + f.program;
     return f;

@@ -10,7 +10,11 @@ typedef struct {
     int ranks, per_node;
     run_weights policy;
     shard_layout shard; /* WEIGHTS_SHARD */
+    bool on_devices;    /* weights are not in the memory of the host */
 } plan_layout;
+
+/* Whether weights are gathered: WEIGHTS_SHARD, unless the ranks of each group map one copy. */
+bool plan_layout_gathers(const plan_layout *layout);
 
 /* Ranks that hold one copy of the frozen weights together. */
 int plan_layout_sharers(const plan_layout *layout);

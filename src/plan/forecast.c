@@ -37,7 +37,7 @@ static soda_status add_walk(const op_times *t, const soda_exec *exec, const plan
                           .steps = t->steps,
                           .bytes_per_s = bandwidth(f, l, n, true),
                           .latency_s = latency(f, l, n)};
-    if (l->policy != WEIGHTS_SHARD || n < 2 || passes == 0) return SODA_OK;
+    if (!plan_layout_gathers(l) || n < 2 || passes == 0) return SODA_OK;
     TRY(shard_walk_visits(&c, l->shard, &walk));
     forecast->gather_bytes += (double)passes * walk.bytes;
     forecast->gather_s += (double)passes * walk.gather_s;

@@ -146,6 +146,7 @@ soda_status trainer_finish(soda_trainer *t)
     log_info("done: %lld steps%s in %.1f s, %.0f MiB at most, loss %s%s; wrote %s; checkpoints, "
              "spectra.h5 and metrics.jsonl are in the same folder",
              (long long)t->state.step, part, log_seconds() - t->started_s,
-             (double)arena_peak_rss_bytes() / 0x1p20, loss, held, t->path_adapter);
+             (double)residency_peak_bytes(t->model.residency) / 0x1p20, loss, held,
+             t->path_adapter);
     return SODA_OK;
 }

@@ -230,10 +230,14 @@ static void print_footprint(const soda_trainer *t)
         snprintf(shared, sizeof shared, " (a share of %.0f MiB of this node)",
                  (double)r->bytes / 0x1p20);
     if (r->report) {
+        char ring[64] = "";
         residency_report report;
         r->report(r, &report);
-        snprintf(shared, sizeof shared, " (1/%d of %.0f MiB, and a ring of %.3g MiB)", report.ranks,
-                 (double)report.whole_bytes / 0x1p20, (double)report.ring_bytes / 0x1p20);
+        if (report.ring_bytes > 0)
+            snprintf(ring, sizeof ring, ", and a ring of %.3g MiB",
+                     (double)report.ring_bytes / 0x1p20);
+        snprintf(shared, sizeof shared, " (1/%d of %.0f MiB%s)", report.ranks,
+                 (double)report.whole_bytes / 0x1p20, ring);
     }
     log_info("memory of each rank: weights %.0f MiB%s, activations %.0f MiB (%d of %d blocks "
              "recomputed), adapters with optimizer state %.1f MiB",

@@ -117,6 +117,17 @@ static void an_architecture_is_planned(void **state)
     json_decref(json);
 }
 
+static void ranks_of_a_node_gather_nothing(void **state)
+{
+    json_t *json = plan(*state, "--arch sd15 --isa base --ranks 4 --per-node 4");
+    json_t *replicate = policy(json, "replicate"), *shard = policy(json, "shard");
+    check_sums(json);
+    assert_true(bytes_of(shard, "weights") < 0.51 * (double)bytes_of(replicate, "weights"));
+    assert_int_equal(bytes_of(shard, "ring"), 0);
+    assert_true(json_real_value(at(at(shard, "step"), "gather_bytes")) == 0);
+    json_decref(json);
+}
+
 static void less_memory_asks_for_another_policy(void **state)
 {
     char options[256];
@@ -241,6 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_is_planned, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(an_architecture_is_planned, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(ranks_of_a_node_gather_nothing, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(less_memory_asks_for_another_policy, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(it_agrees_with_bench, files_setup, files_teardown),

@@ -6,11 +6,14 @@
 
 ring=0.4 # MiB, of 2 to 4 that a run of the network gathers: it goes round
 
+apart=$(dirname "$soda")/tests/libsoda_test_no_shared_memory.so
+preload=$apart # as on several nodes; empty: on one
+
 # sharded NAME RANKS SHARD [OPTION]...
 sharded() {
     local name=$1 ranks=$2 shard=$3
     shift 3
-    train "$name" "$ranks" --set parallel.weights=shard --set "parallel.shard=$shard" --set "parallel.ring=$ring" "$@"
+    LD_PRELOAD=$preload train "$name" "$ranks" --set parallel.weights=shard --set "parallel.shard=$shard" --set "parallel.ring=$ring" "$@"
 }
 
 # layouts MODE "RANKSxSHARD..." [OPTION]...: each layout leaves the files of one rank, but times.
@@ -40,6 +43,13 @@ layouts prior "3x3" --set "data.prior={path: $images/test, weight: 0.5}"
 ring=auto
 layouts auto "2x2"
 ring=0.4
+
+# On one node the ranks map one copy, which changes no bit either.
+preload=
+layouts mapped "2x2 3x3 4x4 4x2"
+grep -q 'weights .* MiB (1/2 of [0-9]* MiB)' mapped-2x2/log || fail "mapped: the log does not tell how weights are held"
+layouts mapped-lq "4x2" --set adapter.method=soda_lq --set train.dtype=bf16
+preload=$apart
 
 # DCO's second network, text encoders, pictures and held-out losses between the steps: three kinds of network.
 everything=(--set train.loss=dco --set train.dco_beta=10 --set train.steps=4 --set validation.every=2

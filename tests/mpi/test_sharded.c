@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "backend/residency.h"
+#include "core/round.h"
 #include "support/check.h"
 
-static soda_comm *comm;
+static soda_comm *comm, apart; /* the same ranks, as if each had a node of its own */
 
 /* Every divisor of the number of ranks. */
 static void groups_gather_and_scatter_their_parts(void **state)
@@ -86,10 +87,10 @@ static soda_weights *list(int count, bool bad)
 static int64_t run(soda_residency *store, const soda_weights *w, int first)
 {
     int64_t wrong = 0;
-    store->start(store, w, first);
+    if (store->start) store->start(store, w, first);
     for (int v = first; v < w->visit_count; v++) {
         const weights_visit *visit = &w->visits[v];
-        wrong += store->need(store, w, v) != SODA_OK;
+        if (store->need) wrong += store->need(store, w, v) != SODA_OK;
         for (int u = visit->first_use; u < visit->first_use + visit->uses; u++) {
             const weights_entry *e = &w->entries[w->uses[u].entry];
             const unsigned char *form = store->address(store, w, u);
@@ -97,12 +98,11 @@ static int64_t run(soda_residency *store, const soda_weights *w, int first)
             for (size_t i = 0; i < e->form.bytes; i++)
                 wrong += form[i] != byte_of(e->weight.name[0], i);
         }
-        store->done(store, w, v);
+        if (store->done) store->done(store, w, v);
     }
     return wrong;
 }
 
-/* As if every rank had a node of its own: what they hold must be sent. */
 static soda_status split_apart(soda_comm *all, int ranks, soda_comm **group)
 {
     TRY(comm->split(all, ranks, group));
@@ -110,7 +110,8 @@ static soda_status split_apart(soda_comm *all, int ranks, soda_comm **group)
     return SODA_OK;
 }
 
-static void check_forms(soda_comm *all_ranks)
+/* Runs two networks; returns what the store tells of itself. */
+static residency_report check_forms(soda_comm *all_ranks, size_t *share)
 {
     soda_residency *store;
     soda_weights *weights = list(FORMS, false), *fewer = list(FORMS - 4, false);
@@ -124,52 +125,60 @@ static void check_forms(soda_comm *all_ranks)
     CHECK_OK(comm->sum_i64(comm, &all, 1));
     int64_t wrong = 0;
     for (int i = 0; i < RUNS; i++) wrong += run(store, weights, i) + run(store, fewer, 0);
+    CHECK_OK(comm->sum_i64(comm, &wrong, 1)); /* all have read */
     residency_report report;
     store->report(store, &report);
-    size_t sliced = 0, whole = 0;
-    for (int i = 0; i < FORMS; i++) {
-        if (i % 4 == 3)
-            whole += 64;
-        else
-            sliced += bytes_of(i) / (size_t)comm->size + 64;
-    }
-    const size_t held = store->bytes;
+    *share = residency_share(store, 0);
     assert_true(weights->visit_count > 3);
     residency_close(store);
     weights_destroy(weights);
     weights_destroy(fewer);
     assert_int_equal(wrong, 0);
     assert_int_equal(all, FORMS);
-    assert_true(held <= sliced + whole + 8192);
+    assert_int_equal(report.ranks, comm->size);
+    return report;
+}
+
+static void ranks_of_a_node_map_one_copy(void **state)
+{
+    (void)state;
+    size_t share, whole = 0;
+    const residency_report report = check_forms(comm, &share);
+    for (int i = 0; i < FORMS; i++) whole += round_up(bytes_of(i), 64);
+    assert_int_equal(report.whole_bytes, whole);
+    assert_int_equal(share, whole / (size_t)comm->size);
+    assert_int_equal(report.ring_bytes, 0);
+    assert_int_equal(report.gathered_bytes, 0);
+}
+
+static void ranks_of_several_nodes_gather_their_parts(void **state)
+{
+    (void)state;
+    size_t share, sliced = 0, whole = 0;
+    if (comm->size == 1) return; /* one rank is on one node */
+    const residency_report report = check_forms(&apart, &share);
+    for (int i = 0; i < FORMS; i++) {
+        if (i % 4 == 3)
+            whole += 64;
+        else
+            sliced += bytes_of(i) / (size_t)comm->size + 64;
+    }
     assert_int_equal(report.ring_bytes, 8192);
+    assert_true(share <= sliced + whole + 8192);
     assert_true(report.gathered_bytes > 0 && report.gather_s > 0);
-}
-
-static void forms_are_made_once_and_whole_in_their_visits(void **state)
-{
-    (void)state;
-    check_forms(comm);
-}
-
-static void the_same_between_nodes(void **state)
-{
-    (void)state;
-    soda_comm apart = *comm;
-    apart.split = split_apart;
-    check_forms(&apart);
 }
 
 static void a_form_that_fails_fails_on_all_ranks(void **state)
 {
-    (void)state;
+    soda_comm *all = *state;
     soda_residency *store;
     soda_weights *weights = list(FORMS, true);
     char message[256];
-    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(sharded_create(backend_ref(), all, &(sharded_options){comm->size, 0}, &store));
     made_bad = false;
     const soda_status s = store->fill(store, weights);
     snprintf(message, sizeof message, "%s", status_message());
-    const int failed = comm->failed_rank;
+    const int failed = all->failed_rank;
     int64_t maker = made_bad ? comm->rank : -1; /* which makes nothing after it */
     CHECK_OK(comm->max_i64(comm, &maker, 1));
     residency_close(store);
@@ -181,10 +190,10 @@ static void a_form_that_fails_fails_on_all_ranks(void **state)
 
 static void ranks_with_another_schedule_are_told_so(void **state)
 {
-    (void)state;
+    soda_comm *all = *state;
     soda_residency *store;
     soda_weights *weights = list(comm->rank == 0 ? FORMS : FORMS - 1, false);
-    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(sharded_create(backend_ref(), all, &(sharded_options){comm->size, 0}, &store));
     const soda_status s = store->fill(store, weights);
     residency_close(store);
     weights_destroy(weights);
@@ -194,10 +203,10 @@ static void ranks_with_another_schedule_are_told_so(void **state)
 /* A rank alone finds out, so nothing else may be asked of the others. */
 static void a_sealed_store_fails_alone(void **state)
 {
-    (void)state;
+    soda_comm *all = *state;
     soda_residency *store;
     soda_weights *weights = list(FORMS - 1, false), *more = list(FORMS, false);
-    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 0}, &store));
+    CHECK_OK(sharded_create(backend_ref(), all, &(sharded_options){comm->size, 0}, &store));
     CHECK_OK(store->fill(store, weights));
     store->sealed = true;
     const soda_status known = store->fill(store, weights);
@@ -214,11 +223,11 @@ static void a_sealed_store_fails_alone(void **state)
 
 static void a_ring_that_is_too_small_is_refused(void **state)
 {
-    (void)state;
+    soda_comm *all = *state;
     soda_residency *store;
     soda_weights *weights = list(FORMS, false);
     char message[256];
-    CHECK_OK(sharded_create(backend_ref(), comm, &(sharded_options){comm->size, 1024}, &store));
+    CHECK_OK(sharded_create(backend_ref(), all, &(sharded_options){comm->size, 1024}, &store));
     const soda_status s = store->fill(store, weights);
     snprintf(message, sizeof message, "%s", status_message());
     residency_close(store);
@@ -253,14 +262,20 @@ int main(void)
 {
     if (!comm_mpi_launched()) return fprintf(stderr, "to be run by mpirun\n"), 1;
     if (comm_mpi_open(true, &comm) != SODA_OK) return fprintf(stderr, "%s\n", status_message()), 1;
+    apart = *comm;
+    apart.split = split_apart;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_gather_and_scatter_their_parts),
-        cmocka_unit_test(forms_are_made_once_and_whole_in_their_visits),
-        cmocka_unit_test(the_same_between_nodes),
-        cmocka_unit_test(a_form_that_fails_fails_on_all_ranks),
-        cmocka_unit_test(ranks_with_another_schedule_are_told_so),
-        cmocka_unit_test(a_sealed_store_fails_alone),
-        cmocka_unit_test(a_ring_that_is_too_small_is_refused),
+        cmocka_unit_test(ranks_of_a_node_map_one_copy),
+        cmocka_unit_test(ranks_of_several_nodes_gather_their_parts),
+        cmocka_unit_test_prestate(a_form_that_fails_fails_on_all_ranks, comm),
+        cmocka_unit_test_prestate(a_form_that_fails_fails_on_all_ranks, &apart),
+        cmocka_unit_test_prestate(ranks_with_another_schedule_are_told_so, comm),
+        cmocka_unit_test_prestate(ranks_with_another_schedule_are_told_so, &apart),
+        cmocka_unit_test_prestate(a_sealed_store_fails_alone, comm),
+        cmocka_unit_test_prestate(a_sealed_store_fails_alone, &apart),
+        cmocka_unit_test_prestate(a_ring_that_is_too_small_is_refused, comm),
+        cmocka_unit_test_prestate(a_ring_that_is_too_small_is_refused, &apart),
         cmocka_unit_test(memory_of_others_wants_a_lane),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
