@@ -39,12 +39,12 @@ static json_t *memory(const plan_footprint *f)
 
 static json_t *forecast(const plan_forecast *t)
 {
-    return json_pack("{s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "micro_batches",
+    return json_pack("{s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "micro_batches",
                      (json_int_t)t->micro_batches, "pictures", (json_int_t)t->pictures, "flop",
                      t->flops, "gather_bytes", t->gather_bytes, "reduce_bytes", t->reduce_bytes,
                      "compute_s", t->compute_s, "wait_s", t->wait_s, "gather_s", t->gather_s,
                      "reduce_s", t->reduce_s, "update_s", t->update_s, "step_s", t->step_s,
-                     "start_s", t->start_s);
+                     "start_s", t->start_s, "run_s", t->run_s);
 }
 
 static json_t *policy(const advice_row *row)

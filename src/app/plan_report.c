@@ -136,23 +136,25 @@ static void print_figures(const cluster_plan *p)
     print_figure("hashing of files", &f->hash_bytes_per_s, 1e9, "GB/s");
 }
 
-static void print_times(const cluster_plan *p)
+static void print_times(const cluster_request *r, const cluster_plan *p)
 {
-    printf("\n%-10s %5s %9s %9s %9s %9s %9s %10s %10s %9s\n", "policy", "micro", "step s",
-           "compute", "wait", "reduce", "update", "gather MB", "reduce MB", "start s");
+    printf("\n%-10s %5s %9s %9s %9s %9s %9s %10s %10s %9s %8s\n", "policy", "micro", "step s",
+           "compute", "wait", "reduce", "update", "gather MB", "reduce MB", "start s", "run h");
     for (int i = 0; i < p->count; i++) {
         const advice_row *row = &p->rows[i];
         const plan_forecast *t = &row->time;
         if (row->status != SODA_OK) continue;
-        printf("%-10s %5lld %9.4f %9.4f %9.4f %9.4f %9.4f %10.2f %10.2f %9.1f\n",
+        printf("%-10s %5lld %9.4f %9.4f %9.4f %9.4f %9.4f %10.2f %10.2f %9.1f %8.3g\n",
                run_weights_names[row->layout.policy], (long long)t->micro_batches, t->step_s,
                t->compute_s, t->wait_s, t->reduce_s, t->update_s, t->gather_bytes * 1e-6,
-               t->reduce_bytes * 1e-6, t->start_s);
+               t->reduce_bytes * 1e-6, t->start_s, t->run_s / 3600);
     }
     printf(
         "micro: micro-batches of the busiest rank in a step; MB: received by each rank per step\n"
         "start: until the first step, with files in the page cache, and factorisations, latents "
-        "and text states in soda's cache\n");
+        "and text states in soda's cache\n"
+        "run: start and %lld steps, without pictures and held-out losses on the way\n",
+        (long long)r->run.config->train.steps);
     if (p->subject.pictures)
         printf("the first start also encodes %lld pictures and %lld texts and factorises %d "
                "layers, shared by all ranks\n",
@@ -182,7 +184,7 @@ void plan_print(const char *name, const cluster_request *request, const cluster_
     print_memory(plan);
     print_operators(request, plan);
     print_figures(plan);
-    print_times(plan);
+    print_times(request, plan);
     print_scaling(plan);
     if (plan->chosen < 0)
         printf("\nrecommended: none; %s\n", plan->reason);

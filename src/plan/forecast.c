@@ -91,5 +91,6 @@ soda_status forecast_make(const soda_outline *o, const plan_layout *l, const pla
     forecast->step_s =
         forecast->compute_s + forecast->wait_s + forecast->reduce_s + forecast->update_s;
     add_start(o, l, f, forecast);
+    forecast->run_s = forecast->start_s + (double)c->train.steps * forecast->step_s;
     return SODA_OK;
 }

@@ -27,6 +27,7 @@ typedef struct {
     double gather_bytes;   /* that a rank receives of weights */
     double compute_s, wait_s, gather_s, reduce_s, update_s, step_s;
     double hash_s, pack_s, start_s; /* until step 0: files and factors cached */
+    double run_s; /* with all steps, but without pictures and held-out losses on the way */
 } plan_forecast;
 
 /* An all-reduce of `bytes` over n ranks: 2 (n-1)/n bytes / bytes_per_s + 2 ceil(log2 n) latency_s

@@ -13,6 +13,7 @@
 
 #define MODEL SODA_SOURCE_DIR "/configs/quickstart/model"
 #define RUN SODA_SOURCE_DIR "/configs/quickstart/train.yaml"
+enum { STEPS = 200 }; /* of that run */
 
 static json_t *plan(const char *folder, const char *options)
 {
@@ -75,6 +76,7 @@ static void check_sums(json_t *json)
             json_real_value(at(step, "reduce_s")) + json_real_value(at(step, "update_s"));
         const double rest = json_real_value(at(step, "step_s")) - seconds;
         assert_true(rest > -1e-9 && rest < 1e-9);
+        assert_true(json_real_value(at(step, "run_s")) > json_real_value(at(step, "start_s")));
     }
     assert_int_equal(json_array_size(at(json, "weak_scaling")), 13);
 }
@@ -86,6 +88,11 @@ static void a_run_is_planned(void **state)
     json_t *replicate = policy(json, "replicate"), *node = policy(json, "node");
     const int64_t whole = bytes_of(replicate, "weights"), half = bytes_of(node, "weights");
     assert_int_equal(whole / 2, half);
+    json_t *times = at(replicate, "step");
+    const double steps =
+        (json_real_value(at(times, "run_s")) - json_real_value(at(times, "start_s"))) /
+        json_real_value(at(times, "step_s"));
+    assert_in_range(llround(1000 * steps), 1000 * STEPS - 1, 1000 * STEPS + 1);
     /* 8 pictures in micro-batches of 2 on 4 ranks */
     assert_int_equal(json_integer_value(at(at(node, "step"), "micro_batches")), 1);
     json_t *parameters = at(json, "parameters");
