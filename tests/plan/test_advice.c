@@ -10,7 +10,7 @@ static const size_t GIB = (size_t)1 << 30;
 
 static advice_row row(run_weights policy, size_t gib)
 {
-    return (advice_row){.layout = {4, 2, policy, {4, GIB}},
+    return (advice_row){.layout = {4, 2, policy, {4, GIB}, false},
                         .node_bytes = gib * GIB,
                         .room = 10 * GIB,
                         .time = {.step_s = 2, .wait_s = 1}};
