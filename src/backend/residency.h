@@ -8,11 +8,12 @@
 
 typedef struct soda_residency soda_residency;
 
-/* Of forms that are there only while they are used: where they are, and what it took so far. */
+/* Of forms that a group of ranks holds between them: where they are, and what gathering them took
+ * so far. */
 typedef struct {
     int ranks;          /* that hold them between them */
     size_t whole_bytes; /* of all forms */
-    size_t ring_bytes;  /* on each rank, for forms that are present */
+    size_t ring_bytes;  /* on each rank, for forms that are present; 0: none are gathered */
     size_t gathered_bytes;
     bool timed;              /* the next two are known: not where nothing waits on the host */
     double gather_s, wait_s; /* seconds that gathering took, and that kernels waited for it */
@@ -21,6 +22,7 @@ typedef struct {
 struct soda_residency {
     size_t bytes;  /* held on the device */
     int sharers;   /* ranks that hold them together */
+    size_t before; /* with several sharers: the most memory that this process had before */
     bool rebuilds; /* what networks make of weights is not kept either: graph_rebuild_weights */
 
     /* Set by all ranks once everything they will ever want is there: then a fill is no collective,
@@ -70,10 +72,11 @@ typedef struct {
 /* Each rank of a group keeps an equal part of every large form; the whole is gathered before it is
  * used into a ring, and let go after: by a thread where the device is the host, else by
  * backend->open_lane, ordered with the kernels by events alone. Where the memory is the host's and
- * every group is on one node, the parts are those of one copy instead, which its ranks map. Each
- * form is made by one rank of the group. Collective over `comm`, which must outlive this; so is a
- * fill, unless the store is sealed, or nothing is missing and a network with the same uses was
- * filled before. SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit. */
+ * every group is on one node and can share memory, the parts are those of one copy instead, which
+ * its ranks map. Each form is made by one rank of the group. Collective over `comm`, which must
+ * outlive this; so is a fill, unless the store is sealed, or nothing is missing and a network with
+ * the same uses was filled before. SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit.
+ */
 soda_status sharded_create(const soda_backend *backend, soda_comm *comm,
                            const sharded_options *options, soda_residency **residency);
 
@@ -83,7 +86,7 @@ static inline size_t residency_share(const soda_residency *residency, size_t mor
     return (residency->bytes + more) / (size_t)residency->sharers;
 }
 
-/* The most memory that this process had so far; of what it shares, its part. */
+/* The most memory that this process had so far; of what it shares with others, its part. */
 size_t residency_peak_bytes(const soda_residency *residency);
 
 /* Of stores: writes the entry's form to `form`, host memory; its source is then not needed for now.

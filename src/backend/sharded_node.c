@@ -2,6 +2,7 @@
 
 #include "backend/ring.h"
 #include "backend/sharded_stores.h"
+#include "core/round.h"
 
 typedef struct {
     soda_residency base;
@@ -16,7 +17,7 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
     return r->copy->missing(r->copy, weights);
 }
 
-/* There is no ring, but what is too small for one elsewhere is refused here, too. */
+/* There is no ring, but one that would be too small between nodes is refused here, too. */
 static soda_status check_ring(const sharded_node *r, soda_weights *weights)
 {
     TRY(ring_cut(weights, r->ring_wanted));
@@ -24,7 +25,7 @@ static soda_status check_ring(const sharded_node *r, soda_weights *weights)
     if (!room) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
-        room[i] = weights_is_cut(&entry->weight) ? entry->form.bytes : 0;
+        room[i] = weights_is_cut(&entry->weight) ? whole_lines(entry->form.bytes) : 0;
     }
     const soda_status s = ring_choose(weights, room, r->ring_wanted, SIZE_MAX, &bytes);
     free(room);
@@ -40,6 +41,7 @@ static soda_status fill(soda_residency *base, soda_weights *weights)
     TRY(comm_agree(r->comm, check_ring(r, weights)));
     TRY(comm_agree_after(r->comm, r->group, r->copy->fill(r->copy, weights)));
     base->bytes = r->copy->bytes;
+    base->before = r->copy->before;
     return SODA_OK;
 }
 

@@ -8,7 +8,6 @@
 #include "backend/sharded_stores.h"
 #include "backend/slices.h"
 #include "core/log.h"
-#include "core/round.h"
 
 enum { RING_BYTES = SHARDED_RING_MIB << 20 };
 

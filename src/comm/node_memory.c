@@ -36,7 +36,7 @@ static soda_status create(size_t bytes, handle *file)
         return SODA_OK;
     }
     const soda_status s =
-        FAIL(SODA_ERR_MEMORY, "parallel.weights: node: %.1f MiB of shared memory: %s",
+        FAIL(SODA_ERR_MEMORY, "parallel.weights: %.1f MiB of memory that ranks share: %s",
              (double)bytes / 0x1p20, strerror(errno));
     if (file->file >= 0) close(file->file);
     file->file = -1;
@@ -47,7 +47,7 @@ static soda_status map(int file, size_t bytes, void **memory)
 {
     void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (data == MAP_FAILED)
-        return FAIL(SODA_ERR_MEMORY, "parallel.weights: node: %.1f MiB of shared memory: %s",
+        return FAIL(SODA_ERR_MEMORY, "parallel.weights: %.1f MiB of memory that ranks share: %s",
                     (double)bytes / 0x1p20, strerror(errno));
     madvise(data, bytes, MADV_HUGEPAGE); /* a hint: few systems have huge pages for shared memory */
     *memory = data;
@@ -67,7 +67,7 @@ static soda_status reach(const handle *file, int *own)
     if (*own >= 0) close(*own);
     *own = -1;
     return FAIL(SODA_ERR_IO,
-                "parallel.weights: node: %s, the memory of another rank of this node: %s "
+                "parallel.weights: %s, the memory of another rank of this node: %s "
                 "(ranks in containers of their own cannot share it: use replicate)",
                 path, reason);
 }

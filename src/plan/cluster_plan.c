@@ -21,7 +21,7 @@ static size_t room_of(const cluster_request *r)
     return (size_t)r->per_node * networks_limit(r->run.config, each, 0);
 }
 
-/* parallel.ring, or room enough that gathering can hide, as backend/sharded.c has it. */
+/* parallel.ring, or room enough that gathering can hide, as backend/sharded_ring.c has it. */
 static size_t ring_of(const run_config *config)
 {
     const double mib = config->parallel.ring_mib;
@@ -163,6 +163,7 @@ soda_status cluster_plan_make(const cluster_request *request, cluster_plan *plan
 {
     making m = {.request = request, .plan = plan, .timed = -1};
     soda_status s = SODA_OK;
+    const bool on_devices = request->given.gpu || !request->run.backend->device->host;
     *plan = (cluster_plan){0};
     for (int p = 0; p < WEIGHTS_POLICIES; p++) {
         if (p == WEIGHTS_NODE && request->per_node == 1) continue;
@@ -172,7 +173,7 @@ soda_status cluster_plan_make(const cluster_request *request, cluster_plan *plan
                                        request->per_node,
                                        (run_weights)p,
                                        {request->ranks, ring_of(request->run.config)},
-                                       request->given.gpu != NULL},
+                                       on_devices},
                             .room = room_of(request)};
         TRY_TO(done, fill_row(&m, row));
     }

@@ -14,10 +14,15 @@ int plan_layout_sharers(const plan_layout *l)
                                         : 1;
 }
 
+bool plan_layout_on_nodes(const plan_layout *l)
+{
+    return l->policy == WEIGHTS_SHARD &&
+           (l->ranks <= l->per_node || l->per_node % l->shard.ranks == 0);
+}
+
 bool plan_layout_gathers(const plan_layout *l)
 {
-    const bool on_nodes = l->ranks <= l->per_node || l->per_node % l->shard.ranks == 0;
-    return l->policy == WEIGHTS_SHARD && (l->on_devices || !on_nodes);
+    return l->policy == WEIGHTS_SHARD && (l->on_devices || !plan_layout_on_nodes(l));
 }
 
 /* Results of the prologue that other nodes read: they are kept from one update to the next. */

@@ -13,6 +13,9 @@ typedef struct {
     bool on_devices;    /* weights are not in the memory of the host */
 } plan_layout;
 
+/* Whether each of the groups of WEIGHTS_SHARD is on one node. */
+bool plan_layout_on_nodes(const plan_layout *layout);
+
 /* Whether weights are gathered: WEIGHTS_SHARD, unless the ranks of each group map one copy. */
 bool plan_layout_gathers(const plan_layout *layout);
 
@@ -22,7 +25,7 @@ int plan_layout_sharers(const plan_layout *layout);
 /* Bytes of a rank; what ranks share counts in equal parts. */
 typedef struct {
     size_t weights;     /* frozen weights in the forms of the kernels */
-    size_t ring;        /* WEIGHTS_SHARD: room for gathered ones */
+    size_t ring;        /* room for gathered ones, if any are */
     size_t prologue;    /* what depends on weights and parameters alone, kept all step */
     size_t activations; /* of all networks, with scratch */
     size_t adapters;    /* parameters, gradients, optimizer state */

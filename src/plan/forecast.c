@@ -12,16 +12,15 @@ double forecast_reduce_bytes(const soda_outline *o)
     return (double)reducer_bytes(o->request->config->parallel.reduction, o->params.length + 1);
 }
 
-/* Figures of the slowest link between `ranks` ranks that follow each other. */
-static double bandwidth(const plan_figures *f, const plan_layout *l, int ranks, bool all_at_once)
+/* Figures of the slowest link between ranks, which are on one node or not. */
+static double bandwidth(const plan_figures *f, bool one_node)
 {
-    if (ranks <= l->per_node) return f->node_bytes_per_s.value;
-    return f->net_bytes_per_s.value / (all_at_once ? l->per_node : 1); /* they share a cable */
+    return one_node ? f->node_bytes_per_s.value : f->net_bytes_per_s.value;
 }
 
-static double latency(const plan_figures *f, const plan_layout *l, int ranks)
+static double latency(const plan_figures *f, bool one_node)
 {
-    return ranks <= l->per_node ? 0 : f->net_latency_s.value;
+    return one_node ? 0 : f->net_latency_s.value;
 }
 
 /* Adds `passes` passes over a network. */
@@ -31,12 +30,14 @@ static soda_status add_walk(const op_times *t, const soda_exec *exec, const plan
 {
     shard_walk walk;
     const int n = l->shard.ranks;
+    const bool one_node = plan_layout_on_nodes(l);
+    const int at_once = one_node ? 1 : l->per_node; /* they share a cable */
     const shard_case c = {.weights = exec_weights(exec),
                           .step_s = t->step_s,
                           .first = prologue ? 0 : t->prologue,
                           .steps = t->steps,
-                          .bytes_per_s = bandwidth(f, l, n, true),
-                          .latency_s = latency(f, l, n)};
+                          .bytes_per_s = bandwidth(f, one_node) / at_once,
+                          .latency_s = latency(f, one_node)};
     if (!plan_layout_gathers(l) || n < 2 || passes == 0) return SODA_OK;
     TRY(shard_walk_visits(&c, l->shard, &walk));
     forecast->gather_bytes += (double)passes * walk.bytes;
@@ -76,6 +77,7 @@ soda_status forecast_make(const soda_outline *o, const plan_layout *l, const pla
     const run_config *c = o->request->config;
     const int64_t sets = o->prior ? 2 : 1; /* as many class pictures again */
     const int64_t dealt = sets * c->train.global_batch / c->train.batch;
+    const bool one_node = l->ranks <= l->per_node;
     const int64_t m = micro_batches ? micro_batches : ceil_div(dealt, l->ranks);
     *forecast = (plan_forecast){
         .micro_batches = m,
@@ -84,8 +86,8 @@ soda_status forecast_make(const soda_outline *o, const plan_layout *l, const pla
         .compute_s = f->trained.prologue_s + f->frozen.prologue_s +
                      (double)m * (f->trained.rest_s + f->frozen.rest_s),
         .reduce_bytes = forecast_reduce_bytes(o) * 2 * (l->ranks - 1) / l->ranks,
-        .reduce_s = forecast_reduce_s(forecast_reduce_bytes(o), l->ranks,
-                                      bandwidth(f, l, l->ranks, false), latency(f, l, l->ranks)),
+        .reduce_s = forecast_reduce_s(forecast_reduce_bytes(o), l->ranks, bandwidth(f, one_node),
+                                      latency(f, one_node)),
         .update_s = f->update_s};
     TRY(add_walks(o, l, f, forecast));
     forecast->step_s =

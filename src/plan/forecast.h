@@ -1,4 +1,5 @@
-/* forecast.h: traffic and time of a step, from times of nodes and figures of the network. */
+/* forecast.h: traffic and time of a step, and the time of a run, from times of nodes and figures of
+ * the network. */
 #pragma once
 
 #include "plan/footprint.h"

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "core/arena.h"
 #include "core/pulse.h"
 #include "io/checkpoint.h"
 #include "output/run_folder.h"

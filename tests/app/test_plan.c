@@ -18,7 +18,8 @@ enum { STEPS = 200 }; /* of that run */
 static json_t *plan(const char *folder, const char *options)
 {
     json_error_t error;
-    const int code = program_run(folder, "soda plan %s --json --flops 100", options);
+    const int code = program_run(folder, "soda plan %s --json%s", options,
+                                 strstr(options, "--device") ? "" : " --flops 100");
     program_expect(code, 0, "\"recommended\"");
     json_t *json = json_loads(strchr(program_output, '{'), JSON_REJECT_DUPLICATES, &error);
     if (!json) fail_msg("line %d: %s in\n%s", error.line, error.text, program_output);
@@ -124,15 +125,25 @@ static void an_architecture_is_planned(void **state)
     json_decref(json);
 }
 
-static void ranks_of_a_node_gather_nothing(void **state)
+static void ranks_of_a_node_gather_nothing_but_on_devices(void **state)
 {
-    json_t *json = plan(*state, "--arch sd15 --isa base --ranks 4 --per-node 4");
-    json_t *replicate = policy(json, "replicate"), *shard = policy(json, "shard");
-    check_sums(json);
-    assert_true(bytes_of(shard, "weights") < 0.51 * (double)bytes_of(replicate, "weights"));
-    assert_int_equal(bytes_of(shard, "ring"), 0);
-    assert_true(json_real_value(at(at(shard, "step"), "gather_bytes")) == 0);
-    json_decref(json);
+    static const struct {
+        const char *options;
+        bool gathers;
+    } cases[] = {{RUN " --ranks 4 --per-node 4 --set parallel.shard=2", false},
+                 {RUN " --ranks 4 --per-node 2 --set parallel.shard=2", false},
+                 {RUN " --ranks 6 --per-node 3 --set parallel.shard=2 --net-bandwidth 0.01", true},
+                 {RUN " --ranks 2 --per-node 2 --device h100", true}};
+    for (int i = 0; i < 4; i++) {
+        json_t *json = plan(*state, cases[i].options), *shard = policy(json, "shard");
+        check_sums(json);
+        assert_true(bytes_of(shard, "weights") <
+                    0.51 * (double)bytes_of(policy(json, "replicate"), "weights"));
+        assert_int_equal(bytes_of(shard, "ring") > 0, cases[i].gathers);
+        assert_int_equal(json_real_value(at(at(shard, "step"), "gather_s")) > 0, cases[i].gathers);
+        if (i == 2) assert_true(json_real_value(at(at(shard, "step"), "wait_s")) > 1);
+        json_decref(json);
+    }
 }
 
 static void less_memory_asks_for_another_policy(void **state)
@@ -259,7 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_is_planned, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(an_architecture_is_planned, files_setup, files_teardown),
-        cmocka_unit_test_setup_teardown(ranks_of_a_node_gather_nothing, files_setup,
+        cmocka_unit_test_setup_teardown(ranks_of_a_node_gather_nothing_but_on_devices, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(less_memory_asks_for_another_policy, files_setup,
                                         files_teardown),
