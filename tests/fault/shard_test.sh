@@ -49,6 +49,10 @@ ring=0.4
 preload=
 layouts mapped "2x2 3x3 4x4 4x2"
 grep -q 'weights .* MiB (1/2 of [0-9]* MiB)' mapped-2x2/log || fail "mapped: the log does not tell how weights are held"
+# Where address space is limited they do not: one copy may need more than there is.
+(ulimit -v 16000000 && sharded limited 2 2) || fail "limited: with little address space"
+grep -q 'and a ring of 0.4 MiB' limited/log || fail "limited: the ranks map one copy"
+cmp one/run/adapter.safetensors limited/run/adapter.safetensors || fail "limited: another adapter"
 layouts mapped-lq "4x2" --set adapter.method=soda_lq --set train.dtype=bf16
 preload=$apart
 
