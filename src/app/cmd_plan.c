@@ -59,12 +59,10 @@ static soda_status read_options(int argc, char **argv, plan_options *o, bool *he
     };
     option_table table = {
         .verb = "plan",
-        .summary =
-            "Says what a training run will need on a cluster: parameters, memory per rank, "
-            "traffic and\ntime per step, time to start and of the run, weak scaling, and the "
-            "recommended value of parallel.weights.\nReads the configuration and the headers of "
-            "files "
-            "only.",
+        .summary = "Says what a training run will need on a cluster: parameters, memory per rank, "
+                   "traffic and\ntime per step, time to start and of the run, weak scaling, and "
+                   "the recommended value of\nparallel.weights. Reads the configuration and the "
+                   "headers of files only.",
         .synopsis = "plan {RUN.yaml | --arch NAME} [--ranks N] [--per-node N] [OPTION]...",
         .example = "soda plan run.yaml --ranks 8 --per-node 2",
         .rows = rows,

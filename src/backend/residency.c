@@ -24,7 +24,8 @@ size_t residency_peak_bytes(const soda_residency *residency)
 {
     const size_t elsewhere = residency->bytes - residency_share(residency, 0);
     const size_t mapped = arena_peak_rss_bytes(); /* all of what is shared, too */
-    return mapped > residency->before + elsewhere ? mapped - elsewhere : residency->before;
+    const size_t least = residency->peak_before;
+    return mapped > least + elsewhere ? mapped - elsewhere : least;
 }
 
 void residency_close(soda_residency *residency)

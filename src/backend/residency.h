@@ -20,9 +20,9 @@ typedef struct {
 } residency_report;
 
 struct soda_residency {
-    size_t bytes;  /* held on the device */
-    int sharers;   /* ranks that hold them together */
-    size_t before; /* with several sharers: the most memory that this process had before */
+    size_t bytes;       /* held on the device */
+    int sharers;        /* ranks that hold them together */
+    size_t peak_before; /* with several sharers: the most memory that this process had until then */
     bool rebuilds; /* what networks make of weights is not kept either: graph_rebuild_weights */
 
     /* Set by all ranks once everything they will ever want is there: then a fill is no collective,

@@ -55,7 +55,7 @@ static soda_status share_room(resident *r, const soda_weights *weights, size_t b
     uint8_t hash[SHA256_BYTES] = {0};
     TRY(comm_agree(r->comm, weights_digest_layout(weights, hash)));
     TRY(comm_agree_same(r->comm, hash, sizeof hash, "the layout of shared weights"));
-    if (r->base.bytes == 0) r->base.before = arena_peak_rss_bytes();
+    if (r->base.bytes == 0) r->base.peak_before = arena_peak_rss_bytes();
     return node_memory_open(r->comm, bytes, block);
 }
 

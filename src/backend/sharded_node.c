@@ -41,7 +41,7 @@ static soda_status fill(soda_residency *base, soda_weights *weights)
     TRY(comm_agree(r->comm, check_ring(r, weights)));
     TRY(comm_agree_after(r->comm, r->group, r->copy->fill(r->copy, weights)));
     base->bytes = r->copy->bytes;
-    base->before = r->copy->before;
+    base->peak_before = r->copy->peak_before;
     return SODA_OK;
 }
 
