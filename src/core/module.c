@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Not by RUNPATH: the loader takes dlopen's caller for a sanitizer's library, which has none. */
@@ -49,6 +50,14 @@ static soda_status check_whole(const char *path)
                 (unsigned long long)wanted, (unsigned long long)about.st_size);
 }
 
+/* The other reason why the loader cannot map a file that is there; its words are the same, and it
+ * sets no errno. */
+static bool mounted_noexec(const char *path)
+{
+    struct statvfs about;
+    return statvfs(path, &about) == 0 && (about.f_flag & ST_NOEXEC);
+}
+
 soda_status module_load(const char *name, const char *entry, const void **symbol)
 {
     char path[2300];
@@ -57,6 +66,12 @@ soda_status module_load(const char *name, const char *entry, const void **symbol
     TRY(check_whole(path));
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle) *symbol = dlsym(handle, entry);
-    if (!*symbol) return FAIL(SODA_ERR_UNSUPPORTED, "cannot load a part of soda: %s", dlerror());
-    return SODA_OK;
+    if (*symbol) return SODA_OK;
+    const char *words = dlerror();
+    if (!strstr(words, "failed to map segment"))
+        return FAIL(SODA_ERR_UNSUPPORTED, "cannot load a part of soda: %s", words);
+    if (mounted_noexec(path))
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "cannot load a part of soda: %s: its file system is mounted noexec", words);
+    return FAIL(SODA_ERR_MEMORY, "out of memory: cannot load a part of soda: %s", words);
 }
