@@ -60,8 +60,9 @@ soda_status resident_create(soda_device *device, soda_residency **residency);
 soda_status resident_create_shared(soda_device *device, soda_comm *comm,
                                    soda_residency **residency);
 
-/* The ring that hides gathering, where the largest visit leaves room in it. */
-enum { SHARDED_RING_MIB = 256 };
+/* The ring that hides gathering, where the largest visit leaves room in it (docs/cluster.md has the
+ * waiting by size; run_config.def names it). */
+enum { SHARDED_RING_MIB = 640 };
 
 /* How a group of ranks holds forms between them. */
 typedef struct {

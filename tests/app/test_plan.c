@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/residency.h"
 #include "support/files.h"
 #include "support/program.h"
 
@@ -120,7 +121,7 @@ static void an_architecture_is_planned(void **state)
     assert_true(reduced > 149080 * 32 && reduced < 1.01 * 149080 * 32);
     /* U, Vh and what is not adapted, without the adapted weights: about 3.6 GiB, of which 1/2 */
     assert_true(bytes_of(shard, "weights") < 0.51 * (double)bytes_of(replicate, "weights"));
-    assert_int_equal(bytes_of(shard, "ring"), 256 << 20);
+    assert_int_equal(bytes_of(shard, "ring"), SHARDED_RING_MIB << 20);
     assert_true(json_real_value(at(at(shard, "step"), "gather_bytes")) > 1e9);
     json_decref(json);
 }
