@@ -2,7 +2,7 @@
 # run.sh [--no-install] [--no-gpu] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc
 # release, gcc with ASan and UBSan, clang with TSan, clang, clang with libFuzzer) and runs all tests, then the quickstart
 # and a short test in bare Debian roots (tests/fresh; --all: both, of both releases), then batch jobs on a Slurm cluster
-# (tests/cluster; --all: every row). About 50 minutes on two idle cores.
+# (tests/cluster; --all: every row). 30 to 65 minutes on two idle cores.
 # The CUDA backend is tested too, in a simulator: where nvcc is missing, a CUDA toolkit is fetched once
 # (tests/toolkit.sh); --no-gpu leaves it out.
 set -euo pipefail
