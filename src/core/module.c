@@ -68,10 +68,11 @@ soda_status module_load(const char *name, const char *entry, const void **symbol
     if (handle) *symbol = dlsym(handle, entry);
     if (*symbol) return SODA_OK;
     const char *words = dlerror();
-    if (!strstr(words, "failed to map segment"))
-        return FAIL(SODA_ERR_UNSUPPORTED, "cannot load a part of soda: %s", words);
-    if (mounted_noexec(path))
+    const bool unmapped = strstr(words, "failed to map segment");
+    if (unmapped && mounted_noexec(path))
         return FAIL(SODA_ERR_UNSUPPORTED,
                     "cannot load a part of soda: %s: its file system is mounted noexec", words);
-    return FAIL(SODA_ERR_MEMORY, "out of memory: cannot load a part of soda: %s", words);
+    if (unmapped || strstr(words, "annot allocate memory"))
+        return FAIL(SODA_ERR_MEMORY, "out of memory: cannot load a part of soda: %s", words);
+    return FAIL(SODA_ERR_UNSUPPORTED, "cannot load a part of soda: %s", words);
 }
