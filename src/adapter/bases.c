@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/lapack.h"
 #include "adapter/merge.h"
 #include "core/log.h"
 #include "core/pulse.h"
@@ -41,31 +42,56 @@ done:
     return s;
 }
 
+/* Looks for layers first, first + step, ... in memory and in the cache; missing [found] are those
+ * that are in neither. Local. */
+static soda_status find(const soda_layers *layers, shared_arrays *list, int first, int step,
+                        int *missing, int *found)
+{
+    const int count = method_bases(layers_method(layers)) ? layers_count(layers) : 0;
+    status_slot slot = {0};
+    *found = 0;
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = first; i < count; i += step) {
+        bool absent = false;
+        if (status_kept(&slot)) continue;
+        status_keep(&slot, shared_arrays_missing(list, i, &absent));
+        pulse_beat();
+#pragma omp critical(bases)
+        if (absent) missing[(*found)++] = i;
+    }
+    return status_take(&slot);
+}
+
+static soda_status make_all(soda_layers *layers, shared_arrays *list, const int *missing, int count,
+                            bool store)
+{
+    status_slot slot = {0};
+    log_progress progress;
+    int64_t done = 0;
+    if (count > 0) lapack_prepare();
+    log_progress_start(&progress, "factorise", 0, count);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = 0; i < count; i++) {
+        if (status_kept(&slot)) continue;
+        status_keep(&slot, make(layers, list, missing[i], store));
+        pulse_beat();
+#pragma omp critical(bases)
+        log_progress_update(&progress, ++done, "");
+    }
+    return status_take(&slot);
+}
+
 /* Layers first, first + step, ...: finds or makes what is not in memory. Local. */
 static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, int step,
                            bool store)
 {
-    const int count = method_bases(layers_method(layers)) ? layers_count(layers) : 0;
-    status_slot slot = {0};
-    log_progress progress;
-    int64_t done = 0;
-    bool made = false;
-    log_progress_start(&progress, "factorise", 0, (count - first + step - 1) / step);
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int i = first; i < count; i += step) {
-        bool missing = false;
-        if (status_kept(&slot)) continue;
-        status_keep(&slot, shared_arrays_missing(list, i, &missing));
-        if (missing) status_keep(&slot, make(layers, list, i, store));
-        pulse_beat();
-#pragma omp critical(bases)
-        {
-            done++;
-            made = made || missing;
-            if (made) log_progress_update(&progress, done, "");
-        }
-    }
-    return status_take(&slot);
+    int found;
+    int *missing = malloc(((size_t)layers_count(layers) + 1) * sizeof *missing);
+    if (!missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of layers");
+    soda_status s = find(layers, list, first, step, missing, &found);
+    if (s == SODA_OK) s = make_all(layers, list, missing, found, store);
+    free(missing);
+    return s;
 }
 
 /* The list, with the layers' shapes and this rank's share of their keys. Local. */

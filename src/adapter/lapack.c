@@ -7,14 +7,15 @@
 
 #include "core/module.h"
 
-/* OpenBLAS 0.3.21 and the Fortran library map 47 MiB; a loader that finds less says so, but what it
- * loads may not. */
-enum { MODULE_BYTES = 64 << 20 };
+/* OpenBLAS and the Fortran library map 40 MiB; then 0.3.29 makes a buffer of 128 MiB as it starts,
+ * and waits for ever where it finds less. */
+enum { MODULE_BYTES = 192 << 20 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left = PTHREAD_COND_INITIALIZER;
 static const lapack_routines *loaded;
-static int room; /* for so many more callers */
+static status_slot failure; /* to load it, which is tried once */
+static int room;            /* for so many more callers */
 
 static soda_status load(void)
 {
@@ -39,7 +40,8 @@ static soda_status load(void)
 soda_status lapack_enter(const lapack_routines **routines)
 {
     pthread_mutex_lock(&lock);
-    soda_status s = loaded ? SODA_OK : load();
+    if (!loaded && !status_kept(&failure)) status_keep(&failure, load());
+    const soda_status s = status_take(&failure);
     if (s == SODA_OK) {
         while (room == 0) pthread_cond_wait(&left, &lock);
         room--;

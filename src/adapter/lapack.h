@@ -34,6 +34,7 @@ typedef struct {
 soda_status lapack_enter(const lapack_routines **routines);
 void lapack_leave(void);
 
-/* Loads LAPACK, if it can be, while this is the only thread that may look at the environment, which
- * loading changes. What fails is said by lapack_enter, if somebody calls it. */
+/* Loads LAPACK, if it can be, before there are threads that call it: loading changes the
+ * environment, and needs address space that no other thread may take once it was looked for. What
+ * fails is said by lapack_enter, if somebody calls it. */
 void lapack_prepare(void);

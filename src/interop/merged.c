@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adapter/bases.h"
+#include "adapter/lapack.h"
 #include "adapter/merge.h"
 #include "core/log.h"
 #include "interop/adapter_fit.h"
@@ -153,6 +154,7 @@ static soda_status merge_all(const job *j, merged_weights *merged)
     int64_t done = 0;
     status_slot slot = {0};
     log_progress progress;
+    if (merged->count > 0) lapack_prepare();
     log_progress_start(&progress, "merging adapters", 0, merged->count);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < merged->count; i++) {
