@@ -70,13 +70,14 @@ typedef struct {
     size_t ring_bytes; /* for the forms that are present; 0: enough that gathering can be hidden */
 } sharded_options;
 
-/* Each rank of a group keeps an equal part of every large form; the whole is gathered before it is
- * used into a ring, and let go after: by a thread where the device is the host, else by
- * backend->open_lane, ordered with the kernels by events alone. Where the memory is the host's and
- * every group is on one node and can share memory, the parts are those of one copy instead, which
- * its ranks map. Each form is made by one rank of the group. Collective over `comm`, which must
- * outlive this; so is a fill, unless the store is sealed, or nothing is missing and a network with
- * the same uses was filled before. SODA_ERR_INPUT, on all ranks: the ring is smaller than a visit.
+/* Each rank of a group keeps an equal part of every large form, or some of them whole (ring.h); the
+ * others are put together before they are used in a ring, and let go after: by a thread where the
+ * device is the host, else by backend->open_lane, ordered with the kernels by events alone. Where
+ * the memory is the host's and every group is on one node and can share memory, the parts are those
+ * of one copy instead, which its ranks map. Each form is made by one rank of the group. Collective
+ * over `comm`, which must outlive this; so is a fill, unless the store is sealed, or nothing is
+ * missing and a network with the same uses was filled before. SODA_ERR_INPUT, on all ranks: the
+ * ring is smaller than a visit.
  */
 soda_status sharded_create(const soda_backend *backend, soda_comm *comm,
                            const sharded_options *options, soda_residency **residency);

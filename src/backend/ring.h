@@ -6,12 +6,34 @@
 /* Rooms of entries: room[e] is a multiple of 64 bytes, 0 for entries that are elsewhere. A form
  * that a visit uses several times is there once. */
 
-/* Cuts uses into visits so small that a ring of `wanted` bytes holds some of them, one gathered
- * while another is used; 0: leaves them as they are. */
+/* Cuts uses into visits so small that what goes round in a ring of `wanted` bytes holds some of
+ * them, one gathered while another is used; 0: leaves them as they are. */
 soda_status ring_cut(soda_weights *weights, size_t wanted);
 
 /* Bytes of the largest visit: with less no ring works. */
 size_t ring_least(const soda_weights *weights, const size_t *room);
+
+/* What a ring's memory is for: two fifths of it, or what two of the largest visits need, go round,
+ * and the rest lets ranks keep forms whole. */
+typedef struct {
+    size_t wanted; /* 0: `usual`, or what the largest visit wants */
+    size_t usual;
+    size_t bytes;    /* chosen; 0: not yet */
+    form_table kept; /* the forms that ranks keep whole; the owner frees it */
+} ring_budget;
+
+/* Whether ranks keep the entry's form whole instead of a part of it. */
+bool ring_keeps(const ring_budget *budget, const weights_entry *entry);
+
+/* *bytes go round so far, and become as many as this network needs. The first one chooses the
+ * budget (SODA_ERR_INPUT, as ring_choose), and the forms that each of `ranks` ranks keeps whole:
+ * those with which least is computed per byte, as gathering them is hardest to hide; their room
+ * becomes 0. */
+soda_status ring_fit(ring_budget *budget, const soda_weights *weights, size_t *room, int ranks,
+                     size_t *bytes);
+
+/* Divides a budget of *bytes, as above: what goes round is left of it. */
+soda_status ring_divide(const soda_weights *weights, size_t *room, int ranks, size_t *bytes);
 
 /* Gives every visit its room, the next free one round the ring, and every use its place. `bytes` is
  * at least ring_least. */

@@ -9,8 +9,6 @@
 #include "backend/slices.h"
 #include "core/log.h"
 
-enum { RING_BYTES = SHARDED_RING_MIB << 20 };
-
 typedef struct {
     size_t bytes;
     bool cut;         /* else all of it is on every rank */
@@ -21,7 +19,8 @@ typedef struct {
     soda_residency base;
     soda_device *device;
     soda_comm *comm, *group;
-    size_t ring_wanted, ring_bytes, whole_bytes;
+    ring_budget budget;
+    size_t ring_bytes, whole_bytes;
     char *ring; /* the newest one */
     form_table table;
     item *items;
@@ -45,7 +44,7 @@ static int find(const sharded *r, const weights_entry *entry)
 static size_t slice_of(const sharded *r, const weights_entry *entry)
 {
     const size_t ranks = (size_t)r->group->size;
-    if (!weights_is_cut(&entry->weight)) return 0;
+    if (!weights_is_cut(&entry->weight) || ring_keeps(&r->budget, entry)) return 0;
     return device_align(r->device, (entry->form.bytes + ranks - 1) / ranks);
 }
 
@@ -69,8 +68,8 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
 {
     const sharded *r = (const sharded *)base;
     const size_t entries = missing_entries(r, weights);
-    if (r->ring || entries == 0) return entries;
-    return entries + (r->ring_wanted ? r->ring_wanted : RING_BYTES);
+    if (r->budget.bytes || entries == 0) return entries;
+    return entries + (r->budget.wanted ? r->budget.wanted : r->budget.usual);
 }
 
 static soda_status add_ring(sharded *r, size_t bytes)
@@ -86,12 +85,11 @@ static soda_status add_ring(sharded *r, size_t bytes)
 }
 
 /* A ring that is large enough for the visits, if there is none yet. */
-static soda_status choose_ring(sharded *r, const soda_weights *weights, const size_t *room)
+static soda_status choose_ring(sharded *r, const soda_weights *weights, size_t *room)
 {
-    size_t bytes;
-    TRY(ring_choose(weights, room, r->ring_wanted, RING_BYTES, &bytes));
-    if (bytes == 0 || (r->ring && r->ring_bytes >= ring_least(weights, room))) return SODA_OK;
-    return add_ring(r, bytes);
+    size_t bytes = r->ring_bytes;
+    TRY(ring_fit(&r->budget, weights, room, r->group->size, &bytes));
+    return bytes > r->ring_bytes ? add_ring(r, bytes) : SODA_OK;
 }
 
 /* Cuts the uses into visits and gives them their places in the ring. */
@@ -102,7 +100,7 @@ static soda_status make_schedule(sharded *r, soda_weights *weights)
     if (!room) return FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int i = 0; i < weights->entry_count; i++)
         room[i] = slice_of(r, &weights->entries[i]) * (size_t)r->group->size;
-    TRY_TO(done, ring_cut(weights, r->ring_wanted));
+    TRY_TO(done, ring_cut(weights, r->budget.wanted));
     TRY_TO(done, choose_ring(r, weights, room));
     ring_place(weights, room, r->ring_bytes);
     weights->ring = r->ring;
@@ -325,7 +323,7 @@ static void report(const soda_residency *base, residency_report *report)
     const sharded *r = (const sharded *)base;
     *report = (residency_report){.ranks = r->group->size,
                                  .whole_bytes = r->whole_bytes,
-                                 .ring_bytes = r->ring_bytes,
+                                 .ring_bytes = r->budget.bytes,
                                  .gathered_bytes = r->gathered_bytes,
                                  .timed = !r->lane,
                                  .gather_s = r->gather_s,
@@ -341,6 +339,7 @@ static void close_sharded(soda_residency *base)
     for (int i = 0; i < r->ring_count; i++) r->device->release(r->device, r->rings[i]);
     r->group->leave(r->group);
     form_table_free(&r->table);
+    form_table_free(&r->budget.kept);
     free(r->rings);
     free(r->parts);
     free(r->items);
@@ -382,7 +381,8 @@ soda_status sharded_ring_create(const soda_backend *backend, soda_comm *comm, so
                    .comm = comm,
                    .group = group,
                    .slices = {.device = device, .group = group},
-                   .ring_wanted = options->ring_bytes / device->alignment * device->alignment};
+                   .budget = {.wanted = options->ring_bytes / device->alignment * device->alignment,
+                              .usual = SHARDED_RING_MIB << 20}};
     s = open_gatherer(r, backend);
     if (s != SODA_OK)
         close_sharded(&r->base);

@@ -62,7 +62,7 @@ soda_status weights_note(soda_weights *w, const soda_weight *weight, const weigh
     weights_use *list = with_room(w->uses, w->use_count, &w->use_room, sizeof *w->uses);
     if (!list) return FAIL(SODA_ERR_MEMORY, "out of memory: %s", weight->name);
     w->uses = list;
-    w->uses[w->use_count++] = (weights_use){step, input, entry, 0};
+    w->uses[w->use_count++] = (weights_use){step, input, entry, w->flops, 0};
     return SODA_OK;
 }
 

@@ -34,7 +34,8 @@ typedef struct {
 /* Input `input` of the node that runs as number `step` of the schedule reads entry `entry`. */
 typedef struct {
     int step, input, entry;
-    size_t at; /* where the form is in `ring`: set by ring_place */
+    double flops; /* of the node */
+    size_t at;    /* where the form is in `ring`: set by ring_place */
 } weights_use;
 
 /* Steps first_step .. last_step, whose uses are one range: what is made present, used and let go
@@ -50,7 +51,8 @@ typedef struct soda_weights {
     weights_use *uses; /* in the order of the steps */
     weights_visit *visits;
     int entry_count, entry_room, use_count, use_room, visit_count;
-    char *ring; /* of a store that has forms only while they are used; else NULL */
+    double flops; /* of the node whose uses are noted next */
+    char *ring;   /* of a store that has forms only while they are used; else NULL */
 } soda_weights;
 
 soda_status weights_create(soda_weights **weights);

@@ -36,8 +36,9 @@ soda_status weights_digest_schedule(const soda_weights *weights, uint8_t hash[SH
         for (int u = visit->first_use; u < visit->first_use + visit->uses; u++) {
             const weights_use *use = &weights->uses[u];
             const weights_entry *e = &weights->entries[use->entry];
-            const uint64_t numbers[] = {(uint64_t)v, (uint64_t)use->step, e->form.form,
-                                        e->form.bytes, use->at};
+            const uint64_t numbers[] = {(uint64_t)v,  (uint64_t)use->step,
+                                        e->form.form, e->form.bytes,
+                                        use->at,      visit->bytes};
             TRY_TO(done, add(sum, e, numbers, sizeof numbers));
         }
     }

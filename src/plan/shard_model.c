@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "backend/ring.h"
+
 size_t shard_bytes(const ledger_sums *sums, shard_layout layout, size_t *ring_bytes)
 {
     const size_t large = sums->all - sums->small;
@@ -20,23 +22,23 @@ typedef struct {
     double busy_s;  /* of its own steps */
 } stop;
 
-/* `seen` [entries] is the last visit that counted an entry. */
-static double visit_bytes(const soda_weights *w, int v, int *seen)
+/* room [entries]: of what is gathered; `seen` [entries] is the last visit that counted an entry. */
+static double visit_bytes(const soda_weights *w, const size_t *room, int v, int *seen)
 {
     const weights_visit *visit = &w->visits[v];
     double bytes = 0;
     for (int u = visit->first_use; u < visit->first_use + visit->uses; u++) {
         const int entry = w->uses[u].entry;
-        const weights_entry *e = &w->entries[entry];
         if (seen[entry] == v) continue;
         seen[entry] = v;
-        if (weights_is_cut(&e->weight)) bytes += (double)e->form.bytes;
+        bytes += (double)room[entry];
     }
     return bytes;
 }
 
 /* Returns the seconds of the steps behind the last visit. */
-static double list_stops(const shard_case *c, int *seen, stop *stops, int *count)
+static double list_stops(const shard_case *c, const size_t *room, int *seen, stop *stops,
+                         int *count)
 {
     const soda_weights *w = c->weights;
     int step = c->first;
@@ -45,7 +47,7 @@ static double list_stops(const shard_case *c, int *seen, stop *stops, int *count
     for (int v = 0; v < w->visit_count; v++) {
         stop *s = &stops[*count];
         if (w->visits[v].last_step < c->first) continue;
-        *s = (stop){.bytes = visit_bytes(w, v, seen)};
+        *s = (stop){.bytes = visit_bytes(w, room, v, seen)};
         for (; step < w->visits[v].first_step; step++) s->alone_s += c->step_s[step];
         for (; step <= w->visits[v].last_step; step++) s->busy_s += c->step_s[step];
         (*count)++;
@@ -53,6 +55,18 @@ static double list_stops(const shard_case *c, int *seen, stop *stops, int *count
     double rest_s = 0;
     for (; step < c->steps; step++) rest_s += c->step_s[step];
     return rest_s;
+}
+
+/* What is gathered of each entry; *ring_bytes becomes what goes round. */
+static soda_status list_rooms(const soda_weights *w, int ranks, size_t *room, size_t *ring_bytes)
+{
+    size_t all = 0;
+    for (int e = 0; e < w->entry_count; e++) {
+        room[e] = weights_is_cut(&w->entries[e].weight) ? w->entries[e].form.bytes : 0;
+        all += room[e];
+    }
+    if (*ring_bytes > all) *ring_bytes = all;
+    return ring_divide(w, room, ranks, ring_bytes);
 }
 
 /* The second of two passes, which begins with what the first one had gathered ahead. end_s [2
@@ -93,18 +107,21 @@ soda_status shard_walk_visits(const shard_case *c, shard_layout layout, shard_wa
     stop *stops = calloc((size_t)w->visit_count + 1, sizeof *stops);
     int *seen = calloc((size_t)w->entry_count + 1, sizeof *seen);
     double *end_s = calloc(2 * (size_t)w->visit_count + 1, sizeof *end_s);
+    size_t *room = calloc((size_t)w->entry_count + 1, sizeof *room);
     soda_status s = SODA_OK;
     int count;
     *walk = (shard_walk){0};
-    if (!stops || !seen || !end_s) {
+    if (!stops || !seen || !end_s || !room) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    const double rest_s = list_stops(c, seen, stops, &count);
+    TRY_TO(done, list_rooms(w, layout.ranks, room, &layout.ring_bytes));
+    const double rest_s = list_stops(c, room, seen, stops, &count);
     *walk = walk_twice(c, layout, stops, count, rest_s, end_s);
 done:
     free(stops);
     free(seen);
     free(end_s);
+    free(room);
     return s;
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # variables of lib.sh
 # shard_rows.sh: two nodes that hold the weights between them (parallel.weights: shard), whole and with one of them cut off.
 
-shard_options=(--set parallel.weights=shard --set parallel.shard=2)
+# A ring in which weights go round: the bundled model would fit into that of auto.
+shard_options=(--set parallel.weights=shard --set parallel.shard=2 --set parallel.ring=8)
 
 row_shard() {
     soda_options=("${shard_options[@]}")

@@ -42,7 +42,7 @@ layouts idle "3x3 4x4" --set train.global_batch=2 # ranks without a micro-batch
 layouts bf16 "2x2" --set train.dtype=bf16 --set train.recompute=full
 layouts prior "3x3" --set "data.prior={path: $images/test, weight: 0.5}"
 ring=auto
-layouts auto "2x2"
+layouts auto "2x2 3x3" # all of it is kept whole, and most
 ring=0.4
 
 # On one node the ranks map one copy, which changes no bit either.

@@ -24,7 +24,8 @@ static shard_walk walk(double bytes_per_s, double latency_s, size_t ring_bytes, 
     weights_entry entries[2] = {
         {{"a", {SODA_F32, shape, NULL}, false}, {.form = 1, .bytes = 8000000}},
         {{"b", {SODA_F32, shape, NULL}, false}, {.form = 1, .bytes = 8000000}}};
-    weights_use uses[3] = {{0, 0, 0, 0}, {1, 0, 0, 0}, {2, 0, 1, 0}}; /* the first is used twice */
+    weights_use uses[3] = {
+        {0, 0, 0, 0, 0}, {1, 0, 0, 0, 0}, {2, 0, 1, 0, 0}}; /* the first is used twice */
     weights_visit visits[2] = {{0, 1, 0, 2, 0, 0}, {2, 3, 2, 1, 0, 0}};
     const soda_weights weights = {.entries = entries,
                                   .uses = uses,
@@ -76,6 +77,34 @@ static void a_slow_network_sets_the_pace(void **state)
     near(w.wait_s, 4);
 }
 
+/* Of four visits of 1 MB, two go round in 3 MB, and two are kept whole for half a MB each: those
+ * with which less is computed. */
+static void a_part_of_the_ring_keeps_forms(void **state)
+{
+    (void)state;
+    static const double step_s[4] = {1, 1, 1, 1};
+    weights_entry entries[4];
+    weights_use uses[4];
+    weights_visit visits[4];
+    for (int i = 0; i < 4; i++) {
+        entries[i] = (weights_entry){{"w", {SODA_F32, matrix, NULL}, false}, {.bytes = 1000000}};
+        uses[i] = (weights_use){.step = i, .entry = i, .flops = i == 1 ? 9 : i};
+        visits[i] = (weights_visit){.first_step = i, .last_step = i, .first_use = i, .uses = 1};
+    }
+    const soda_weights weights = {.entries = entries,
+                                  .uses = uses,
+                                  .visits = visits,
+                                  .entry_count = 4,
+                                  .use_count = 4,
+                                  .visit_count = 4};
+    const shard_case c = {
+        .weights = &weights, .step_s = step_s, .steps = 4, .bytes_per_s = 1e6, .latency_s = 0.1};
+    shard_walk w;
+    CHECK_OK(shard_walk_visits(&c, (shard_layout){2, 3000000}, &w));
+    near(w.bytes, 1e6); /* half of two */
+    near(w.gather_s, 1.2);
+}
+
 static void vectors_stay(void **state)
 {
     (void)state;
@@ -92,6 +121,7 @@ int main(void)
         cmocka_unit_test(gathers_hide_behind_steps),
         cmocka_unit_test(a_ring_without_room_ahead_hides_nothing),
         cmocka_unit_test(a_slow_network_sets_the_pace),
+        cmocka_unit_test(a_part_of_the_ring_keeps_forms),
         cmocka_unit_test(vectors_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
