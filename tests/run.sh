@@ -82,11 +82,11 @@ fresh() {
     [ "$rc" -eq 0 ] || [ "$rc" -eq 77 ]
 }
 if [ "$all" ]; then
-    fresh trixie quickstart build tests
-    fresh bookworm quickstart build tests aarch64
+    fresh trixie quickstart build limits tests
+    fresh bookworm quickstart build limits tests aarch64
 else
-    fresh trixie quickstart
-    fresh bookworm build
+    fresh trixie quickstart limits
+    fresh bookworm build limits
 fi
 
 soda_build release "$cuda"

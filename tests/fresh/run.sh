@@ -4,6 +4,7 @@
 #
 #   quickstart  jobs/quickstart.sh: installs, builds, trains, draws
 #   build       installs what the build needs, builds the program, runs its selftest
+#   limits      after one of these: trains in less and less address space, in which each library starts its own way
 #   tests       a build with warnings as errors, and the tests that need no long run
 #   aarch64     tests/aarch64/run.sh: a cross build, and tests of it under qemu (bookworm only)
 #
@@ -78,9 +79,20 @@ stage() {
     case $1 in
         quickstart) in_root 'bash jobs/quickstart.sh; test -s build/quickstart/adapter.safetensors' ;;
         build) in_root '. jobs/setup.sh; soda_install_build; soda_build user; build/user/soda selftest' ;;
+        limits)
+            # shellcheck disable=SC2016 # expanded in the root
+            in_root 'for mib in $(seq 700 -20 200); do
+                rc=0
+                rm -rf /tmp/limits
+                (ulimit -v $((mib * 1024)); timeout -k 5 60 build/user/soda train configs/quickstart/train.yaml \
+                    --set train.steps=1 --set output=/tmp/limits/run --cache /tmp/limits/cache) >limits.log 2>&1 || rc=$?
+                [ "$rc" -le 1 ] || { cat limits.log; echo "train with $mib MiB: exit code $rc"; exit 1; }
+                echo "$mib MiB: exit code $rc"
+            done'
+            ;;
         tests)
             in_root '. jobs/setup.sh; soda_install_build; soda_install libcmocka-dev; soda_build release
-                ctest --preset release -LE house -E "^fault/"'
+                ctest --test-dir build/release --output-on-failure --no-tests=error -LE "^(house|sweep)$" -E "^fault/"'
             ;;
         aarch64) in_root 'bash tests/aarch64/run.sh' ;;
         *) echo "no stage $1" >&2; return 2 ;;
