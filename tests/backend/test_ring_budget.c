@@ -17,7 +17,7 @@ static soda_status no_fill(const soda_weight *weight, const void *recipe, void *
  * compute less with it the nearer they are to the middle. */
 static soda_weights *list(size_t last, size_t *room)
 {
-    static char names[FORMS][8];
+    static char names[FORMS][16];
     soda_weights *weights;
     CHECK_OK(weights_create(&weights));
     for (int step = 0; step < 2 * FORMS; step++) {
