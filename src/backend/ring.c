@@ -145,13 +145,13 @@ soda_status ring_divide(const soda_weights *w, size_t *room, int ranks, size_t *
     TRY(list_worth(w, &list));
     for (int i = 0; i < w->entry_count; i++) {
         const size_t whole = room[list[i].entry], more = whole - whole / (size_t)ranks;
-        if (more > left) continue;
+        if (more == 0 || more > left) continue;
         left -= more;
         room[list[i].entry] = 0;
     }
     free(list);
     const size_t rest = whole_bytes(w, room);
-    *bytes = wanted < rest ? wanted : rest;
+    *bytes = wanted + left < rest ? wanted + left : rest;
     return SODA_OK;
 }
 

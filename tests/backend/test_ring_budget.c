@@ -48,11 +48,13 @@ static void a_budget_is_divided(void **state)
         size_t budget, round;
         int ranks, left;
     } cases[] = {
-        {1 * BYTES, 1 * BYTES, 2, 10}, /* as little as works */
-        {2 * BYTES, 2 * BYTES, 2, 10}, /* one gathered while another is used */
-        {3 * BYTES, 2 * BYTES, 2, 8},  /* two halves more */
-        {3 * BYTES, 2 * BYTES, 4, 9},  /* three quarters of one */
-        {5 * BYTES, 2 * BYTES, 2, 4},  {10 * BYTES, 4 * BYTES, 8, 4},
+        {1 * BYTES, 1 * BYTES, 2, 10},            /* as little as works */
+        {2 * BYTES, 2 * BYTES, 2, 10},            /* one gathered while another is used */
+        {3 * BYTES, 2 * BYTES, 2, 8},             /* two halves more */
+        {3 * BYTES, 2 * BYTES + BYTES / 4, 4, 9}, /* 3/4 of one; the rest goes round */
+        {9 * BYTES, 9 * BYTES, 1, 10},            /* one rank has all of them anyway */
+        {5 * BYTES, 2 * BYTES, 2, 4},
+        {10 * BYTES, 4 * BYTES, 8, 4},
         {10 * BYTES, 0, 2, 0}, /* all of them, and nothing goes round */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
