@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapter/lapack.h"
 #include "adapter/merge.h"
 #include "core/log.h"
 #include "core/pulse.h"
@@ -68,7 +67,7 @@ static soda_status make_all(soda_layers *layers, shared_arrays *list, const int 
     status_slot slot = {0};
     log_progress progress;
     int64_t done = 0;
-    if (count > 0) lapack_prepare();
+    if (count > 0) factorize_prepare();
     log_progress_start(&progress, "factorise", 0, count);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++) {

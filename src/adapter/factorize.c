@@ -48,6 +48,11 @@ static const factorize_library *library = &by_lapack;
 
 void factorize_by(const factorize_library *chosen) { library = chosen ? chosen : &by_lapack; }
 
+void factorize_prepare(void)
+{
+    if (library == &by_lapack) lapack_prepare();
+}
+
 void factorize_name(const factorize_kind *kind, char *name, size_t size)
 {
     snprintf(name, size, "%s%s%s", kind->name, *library->name ? "." : "", library->name);

@@ -30,6 +30,9 @@ typedef struct factorize_library {
 /* From now on; NULL: LAPACK. While no other thread factorises. */
 void factorize_by(const factorize_library *library);
 
+/* Before there are threads that factorise: lapack_prepare, if it is LAPACK that does. */
+void factorize_prepare(void);
+
 /* w = U diag(s) Vh: U [m,k] orthonormal columns, s [k] falling and not negative, Vh [k,n]
  * orthonormal rows. The element of each column of U that is largest in magnitude (the first of
  * equals) is positive. Golub & Van Loan, Matrix Computations, 8.6; LAPACK dgesdd. */

@@ -16,6 +16,17 @@ soda_status ring_cut(soda_weights *weights, size_t wanted)
     return part && part < WEIGHTS_VISIT_BYTES ? weights_cut(weights, part) : SODA_OK;
 }
 
+size_t ring_rooms(const soda_weights *w, size_t *room)
+{
+    size_t all = 0;
+    for (int e = 0; e < w->entry_count; e++) {
+        const weights_entry *entry = &w->entries[e];
+        room[e] = weights_is_cut(&entry->weight) ? whole_lines(entry->form.bytes) : 0;
+        all += room[e];
+    }
+    return all;
+}
+
 /* Whether use `u` is the first one of its entry since use `first`. */
 static bool is_new(const soda_weights *w, int first, int u)
 {
@@ -24,7 +35,7 @@ static bool is_new(const soda_weights *w, int first, int u)
     return true;
 }
 
-static size_t visit_bytes(const soda_weights *w, const size_t *room, int visit)
+size_t ring_visit_bytes(const soda_weights *w, const size_t *room, int visit)
 {
     const weights_visit *v = &w->visits[visit];
     size_t bytes = 0;
@@ -37,7 +48,7 @@ size_t ring_least(const soda_weights *weights, const size_t *room)
 {
     size_t least = 0;
     for (int v = 0; v < weights->visit_count; v++) {
-        const size_t bytes = visit_bytes(weights, room, v);
+        const size_t bytes = ring_visit_bytes(weights, room, v);
         if (bytes > least) least = bytes;
     }
     return least;
@@ -68,7 +79,7 @@ void ring_place(soda_weights *w, const size_t *room, size_t bytes)
     size_t at = 0;
     for (int i = 0; i < w->visit_count; i++) {
         weights_visit *v = &w->visits[i];
-        v->bytes = visit_bytes(w, room, i);
+        v->bytes = ring_visit_bytes(w, room, i);
         if (at + v->bytes > bytes) at = 0;
         v->at = at;
         place_uses(w, room, v);

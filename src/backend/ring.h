@@ -10,6 +10,12 @@
  * them, one gathered while another is used; 0: leaves them as they are. */
 soda_status ring_cut(soda_weights *weights, size_t wanted);
 
+/* Rooms for whole forms of weights that are cut; returns their sum. */
+size_t ring_rooms(const soda_weights *weights, size_t *room);
+
+/* Of the forms of a visit. */
+size_t ring_visit_bytes(const soda_weights *weights, const size_t *room, int visit);
+
 /* Bytes of the largest visit: with less no ring works. */
 size_t ring_least(const soda_weights *weights, const size_t *room);
 

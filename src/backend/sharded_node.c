@@ -2,7 +2,6 @@
 
 #include "backend/ring.h"
 #include "backend/sharded_stores.h"
-#include "core/round.h"
 
 typedef struct {
     soda_residency base;
@@ -23,10 +22,7 @@ static soda_status check_ring(const sharded_node *r, soda_weights *weights)
     TRY(ring_cut(weights, r->ring_wanted));
     size_t *room = malloc(((size_t)weights->entry_count + 1) * sizeof *room), bytes;
     if (!room) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < weights->entry_count; i++) {
-        const weights_entry *entry = &weights->entries[i];
-        room[i] = weights_is_cut(&entry->weight) ? whole_lines(entry->form.bytes) : 0;
-    }
+    ring_rooms(weights, room);
     const soda_status s = ring_choose(weights, room, r->ring_wanted, SIZE_MAX, &bytes);
     free(room);
     return s;

@@ -22,32 +22,16 @@ typedef struct {
     double busy_s;  /* of its own steps */
 } stop;
 
-/* room [entries]: of what is gathered; `seen` [entries] is the last visit that counted an entry. */
-static double visit_bytes(const soda_weights *w, const size_t *room, int v, int *seen)
-{
-    const weights_visit *visit = &w->visits[v];
-    double bytes = 0;
-    for (int u = visit->first_use; u < visit->first_use + visit->uses; u++) {
-        const int entry = w->uses[u].entry;
-        if (seen[entry] == v) continue;
-        seen[entry] = v;
-        bytes += (double)room[entry];
-    }
-    return bytes;
-}
-
-/* Returns the seconds of the steps behind the last visit. */
-static double list_stops(const shard_case *c, const size_t *room, int *seen, stop *stops,
-                         int *count)
+/* room [entries]: of what is gathered. Returns the seconds of the steps behind the last visit. */
+static double list_stops(const shard_case *c, const size_t *room, stop *stops, int *count)
 {
     const soda_weights *w = c->weights;
     int step = c->first;
     *count = 0;
-    for (int i = 0; i < w->entry_count; i++) seen[i] = -1;
     for (int v = 0; v < w->visit_count; v++) {
         stop *s = &stops[*count];
         if (w->visits[v].last_step < c->first) continue;
-        *s = (stop){.bytes = visit_bytes(w, room, v, seen)};
+        *s = (stop){.bytes = (double)ring_visit_bytes(w, room, v)};
         for (; step < w->visits[v].first_step; step++) s->alone_s += c->step_s[step];
         for (; step <= w->visits[v].last_step; step++) s->busy_s += c->step_s[step];
         (*count)++;
@@ -55,18 +39,6 @@ static double list_stops(const shard_case *c, const size_t *room, int *seen, sto
     double rest_s = 0;
     for (; step < c->steps; step++) rest_s += c->step_s[step];
     return rest_s;
-}
-
-/* What is gathered of each entry; *ring_bytes becomes what goes round. */
-static soda_status list_rooms(const soda_weights *w, int ranks, size_t *room, size_t *ring_bytes)
-{
-    size_t all = 0;
-    for (int e = 0; e < w->entry_count; e++) {
-        room[e] = weights_is_cut(&w->entries[e].weight) ? w->entries[e].form.bytes : 0;
-        all += room[e];
-    }
-    if (*ring_bytes > all) *ring_bytes = all;
-    return ring_divide(w, room, ranks, ring_bytes);
 }
 
 /* The second of two passes, which begins with what the first one had gathered ahead. end_s [2
@@ -105,22 +77,22 @@ soda_status shard_walk_visits(const shard_case *c, shard_layout layout, shard_wa
 {
     const soda_weights *w = c->weights;
     stop *stops = calloc((size_t)w->visit_count + 1, sizeof *stops);
-    int *seen = calloc((size_t)w->entry_count + 1, sizeof *seen);
     double *end_s = calloc(2 * (size_t)w->visit_count + 1, sizeof *end_s);
     size_t *room = calloc((size_t)w->entry_count + 1, sizeof *room);
     soda_status s = SODA_OK;
     int count;
     *walk = (shard_walk){0};
-    if (!stops || !seen || !end_s || !room) {
+    if (!stops || !end_s || !room) {
         s = FAIL(SODA_ERR_MEMORY, "out of memory");
         goto done;
     }
-    TRY_TO(done, list_rooms(w, layout.ranks, room, &layout.ring_bytes));
-    const double rest_s = list_stops(c, room, seen, stops, &count);
+    const size_t all = ring_rooms(w, room);
+    if (layout.ring_bytes > all) layout.ring_bytes = all;
+    TRY_TO(done, ring_divide(w, room, layout.ranks, &layout.ring_bytes));
+    const double rest_s = list_stops(c, room, stops, &count);
     *walk = walk_twice(c, layout, stops, count, rest_s, end_s);
 done:
     free(stops);
-    free(seen);
     free(end_s);
     free(room);
     return s;
