@@ -62,7 +62,7 @@ soda_status resident_create_shared(soda_device *device, soda_comm *comm,
 
 /* The ring that hides gathering, where the largest visit leaves room in it (docs/cluster.md has the
  * waiting by size; run_config.def names it). */
-enum { SHARDED_RING_MIB = 640 };
+enum { SHARDED_RING_MIB = 1024 };
 
 /* How a group of ranks holds forms between them. */
 typedef struct {

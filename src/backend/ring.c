@@ -8,7 +8,7 @@
 enum { VISITS_PER_RING = 4, LINE = 64 };
 
 /* Of a ring, what goes round: measured (docs/cluster.md). */
-static size_t round_part(size_t bytes) { return bytes / 5 * 2 / LINE * LINE; }
+static size_t round_part(size_t bytes) { return bytes / 4 / LINE * LINE; }
 
 soda_status ring_cut(soda_weights *weights, size_t wanted)
 {

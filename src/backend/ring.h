@@ -19,7 +19,7 @@ size_t ring_visit_bytes(const soda_weights *weights, const size_t *room, int vis
 /* Bytes of the largest visit: with less no ring works. */
 size_t ring_least(const soda_weights *weights, const size_t *room);
 
-/* What a ring's memory is for: two fifths of it, or what two of the largest visits need, go round,
+/* What a ring's memory is for: a quarter of it, or what two of the largest visits need, goes round,
  * and the rest lets ranks keep forms whole. */
 typedef struct {
     size_t wanted; /* 0: `usual`, or what the largest visit wants */

@@ -54,8 +54,8 @@ static void a_budget_is_divided(void **state)
         {3 * BYTES, 2 * BYTES + BYTES / 4, 4, 9}, /* 3/4 of one; the rest goes round */
         {9 * BYTES, 9 * BYTES, 1, 10},            /* one rank has all of them anyway */
         {5 * BYTES, 2 * BYTES, 2, 4},
-        {10 * BYTES, 4 * BYTES, 8, 4},
-        {10 * BYTES, 0, 2, 0}, /* all of them, and nothing goes round */
+        {9 * BYTES, 9 * BYTES - 7 * BYTES / 8 * 7, 8, 3}, /* a quarter; the rest, too */
+        {10 * BYTES, 0, 2, 0},                            /* all of them: nothing goes round */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t room[FORMS], bytes = cases[i].budget;
