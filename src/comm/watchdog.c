@@ -17,7 +17,7 @@
 #include "core/log.h"
 
 enum { NAME_BYTES = 32, HOST_BYTES = 64, LOOK_MS = 500 };
-static const double SEND_S = 2, GRACE_S = 5, UNHEARD_S = 30, MEET_S = 3;
+static const double SEND_S = 2, GRACE_S = 5, HURRIED_S = 10, UNHEARD_S = 30, MEET_S = 3;
 
 /* What ranks tell rank 0, and it them. */
 typedef struct {
@@ -73,15 +73,15 @@ static int behind(const watchdog_view *view, int count)
     return least;
 }
 
-watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now_s, double limit_s,
-                                int *rank)
+watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now_s,
+                                watchdog_limits limits, int *rank)
 {
-    *rank = longest(view, count, now_s, limit_s, silence);
+    *rank = longest(view, count, now_s, limits.silent_s, silence);
     if (*rank >= 0) return WATCHDOG_SILENT;
-    *rank = longest(view, count, now_s, limit_s, standstill);
+    *rank = longest(view, count, now_s, limits.still_s, standstill);
     if (*rank >= 0) return WATCHDOG_STUCK;
     for (int i = 0; i < count; i++) /* others may well wait for one that was never heard of */
-        if (!view[i].heard || !view[i].waits || now_s - view[i].changed_s <= limit_s)
+        if (!view[i].heard || !view[i].waits || now_s - view[i].changed_s <= limits.still_s)
             return WATCHDOG_WELL;
     *rank = behind(view, count);
     return WATCHDOG_BEHIND;
@@ -195,12 +195,17 @@ static int exit_code_of(const watchdog *dog)
     return status_exit_code(is_saved(dog) ? SODA_STOPPED : SODA_ERR_IO);
 }
 
+static double limit_of_silence(const watchdog *dog)
+{
+    return pulse_read().hurried ? fmin(dog->limit_s, HURRIED_S) : dog->limit_s;
+}
+
 static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, char *text,
                      size_t size)
 {
     const watchdog_view *v = &dog->view[rank];
     const report *last = &dog->last[rank];
-    char what[128], where[2 * NAME_BYTES + 64] = "";
+    char what[128], where[2 * NAME_BYTES + 64] = "", why[64];
     const char *host = v->heard ? last->host : "an unknown host";
     if (verdict == WATCHDOG_SILENT)
         snprintf(what, sizeof what, "has not been heard of for %.0f s", silence(v, dog->clock_s));
@@ -208,13 +213,18 @@ static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, ch
         snprintf(what, sizeof what, "has made no progress for %.0f s", standstill(v, dog->clock_s));
     else
         describe_waits(dog, rank, what, sizeof what);
-    if (v->heard)
+    if (v->heard && last->step < 0)
+        snprintf(where, sizeof where, "; last in %s", last->phase);
+    else if (v->heard)
         snprintf(where, sizeof where, "; last in step %lld: %s%s%s", (long long)last->step,
                  last->phase, *last->collective ? ", in " : "", last->collective);
+    if (limit_of_silence(dog) < dog->limit_s)
+        snprintf(why, sizeof why, "and the run was told to end");
+    else
+        snprintf(why, sizeof why, "parallel.timeout: %.0f s", dog->limit_s);
     snprintf(text, size,
-             "rank %d of %d on %s %s%s (parallel.timeout: %.0f s); all ranks end with code %d, as "
-             "there is %s checkpoint",
-             rank, dog->comm->size, host, what, where, dog->limit_s, exit_code_of(dog),
+             "rank %d of %d on %s %s%s (%s); all ranks end with code %d, as there is %s checkpoint",
+             rank, dog->comm->size, host, what, where, why, exit_code_of(dog),
              is_saved(dog) ? "a" : "no");
 }
 
@@ -226,7 +236,8 @@ static void leave(int signal_number)
     _exit(exit_code);
 }
 
-/* Where MPI cannot end the ranks either, this one ends alone. */
+/* Where MPI cannot end the ranks either, this one ends alone; it does not even try where rank 0 is
+ * gone, and with it the launcher, and every rank was told to end. */
 static void end_all(watchdog *dog, watchdog_verdict verdict, int rank)
 {
     char text[512];
@@ -239,6 +250,7 @@ static void end_all(watchdog *dog, watchdog_verdict verdict, int rank)
     pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
     alarm(6); /* the message may hang, too, and so may MPI */
     log_error("%s", text);
+    if (dog->comm->rank != 0 && pulse_read().hurried) _exit(exit_code);
     alarm(3);
     dog->comm->end_all(dog->comm, exit_code);
 }
@@ -247,14 +259,16 @@ static void end_all(watchdog *dog, watchdog_verdict verdict, int rank)
 static double grace(const watchdog *dog)
 {
     const int rank = dog->comm->rank;
-    return GRACE_S + (rank == 0 ? 0 : 1 + fmin(rank, 5));
+    const double grace_s = GRACE_S + (rank == 0 ? 0 : 1 + fmin(rank, 5));
+    return pulse_read().hurried ? grace_s / 10 : grace_s;
 }
 
 static void judge(watchdog *dog)
 {
     int rank;
+    const watchdog_limits limits = {limit_of_silence(dog), dog->limit_s};
     const watchdog_verdict verdict =
-        watchdog_judge(dog->view, dog->count, dog->clock_s, dog->limit_s, &rank);
+        watchdog_judge(dog->view, dog->count, dog->clock_s, limits, &rank);
     if (dog->comm->rank != 0 && verdict != WATCHDOG_SILENT) { /* rank 0 judges the rest itself */
         dog->doubted_s = dog->clock_s;
         return;

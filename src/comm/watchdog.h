@@ -9,7 +9,10 @@
  * limit and waits for nobody; else, where all ranks wait for each other, the one that entered the
  * fewest collectives. A rank that was never heard of is not watched, and nobody is behind then.
  * GRACE_S seconds later all ranks are ended, if that still holds then, with code 75 if a checkpoint
- * is saved, else 1. */
+ * is saved, else 1.
+ *
+ * Once SIGTERM or SIGINT has come (pulse_hurry), ten seconds of silence are enough: no step ends
+ * without that rank, and what sent the signal kills soon. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,6 +39,11 @@ typedef struct {
 
 typedef enum { WATCHDOG_WELL, WATCHDOG_SILENT, WATCHDOG_STUCK, WATCHDOG_BEHIND } watchdog_verdict;
 
+/* The seconds after which a rank is at fault: that is silent; that makes no progress. */
+typedef struct {
+    double silent_s, still_s;
+} watchdog_limits;
+
 /* The verdict on `count` ranks, and in *rank the one at fault. */
-watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now_s, double limit_s,
-                                int *rank);
+watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now_s,
+                                watchdog_limits limits, int *rank);

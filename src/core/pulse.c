@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 static _Atomic uint64_t beats, collectives;
-static atomic_bool saved;
+static atomic_bool saved, hurried;
 static _Atomic int64_t step = -1;
 static const char *_Atomic phase = "start-up";
 static const char *_Atomic collective;
@@ -32,6 +32,8 @@ void pulse_collective(const char *name)
 
 void pulse_saved(void) { atomic_store_explicit(&saved, true, memory_order_relaxed); }
 
+void pulse_hurry(void) { atomic_store_explicit(&hurried, true, memory_order_relaxed); }
+
 pulse pulse_read(void)
 {
     return (pulse){atomic_load_explicit(&beats, memory_order_relaxed),
@@ -39,5 +41,6 @@ pulse pulse_read(void)
                    atomic_load_explicit(&phase, memory_order_relaxed),
                    atomic_load_explicit(&collective, memory_order_relaxed),
                    atomic_load_explicit(&step, memory_order_relaxed),
-                   atomic_load_explicit(&saved, memory_order_relaxed)};
+                   atomic_load_explicit(&saved, memory_order_relaxed),
+                   atomic_load_explicit(&hurried, memory_order_relaxed)};
 }

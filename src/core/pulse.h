@@ -12,6 +12,7 @@ typedef struct {
     const char *collective; /* in which the process waits for others; NULL: in none */
     int64_t step;           /* of training; -1: before the first */
     bool saved;             /* there is a checkpoint of this run */
+    bool hurried;           /* whoever asked for the end kills soon */
 } pulse;
 
 /* Some work is done: to be called at least once in half a minute of any long piece of work. */
@@ -27,5 +28,8 @@ void pulse_wait(const char *name);
 
 /* A checkpoint of this run is complete. */
 void pulse_saved(void);
+
+/* The end was asked for by somebody who waits for it; also in a signal handler. */
+void pulse_hurry(void);
 
 pulse pulse_read(void);

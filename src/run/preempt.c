@@ -9,8 +9,9 @@
 
 #include "config/run_config.h"
 #include "core/log.h"
+#include "core/pulse.h"
 
-static volatile sig_atomic_t requested, urgent, has_reader; /* stderr is a terminal */
+static volatile sig_atomic_t requested, has_reader; /* stderr is a terminal */
 static double started_s;
 
 /* Seconds since 1970 at which the job ends, from the batch scripts of jobs/ and from Slurm (which
@@ -22,7 +23,7 @@ static void request(int signal_number)
     static const char line[] =
         "\nsoda: stopping after the next step; press Ctrl-C again to end at once\n";
     requested = 1;
-    if (signal_number != SIGUSR1) urgent = 1;
+    if (signal_number != SIGUSR1) pulse_hurry();
     if (signal_number != SIGINT) return;
     signal(SIGINT, SIG_DFL);
     if (has_reader && write(STDERR_FILENO, line, sizeof line - 1) < 0) has_reader = 0;
@@ -41,7 +42,7 @@ void preempt_install(void)
 }
 
 bool preempt_requested(void) { return requested != 0; }
-bool preempt_urgent(void) { return urgent != 0; }
+bool preempt_urgent(void) { return pulse_read().hurried; }
 
 /* The variable that tells the end, and what it says; NULL if none is set. */
 static const char *end_of_job(const char **text)

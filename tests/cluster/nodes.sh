@@ -70,12 +70,13 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-SchedulerParameters=sched_interval=2,bf_interval=2
+SchedulerParameters=sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
 MpiDefault=pmix
 MailProg=/bin/true
 ReturnToService=2
 SlurmdTimeout=10
+TCPTimeout=1
 MessageTimeout=5
 KillWait=5
 MinJobAge=3600

@@ -7,7 +7,7 @@
 #include "support/check.h"
 
 enum { RANKS = 3 };
-static const double limit_s = 30;
+static const watchdog_limits limits = {30, 30};
 
 /* At 100 s all ranks were heard of just now and wait for each other since 99 s. */
 static watchdog_view waiting(uint64_t collectives)
@@ -17,7 +17,7 @@ static watchdog_view waiting(uint64_t collectives)
 
 static watchdog_verdict judge(const watchdog_view *view, double now_s, int *rank)
 {
-    return watchdog_judge(view, RANKS, now_s, limit_s, rank);
+    return watchdog_judge(view, RANKS, now_s, limits, rank);
 }
 
 static void a_short_silence_is_no_fault(void **state)
@@ -41,6 +41,21 @@ static void a_silent_rank_is_named_first(void **state)
     view[2].heard_s = view[2].changed_s = 69;
     assert_int_equal(judge(view, 100, &rank), WATCHDOG_SILENT);
     assert_int_equal(rank, 2);
+}
+
+/* Told to end, it waits for less, but for work that goes on as long as before. */
+static void a_silence_is_shorter_than_a_standstill(void **state)
+{
+    (void)state;
+    watchdog_view view[RANKS] = {waiting(7), waiting(7), waiting(7)};
+    const watchdog_limits hurried = {10, 30};
+    int rank;
+    view[1].changed_s = 75;
+    view[1].waits = false;
+    assert_int_equal(watchdog_judge(view, RANKS, 100, hurried, &rank), WATCHDOG_WELL);
+    view[1].heard_s = 89;
+    assert_int_equal(watchdog_judge(view, RANKS, 100, hurried, &rank), WATCHDOG_SILENT);
+    assert_int_equal(rank, 1);
 }
 
 static void a_rank_that_does_nothing_is_stuck(void **state)
@@ -109,9 +124,12 @@ static void the_pulse_tells_what_is_done(void **state)
     assert_int_equal(within.step, 12);
     assert_int_equal(within.collectives, before.collectives + 1);
     assert_true(within.beats > before.beats);
-    assert_false(within.saved);
+    assert_false(within.saved || within.hurried);
     pulse_collective(NULL);
     pulse_saved();
+    assert_false(pulse_read().hurried);
+    pulse_hurry();
+    assert_true(pulse_read().hurried);
     assert_true(pulse_read().saved);
     assert_null(pulse_read().collective);
     assert_int_equal(pulse_read().collectives, within.collectives);
@@ -122,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_silence_is_no_fault),
         cmocka_unit_test(a_silent_rank_is_named_first),
+        cmocka_unit_test(a_silence_is_shorter_than_a_standstill),
         cmocka_unit_test(a_rank_that_does_nothing_is_stuck),
         cmocka_unit_test(of_ranks_that_all_wait_the_last_is_behind),
         cmocka_unit_test(where_a_rank_was_never_heard_of_nobody_is_behind),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A rank that stands still for good ends the run, with a message that names it; one that stands still for ten seconds does
-# not, and changes no bit.
+# A rank that stands still for good ends the run, with a message that names it, and sooner if the run was told to end; one
+# that stands still for ten seconds does not, and changes no bit.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -54,6 +54,18 @@ ended unsaved "$unsaved" "$unsaved_since" 1 0
 ended saved "$saved" "$saved_since" 75 1
 train saved 2 || fail "saved: going on"
 same saved
+
+halted told 1 4
+sleep 11
+told_since=$SECONDS rc=0
+kill -TERM "$(rank_of "$pid" 0)"
+wait "$pid" || rc=$?
+[ "$rc" -eq 75 ] || fail "told: exit code $rc, expected 75"
+[ $((SECONDS - told_since)) -le 10 ] || fail "told: ended $((SECONDS - told_since)) s after SIGTERM, expected 10 at most"
+says told "rank 1 of 2 on $(hostname) has not been heard of for 1"
+says told "and the run was told to end"
+train told 2 || fail "told: going on"
+same told
 
 train off 2 --set parallel.timeout=null || fail "off: failed"
 same off
