@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,10 @@
 #include "io/newfile.h"
 
 enum { LONGEST_PAUSE_S = 60 };
+static const double SOON_S = 2, LATE_S = 10; /* of a save beside training */
+
+/* What training and other processes leave of the cores. */
+typedef enum { UNKNOWN, HAVE_GAPS, CROWDED } saver_cores;
 
 /* What a try of a save could not do. */
 typedef enum { WENT_WELL, LOST_FOLDER, NO_CHECKPOINT, NO_SPECTRA, OUTCOMES } saver_outcome;
@@ -31,11 +36,12 @@ struct run_saver {
     bool written, measured;
     bool looks_first; /* whether the file has this entry already */
 
-    /* The thread, which owns everything above and `outcome`, `failure`, `took_s` while it runs. */
+    /* The thread, which owns everything above, and outcome to took_s, while it runs. */
     pthread_t thread;
     bool running;
     atomic_bool ended, hurry; /* the latter: somebody waits */
     saver_outcome outcome;
+    saver_cores cores;
     status_slot failure;
     double took_s; /* what it would take while somebody waits */
 
@@ -154,12 +160,30 @@ static double delayed_seconds(void)
 
 /* Training has the cores, and saving what training leaves: where all are busy as little as the
  * scheduler gives to a thread, and a whole core once somebody waits. Threads of a step wait for
- * each other, so what this one takes from one of them the step takes longer. */
-static void step_back(void)
+ * each other, so what this one takes from one of them the step takes longer.
+ *
+ * An idle thread gives a core back at once, but gets next to none where there are no gaps. It stays
+ * on its core: moved to another one it would count as new there, and come before the threads of the
+ * step. */
+static void step_back(bool to_gaps)
 {
 #ifdef __linux__
-    (void)setpriority(PRIO_PROCESS, 0, 19); /* of this thread alone */
+    (void)setpriority(PRIO_PROCESS, 0, 19); /* of this thread alone, like the rest */
+    const int core = to_gaps ? sched_getcpu() : -1;
+    if (core < 0 || core >= CPU_SETSIZE) return;
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(core, &here);
+    if (sched_setaffinity(0, sizeof here, &here) != 0) return;
+    (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
 #endif
+}
+
+/* One save that comes too late is enough. */
+static saver_cores judge_cores(saver_cores before, double lasted_s)
+{
+    if (before == UNKNOWN && lasted_s <= SOON_S) return HAVE_GAPS;
+    return before == HAVE_GAPS && lasted_s <= LATE_S ? HAVE_GAPS : CROWDED;
 }
 
 /* Everything that is not done. The spectra of a checkpoint that fails are measured all the same:
@@ -193,8 +217,10 @@ static void work(run_saver *s, const atomic_bool *hurry)
 static void *run_thread(void *saver)
 {
     run_saver *s = saver;
-    step_back();
+    const double start_s = log_seconds();
+    step_back(s->cores == HAVE_GAPS);
     work(s, &s->hurry);
+    s->cores = judge_cores(s->cores, log_seconds() - start_s);
     atomic_store(&s->ended, true);
     return NULL;
 }
