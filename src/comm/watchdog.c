@@ -195,9 +195,17 @@ static int exit_code_of(const watchdog *dog)
     return status_exit_code(is_saved(dog) ? SODA_STOPPED : SODA_ERR_IO);
 }
 
+/* Told to end, and waiting for others: what rank 0 does alone at the end is not cut short because
+ * they are gone. */
+static bool is_held_up(void)
+{
+    const pulse p = pulse_read();
+    return p.hurried && p.collective;
+}
+
 static double limit_of_silence(const watchdog *dog)
 {
-    return pulse_read().hurried ? fmin(dog->limit_s, HURRIED_S) : dog->limit_s;
+    return is_held_up() ? fmin(dog->limit_s, HURRIED_S) : dog->limit_s;
 }
 
 static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, char *text,
@@ -218,7 +226,7 @@ static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, ch
     else if (v->heard)
         snprintf(where, sizeof where, "; last in step %lld: %s%s%s", (long long)last->step,
                  last->phase, *last->collective ? ", in " : "", last->collective);
-    if (limit_of_silence(dog) < dog->limit_s)
+    if (verdict == WATCHDOG_SILENT && silence(v, dog->clock_s) <= dog->limit_s)
         snprintf(why, sizeof why, "and the run was told to end");
     else
         snprintf(why, sizeof why, "parallel.timeout: %.0f s", dog->limit_s);
@@ -250,7 +258,7 @@ static void end_all(watchdog *dog, watchdog_verdict verdict, int rank)
     pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
     alarm(6); /* the message may hang, too, and so may MPI */
     log_error("%s", text);
-    if (dog->comm->rank != 0 && pulse_read().hurried) _exit(exit_code);
+    if (dog->comm->rank != 0 && is_held_up()) _exit(exit_code);
     alarm(3);
     dog->comm->end_all(dog->comm, exit_code);
 }
@@ -260,7 +268,7 @@ static double grace(const watchdog *dog)
 {
     const int rank = dog->comm->rank;
     const double grace_s = GRACE_S + (rank == 0 ? 0 : 1 + fmin(rank, 5));
-    return pulse_read().hurried ? grace_s / 10 : grace_s;
+    return is_held_up() ? grace_s / 10 : grace_s;
 }
 
 static void judge(watchdog *dog)

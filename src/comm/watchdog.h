@@ -11,8 +11,8 @@
  * GRACE_S seconds later all ranks are ended, if that still holds then, with code 75 if a checkpoint
  * is saved, else 1.
  *
- * Once SIGTERM or SIGINT has come (pulse_hurry), ten seconds of silence are enough: no step ends
- * without that rank, and what sent the signal kills soon. */
+ * Once SIGTERM or SIGINT has come (pulse_hurry), ten seconds of silence are enough for a rank that
+ * waits for others: no step ends without the silent one, and what sent the signal kills soon. */
 #pragma once
 
 #include <stdbool.h>
