@@ -213,7 +213,7 @@ static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, ch
 {
     const watchdog_view *v = &dog->view[rank];
     const report *last = &dog->last[rank];
-    char what[128], where[2 * NAME_BYTES + 64] = "", why[64];
+    char what[128], where[2 * NAME_BYTES + 64] = "", step[32] = "", why[64];
     const char *host = v->heard ? last->host : "an unknown host";
     if (verdict == WATCHDOG_SILENT)
         snprintf(what, sizeof what, "has not been heard of for %.0f s", silence(v, dog->clock_s));
@@ -221,11 +221,11 @@ static void describe(const watchdog *dog, watchdog_verdict verdict, int rank, ch
         snprintf(what, sizeof what, "has made no progress for %.0f s", standstill(v, dog->clock_s));
     else
         describe_waits(dog, rank, what, sizeof what);
-    if (v->heard && last->step < 0)
-        snprintf(where, sizeof where, "; last in %s", last->phase);
-    else if (v->heard)
-        snprintf(where, sizeof where, "; last in step %lld: %s%s%s", (long long)last->step,
-                 last->phase, *last->collective ? ", in " : "", last->collective);
+    if (v->heard && last->step >= 0)
+        snprintf(step, sizeof step, "step %lld: ", (long long)last->step);
+    if (v->heard)
+        snprintf(where, sizeof where, "; last in %s%s%s%s", step, last->phase,
+                 *last->collective ? ", in " : "", last->collective);
     if (verdict == WATCHDOG_SILENT && silence(v, dog->clock_s) <= dog->limit_s)
         snprintf(why, sizeof why, "and the run was told to end");
     else

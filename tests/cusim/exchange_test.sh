@@ -36,7 +36,7 @@ failing() {
 # What a watchdog finds after 3 s, and 5 more of grace (comm/watchdog.h): a GPU that never comes to the next collective, and a
 # collective to which one never gives its part, where nobody can tell whose fault it is.
 if [ "$way" = halt ]; then
-    failing 'error: rank 1 of 2 on .* is behind: it entered [0-9]+ collectives, others up to [0-9]+ \(all-reduce\); last in step' \
+    failing 'error: rank 1 of 2 on .* is behind: it entered [0-9]+ collectives, others up to [0-9]+ \(all-reduce\); last in start-up, in all-reduce' \
         watched CUSIM_NCCL_HALT=1:2
     exit
 elif [ "$way" = stall ]; then
