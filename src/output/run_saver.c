@@ -167,7 +167,6 @@ static double delayed_seconds(void)
  * step. */
 static void step_back(bool to_gaps)
 {
-#ifdef __linux__
     (void)setpriority(PRIO_PROCESS, 0, 19); /* of this thread alone, like the rest */
     const int core = to_gaps ? sched_getcpu() : -1;
     if (core < 0 || core >= CPU_SETSIZE) return;
@@ -176,7 +175,6 @@ static void step_back(bool to_gaps)
     CPU_SET(core, &here);
     if (sched_setaffinity(0, sizeof here, &here) != 0) return;
     (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
-#endif
 }
 
 /* One save that comes too late is enough. */

@@ -52,7 +52,8 @@ write_files() {
     (umask 077 && head -c 128 /dev/urandom >"$LAB/munge/key")
     : >"$LAB/plugstack.conf"
     # cred_expire: how long a job that is to start again waits, 5 at least. SlurmdTimeout: when a silent node is down;
-    # before that, Slurm tries to connect to it for up to three times MessageTimeout.
+    # before that, Slurm tries to connect to it for up to three times MessageTimeout. TCPTimeout: of each of the five tries
+    # to tell a lost srun that its tasks have ended, for which the job's other nodes wait.
     cat >"$LAB/slurm.conf" <<CONF
 ClusterName=lab
 SlurmctldHost=login(10.77.0.254)
