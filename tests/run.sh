@@ -32,6 +32,7 @@ no_cuda=
 if [ ! "$gpu" ]; then
     no_cuda="--no-gpu"
 elif ! command -v "${CUDACXX:-nvcc}" >/dev/null; then
+    if [ "$install" ]; then soda_install g++ python3-venv; fi # for nvcc, and for pip
     echo "== fetching a CUDA toolkit"
     if bash tests/toolkit.sh build/toolkit; then
         export CUDACXX=$PWD/build/toolkit/bin/nvcc CUDAToolkit_ROOT=$PWD/build/toolkit NCCL_ROOT=$PWD/build/toolkit

@@ -34,7 +34,7 @@ if command -v pip3 >/dev/null; then
 elif python3 -m venv "$parts/venv" >/dev/null 2>&1; then
     pip=("$parts/venv/bin/pip")
 else
-    fail "neither pip3 nor python3 with venv is installed (Debian: python3-pip)"
+    fail "neither pip3 nor python3 with venv is installed (Debian: python3-venv)"
 fi
 mkdir -p "$parts"
 packages >"$parts/requirements"
