@@ -1,11 +1,16 @@
 #include "core/status.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 static _Thread_local char message[STATUS_MESSAGE];
 static _Thread_local char trace[STATUS_TRACE];
+
+/* Of all slots. Not a critical section of OpenMP: threads that it does not know keep failures, too,
+ * and LLVM's library 19 may crash where two of those meet. */
+static pthread_mutex_t slot_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* "src/core/status.c", from whatever path the compiler was given. */
 static const char *short_path(const char *file)
@@ -59,19 +64,20 @@ soda_status status_prefix(soda_status code, const char *format, ...)
 void status_keep(status_slot *slot, soda_status s)
 {
     if (s == SODA_OK) return;
-#pragma omp critical(status_slot)
+    pthread_mutex_lock(&slot_lock);
     if (slot->status == SODA_OK) {
         slot->status = s;
         memcpy(slot->message, message, sizeof message);
         memcpy(slot->trace, trace, sizeof trace);
     }
+    pthread_mutex_unlock(&slot_lock);
 }
 
 bool status_kept(const status_slot *slot)
 {
-    bool kept;
-#pragma omp critical(status_slot)
-    kept = slot->status != SODA_OK;
+    pthread_mutex_lock(&slot_lock);
+    const bool kept = slot->status != SODA_OK;
+    pthread_mutex_unlock(&slot_lock);
     return kept;
 }
 

@@ -27,8 +27,10 @@ int main(void)
 }
 C
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1
-"$compiler" -g -fopenmp -fsanitize=thread neighbour.c -o apart
-"$compiler" -g -fopenmp -fsanitize=thread -DRACE neighbour.c -o race
+openmp=$(dirname "$(realpath "$("$compiler" -print-file-name=libomp.so)")") # Archer lies beside it, as in soda's own builds
+flags=(-g -fopenmp -fsanitize=thread "-Wl,-rpath,$openmp")
+"$compiler" "${flags[@]}" neighbour.c -o apart
+"$compiler" "${flags[@]}" -DRACE neighbour.c -o race
 ./apart >apart.log 2>&1 || { cat apart.log; echo "a barrier of OpenMP was taken for a race" >&2; exit 1; }
 grep -qx "3 threads, sum 6" apart.log
 for _ in 1 2 3 4 5; do # one thread may be done before the next begins; TSan still sees it, but may forget
