@@ -51,6 +51,7 @@ write_files() {
         'LogLevel ERROR' >"$LAB/ssh_config"
     (umask 077 && head -c 128 /dev/urandom >"$LAB/munge/key")
     : >"$LAB/plugstack.conf"
+    echo CgroupPlugin=disabled >"$LAB/cgroup.conf"
     # cred_expire: how long a job that is to start again waits, 5 at least. SlurmdTimeout: when a silent node is down;
     # before that, Slurm tries to connect to it for up to three times MessageTimeout. TCPTimeout: of each of the five tries
     # to tell a lost srun that its tasks have ended, for which the job's other nodes wait.
@@ -116,7 +117,8 @@ login() {
     ip link set br0 up
     # A switch filters nothing: this kernel's firewall would, at the cost of what computes here.
     for filter in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -w "$filter" ] || echo 0 >"$filter"; done
-    munged -S "$LAB/munge/sock" --key-file="$LAB/munge/key" --log-file="$LAB/munge/log" \
+    # --force: a clone in /root, into which nobody else may look, will do.
+    munged --force -S "$LAB/munge/sock" --key-file="$LAB/munge/key" --log-file="$LAB/munge/log" \
         --pid-file="$LAB/munge/pid" --seed-file="$LAB/munge/seed"
     export SLURM_CONF=$LAB/slurm.conf OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     slurmctld -i -f "$SLURM_CONF"
