@@ -4,7 +4,7 @@
 #
 #   0                              the run is finished
 #   75                             stopped early with a checkpoint: start again
-#   124, 137, 141, 143, 205        out of time, or a rank or a node was lost: start again
+#   14, 124, 137, 141, 143, 205    out of time, or a rank or a node was lost (14: as Open MPI 5 has it): start again
 #   any other, in which soda did not start: start again if the launcher cannot start anything else either: a node is lost
 #   any other, after a signal      start again if a checkpoint was saved since (mpirun makes 1 of TERM), or if the signal
 #                                  came before soda could take it (138)
@@ -325,7 +325,7 @@ batch_can_launch() { timeout -k 5 20 "${launcher[@]}" true >/dev/null 2>&1; }
 
 batch_again() {
     case $code in
-        75 | 124 | 137 | 141 | 143 | 205) return 0 ;;
+        14 | 75 | 124 | 137 | 141 | 143 | 205) return 0 ;;
         0 | 2) return 1 ;;
     esac
     if ! batch_has_started "$SODA_ATTEMPT" && ! batch_can_launch; then return 0; fi

@@ -90,7 +90,7 @@ is_idle() { sinfo -h -N -o '%N %t' | grep -qx "$1 idle"; }
 
 # The first process of node K; a command on it; its processes of soda.
 init_of() { pgrep -P "$(cat "$LAB/$1.pid")" | head -n 1; }
-on_node() { nsenter -t "$(init_of "$1")" -a "${@:2}"; }
+on_node() { nsenter -t "$(init_of "$1")" -a -r "${@:2}"; } # -r: where the lab runs in a chroot
 ranks_on() { pgrep -x soda --ns "$(init_of "$1")" --nslist pid; }
 first_node() { scontrol show hostnames "$(field "$job" NodeList)" | sed -n "${1:-1}s/^n//p"; }
 

@@ -3,13 +3,17 @@
 # with driver and GPUs is one message from one rank, before any work. And with the real plugin, where there is no driver.
 set -euo pipefail
 soda=$1 mpiexec=$2
-arch=$(cd "$(dirname "${BASH_SOURCE[0]}")/../golden/tiny-sd1" && pwd)
+tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+arch=$tests/golden/tiny-sd1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 export OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 export SODA_CUDA_PLUGIN=libsoda_cusim.so
 unset CUDA_VISIBLE_DEVICES
+
+# unlike FIRST OTHER COMMAND...: on two ranks, which by_rank.sh makes differ.
+unlike() { "$mpiexec" --oversubscribe --bind-to none -n 2 bash "$tests/fault/by_rank.sh" "$@"; }
 
 fail() {
     echo "FAILED: $*" >&2
@@ -51,8 +55,7 @@ refused 'another rank uses GPU 0000:02:00.0 already' 2 SODA_CUSIM_GPUS=2 CUDA_VI
 
 # A rank without a GPU beside one that has one.
 rc=0
-"$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" bench --arch "$arch" --backend cuda : \
-    -n 1 -x CUDA_VISIBLE_DEVICES= "$soda" bench --arch "$arch" --backend cuda >log 2>&1 || rc=$?
+unlike true 'export CUDA_VISIBLE_DEVICES=' "$soda" bench --arch "$arch" --backend cuda >log 2>&1 || rc=$?
 if [ "$rc" -ne 1 ] || [ "$(grep -c 'soda: error:' log)" -ne 1 ]; then fail 'a rank without a GPU'; fi
 grep -q 'rank 1 of 2 .*no GPU: CUDA_VISIBLE_DEVICES is ""' log || fail 'the rank without a GPU'
 
@@ -81,8 +84,8 @@ mapped() {
 mapped 2 SODA_CUSIM_GPUS=2
 mapped 3 SODA_CUSIM_GPUS=4
 rc=0
-SODA_CUSIM_GPUS=2 "$mpiexec" --oversubscribe --bind-to none -n 1 -x CUDA_VISIBLE_DEVICES=0 "$soda" bench --arch "$arch" --backend cuda : \
-    -n 1 -x CUDA_VISIBLE_DEVICES=1 -x CUSIM_MODEL=other "$soda" bench --arch "$arch" --backend cuda >log 2>&1 || rc=$?
+SODA_CUSIM_GPUS=2 unlike 'export CUDA_VISIBLE_DEVICES=0' 'export CUDA_VISIBLE_DEVICES=1 CUSIM_MODEL=other' \
+    "$soda" bench --arch "$arch" --backend cuda >log 2>&1 || rc=$?
 [ "$rc" -eq 1 ] || fail "exit code $rc: a GPU for each rank"
 grep -q 'rank 1: .*, GPU 0: other at 0000:02:00.0' log || fail 'the GPU that the launcher shows to rank 1'
 grep -q 'warning: the ranks have GPUs of different models' log || fail 'GPUs of different models'

@@ -38,6 +38,9 @@ train() {
         --set output=current/run "$@" >>"$name/log" 2>&1)
 }
 
+# unlike FIRST OTHER COMMAND...: on two ranks, which by_rank.sh makes differ.
+unlike() { "$mpiexec" --oversubscribe --bind-to none -n 2 bash "$source/tests/fault/by_rank.sh" "$@"; }
+
 fail() {
     echo "FAILED: $*" >&2
     tail -n 30 ./*/log >&2

@@ -40,8 +40,8 @@ exec {lock}>&-
 
 # Ranks that were given different configurations.
 mkdir -p apart
-("$mpiexec" --oversubscribe --bind-to none -n 1 "$soda" train run.yaml --set output=apart/run : \
-    -n 1 "$soda" train run.yaml --set output=apart/run --set train.seed=12 >apart/log 2>&1) && fail "apart: exit code 0"
+unlike true 'set -- "$@" --set train.seed=12' "$soda" train run.yaml --set output=apart/run >apart/log 2>&1 &&
+    fail "apart: exit code 0"
 says apart "the configuration of this run: differs from that of rank 0"
 
 # Ranks that find different models under one path: one tensor is another on rank 1.
@@ -51,10 +51,8 @@ cp -r "$tiny_sd1" models/other/model
 printf '\x3f' | dd of=models/other/model/unet/diffusion_pytorch_model.safetensors bs=1 seek=$(($(
     stat -c %s models/other/model/unet/diffusion_pytorch_model.safetensors) - 5)) conv=notrunc status=none
 rc=0
-"$mpiexec" --oversubscribe --bind-to none -n 1 -wdir "$work/models/own" "$soda" train "$work/run.yaml" --threads 1 \
-    --set model=/proc/self/cwd/model --set output="$work/models/run" : -n 1 -wdir "$work/models/other" "$soda" train \
-    "$work/run.yaml" --threads 1 --set model=/proc/self/cwd/model --set output="$work/models/run" \
-    >models/log 2>&1 || rc=$?
+unlike "cd '$work/models/own'" "cd '$work/models/other'" "$soda" train "$work/run.yaml" --threads 1 \
+    --set model=/proc/self/cwd/model --set output="$work/models/run" >models/log 2>&1 || rc=$?
 [ "$rc" -eq 1 ] || fail "models: exit code $rc, expected 1"
 says models "not the tensor that rank 0 read"
 says models "rank 1 of 2"
@@ -66,10 +64,8 @@ for weights in replicate node; do
     cp -r models/own/model "unreadable-$weights/other"
     truncate -s 5000 "unreadable-$weights/other/model/unet/diffusion_pytorch_model.safetensors"
     rc=0
-    "$mpiexec" --oversubscribe --bind-to none -n 1 -wdir "$work/unreadable-$weights/own" "$soda" train "$work/run.yaml" \
+    unlike "cd '$work/unreadable-$weights/own'" "cd '$work/unreadable-$weights/other'" "$soda" train "$work/run.yaml" \
         --threads 1 --set model=/proc/self/cwd/model --set parallel.weights=$weights \
-        --set output="$work/unreadable-$weights/run" : -n 1 -wdir "$work/unreadable-$weights/other" "$soda" train \
-        "$work/run.yaml" --threads 1 --set model=/proc/self/cwd/model --set parallel.weights=$weights \
         --set output="$work/unreadable-$weights/run" >"unreadable-$weights/log" 2>&1 || rc=$?
     [ "$rc" -eq 1 ] || fail "unreadable-$weights: exit code $rc, expected 1"
     says "unreadable-$weights" "rank 1 of 2"
@@ -108,8 +104,8 @@ done
 # Ranks with different instruction sets: refused before anything is read, on every rank.
 mkdir -p levels
 if SODA_ISA=avx2 "$soda" --version >/dev/null 2>&1; then
-    ("$mpiexec" --oversubscribe --bind-to none -n 1 -x SODA_ISA=base "$soda" train run.yaml --set output=levels/run : \
-        -n 1 -x SODA_ISA=avx2 "$soda" train run.yaml --set output=levels/run >levels/log 2>&1) && fail "levels: exit code 0"
+    unlike 'export SODA_ISA=base' 'export SODA_ISA=avx2' "$soda" train run.yaml --set output=levels/run >levels/log 2>&1 &&
+        fail "levels: exit code 0"
     says levels "rank 1 of 2 on"
     says levels "expected what rank 0 has (instruction set base"
     says levels "found instruction set avx2"
