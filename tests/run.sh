@@ -36,6 +36,8 @@ elif ! command -v "${CUDACXX:-nvcc}" >/dev/null; then
     echo "== fetching a CUDA toolkit"
     if bash tests/toolkit.sh build/toolkit; then
         export CUDACXX=$PWD/build/toolkit/bin/nvcc CUDAToolkit_ROOT=$PWD/build/toolkit NCCL_ROOT=$PWD/build/toolkit
+        # An installed soda knows no place in this tree.
+        export LD_LIBRARY_PATH=$PWD/build/toolkit/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     else
         no_cuda="there is no nvcc in PATH or CUDACXX, and no toolkit could be fetched"
     fi

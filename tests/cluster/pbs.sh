@@ -124,7 +124,7 @@ run_job() {
         for ((r = 0; r < $(cat "$job/ranks"); r++)); do echo "n$k"; done
     done >"$job/nodes"
     node=$(pgrep -P "$(cat "$LAB/1.pid")" | head -n 1)
-    timeout -s TERM -k 10 $((10#$h * 3600 + 10#$m * 60 + 10#$s)) nsenter -t "$node" -a --wd="$HOME" \
+    timeout -s TERM -k 10 $((10#$h * 3600 + 10#$m * 60 + 10#$s)) nsenter -t "$node" -a -r --wd="$HOME" \
         env -i HOME="$HOME" LOGNAME=root SHELL=/bin/bash PATH="$PBS_FOLDER/.bin:/usr/bin:/bin" LAB="$LAB" \
         PBS_FOLDER="$PBS_FOLDER" PBS_ENVIRONMENT=PBS_BATCH PBS_JOBID="$id.login" PBS_JOBNAME="$(cat "$job/name")" \
         PBS_QUEUE=workq PBS_O_HOST=login PBS_O_WORKDIR="$from" PBS_NODEFILE="$job/nodes" \
