@@ -141,22 +141,41 @@ static int first_number(const char *out)
     return next;
 }
 
-/* Pictures `first`, `first` + 1, ... */
-static soda_status write_pictures(const sampling_request *r, const char *out, int first,
-                                  const float *latents)
+/* Writes a picture under the number `*number`, or the first one behind it that is free: another
+ * program may write into the folder as well. */
+static soda_status write_picture(const char *out, const uint8_t *rgb, int width, int height,
+                                 int *number)
+{
+    bool taken = false;
+    do {
+        char path[4096];
+        *number += taken;
+        TRY(path_in(path, sizeof path, out, "%04d.png", *number));
+        TRY(common_overwrite() ? soda_png_write(path, rgb, width, height)
+                               : soda_png_write_new(path, rgb, width, height, &taken));
+        if (taken) log_info("%s: another program wrote it meanwhile: taking the next number", path);
+    } while (taken);
+    return SODA_OK;
+}
+
+/* Pictures from number *first on; *first and *last become the numbers that the first and the last
+ * one got. */
+static soda_status write_pictures(const sampling_request *r, const char *out, const float *latents,
+                                  int *first, int *last)
 {
     vae_decoder decoder;
     soda_status s = SODA_OK;
     const int pictures = r->prompt_count * r->per_prompt;
     TRY(vae_decoder_open(r->folder, r->backend, r->dtype, r->h, r->w, &decoder));
+    int number = *first;
     const int64_t width = r->w * decoder.factor, height = r->h * decoder.factor;
     uint8_t *rgb = malloc((size_t)(width * height * 3));
     if (!rgb) s = FAIL(SODA_ERR_MEMORY, "out of memory");
     for (int p = 0; p < pictures && s == SODA_OK; p++) {
-        char path[4096];
-        TRY_TO(done, path_in(path, sizeof path, out, "%04d.png", first + p));
         TRY_TO(done, vae_decoder_run(&decoder, latents + p * sampling_count(r), rgb));
-        TRY_TO(done, soda_png_write(path, rgb, (int)width, (int)height));
+        TRY_TO(done, write_picture(out, rgb, (int)width, (int)height, &number));
+        if (p == 0) *first = number;
+        *last = number++;
     }
 done:
     free(rgb);
@@ -183,13 +202,13 @@ static soda_status draw(const sample_options *o, sampling_request *r)
     const double start_s = log_seconds();
     TRY_TO(done, sampling_run(r, latents));
     if (o->save_latents) TRY_TO(done, save_latents(o->save_latents, r, latents));
-    const int first = first_number(o->out);
-    TRY_TO(done, write_pictures(r, o->out, first, latents));
-    log_info("wrote %d picture%s of %lldx%lld to %s, starting with %04d.png, in %.2f s; peak "
-             "memory %.0f "
-             "MiB",
+    int first = first_number(o->out), last = first;
+    TRY_TO(done, write_pictures(r, o->out, latents, &first, &last));
+    char rest[32] = "";
+    if (last > first) snprintf(rest, sizeof rest, " to %04d.png", last);
+    log_info("wrote %d picture%s of %lldx%lld to %s, %04d.png%s, in %.2f s; peak memory %.0f MiB",
              pictures, pictures == 1 ? "" : "s", (long long)width, (long long)height, o->out, first,
-             log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);
+             rest, log_seconds() - start_s, (double)arena_peak_rss_bytes() / 1048576);
 done:
     free(latents);
     free(initial);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +85,31 @@ soda_status newfile_sync(soda_newfile *file)
 
 const char *newfile_temporary(const soda_newfile *file) { return file->temporary; }
 
-soda_status newfile_commit(soda_newfile *file)
+/* Gives the file its name, in place of what has it. 0, or -1 with errno, as below. */
+static int rename_over(const soda_newfile *file) { return rename(file->temporary, file->path); }
+
+/* Gives the file its name unless something has it: EEXIST. */
+static int link_new(const soda_newfile *file)
+{
+    if (link(file->temporary, file->path) == 0) {
+        unlink(file->temporary);
+        return 0;
+    }
+    if (errno == EEXIST) return -1;
+    /* No hard links (FAT, some mounts): an empty file holds the name until the rename. */
+    const int fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return -1;
+    close(fd);
+    if (rename_over(file) == 0) return 0;
+    const int why = errno;
+    unlink(file->path);
+    errno = why;
+    return -1;
+}
+
+/* Syncs, gives the file its name by `give_name`, syncs the folder. With `taken`, a name that
+ * something has is no failure. */
+static soda_status commit(soda_newfile *file, int (*give_name)(const soda_newfile *), bool *taken)
 {
     soda_status s = SODA_OK;
     if (file->fd >= 0) TRY(newfile_sync(file));
@@ -94,8 +117,9 @@ soda_status newfile_commit(soda_newfile *file)
     if (folder < 0 && errno == ENOMEM)
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the name of its folder", file->path);
     if (folder < 0) return cannot("open the folder of", file->path);
-    if (rename(file->temporary, file->path) != 0) {
-        s = cannot("rename to", file->path);
+    if (give_name(file) != 0) {
+        if (taken) *taken = errno == EEXIST;
+        if (!taken || !*taken) s = cannot("rename to", file->path);
     } else {
         file->temporary = NULL;
         /* A rename is on the disk only once the folder is. EINVAL: this file system has no such
@@ -104,6 +128,14 @@ soda_status newfile_commit(soda_newfile *file)
     }
     close(folder);
     return s;
+}
+
+soda_status newfile_commit(soda_newfile *file) { return commit(file, rename_over, NULL); }
+
+soda_status newfile_commit_new(soda_newfile *file, bool *taken)
+{
+    *taken = false;
+    return commit(file, link_new, taken);
 }
 
 void newfile_close(soda_newfile *file)

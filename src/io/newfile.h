@@ -4,6 +4,7 @@
  * `path` keeps its old contents or stays absent, and closing removes the temporary file. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/status.h"
@@ -34,6 +35,9 @@ const char *newfile_temporary(const soda_newfile *file); /* until newfile_commit
 
 /* Syncs, renames to `path`, syncs the folder. Once, after the last write. */
 soda_status newfile_commit(soda_newfile *file);
+
+/* The same, but replaces nothing: *taken, and nothing done, if something has that name already. */
+soda_status newfile_commit_new(soda_newfile *file, bool *taken);
 
 /* Frees; removes the temporary file unless it was committed. Accepts NULL. */
 void newfile_close(soda_newfile *file);

@@ -42,7 +42,9 @@ static soda_status make_folder_of(const char *path)
     return SODA_OK;
 }
 
-soda_status soda_png_write(const char *path, const uint8_t *pixels, int width, int height)
+/* `taken`: see newfile_commit_new; NULL: whatever has the name is replaced. */
+static soda_status write_png(const char *path, const uint8_t *pixels, int width, int height,
+                             bool *taken)
 {
     soda_status s = SODA_OK;
     void *bytes_of_file = NULL;
@@ -54,9 +56,20 @@ soda_status soda_png_write(const char *path, const uint8_t *pixels, int width, i
     TRY_TO(done, make_folder_of(path));
     TRY_TO(done, newfile_create(path, &file));
     TRY_TO(done, newfile_write(file, bytes_of_file, bytes));
-    TRY_TO(done, newfile_commit(file));
+    TRY_TO(done, taken ? newfile_commit_new(file, taken) : newfile_commit(file));
 done:
     newfile_close(file);
     free(bytes_of_file);
     return s;
+}
+
+soda_status soda_png_write(const char *path, const uint8_t *pixels, int width, int height)
+{
+    return write_png(path, pixels, width, height, NULL);
+}
+
+soda_status soda_png_write_new(const char *path, const uint8_t *pixels, int width, int height,
+                               bool *taken)
+{
+    return write_png(path, pixels, width, height, taken);
 }

@@ -13,7 +13,8 @@ static void pictures_are_numbered_on(void **state)
     size_t bytes, again;
     program_expect(program_run(*state, SAMPLE "--out o --seed 1"), 0, "0000.png");
     char *first = files_read(files_path(*state, "o/0000.png"), &bytes);
-    program_expect(program_run(*state, SAMPLE "--out o --seed 2 --n 2"), 0, "0001.png");
+    program_expect(program_run(*state, SAMPLE "--out o --seed 2 --n 2"), 0,
+                   "o, 0001.png to 0002.png");
     char *kept = files_read(files_path(*state, "o/0000.png"), &again);
     assert_int_equal(files_count(files_path(*state, "o")), 3);
     assert_int_equal(bytes, again);
@@ -25,6 +26,15 @@ static void pictures_are_numbered_on(void **state)
     assert_true(bytes != again || memcmp(first, kept, bytes) != 0);
     free(kept);
     free(first);
+}
+
+/* Both find the same first number free. */
+static void two_runs_into_one_folder_keep_all_pictures(void **state)
+{
+    program_expect(program_run(*state, "mkdir o; " SAMPLE "--out o --n 12 & " SAMPLE
+                                       "--out o --n 12 --seed 2 & wait %%1 && wait %%2"),
+                   0, "");
+    assert_int_equal(files_count(files_path(*state, "o")), 24);
 }
 
 static void files_are_not_written_over(void **state)
@@ -49,6 +59,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pictures_are_numbered_on, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(two_runs_into_one_folder_keep_all_pictures, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(files_are_not_written_over, files_setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,11 @@
-/* newfile.h: folders. Files are tested by test_io_memory.c and by all that write. */
+/* newfile.h: folders, and files that replace nothing. Other files are tested by test_io_memory.c
+ * and by all that write. */
 #include "support/check.h"
 #include "support/files.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "io/newfile.h"
@@ -22,6 +26,43 @@ static void a_file_in_the_way_is_no_folder(void **state)
     check_message_has("file: cannot make the folder: Not a directory");
 }
 
+static bool no_hard_links;
+
+/* In place of libc's: the second way to a name that is free is for file systems without links. */
+int link(const char *from, const char *to)
+{
+    if (!no_hard_links) return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+    errno = EPERM;
+    return -1;
+}
+
+static bool commit_new(const char *path, const char *text)
+{
+    soda_newfile *file;
+    bool taken;
+    CHECK_OK(newfile_create(path, &file));
+    CHECK_OK(newfile_write(file, text, 3));
+    CHECK_OK(newfile_commit_new(file, &taken));
+    newfile_close(file);
+    return taken;
+}
+
+static void a_new_file_replaces_nothing(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        const char *path = files_path(*state, i ? "unlinked" : "linked");
+        size_t bytes;
+        no_hard_links = i == 1;
+        assert_false(commit_new(path, "one"));
+        assert_true(commit_new(path, "two"));
+        char *text = files_read(path, &bytes);
+        assert_string_equal(text, "one");
+        free(text);
+        assert_int_equal(files_count(*state), i + 1); /* and nothing temporary */
+    }
+    no_hard_links = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -29,6 +70,7 @@ int main(void)
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_file_in_the_way_is_no_folder, files_setup,
                                         files_teardown),
+        cmocka_unit_test_setup_teardown(a_new_file_replaces_nothing, files_setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
