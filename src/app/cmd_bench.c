@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,9 +83,10 @@ static soda_status dump(const soda_graph *graph, const char *path,
 {
     if (!path) return SODA_OK;
     FILE *file = fopen(path, "w");
-    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot be written", path);
+    if (!file) return FAIL(SODA_ERR_IO, "%s: cannot create: %s", path, strerror(errno));
     soda_status s = write(graph, file);
-    if (fclose(file) != 0 && s == SODA_OK) s = FAIL(SODA_ERR_IO, "%s: write failed", path);
+    if (fclose(file) != 0 && s == SODA_OK)
+        s = FAIL(SODA_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
     return s;
 }
 
@@ -169,6 +171,8 @@ static soda_status open_options(const bench_options *o, bench_state *b, random_s
                                   .lr = 5e-5,
                                   .policy = o->policy,
                                   .ring_bytes = (size_t)o->ring << 20};
+    if (o->dump_text) TRY(common_check_new(o->dump_text));
+    if (o->dump_dot) TRY(common_check_new(o->dump_dot));
     TRY(common_dtype(o->dtype, &step->dtype));
     TRY(common_method(o->method, &step->method));
     b->trains = step->method != NULL;
@@ -179,8 +183,10 @@ static soda_status open_options(const bench_options *o, bench_state *b, random_s
 static soda_status prepare(const bench_options *o, bench_state *b)
 {
     const soda_graph *graph = b->step.step.net.graph;
-    TRY(dump(graph, o->dump_text, graph_dump_text));
-    TRY(dump(graph, o->dump_dot, graph_dump_dot));
+    if (common_comm()->rank == 0) {
+        TRY(dump(graph, o->dump_text, graph_dump_text));
+        TRY(dump(graph, o->dump_dot, graph_dump_dot));
+    }
     return bench_roof(b->backend, b->step.model.dtype, &b->roof);
 }
 

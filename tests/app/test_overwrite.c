@@ -7,6 +7,7 @@
 #include "support/program.h"
 
 #define SAMPLE "soda sample --model " SODA_SOURCE_DIR "/tests/golden/tiny-sd1 --prompt a --steps 2 "
+#define BENCH "soda bench --arch " SODA_SOURCE_DIR "/tests/golden/tiny-sd1 --latent 8 --repeat 1 "
 
 static void pictures_are_numbered_on(void **state)
 {
@@ -46,6 +47,10 @@ static void files_are_not_written_over(void **state)
                    "mine: expected the name of a new file");
     program_expect(program_run(*state, "soda replay run.yaml --batch b --out mine"), 1,
                    "mine: expected the name of a new file");
+    program_expect(program_run(*state, BENCH "--dump-text mine"), 1,
+                   "mine: expected the name of a new file");
+    program_expect(program_run(*state, BENCH "--dump-dot none/g.dot"), 1,
+                   "none/g.dot: cannot create: No such file or directory");
     size_t bytes;
     char *kept = files_read(files_path(*state, "mine"), &bytes);
     assert_int_equal(bytes, 4);
