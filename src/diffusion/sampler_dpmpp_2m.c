@@ -16,6 +16,18 @@ typedef struct {
     bool heun, lower_order_final, euler_at_final, ends_at_zero;
 } dpmpp_state;
 
+/* Such a model also predicts the variance, in channels of its own. Other values, which DDPM's
+ * configurations hold, say nothing about the model. */
+static soda_status refuse_learned_variance(const soda_json *config)
+{
+    const char *type;
+    TRY(soda_json_string(config, "variance_type", "", &type));
+    if (strcmp(type, "learned") != 0 && strcmp(type, "learned_range") != 0) return SODA_OK;
+    return FAIL(SODA_ERR_UNSUPPORTED,
+                "%s: variance_type: expected null or a type that is not learned, found \"%s\"",
+                config->file, type);
+}
+
 static soda_status read_keys(soda_sampler *sampler, const soda_json *config)
 {
     static const char *const algorithms[] = {"dpmsolver++"};
@@ -24,7 +36,7 @@ static soda_status read_keys(soda_sampler *sampler, const soda_json *config)
     int algorithm, solver;
     int64_t order;
     TRY(sampler_refuse_true(config, "thresholding"));
-    TRY(sampler_refuse_set(config, "variance_type"));
+    TRY(refuse_learned_variance(config));
     TRY(schedule_choose(config, "algorithm_type", algorithms, 1, 0, &algorithm));
     TRY(schedule_choose(config, "solver_type", solvers, 5, 0, &solver));
     TRY(soda_json_int(config, "solver_order", 2, &order));

@@ -57,9 +57,8 @@ int sampler_space(const soda_sampler *sampler, int points, int last, double step
 soda_status sampler_plan_sigmas(soda_sampler *sampler, const soda_json *config, bool is_dpmpp,
                                 bool *ends_at_zero);
 
-/* SODA_ERR_UNSUPPORTED if a key is true, or is neither absent nor null. */
+/* SODA_ERR_UNSUPPORTED if a key is true. */
 soda_status sampler_refuse_true(const soda_json *config, const char *key);
-soda_status sampler_refuse_set(const soda_json *config, const char *key);
 
 /* SODA_ERR_USAGE if a timestep lies outside the schedule. */
 soda_status sampler_check_timesteps(const soda_sampler *sampler);

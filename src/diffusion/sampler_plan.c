@@ -59,12 +59,6 @@ soda_status sampler_refuse_true(const soda_json *config, const char *key)
     return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected false, found true", config->file, key);
 }
 
-soda_status sampler_refuse_set(const soda_json *config, const char *key)
-{
-    if (!soda_json_has(config, key) || soda_json_is_null(config, key)) return SODA_OK;
-    return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected null", config->file, key);
-}
-
 soda_status sampler_check_timesteps(const soda_sampler *sampler)
 {
     for (int i = 0; i < sampler->calls; i++) {
@@ -136,6 +130,14 @@ static void use_karras(soda_sampler *sampler, double from, double to, bool round
     }
 }
 
+static soda_status refuse_number(const soda_json *config, const char *key)
+{
+    double value;
+    TRY(soda_json_double(config, key, NAN, &value));
+    if (isnan(value)) return SODA_OK;
+    return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected null, found %g", config->file, key, value);
+}
+
 static soda_status read_sigma_keys(const soda_json *config, bool *karras, bool *ends_at_zero)
 {
     static const char *const refused[] = {"use_exponential_sigmas", "use_beta_sigmas",
@@ -144,8 +146,8 @@ static soda_status read_sigma_keys(const soda_json *config, bool *karras, bool *
     static const char *const ends[] = {"zero", "sigma_min"};
     int end;
     for (int i = 0; i < 5; i++) TRY(sampler_refuse_true(config, refused[i]));
-    TRY(sampler_refuse_set(config, "sigma_min"));
-    TRY(sampler_refuse_set(config, "sigma_max"));
+    TRY(refuse_number(config, "sigma_min"));
+    TRY(refuse_number(config, "sigma_max"));
     TRY(soda_json_bool(config, "use_karras_sigmas", false, karras));
     TRY(schedule_choose(config, "final_sigmas_type", ends, 2, 0, &end));
     *ends_at_zero = end == 0;

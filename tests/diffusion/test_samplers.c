@@ -242,7 +242,8 @@ static void what_is_not_possible_is_refused_by_key(void **state)
         {"{\"use_exponential_sigmas\": true}", "dpmpp_2m", 5, SODA_ERR_UNSUPPORTED,
          "use_exponential_sigmas"},
         {"{\"use_flow_sigmas\": true}", "dpmpp_2m", 5, SODA_ERR_UNSUPPORTED, "use_flow_sigmas"},
-        {"{\"sigma_min\": 0.1}", "euler", 5, SODA_ERR_UNSUPPORTED, "config: sigma_min"},
+        {"{\"sigma_min\": 0.1}", "euler", 5, SODA_ERR_UNSUPPORTED,
+         "config: sigma_min: expected null, found 0.1"},
         {"{\"final_sigmas_type\": \"one\"}", "euler", 5, SODA_ERR_UNSUPPORTED, "final_sigmas_type"},
         {"{\"interpolation_type\": \"log_linear\"}", "euler", 5, SODA_ERR_UNSUPPORTED,
          "interpolation_type: expected linear"},
@@ -251,7 +252,8 @@ static void what_is_not_possible_is_refused_by_key(void **state)
          "algorithm_type: expected dpmsolver++"},
         {"{\"solver_order\": 3}", "dpmpp_2m", 5, SODA_ERR_UNSUPPORTED, "config: solver_order"},
         {"{\"solver_type\": \"rk\"}", "dpmpp_2m", 5, SODA_ERR_UNSUPPORTED, "config: solver_type"},
-        {"{\"variance_type\": \"learned\"}", "dpmpp_2m", 5, SODA_ERR_UNSUPPORTED, "variance_type"},
+        {"{\"variance_type\": \"learned_range\"}", "dpmpp_2m", 5, SODA_ERR_UNSUPPORTED,
+         "variance_type: expected null or a type that is not learned, found \"learned_range\""},
         {"{\"lambda_min_clipped\": 99}", "dpmpp_2m", 5, SODA_ERR_INPUT, "lambda_min_clipped"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -80,7 +80,7 @@ def configurations():
                   {"lambda_min_clipped": -float("inf")},
                   {"lambda_min_clipped": -2.0}, {"lambda_min_clipped": -3.0, **COSINE},
                   {"lambda_min_clipped": -2.0, "timestep_spacing": "trailing"},
-                  {"algorithm_type": "deis"}):
+                  {"algorithm_type": "deis"}, {"variance_type": "fixed_small"}):
         yield "dpmpp_2m", {**SD, **extra}, (7, 25)
 
 
