@@ -53,7 +53,7 @@ static soda_status open_adapter(const char *path, soda_adapter **adapter, char *
     bool found;
     soda_status s = SODA_OK;
     TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &found));
-    if (!found) return adapter_read(path, adapter);
+    if (!found) return adapter_read(file, adapter);
     TRY_TO(done,
            run_config_parse(checkpoint.config, strlen(checkpoint.config), file, NULL, 0, &config));
     *model = strdup(config->model ? config->model : "");
@@ -126,7 +126,7 @@ soda_status cmd_export(int argc, char **argv)
         }
         TRY_TO(done, export_merged(&o, adapter, model));
     }
-    log_info("wrote %d adapted layers to %s", adapter->count, o.out);
+    log_info("wrote %d adapted layers to %s, from %s", adapter->count, o.out, adapter->file);
 done:
     free(own_model);
     adapter_close(adapter);

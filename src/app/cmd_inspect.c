@@ -204,7 +204,8 @@ static soda_status inspect_folder(const char *path, const char *model, bool *is_
 {
     const bool is_model = has(path, "model_index.json") || has(path, "unet");
     bool found;
-    *is_run = !is_model && (has(path, "checkpoints") || has_checkpoints(path));
+    *is_run = !is_model && (has(path, "checkpoints") || has_checkpoints(path) ||
+                            has(path, "adapter.safetensors"));
     if (is_model) return inspect_model(path);
     if (has(path, "snapshots")) return folder_check(path); /* says which folder to give */
     if (*is_run) return SODA_OK;
@@ -213,11 +214,6 @@ static soda_status inspect_folder(const char *path, const char *model, bool *is_
     TRY(inspect_cache(path, &found));
     if (!found) TRY(inspect_part(path, &found));
     if (found) return SODA_OK;
-    if (has(path, "adapter.safetensors")) { /* a run without its checkpoints */
-        char file[4096];
-        TRY(path_in(file, sizeof file, path, "adapter.safetensors"));
-        return inspect_safetensors(file, model);
-    }
     return inspect_pictures(path, model);
 }
 
@@ -288,6 +284,7 @@ static soda_status inspect_any(const char *path, const char *model)
     TRY(inspect_folder(path, model, &is_run));
     if (!is_run) return SODA_OK;
     TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &found));
+    if (!found) return inspect_safetensors(file, model);
     const soda_status s = inspect_checkpoint(file, &checkpoint, model);
     checkpoint_free(&checkpoint);
     return s;

@@ -87,12 +87,16 @@ soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoin
         TRY(path_in(folder, sizeof folder, path, "checkpoints"));
         TRY(checkpoint_read_newest(stat(folder, &about) == 0 ? folder : path, checkpoint, file,
                                    size, found));
-        return *found ? SODA_OK : FAIL(SODA_ERR_INPUT, "%s: no checkpoint in this folder", path);
+        if (*found) return SODA_OK;
+        TRY(path_in(file, size, path, "adapter.safetensors"));
+        return stat(file, &about) == 0
+                   ? SODA_OK
+                   : FAIL(SODA_ERR_INPUT,
+                          "%s: no checkpoint and no adapter.safetensors in this folder", path);
     }
-    TRY(is_hdf5(path, found));
-    if (!*found) return SODA_OK;
     snprintf(file, size, "%s", path);
-    return checkpoint_read(path, checkpoint);
+    TRY(is_hdf5(path, found));
+    return *found ? checkpoint_read(path, checkpoint) : SODA_OK;
 }
 
 soda_status adapter_read(const char *path, soda_adapter **adapter)
@@ -102,7 +106,7 @@ soda_status adapter_read(const char *path, soda_adapter **adapter)
     *adapter = NULL;
     bool is_checkpoint;
     TRY(adapter_open_checkpoint(path, &checkpoint, file, sizeof file, &is_checkpoint));
-    if (!is_checkpoint) return read_safetensors(path, adapter);
+    if (!is_checkpoint) return read_safetensors(file, adapter);
     const soda_status s = adapter_from_checkpoint(file, &checkpoint, adapter);
     checkpoint_free(&checkpoint);
     return s;

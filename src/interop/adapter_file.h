@@ -47,8 +47,9 @@ typedef struct {
     soda_layers *bases;
 } soda_adapter;
 
-/* Reads an adapter file, a checkpoint, or the newest good checkpoint of a run's folder: what `path`
- * is decides its content. Factors that are off from orthogonal by more than 1e-3 are a warning.
+/* Reads an adapter file, a checkpoint, or the newest good checkpoint of a run's folder, else its
+ * adapter.safetensors: what `path` is decides its content. Factors that are off from orthogonal by
+ * more than 1e-3 are a warning.
  *
  * SODA_ERR_INPUT names file and tensor, what was expected and found. */
 soda_status adapter_read(const char *path, soda_adapter **adapter);
@@ -86,8 +87,9 @@ int64_t adapter_stored(const soda_adapter *adapter);
 int64_t adapter_freedom(const soda_adapter *adapter);
 
 /* Reads `path` if it is a checkpoint or a run's folder (whose newest good one is taken); `file`
- * gets the name of what was read. *found is false, and nothing is read, if it is another kind of
- * file. For checkpoint_free. */
+ * gets the name of what was read. *found is false, and nothing is read, if `path` is another kind
+ * of file, or a folder that has an adapter file but no checkpoint: `file` is that file. For
+ * checkpoint_free. */
 soda_status adapter_open_checkpoint(const char *path, soda_checkpoint *checkpoint, char *file,
                                     size_t size, bool *found);
 

@@ -306,6 +306,8 @@ static void checkpoints_are_adapters(void **state)
                                MODEL("sd1"), step, MODEL("sd1")),
                    0, "1 picture");
     assert_true(distance(at, "l", "p") <= 1e-4); /* cancels up to the rounding of W */
+    program_expect(program_run(at, "soda export run --to adapter --out f"), 0,
+                   "to f, from run/checkpoints/step-00000007.h5");
     program_expect(program_run(at, "soda inspect run"), 0, "checkpoint at step 7, seed 3");
     assert_non_null(strstr(program_output, "data sha256: dddd"));
     assert_non_null(strstr(program_output, "  adapter: {method: soda_svd}"));
@@ -320,7 +322,17 @@ static void checkpoints_are_adapters(void **state)
                                MODEL("sd1"), step),
                    1, "step-00000007.h5");
     program_expect(program_run(at, "mkdir -p new/checkpoints; soda inspect new"), 1,
-                   "new: no checkpoint");
+                   "new: no checkpoint and no adapter.safetensors");
+    write_adapter(files_path(at, "new/adapter.safetensors"), MODEL("sd1"), &method_soda_lq, false,
+                  8);
+    program_expect(program_run(at, "soda inspect new"), 0, "soda_lq, 56 layers");
+    program_expect(program_run(at,
+                               "soda sample --model %s --adapter new --prompt a --steps 1 "
+                               "--out drawn",
+                               MODEL("sd1")),
+                   0, "1 picture");
+    program_expect(program_run(at, "soda export new --to adapter --out c"), 0,
+                   "to c, from new/adapter.safetensors");
 }
 
 static void usage_errors_exit_with_2(void **state)
