@@ -22,7 +22,10 @@ static soda_status read_options(int argc, char **argv, export_options *o, const 
          "adapter (one file for soda), diffusers (a merged model folder) or diff (full differences "
          "for LyCORIS, A1111, ComfyUI)",
          0, 0},
-        {"out", OPTION_TEXT, &o->out, "PATH", options_required, "file or folder to write", 0, 0},
+        {"out", OPTION_TEXT, &o->out, "PATH", options_required,
+         "file or folder to write; a folder must be new or empty: --overwrite does not hold for "
+         "folders, and deletes nothing in them",
+         0, 0},
         {"model", OPTION_TEXT, &o->model, "DIR", "the run's model", "model folder", 0, 0},
     };
     option_table table = {

@@ -193,7 +193,9 @@ static soda_status check_place(const soda_folder *folder, const char *out, const
     }
     if (list ? entries > 2 : errno != ENOENT)
         return FAIL(SODA_ERR_INPUT, "%s: expected a new or empty folder, found %s", out,
-                    list ? "one with files in it" : "something else");
+                    list ? "one with files in it (--overwrite does not hold for folders: what is "
+                           "in them is never deleted)"
+                         : "something else");
     TRY(newfile_make_folder(temporary));
     if (!realpath(folder->root, model) || !realpath(temporary, place))
         return cannot("find the place of", temporary);

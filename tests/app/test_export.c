@@ -194,8 +194,11 @@ static void types_and_other_tensors_are_kept(void **state)
     safetensors_close(after);
     program_expect(program_run(at, "soda export m --to diffusers --out n --model m"), 1, "m");
     program_expect(
-        program_run(at, "soda export a --to diffusers --out m --model %s", MODEL("sdxl")), 1,
-        "m: expected a new or empty folder");
+        program_run(at, "soda export a --to diffusers --out m --model %s --overwrite",
+                    MODEL("sdxl")),
+        1,
+        "m: expected a new or empty folder, found one with files in it (--overwrite does not hold "
+        "for folders");
     program_expect(
         program_run(at, "soda export a --to diffusers --out a --model %s", MODEL("sdxl")), 1,
         "a: expected a new or empty folder");
