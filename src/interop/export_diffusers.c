@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "core/path.h"
 #include "interop/export.h"
 #include "interop/merged.h"
@@ -112,11 +113,46 @@ static soda_status copy_folder(const soda_folder *folder, const soda_adapter *ad
                                      !merged && (depth == 0 || weights), depth + 1));
         } else if (weights || !is_weights(entry->d_name)) {
             TRY_TO(done, copy_file(source, target));
+        } else if (depth == 0) {
+            log_warning("%s: left out: weights that lie beside the folders of a model's parts are "
+                        "not part of it",
+                        source);
         }
     }
 done:
     closedir(list);
     return s;
+}
+
+static bool has_name(const char *path, const char *name)
+{
+    return strcmp(strrchr(path, '/') + 1, name) == 0;
+}
+
+/* Whether the set was read from this file of its folder: an index, or one with tensors. */
+static bool was_read(const soda_safetensors *set, const char *name)
+{
+    bool found = has_name(safetensors_path(set), name);
+    for (int i = 0; i < safetensors_count(set) && !found; i++)
+        found = has_name(safetensors_at(set, i)->file, name);
+    return found;
+}
+
+/* Names the weights of an adapted component that the merged file does not replace: other variants
+ * and formats, which would hold the component as it was. */
+static soda_status warn_of_others(const soda_folder *folder, const char *component,
+                                  const soda_safetensors *set)
+{
+    char path[PATH_SIZE];
+    TRY(folder_path(folder, component, "", path, sizeof path));
+    DIR *list = opendir(path);
+    if (!list) return cannot("list", path);
+    for (const struct dirent *entry; (entry = readdir(list));)
+        if (is_weights(entry->d_name) && !was_read(set, entry->d_name))
+            log_warning("%s%s: left out: the adapter is merged into %s", path, entry->d_name,
+                        safetensors_path(set));
+    closedir(list);
+    return SODA_OK;
 }
 
 /* The file's metadata, each key once, with "format", which transformers insists on. For free(). */
@@ -151,6 +187,7 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
     char path[PATH_SIZE], weight[512];
     soda_status s = SODA_OK;
     TRY_TO(done, folder_weights_open(folder, component, &files));
+    TRY_TO(done, warn_of_others(folder, name, files.set));
     TRY_TO(done, merged_create(folder, component, files.source, &uses, MERGED_AS_FILE, &merged));
     TRY_TO(done, keep_metadata(files.set, &pairs, &pair_count));
     const int count = safetensors_count(files.set);

@@ -109,6 +109,25 @@ static void a_variant_keeps_its_name(void **state)
     program_expect(program_run(at, "soda sample --model new " SAMPLE " l1"), 0, "1 picture");
 }
 
+static void weights_that_are_left_out_are_named(void **state)
+{
+    const char *at = *state;
+    write_adapter(files_path(at, "a"), MODEL("sd1"), &method_soda_svd, false, 1);
+    program_expect(program_run(at,
+                               "cp -r %s v && for f in v/unet v/vae; do "
+                               "cp $f/diffusion_pytorch_model.safetensors "
+                               "$f/diffusion_pytorch_model.fp16.safetensors; done && "
+                               "touch v/learned_embeds.bin && "
+                               "soda export a --to diffusers --model v --out new && ls new/*",
+                               MODEL("sd1")),
+                   0, "v/learned_embeds.bin: left out: weights that lie beside");
+    assert_non_null(strstr(program_output,
+                           "v/unet/diffusion_pytorch_model.fp16.safetensors: left out: the adapter "
+                           "is merged into v/unet/diffusion_pytorch_model.safetensors\n"));
+    assert_null(strstr(program_output, "diffusion_pytorch_model.safetensors: left out"));
+    assert_null(strstr(program_output, "v/vae/"));
+}
+
 /* Whatever sample and train open. */
 static void inspect_opens_data_pictures_and_tokenizers(void **state)
 {
@@ -359,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(diffusers_draws_from_an_export_what_the_adapter_draws,
                                         setup, files_teardown),
         cmocka_unit_test_setup_teardown(the_exported_folder_draws_the_same, setup, files_teardown),
+        cmocka_unit_test_setup_teardown(weights_that_are_left_out_are_named, setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_variant_keeps_its_name, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(inspect_opens_data_pictures_and_tokenizers, files_setup,
                                         files_teardown),
