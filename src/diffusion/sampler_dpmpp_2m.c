@@ -101,7 +101,9 @@ static void step(soda_sampler *sampler, int i, const float *output, float *sampl
     const double h = log(from) - log(to); /* infinite at the end, where to is 0 */
     const double keep = to * alpha_to / (from * alpha_from), data = -alpha_to * expm1(-h);
     const bool is_last = i == sampler->calls - 1;
-    const bool is_first_order = dpmpp->order == 1 || i == 0 ||
+    /* A step of length 0, to sigma_min where Karras' sigmas end, changes nothing. Heun's weight is
+     * 0 / 0 there, which is how diffusers loses the picture. */
+    const bool is_first_order = dpmpp->order == 1 || i == 0 || h == 0 ||
                                 (is_last && (dpmpp->euler_at_final || dpmpp->ends_at_zero ||
                                              (dpmpp->lower_order_final && sampler->calls < 15)));
     double slope = 0; /* of x0 from its last value to this one */

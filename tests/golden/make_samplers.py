@@ -25,6 +25,7 @@ SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012
       "num_train_timesteps": 1000, "set_alpha_to_one": False, "steps_offset": 1,
       "clip_sample": False, "skip_prk_steps": True, "trained_betas": None}
 COSINE = {"beta_schedule": "squaredcos_cap_v2"}
+KARRAS_TO_MIN = {"use_karras_sigmas": True, "final_sigmas_type": "sigma_min"}  # a last step of length 0
 ZERO = {**SD, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
         "prediction_type": "v_prediction"}
 
@@ -80,7 +81,9 @@ def configurations():
                   {"lambda_min_clipped": -float("inf")},
                   {"lambda_min_clipped": -2.0}, {"lambda_min_clipped": -3.0, **COSINE},
                   {"lambda_min_clipped": -2.0, "timestep_spacing": "trailing"},
-                  {"algorithm_type": "deis"}, {"variance_type": "fixed_small"}):
+                  {"algorithm_type": "deis"}, {"variance_type": "fixed_small"},
+                  KARRAS_TO_MIN, {**KARRAS_TO_MIN, "solver_order": 1},
+                  {**KARRAS_TO_MIN, "euler_at_final": True}):
         yield "dpmpp_2m", {**SD, **extra}, (7, 25)
 
 
