@@ -230,8 +230,9 @@ soda_status soda_json_double(const soda_json *json, const char *key, double miss
 
 soda_status soda_json_bool(const soda_json *json, const char *key, bool missing, bool *value)
 {
-    const json_t *found = value_of(json, key);
-    if (found && !json_is_boolean(found)) return refuse(json, key, -1, found, "true or false");
+    const json_t *found = json_object_get(json->object, key);
+    if (found && !json_is_boolean(found) && !json_is_null(found))
+        return refuse(json, key, -1, found, "true or false");
     *value = found ? json_is_true(found) : missing;
     return SODA_OK;
 }

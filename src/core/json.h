@@ -40,8 +40,9 @@ void soda_json_free(soda_json *json);
  * in the order they were set. */
 soda_status soda_json_dump(const json_t *value, const char *file, char **text);
 
-/* Getters. An absent key, or one that is null, gives `missing`; a value of another type, or an
- * integer beyond 64 bits, is SODA_ERR_INPUT. A string lives as long as the root. */
+/* Getters. An absent key, or one that is null, gives `missing`, but a truth value that is null is
+ * false, as in Python; a value of another type, or an integer beyond 64 bits, is SODA_ERR_INPUT. A
+ * string lives as long as the root. */
 soda_status soda_json_int(const soda_json *json, const char *key, int64_t missing, int64_t *value);
 soda_status soda_json_double(const soda_json *json, const char *key, double missing, double *value);
 soda_status soda_json_bool(const soda_json *json, const char *key, bool missing, bool *value);

@@ -73,7 +73,8 @@ static void absent_and_null_give_the_default(void **state)
         CHECK_OK(soda_json_string(&json, keys[k], "x", &text));
         CHECK_OK(soda_json_ints(&json, keys[k], list, 1, &n));
         CHECK_OK(soda_json_child(&json, keys[k], &sub));
-        assert_true(i == 7 && d == 0.5 && b && strcmp(text, "x") == 0 && n == 0 && !sub.object);
+        assert_int_equal(b, !soda_json_has(&json, keys[k])); /* null: as in Python */
+        assert_true(i == 7 && d == 0.5 && strcmp(text, "x") == 0 && n == 0 && !sub.object);
         CHECK_FAILS(soda_json_require(&json, keys[k]), SODA_ERR_INPUT);
     }
     check_message_has("a.json: absent: expected a value, found nothing");

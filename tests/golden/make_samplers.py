@@ -58,6 +58,8 @@ def configurations():
         yield name, COSINE, (25,)
         yield name, {**SD, "num_train_timesteps": 77}, (10,)
         yield name, {**SD, "set_alpha_to_one": True}, (7,)
+        yield name, {key: None for key in ("set_alpha_to_one", "clip_sample", "lower_order_final",
+                                           "skip_prk_steps", "rescale_betas_zero_snr")}, (7,)
     for name in ("ddim", "euler", "dpmpp_2m"):
         for spacing in ("leading", "linspace", "trailing"):
             yield name, {**SD, "prediction_type": "sample", "timestep_spacing": spacing}, (7,)
