@@ -253,17 +253,28 @@ static soda_status nothing_there(const char *folder, const char *stem)
                 folder, stem, stem);
 }
 
+/* What holds the weights called STEM, the most wanted first. Where a model was saved over an older
+ * one, the single file and the index may both be there, one of them stale: the library that reads
+ * the component says which. diffusers writes the index of a variant as
+ * .safetensors.index.fp16.json, older ones the other way round. */
+enum { ENDINGS = 5 };
+static const char *const transformers_endings[ENDINGS] = {
+    ".safetensors",
+    ".safetensors.index.json",
+    ".fp16.safetensors",
+    ".safetensors.index.fp16.json",
+    ".fp16.safetensors.index.json",
+};
+static const char *const diffusers_endings[ENDINGS] = {
+    ".safetensors.index.json",      ".safetensors",      ".safetensors.index.fp16.json",
+    ".fp16.safetensors.index.json", ".fp16.safetensors",
+};
+
 soda_status safetensors_open_folder(const char *folder, const char *stem, soda_safetensors **set)
 {
-    /* diffusers writes the index of a variant as the fourth, older ones as the last. */
-    static const char *const endings[] = {
-        ".safetensors",
-        ".safetensors.index.json",
-        ".fp16.safetensors",
-        ".safetensors.index.fp16.json",
-        ".fp16.safetensors.index.json",
-    };
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+    const bool is_diffusers = strcmp(stem, "diffusion_pytorch_model") == 0;
+    const char *const *endings = is_diffusers ? diffusers_endings : transformers_endings;
+    for (int i = 0; i < ENDINGS; i++) {
         char *path = join(folder, strlen(folder), "/", stem, endings[i]);
         if (!path) return no_memory(folder);
         const bool there = access(path, F_OK) == 0;

@@ -72,8 +72,10 @@ const char *safetensors_dtype_name(safetensors_dtype dtype);
  * SODA_ERR_INPUT names file, tensor, what was expected and what was found. */
 soda_status safetensors_open(const char *path, soda_safetensors **set);
 
-/* Opens the weights called `stem` in a component's folder, the first of: STEM.safetensors, its
- * index, and the same of the variant fp16. */
+/* Opens the weights called `stem` in a component's folder, full ones before those of the variant
+ * fp16. Of a single file and an index that are both there, the one that the component's library
+ * reads: "diffusion_pytorch_model" is of diffusers, which takes the index, any other stem of
+ * transformers, which takes the single file. */
 soda_status safetensors_open_folder(const char *folder, const char *stem, soda_safetensors **set);
 
 /* Unmaps and frees; accepts NULL. Everything taken from the set ends. */

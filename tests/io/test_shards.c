@@ -1,6 +1,7 @@
 /* Sharded sets: the index and its files must agree, and a folder's weights are found by stem. */
 #include "io/safetensors_file.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,15 +70,23 @@ static void an_index_that_lies_is_refused(void **state)
     }
 }
 
-static void expect_folder_opens(const char *folder, const char *file)
+/* `endings` from the least wanted to the most wanted: each new file takes over. */
+static void expect_order(const char *folder, const char *stem, const char *const endings[5])
 {
-    soda_safetensors *set;
-    CHECK_OK(safetensors_open_folder(folder, "m", &set));
-    assert_string_equal(safetensors_path(set), files_path(folder, file));
-    safetensors_close(set);
+    for (int i = 0; i < 5; i++) {
+        soda_safetensors *set;
+        char name[80];
+        snprintf(name, sizeof name, "%s%s", stem, endings[i]);
+        if (strstr(name, ".json"))
+            files_put(folder, name, index_text);
+        else
+            file_with(folder, name, SHARD("a"), 4);
+        CHECK_OK(safetensors_open_folder(folder, stem, &set));
+        assert_string_equal(safetensors_path(set), files_path(folder, name));
+        safetensors_close(set);
+    }
 }
 
-/* From the least wanted spelling to the most wanted: each new file takes over. */
 static void a_folder_is_searched_in_order(void **state)
 {
     soda_safetensors *set;
@@ -89,18 +98,16 @@ static void a_folder_is_searched_in_order(void **state)
     CHECK_FAILS(safetensors_open_folder(files_path(*state, "gone"), "m", &set), SODA_ERR_IO);
     check_message_has("/gone: cannot open: No such file");
 
-    static const char *const names[] = {"m.fp16.safetensors.index.json",
-                                        "m.safetensors.index.fp16.json", "m.fp16.safetensors",
-                                        "m.safetensors.index.json", "m.safetensors"};
+    static const char *const transformers[] = {".fp16.safetensors.index.json",
+                                               ".safetensors.index.fp16.json", ".fp16.safetensors",
+                                               ".safetensors.index.json", ".safetensors"};
+    static const char *const diffusers[] = {".fp16.safetensors", ".fp16.safetensors.index.json",
+                                            ".safetensors.index.fp16.json", ".safetensors",
+                                            ".safetensors.index.json"};
     file_with(*state, "m-1.safetensors", SHARD("a"), 4);
     file_with(*state, "m-2.safetensors", SHARD("b"), 4);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strstr(names[i], ".json"))
-            files_put(*state, names[i], index_text);
-        else
-            file_with(*state, names[i], SHARD("a"), 4);
-        expect_folder_opens(*state, names[i]);
-    }
+    expect_order(*state, "m", transformers);
+    expect_order(*state, "diffusion_pytorch_model", diffusers);
     /* A bad first choice is an error, not a reason to take the next. */
     file_with(*state, "m.safetensors", SHARD("a"), 3);
     CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_INPUT);
