@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tokenizer/added_tokens.h"
 #include "tokenizer/normalize.h"
 
 /* The keys of both files, in the order in which transformers adds them. */
@@ -20,35 +21,10 @@ static const struct {
 };
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, NAMED };
 
-/* One mention of a token in a file; all strings are borrowed from the JSON. */
-typedef struct {
-    const char *content;
-    bool is_normalized, is_object;
-} mention;
-
-/* Reads the object form. `is_special`: what "special" means when absent. */
-static soda_status read_object(const soda_json *object, bool is_special, mention *m)
-{
-    static const char *const refused[] = {"lstrip", "rstrip", "single_word"};
-    TRY(soda_json_require(object, "content"));
-    TRY(soda_json_string(object, "content", "", &m->content));
-    for (int i = 0; i < 3; i++) {
-        bool value;
-        TRY(soda_json_bool(object, refused[i], false, &value));
-        if (value)
-            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s.%s: expected false, found true", object->file,
-                        object->within, refused[i]);
-    }
-    TRY(soda_json_bool(object, "special", is_special, &is_special));
-    TRY(soda_json_bool(object, "normalized", !is_special, &m->is_normalized));
-    m->is_object = true;
-    return SODA_OK;
-}
-
 static soda_status read_named(const soda_json *json, const char *key, const char *missing,
-                              mention *m)
+                              token_mention *m)
 {
-    *m = (mention){.content = missing};
+    *m = (token_mention){.content = missing};
     if (!soda_json_has(json, key)) return SODA_OK;
     const json_t *value = json_object_get(json->object, key);
     if (missing && !json_is_string(value) && !json_is_object(value))
@@ -56,12 +32,12 @@ static soda_status read_named(const soda_json *json, const char *key, const char
     if (json_is_object(value)) {
         soda_json object;
         TRY(soda_json_child(json, key, &object));
-        return read_object(&object, true, m);
+        return added_tokens_mention(&object, true, m);
     }
     return soda_json_string(json, key, NULL, &m->content);
 }
 
-static bool is_equal(mention a, mention b)
+static bool is_equal(token_mention a, token_mention b)
 {
     return strcmp(a.content, b.content) == 0 && a.is_normalized == b.is_normalized &&
            a.is_object == b.is_object;
@@ -102,7 +78,7 @@ static special_token *find_content(special_tokens *list, const char *content)
 }
 
 /* Adds a token or, if its content is there, replaces it. The list holds room for it. */
-static soda_status add(special_tokens *list, const soda_json *vocab, mention m)
+static soda_status add(special_tokens *list, const soda_json *vocab, token_mention m)
 {
     special_token *token = find_content(list, m.content);
     if (!token) {
@@ -117,71 +93,32 @@ static soda_status add(special_tokens *list, const soda_json *vocab, mention m)
     return SODA_OK;
 }
 
-typedef struct {
-    int64_t id;
-    const char *key;
-} decoder_entry;
-
-static int compare_entries(const void *a, const void *b)
+/* Adds those with ids of their own: one that is not in the vocabulary gets the next free id, which
+ * must be its own. */
+static soda_status add_added(special_tokens *list, const soda_json *vocab,
+                             const added_tokens *added)
 {
-    const int64_t x = ((const decoder_entry *)a)->id, y = ((const decoder_entry *)b)->id;
-    return (x > y) - (x < y);
-}
-
-static soda_status add_entry(special_tokens *list, const soda_json *vocab, const soda_json *decoder,
-                             decoder_entry entry)
-{
-    mention m = {0};
-    soda_json object;
-    TRY(soda_json_child(decoder, entry.key, &object));
-    if (!object.object) return soda_json_refuse(decoder, entry.key, "an object");
-    TRY(read_object(&object, false, &m));
-    if (!m.content[0]) return SODA_OK;
-    TRY(add(list, vocab, m));
-    const special_token *token = find_content(list, m.content);
-    if (token->id != entry.id)
-        return FAIL(SODA_ERR_INPUT, "%s: added_tokens_decoder.%s: \"%s\" has id %d in %s",
-                    decoder->file, entry.key, m.content, token->id, vocab->file);
+    for (size_t i = 0; i < added->count; i++) {
+        const added_token *a = &added->token[i];
+        TRY(add(list, vocab, a->mention));
+        const int32_t id = find_content(list, a->mention.content)->id;
+        if (id != a->id)
+            return FAIL(SODA_ERR_INPUT,
+                        "%s: added token \"%s\": expected id %d, which follows from %s, found %lld",
+                        a->file, a->mention.content, id, vocab->file, (long long)a->id);
+    }
     return SODA_OK;
 }
 
-/* Adds the tokens of added_tokens_decoder, {"49408": {"content": "<cat>", ...}}, in order of id. */
-static soda_status add_decoder(special_tokens *list, const soda_json *vocab,
-                               const soda_json *decoder)
-{
-    soda_status s = SODA_OK;
-    const size_t count = json_object_size(decoder->object);
-    decoder_entry *entries = calloc(count + 1, sizeof *entries);
-    if (!entries) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", decoder->file);
-    const char *key;
-    json_t *value;
-    size_t i = 0;
-    json_object_foreach((json_t *)decoder->object, key, value)
-    {
-        char *end;
-        entries[i] = (decoder_entry){strtoll(key, &end, 10), key};
-        if (end == key || *end || key[0] < '0' || key[0] > '9') {
-            s = soda_json_refuse(decoder, key, "a key that is an id");
-            goto done;
-        }
-        i++;
-    }
-    qsort(entries, count, sizeof *entries, compare_entries);
-    for (i = 0; i < count; i++) TRY_TO(done, add_entry(list, vocab, decoder, entries[i]));
-done:
-    free(entries);
-    return s;
-}
-
-/* Adds the named tokens behind those of the decoder, which win. */
-static soda_status add_named(special_tokens *list, const soda_json *vocab, const mention *m,
+/* Adds the named tokens behind those with ids of their own, which win. */
+static soda_status add_named(special_tokens *list, const soda_json *vocab, const token_mention *m,
                              const soda_json *source)
 {
-    const size_t decoded = list->count;
+    const size_t added = list->count;
     for (int i = 0; i < NAMED; i++) {
         if (!m[i].content || !m[i].content[0]) continue;
         const special_token *there = find_content(list, m[i].content);
-        bool is_known = there && there < list->token + decoded;
+        bool is_known = there && there < list->token + added;
         for (int j = 0; j < i; j++) is_known |= m[j].content && is_equal(m[j], m[i]);
         if (is_known) continue;
         if (!there && !json_object_get(vocab->object, m[i].content))
@@ -209,26 +146,16 @@ static soda_status normalize_contents(special_tokens *list)
     return SODA_OK;
 }
 
-static soda_status read_list(const soda_json *vocab, const soda_json *config,
-                             const soda_json *special, special_tokens *list)
+static soda_status fill_list(const tokenizer_files *files, const token_mention *m,
+                             const soda_json *source, const added_tokens *added,
+                             special_tokens *list)
 {
-    mention m[NAMED];
-    soda_json source[NAMED], decoder;
-    TRY(refuse_more_tokens(config));
-    TRY(soda_json_child(config, "added_tokens_decoder", &decoder));
-    for (int i = 0; i < NAMED; i++) {
-        const bool is_mapped =
-            !decoder.object && special->object && soda_json_has(special, named[i].key);
-        source[i] = is_mapped ? *special : *config;
-        TRY(read_named(&source[i], named[i].key, named[i].missing, &m[i]));
-    }
-    const size_t room = NAMED + (decoder.object ? json_object_size(decoder.object) : 0);
-    list->id_count = (int32_t)json_object_size(vocab->object);
-    list->token = calloc(room, sizeof *list->token);
-    if (!list->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", config->file);
-    if (decoder.object) TRY(add_decoder(list, vocab, &decoder));
-    TRY(add_named(list, vocab, m, source));
     int32_t *const ids[NAMED] = {[BOS] = &list->bos, [EOS] = &list->eos, [PAD] = &list->pad};
+    list->id_count = (int32_t)json_object_size(files->vocab.object);
+    list->token = calloc(NAMED + added->count, sizeof *list->token);
+    if (!list->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->vocab.file);
+    TRY(add_added(list, &files->vocab, added));
+    TRY(add_named(list, &files->vocab, m, source));
     for (int i = 0; i < NAMED; i++) {
         if (!ids[i]) continue;
         const special_token *token = find_content(list, m[i].content);
@@ -239,11 +166,31 @@ static soda_status read_list(const soda_json *vocab, const soda_json *config,
     return normalize_contents(list);
 }
 
-soda_status special_tokens_read(const soda_json *vocab, const soda_json *config,
-                                const soda_json *special, special_tokens *list)
+static soda_status read_list(const tokenizer_files *files, special_tokens *list)
+{
+    const bool is_mapped =
+        !json_is_object(json_object_get(files->config.object, "added_tokens_decoder"));
+    soda_status s;
+    token_mention m[NAMED];
+    soda_json source[NAMED];
+    added_tokens added;
+    TRY(refuse_more_tokens(&files->config));
+    for (int i = 0; i < NAMED; i++) {
+        source[i] = is_mapped && soda_json_has(&files->special, named[i].key) ? files->special
+                                                                              : files->config;
+        TRY(read_named(&source[i], named[i].key, named[i].missing, &m[i]));
+    }
+    TRY(added_tokens_read(files, &added));
+    TRY_TO(done, fill_list(files, m, source, &added, list));
+done:
+    added_tokens_free(&added);
+    return s;
+}
+
+soda_status special_tokens_read(const tokenizer_files *files, special_tokens *list)
 {
     *list = (special_tokens){0};
-    const soda_status s = read_list(vocab, config, special, list);
+    const soda_status s = read_list(files, list);
     if (s != SODA_OK) special_tokens_free(list);
     return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);
 }

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/json.h"
 #include "core/status.h"
+#include "tokenizer/tokenizer.h"
 
 typedef struct {
     char *content; /* what is looked for: normalised if `is_normalized` */
@@ -27,10 +27,8 @@ typedef struct {
     bool starts[2][256]; /* [is_normalized][b]: some token starts with byte b */
 } special_tokens;
 
-/* Reads tokenizer_config.json and special_tokens_map.json (special->object may be NULL).
- * Errors as tokenizer_open; *list is then empty. */
-soda_status special_tokens_read(const soda_json *vocab, const soda_json *config,
-                                const soda_json *special, special_tokens *list);
+/* From all files but the merges. Errors as tokenizer_open; *list is then empty. */
+soda_status special_tokens_read(const tokenizer_files *files, special_tokens *list);
 
 /* The first token in text[0..bytes), of two at one place the longer one; NULL if there is none.
  * *at is where it starts, or `bytes`. */

@@ -62,7 +62,7 @@ soda_status tokenizer_read(const tokenizer_files *files, soda_tokenizer **tokeni
     if (!t) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->vocab.file);
     TRY_TO(fail, read_config(&files->config, &t->length));
     TRY_TO(fail, bpe_check_vocab(&files->vocab));
-    TRY_TO(fail, special_tokens_read(&files->vocab, &files->config, &files->special, &t->special));
+    TRY_TO(fail, special_tokens_read(files, &t->special));
     TRY_TO(fail, bpe_read(&files->vocab, files->merges, files->merges_bytes, files->merges_file,
                           t->special.unknown, &t->bpe));
     t->special.unknown = NULL; /* it ends with the JSON */
@@ -84,14 +84,13 @@ static const char *const file_names[FILES] = {
 /* A folder's files, open. */
 typedef struct {
     char *path[FILES];
-    tokenizer_files files; /* what tokenizer_read wants */
-    soda_json whole;       /* tokenizer.json, from which files.vocab is borrowed then */
+    tokenizer_files files; /* its vocab is borrowed from tokenizer.json if that is there */
     char *merges;
 } open_files;
 
 static bool is_there(const open_files *o, int file) { return access(o->path[file], F_OK) == 0; }
 
-/* The files that transformers 4 writes. */
+/* The files that transformers 4 reads. */
 static soda_status load_parts(open_files *o)
 {
     if (is_there(o, ADDED))
@@ -106,14 +105,14 @@ static soda_status load_parts(open_files *o)
     return SODA_OK;
 }
 
-/* Those of transformers 5. */
+/* Those that transformers 5 writes. */
 static soda_status load_whole(open_files *o)
 {
-    TRY(soda_json_load(o->path[WHOLE], &o->whole));
+    TRY(soda_json_load(o->path[WHOLE], &o->files.whole));
     TRY(is_there(o, CONFIG) ? soda_json_load(o->path[CONFIG], &o->files.config)
                             : soda_json_parse("{}", 2, o->path[WHOLE], &o->files.config));
     if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
-    return tokenizer_json_split(&o->whole, &o->files, &o->merges);
+    return tokenizer_json_split(&o->files, &o->merges);
 }
 
 static soda_status open_folder(const char *folder, open_files *o)
@@ -125,7 +124,9 @@ static soda_status open_folder(const char *folder, open_files *o)
         o->path[i] = NULL;
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory", folder);
     }
-    return is_there(o, WHOLE) && !is_there(o, VOCAB) ? load_whole(o) : load_parts(o);
+    /* transformers 5, which writes the one file, leaves the older ones of the same folder as they
+     * were, and takes the one file first. */
+    return is_there(o, WHOLE) ? load_whole(o) : load_parts(o);
 }
 
 soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer)
@@ -133,10 +134,8 @@ soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer)
     open_files o = {0};
     soda_status s = open_folder(folder, &o);
     if (s == SODA_OK) s = tokenizer_read(&o.files, tokenizer);
-    if (o.whole.object)
-        soda_json_free(&o.whole);
-    else
-        soda_json_free(&o.files.vocab);
+    if (!o.files.whole.object) soda_json_free(&o.files.vocab);
+    soda_json_free(&o.files.whole);
     soda_json_free(&o.files.config);
     soda_json_free(&o.files.special);
     free(o.merges);

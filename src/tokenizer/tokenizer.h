@@ -16,9 +16,9 @@
 
 typedef struct soda_tokenizer soda_tokenizer;
 
-/* Opens a diffusers tokenizer folder: vocab.json, merges.txt and tokenizer_config.json, and
- * special_tokens_map.json if it is there. Without vocab.json: tokenizer.json, and the others but
- * merges.txt if they are there.
+/* Opens a diffusers tokenizer folder: tokenizer.json and, if they are there, tokenizer_config.json
+ * and special_tokens_map.json. Without tokenizer.json: vocab.json, merges.txt and
+ * tokenizer_config.json, and special_tokens_map.json if it is there.
  *
  * A special token is a string or an object with "content"; special_tokens_map.json wins over
  * tokenizer_config.json unless the latter has added_tokens_decoder, as in transformers.
@@ -26,9 +26,10 @@ typedef struct soda_tokenizer soda_tokenizer;
  * and is not implemented; SODA_ERR_IO a file that is missing. */
 soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer);
 
-/* The same from memory. special.object is NULL if there is no such file. */
+/* The same from memory. The object of special_tokens_map.json and of tokenizer.json, of which only
+ * added_tokens are read here, is NULL if there is no such file. */
 typedef struct {
-    soda_json vocab, config, special;
+    soda_json vocab, config, special, whole;
     const char *merges, *merges_file; /* the text of merges.txt, and its name for messages */
     size_t merges_bytes;
 } tokenizer_files;

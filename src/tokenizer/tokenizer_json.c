@@ -45,29 +45,6 @@ static soda_status write_merges(const soda_json *model, char **merges, size_t *b
     return SODA_OK;
 }
 
-/* [{"id": 3, "content": "<a>", ...}] becomes {"3": {"content": "<a>", ...}}. */
-static soda_status put_added(const soda_json *whole, const soda_json *config)
-{
-    const json_t *list = json_object_get(whole->object, "added_tokens");
-    if (soda_json_has(config, "added_tokens_decoder") || json_array_size(list) == 0) return SODA_OK;
-    json_t *decoder = json_object();
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *token = json_array_get(list, i), *id = json_object_get(token, "id");
-        char key[32];
-        if (!json_is_integer(id)) {
-            json_decref(decoder);
-            return FAIL(SODA_ERR_INPUT, "%s: added_tokens[%zu]: expected an object with an id",
-                        whole->file, i);
-        }
-        snprintf(key, sizeof key, "%lld", (long long)json_integer_value(id));
-        if (json_object_set(decoder, key, token) != 0) {
-            json_decref(decoder);
-            return FAIL(SODA_ERR_MEMORY, "%s: out of memory", whole->file);
-        }
-    }
-    return soda_json_put(config, "added_tokens_decoder", decoder);
-}
-
 static soda_status check_model(const soda_json *model)
 {
     const char *type, *suffix, *prefix;
@@ -81,18 +58,18 @@ static soda_status check_model(const soda_json *model)
                 model->file, type, suffix);
 }
 
-soda_status tokenizer_json_split(const soda_json *whole, tokenizer_files *files, char **merges)
+soda_status tokenizer_json_split(tokenizer_files *files, char **merges)
 {
     soda_json model;
     *merges = NULL;
-    TRY(soda_json_require(whole, "model"));
-    TRY(soda_json_child(whole, "model", &model));
+    TRY(soda_json_require(&files->whole, "model"));
+    TRY(soda_json_child(&files->whole, "model", &model));
     TRY(check_model(&model));
     TRY(soda_json_require(&model, "vocab"));
     TRY(soda_json_child(&model, "vocab", &files->vocab));
     files->vocab.within = "model.vocab";
     TRY(write_merges(&model, merges, &files->merges_bytes));
     files->merges = *merges;
-    files->merges_file = whole->file;
-    return put_added(whole, &files->config);
+    files->merges_file = files->whole.file;
+    return SODA_OK;
 }

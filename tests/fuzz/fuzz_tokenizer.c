@@ -39,9 +39,10 @@ static char *next_part(char **rest)
 /* vocab.json or tokenizer.json. */
 static soda_status take_first(const soda_json *first, tokenizer_files *files, char **merges)
 {
-    if (!files->merges_bytes) return tokenizer_json_split(first, files, merges);
     files->vocab = *first;
-    return SODA_OK;
+    if (files->merges_bytes) return SODA_OK;
+    files->whole = *first;
+    return tokenizer_json_split(files, merges);
 }
 
 static void read_and_encode(char *text)

@@ -86,6 +86,23 @@ static void one_file_gives_the_same_ids(void **state)
     tokenizer_close(old);
 }
 
+/* As transformers 5 leaves a folder of transformers 4 when it saves a tokenizer with one more
+ * token: the older files stay. special_tokens_map.json counts all the same. */
+static void one_file_wins_over_older_ones(void **state)
+{
+    soda_tokenizer *tokenizer;
+    int32_t got[4];
+    files_put(*state, "vocab.json", vocab_text);
+    files_put(*state, "merges.txt", merges_text);
+    files_put(*state, "tokenizer_config.json", "{}");
+    files_put(*state, "special_tokens_map.json", "{\"pad_token\": \"!\"}");
+    write_whole(*state, true, "{\"id\": 2048, \"content\": \"<pet>\"}");
+    CHECK_OK(tokenizer_open(*state, &tokenizer));
+    CHECK_OK(tokenizer_encode(tokenizer, "<pet>", got, 4, NULL));
+    assert_memory_equal(got, ((int32_t[]){2046, 2048, 2047, 0}), sizeof got);
+    tokenizer_close(tokenizer);
+}
+
 static void a_wrong_tokenizer_json_is_named(void **state)
 {
     static const struct {
@@ -114,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_file_gives_the_same_ids, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(one_file_wins_over_older_ones, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_wrong_tokenizer_json_is_named, files_setup,
                                         files_teardown),
     };
