@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -71,7 +72,7 @@ static void tidy(const char *output)
                                           "spectra.h5.tmp-",
                                           "metrics.jsonl.tmp-",
                                           "config.yaml.tmp-",
-                                          "config.resolved.yaml.tmp-",
+                                          "config.resolved",
                                           ".lock.tmp-",
                                           NULL};
     static const char *const checkpoints[] = {"step-", "latest.tmp-", NULL};
@@ -105,37 +106,67 @@ soda_status run_folder_check_new(const char *output)
         output);
 }
 
-/* Whether there is a file that no run wrote. One that this user may not read is such a file; one
- * that cannot be read now may be ours, so that is an error. */
-static soda_status is_foreign(const char *path, bool *foreign)
+/* ---- the configuration ---- */
+
+typedef enum { NO_CONFIG, CONFIG_OF_SODA, CONFIG_OF_USER } config_owner;
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Who wrote a file: one that this user may not read is not soda's; one that cannot be read now may
+ * be, so that is an error. */
+static soda_status find_owner(const char *path, config_owner *owner)
 {
     char line[sizeof written_by_soda] = "";
     FILE *file = fopen(path, "rb");
-    *foreign = !file && errno == EACCES;
-    if (!file && (*foreign || errno == ENOENT)) return SODA_OK;
+    *owner = !file && errno == ENOENT ? NO_CONFIG : CONFIG_OF_USER;
+    if (!file && (errno == EACCES || errno == ENOENT)) return SODA_OK;
     if (!file) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     const size_t bytes = fread(line, 1, sizeof written_by_soda - 1, file);
     const int code = ferror(file) ? errno : 0;
     fclose(file);
     if (code) return FAIL(SODA_ERR_IO, "%s: cannot read: %s", path, strerror(code));
-    *foreign = bytes != sizeof written_by_soda - 1 || memcmp(line, written_by_soda, bytes) != 0;
+    if (bytes == sizeof written_by_soda - 1 && memcmp(line, written_by_soda, bytes) == 0)
+        *owner = CONFIG_OF_SODA;
     return SODA_OK;
 }
 
-soda_status run_folder_write_config(const char *output, const char *text)
+/* The names for the resolved configuration, in the order in which they are tried. */
+static soda_status config_path(const char *output, int i, char path[PATH_BYTES])
 {
-    char path[PATH_BYTES], resolved[PATH_BYTES];
+    if (i == 0) return path_in(path, PATH_BYTES, output, "config.yaml");
+    if (i == 1) return path_in(path, PATH_BYTES, output, "config.resolved.yaml");
+    return path_in(path, PATH_BYTES, output, "config.resolved-%d.yaml", i);
+}
+
+/* The last file in use, if soda wrote it and it is not `given`, else the first free name: once a
+ * run has gone on to another name, what the user has under those before stays as it is. */
+static soda_status choose_config(const char *output, const char *given, char path[PATH_BYTES])
+{
+    config_owner owner = CONFIG_OF_USER, last = owner;
+    int i = 0;
+    for (; owner != NO_CONFIG; i++) {
+        last = owner;
+        TRY(config_path(output, i, path));
+        TRY(find_owner(path, &owner));
+        if (is_same_file(path, given)) owner = CONFIG_OF_USER;
+    }
+    return last == CONFIG_OF_SODA ? config_path(output, i - 2, path) : SODA_OK;
+}
+
+soda_status run_folder_write_config(const char *output, const char *given, const char *text)
+{
+    char first[PATH_BYTES], path[PATH_BYTES];
     soda_newfile *file = NULL;
-    bool kept;
     soda_status s = SODA_OK;
-    TRY(path_in(path, sizeof path, output, "config.yaml"));
-    TRY(path_in(resolved, sizeof resolved, output, "config.resolved.yaml"));
-    TRY(is_foreign(path, &kept));
-    if (kept)
-        log_info(
-            "%s was not written by soda and is left unchanged; the resolved configuration is in %s",
-            path, resolved);
-    TRY_TO(done, newfile_create(kept ? resolved : path, &file));
+    TRY(config_path(output, 0, first));
+    TRY(choose_config(output, given, path));
+    if (strcmp(path, first) != 0)
+        log_info("%s is left unchanged; the resolved configuration is in %s", first, path);
+    TRY_TO(done, newfile_create(path, &file));
     TRY_TO(done, newfile_write(file, written_by_soda, sizeof written_by_soda - 1));
     TRY_TO(done, newfile_write(file, text, strlen(text)));
     TRY_TO(done, newfile_commit(file));

@@ -16,6 +16,7 @@ soda_status run_folder_open(const char *output, bool overwrite, run_lock **lock)
  * of a run whose checkpoints are gone. */
 soda_status run_folder_check_new(const char *output);
 
-/* Writes the resolved configuration to OUTPUT/config.yaml; to OUTPUT/config.resolved.yaml, with a
- * line in the log, if the former is a file that no run wrote, such as the one that was given. */
-soda_status run_folder_write_config(const char *output, const char *text);
+/* Writes the resolved configuration to OUTPUT/config.yaml. What the user wrote there, and `given`,
+ * the file that this run was given, stay as they are: then it is OUTPUT/config.resolved.yaml, or
+ * config.resolved-2.yaml, ..., with a line in the log. */
+soda_status run_folder_write_config(const char *output, const char *given, const char *text);

@@ -107,7 +107,8 @@ static soda_status write_adapter(soda_trainer *t)
 static void write_the_rest(soda_trainer *t)
 {
     if (t->saver) run_saver_finish(t->saver);
-    if (t->config_failed && run_folder_write_config(t->config->output, t->config_text) != SODA_OK)
+    if (t->config_failed &&
+        run_folder_write_config(t->config->output, t->config->file, t->config_text) != SODA_OK)
         log_warning("%s", status_message());
     status_clear();
     if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;

@@ -284,7 +284,7 @@ static soda_status open_buffers(soda_trainer *t)
 static soda_status open_metrics(soda_trainer *t)
 {
     if (t->comm->rank != 0) return SODA_OK;
-    if (run_folder_write_config(t->config->output, t->config_text) != SODA_OK) {
+    if (run_folder_write_config(t->config->output, t->config->file, t->config_text) != SODA_OK) {
         t->config_failed = true;
         log_warning("training continues without this copy of the configuration: %s",
                     status_message());

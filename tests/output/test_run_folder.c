@@ -157,19 +157,47 @@ static void check_text(const char *folder, const char *name, const char *part)
     free(text);
 }
 
+static void write_config(const char *folder, const char *given, const char *text)
+{
+    CHECK_OK(run_folder_write_config(folder, files_path(folder, given), text));
+}
+
 static void configurations_of_users_are_kept(void **state)
 {
     const char *folder = *state;
-    CHECK_OK(run_folder_write_config(folder, "a: 1\n"));
+    write_config(folder, "run.yaml", "a: 1\n");
     check_text(folder, "config.yaml", "a: 1\n");
-    CHECK_OK(run_folder_write_config(folder, "a: 2\n")); /* its own */
+    write_config(folder, "run.yaml", "a: 2\n"); /* its own */
     check_text(folder, "config.yaml", "a: 2\n");
     assert_int_equal(files_count(folder), 1);
-    files_write(folder, "config.yaml", "# my notes\n", 11);
-    CHECK_OK(run_folder_write_config(folder, "a: 3\n"));
-    CHECK_OK(run_folder_write_config(folder, "a: 4\n"));
+    files_put(folder, "config.yaml", "# my notes\n");
+    write_config(folder, "run.yaml", "a: 3\n");
+    write_config(folder, "run.yaml", "a: 4\n");
     check_text(folder, "config.yaml", "# my notes\n");
     check_text(folder, "config.resolved.yaml", "a: 4\n");
+    files_put(folder, "config.resolved.yaml", "# more notes\n");
+    write_config(folder, "run.yaml", "a: 5\n");
+    write_config(folder, "run.yaml", "a: 6\n");
+    check_text(folder, "config.yaml", "# my notes\n");
+    check_text(folder, "config.resolved.yaml", "# more notes\n");
+    check_text(folder, "config.resolved-2.yaml", "a: 6\n");
+    assert_int_equal(files_count(folder), 3);
+}
+
+/* It may be one that soda wrote and the user edited. */
+static void the_configuration_that_was_given_is_kept(void **state)
+{
+    const char *folder = *state;
+    write_config(folder, "run.yaml", "a: 1\n");
+    write_config(folder, "config.yaml", "a: 2\n");
+    check_text(folder, "config.yaml", "a: 1\n");
+    check_text(folder, "config.resolved.yaml", "a: 2\n");
+    write_config(folder, "run.yaml", "a: 3\n"); /* afterwards, too */
+    check_text(folder, "config.yaml", "a: 1\n");
+    check_text(folder, "config.resolved.yaml", "a: 3\n");
+    write_config(folder, "config.resolved.yaml", "a: 4\n");
+    check_text(folder, "config.resolved.yaml", "a: 3\n");
+    check_text(folder, "config.resolved-2.yaml", "a: 4\n");
 }
 
 /* Not reading it once must not leave a second file beside it for good. */
@@ -177,7 +205,7 @@ static void a_configuration_that_cannot_be_read_is_an_error(void **state)
 {
     const char *folder = *state;
     assert_int_equal(mkdir(files_path(folder, "config.yaml"), 0777), 0);
-    CHECK_FAILS(run_folder_write_config(folder, "a: 1\n"), SODA_ERR_IO);
+    CHECK_FAILS(run_folder_write_config(folder, "run.yaml", "a: 1\n"), SODA_ERR_IO);
     check_message_has("config.yaml: cannot read: Is a directory");
     assert_int_equal(files_count(folder), 1);
 }
@@ -201,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_configuration_that_cannot_be_read_is_an_error,
                                         files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(configurations_of_users_are_kept, files_setup,
+                                        files_teardown),
+        cmocka_unit_test_setup_teardown(the_configuration_that_was_given_is_kept, files_setup,
                                         files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
