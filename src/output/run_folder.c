@@ -3,12 +3,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/run_config_diff.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "core/text_file.h"
+#include "io/checkpoint_folder.h"
 #include "io/newfile.h"
 
 enum { PATH_BYTES = 4200 };
@@ -16,38 +20,6 @@ enum { PATH_BYTES = 4200 };
 /* The first line of every configuration that a run writes: how it is told from a user's file. */
 static const char written_by_soda[] =
     "# The resolved configuration of this run, written by soda.\n";
-
-static bool exists(const char *output, const char *name)
-{
-    char path[PATH_BYTES];
-    return path_in(path, sizeof path, output, "%s", name) == SODA_OK && access(path, F_OK) == 0;
-}
-
-static bool has_checkpoint(const char *output)
-{
-    char path[PATH_BYTES];
-    bool found = false;
-    DIR *list = path_in(path, sizeof path, output, "checkpoints") == SODA_OK ? opendir(path) : NULL;
-    for (struct dirent *entry; list && (entry = readdir(list));)
-        found = found || strncmp(entry->d_name, "step-", 5) == 0;
-    if (list) closedir(list);
-    return found;
-}
-
-static soda_status check_foreign(const char *output)
-{
-    static const char *const results[] = {"adapter.safetensors", "metrics.jsonl", "spectra.h5",
-                                          "samples"};
-    if (exists(output, ".lock") || has_checkpoint(output)) return SODA_OK;
-    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
-        if (exists(output, results[i]))
-            return FAIL(
-                SODA_ERR_INPUT,
-                "output: %s/%s: expected a new folder or that of an earlier run, found this "
-                "file without checkpoints beside it (--overwrite uses the folder anyway)",
-                output, results[i]);
-    return SODA_OK;
-}
 
 /* Deletes files "NAME.tmp-..." of `folder`, where NAME begins with one of `names`. */
 static void tidy_folder(const char *folder, const char *const *names)
@@ -82,28 +54,6 @@ static void tidy(const char *output)
     if (path_in(path, sizeof path, output, "checkpoints") == SODA_OK)
         tidy_folder(path, checkpoints);
     if (path_in(path, sizeof path, output, "samples") == SODA_OK) tidy_folder(path, pictures);
-}
-
-soda_status run_folder_open(const char *output, bool overwrite, run_lock **lock)
-{
-    char path[PATH_BYTES];
-    if (!overwrite) TRY(check_foreign(output));
-    TRY(path_in(path, sizeof path, output, "checkpoints"));
-    TRY(newfile_make_folder(path));
-    TRY(run_lock_take(output, lock));
-    tidy(output);
-    return SODA_OK;
-}
-
-soda_status run_folder_check_new(const char *output)
-{
-    if (!exists(output, "adapter.safetensors")) return SODA_OK;
-    return FAIL(
-        SODA_ERR_INPUT,
-        "output: %s: expected a checkpoint to resume from, found only a finished "
-        "adapter.safetensors: choose another output folder, or give --overwrite to train again "
-        "here",
-        output);
 }
 
 /* ---- the configuration ---- */
@@ -173,4 +123,95 @@ soda_status run_folder_write_config(const char *output, const char *given, const
 done:
     newfile_close(file);
     return s;
+}
+
+/* ---- opening ---- */
+
+/* Keys that say how a run is computed, not what: they may change before it is started again. */
+static bool is_of_machine(const char *key)
+{
+    static const char *const keys[] = {"checkpoint.", "parallel.", "train.batch",
+                                       "train.memory_limit", "train.recompute"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strncmp(key, keys[i], strlen(keys[i])) == 0) return true;
+    return false;
+}
+
+/* Whether the run that began here last was this one, as the configuration that it left says. */
+static soda_status is_begun(const char *output, const char *given, const char *text, bool *begun)
+{
+    enum { MOST_BYTES = 1 << 20 };
+    char path[PATH_BYTES], *then;
+    size_t bytes;
+    run_config_diff changes;
+    *begun = false;
+    TRY(choose_config(output, given, path));
+    if (access(path, F_OK) != 0) return SODA_OK;
+    TRY(text_file_read(path, MOST_BYTES, &then, &bytes));
+    const soda_status s = run_config_diff_find(then, text, &changes);
+    free(then);
+    TRY(s);
+    *begun = true;
+    for (int i = 0; i < changes.count; i++) *begun = *begun && is_of_machine(changes.list[i].name);
+    run_config_diff_free(&changes);
+    return SODA_OK;
+}
+
+static bool holds_something(const char *output, const char *name)
+{
+    char path[PATH_BYTES];
+    struct stat about;
+    return path_in(path, sizeof path, output, "%s", name) == SODA_OK && stat(path, &about) == 0 &&
+           (about.st_size > 0 || S_ISDIR(about.st_mode));
+}
+
+static soda_status refuse(const char *output, const char *name)
+{
+    return FAIL(SODA_ERR_INPUT,
+                "output: %s/%s: expected a new folder or checkpoints to resume from, found this, "
+                "which a new run would replace: choose another output folder, or give --overwrite",
+                output, name);
+}
+
+/* Refuses what a run that has no checkpoint to resume from would replace. */
+static soda_status check_new(const char *output, const char *given, const char *text)
+{
+    static const struct {
+        const char *name;
+        bool is_early; /* there before the first checkpoint: starting again makes it anew */
+    } results[] = {{"adapter.safetensors", false},
+                   {"spectra.h5", false},
+                   {"checkpoints/latest", false},
+                   {"metrics.jsonl", true},
+                   {"samples", true}};
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
+        bool begun = false;
+        if (!holds_something(output, results[i].name)) continue;
+        if (results[i].is_early) TRY(is_begun(output, given, text, &begun));
+        if (!begun) return refuse(output, results[i].name);
+    }
+    return SODA_OK;
+}
+
+static soda_status check_folder(const char *output, const char *given, const char *text)
+{
+    char path[PATH_BYTES];
+    checkpoint_steps list;
+    if (run_lock_is_foreign(output)) return refuse(output, ".lock");
+    TRY(path_in(path, sizeof path, output, "checkpoints"));
+    TRY(checkpoint_list(path, false, &list));
+    free(list.step);
+    return list.count > 0 ? SODA_OK : check_new(output, given, text);
+}
+
+soda_status run_folder_open(const char *output, const char *given, const char *text, bool overwrite,
+                            run_lock **lock)
+{
+    char path[PATH_BYTES];
+    if (!overwrite) TRY(check_folder(output, given, text));
+    TRY(path_in(path, sizeof path, output, "checkpoints"));
+    TRY(newfile_make_folder(path));
+    TRY(run_lock_take(output, lock));
+    tidy(output);
+    return SODA_OK;
 }

@@ -143,6 +143,19 @@ static soda_status take(run_lock *lock, const char *output, bool *again)
     return replace(lock, &other);
 }
 
+bool run_lock_is_foreign(const char *output)
+{
+    char path[PATH_BYTES];
+    struct stat about;
+    owner o;
+    if (path_in(path, sizeof path, output, ".lock") != SODA_OK) return false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool foreign = !read_owner(fd, &o) && fstat(fd, &about) == 0 && about.st_size > 0;
+    close(fd);
+    return foreign;
+}
+
 soda_status run_lock_take(const char *output, run_lock **lock)
 {
     bool again = true;

@@ -7,9 +7,14 @@
  * place of the old one, and the old attempt sees that before it writes. Rank 0 only. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "io/newfile.h"
 
 typedef struct run_lock run_lock;
+
+/* Whether OUTPUT/.lock holds something else than an owner; an empty one may be anybody's. */
+bool run_lock_is_foreign(const char *output);
 
 /* Takes the lock, also from an earlier attempt of the same job. SODA_ERR_INPUT names the owner if
  * another run holds it. Where the file system has no locks, only the line is written. */

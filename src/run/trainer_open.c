@@ -43,7 +43,8 @@ static soda_status make_paths(soda_trainer *t)
     TRY(status_prefix(path_in(t->path_metrics, most, out, "metrics.jsonl"), "output"));
     TRY(status_prefix(path_in(t->path_spectra, most, out, "spectra.h5"), "output"));
     TRY(status_prefix(path_in(t->path_adapter, most, out, "adapter.safetensors"), "output"));
-    return t->comm->rank == 0 ? run_folder_open(out, t->overwrite, &t->lock) : SODA_OK;
+    if (t->comm->rank != 0) return SODA_OK;
+    return run_folder_open(out, t->config->file, t->config_text, t->overwrite, &t->lock);
 }
 
 static soda_status open_schedule(soda_trainer *t)
@@ -254,11 +255,8 @@ static soda_status restore(soda_trainer *t)
                     "%s: train.steps: expected at least the %lld steps already done, "
                     "found %lld",
                     t->config->file, (long long)t->state.step, (long long)t->config->train.steps);
-    if (t->state.step == 0) {
-        const bool guard = t->comm->rank == 0 && !t->overwrite;
-        TRY(comm_agree(t->comm, guard ? run_folder_check_new(t->config->output) : SODA_OK));
-        if (t->comm->rank == 0) unlink(t->path_spectra); /* of a run whose checkpoints are gone */
-    }
+    if (t->state.step == 0 && t->comm->rank == 0)
+        unlink(t->path_spectra); /* of a run that --overwrite gives up */
     if (t->state.step == 0) return SODA_OK;
     pulse_saved();
     log_info("resuming from %s at step %lld of %lld", path, (long long)t->state.step,
