@@ -1,11 +1,17 @@
 #include "data/image_items.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utf8proc.h>
+
+#include "core/path.h"
+
+enum { PATH_SIZE = 4096 };
 
 soda_status image_items_add(image_items *list, const image_item *item)
 {
@@ -45,7 +51,7 @@ void image_items_sort(image_items *list)
 
 static bool is_below(const char *root, const char *file)
 {
-    char path[4096];
+    char path[PATH_SIZE];
     const int used = snprintf(path, sizeof path, "%s/%s", root, file);
     return used < (int)sizeof path && access(path, F_OK) == 0;
 }
@@ -57,7 +63,9 @@ static bool is_ascii(const char *name)
     return !*name;
 }
 
-soda_status image_items_take_forms(image_items *list, const char *root)
+/* Gives a picture that is not below `root` under its name, but under the same name in another
+ * Unicode form, the name that is there: macOS decomposes (NFD) what others write composed (NFC). */
+static soda_status take_forms(image_items *list, const char *root)
 {
     for (int64_t i = 0; i < list->count; i++) {
         char **file = &list->items[i].file;
@@ -79,6 +87,36 @@ soda_status image_items_take_forms(image_items *list, const char *root)
         }
     }
     return SODA_OK;
+}
+
+/* Every picture must be a file, and be listed once. */
+static soda_status check_files(const image_items *list, const char *root, const char *metadata)
+{
+    char path[PATH_SIZE];
+    struct stat about;
+    for (int64_t i = 0; i < list->count; i++) {
+        const image_item *item = &list->items[i];
+        const long long line = item->line;
+        if (i > 0 && !strcmp(item[-1].file, item->file))
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: %s is already listed in line %lld", metadata,
+                        line, item->file, (long long)item[-1].line);
+        TRY(status_prefix(path_in(path, sizeof path, root, "%s", item->file), "%s:%lld: file_name",
+                          metadata, line));
+        if (stat(path, &about) != 0)
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: %s", metadata, line, path,
+                        strerror(errno));
+        if (!S_ISREG(about.st_mode))
+            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: not a regular file", metadata,
+                        line, path);
+    }
+    return SODA_OK;
+}
+
+soda_status image_items_look_up(image_items *list, const char *root, const char *metadata)
+{
+    TRY(take_forms(list, root));
+    image_items_sort(list);
+    return check_files(list, root, metadata);
 }
 
 static int compare_name(const void *name, const void *item)

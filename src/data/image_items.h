@@ -25,10 +25,10 @@ soda_status image_items_add(image_items *list, const image_item *item);
 /* Sorts by the bytes of the pictures' names, then of the caption files', then by line. */
 void image_items_sort(image_items *list);
 
-/* Gives a picture that is not below `root` under its name, but under the same name in another
- * Unicode form, the name that is there: macOS decomposes (NFD) what others write composed (NFC).
- * The list is then no longer sorted. SODA_ERR_MEMORY only. */
-soda_status image_items_take_forms(image_items *list, const char *root);
+/* Looks for the pictures of a metadata file below `root`, takes their names as they are there (in
+ * composed or decomposed Unicode), and sorts them. SODA_ERR_INPUT names the line, of the file that
+ * messages call `metadata`, whose picture is no file or is listed already. */
+soda_status image_items_look_up(image_items *list, const char *root, const char *metadata);
 
 /* The item of a sorted list whose picture is `file`, NULL if there is none. */
 const image_item *image_items_find(const image_items *list, const char *file);

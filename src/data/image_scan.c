@@ -170,29 +170,6 @@ static soda_status count_lone_captions(scan *walk, const scanned_folder *at)
 
 /* ---- metadata ---- */
 
-/* Every listed picture must be a file. */
-static soda_status look_up(const scan *walk, const image_items *list, const char *metadata)
-{
-    char path[PATH_SIZE];
-    struct stat about;
-    for (int64_t i = 0; i < list->count; i++) {
-        const image_item *item = &list->items[i];
-        const long long line = item->line;
-        if (i > 0 && !strcmp(item[-1].file, item->file))
-            return FAIL(SODA_ERR_INPUT, "%s:%lld: %s is already listed in line %lld", metadata,
-                        line, item->file, (long long)item[-1].line);
-        TRY(status_prefix(path_in(path, sizeof path, walk->folder->root, "%s", item->file),
-                          "%s:%lld: file_name", metadata, line));
-        if (stat(path, &about) != 0)
-            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: %s", metadata, line, path,
-                        strerror(errno));
-        if (!S_ISREG(about.st_mode))
-            return FAIL(SODA_ERR_INPUT, "%s:%lld: file_name: %s: not a regular file", metadata,
-                        line, path);
-    }
-    return SODA_OK;
-}
-
 /* Reads the folder's metadata file, if there is one, into `list`. */
 static soda_status read_metadata(const scan *walk, const scanned_folder *at, image_items *list,
                                  bool *found)
@@ -220,9 +197,7 @@ static soda_status read_metadata(const scan *walk, const scanned_folder *at, ima
                                : image_items_add_csv(list, text, bytes, at->path, path);
     free(text);
     TRY(s);
-    TRY(image_items_take_forms(list, walk->folder->root));
-    image_items_sort(list);
-    return look_up(walk, list, path);
+    return image_items_look_up(list, walk->folder->root, path);
 }
 
 /* Moves the items of a metadata file to the data set's list. */
