@@ -31,6 +31,10 @@ static const char *const reasons[LEFT_OUT_KINDS][2] = {
     [SHARED_CAPTION] =
         {"picture has the name, and so the caption, of another but for the ending",
          "pictures have the name, and so the caption, of another but for the ending"},
+    [SPLIT_FOLDER] =
+        {"folder beside train is part of the data set, too (data.path: .../train leaves it out)",
+         "folders beside train are part of the data set, too (data.path: .../train leaves them "
+         "out)"},
     [REPEATS_FOLDER] =
         {"folder name begins with repeats, as kohya's scripts read them, which soda does not: all "
          "pictures are drawn equally often, and train.steps counts steps",

@@ -24,6 +24,7 @@ typedef enum {
     LEFT_OUT_CAPTION,  /* a .txt file without a picture */
     SHARED_CAPTION,    /* not left out: a picture with the stem, hence the caption, of another */
     EMPTY_CAPTION,     /* not left out: trained on without a caption */
+    SPLIT_FOLDER,      /* not left out: a folder "test" or the like beside one "train" */
     REPEATS_FOLDER,    /* not left out: a folder whose name gives kohya's scripts repeats */
     LEFT_OUT_KINDS
 } left_out_kind;

@@ -37,6 +37,19 @@ const char *image_name_endings(char *text, size_t size)
     return text;
 }
 
+image_split image_name_split(const char *name)
+{
+    static const struct {
+        const char *name;
+        image_split split;
+    } rows[] = {{"train", SPLIT_TRAINING}, {"training", SPLIT_TRAINING},   {"test", SPLIT_HELD_OUT},
+                {"valid", SPLIT_HELD_OUT}, {"validation", SPLIT_HELD_OUT}, {"val", SPLIT_HELD_OUT},
+                {"dev", SPLIT_HELD_OUT},   {"eval", SPLIT_HELD_OUT}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcasecmp(name, rows[i].name)) return rows[i].split;
+    return SPLIT_NONE;
+}
+
 bool image_name_repeats(const char *name)
 {
     const size_t digits = strspn(name, "0123456789");

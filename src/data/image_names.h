@@ -18,6 +18,10 @@ bool image_name_is(const char *name, image_name_kind kind);
 /* ".png, .jpg, ...": the endings of pictures, for messages; `text` is returned. */
 const char *image_name_endings(char *text, size_t size);
 
+/* What part of a data set a folder is by its name, in capitals or not. */
+typedef enum { SPLIT_NONE, SPLIT_TRAINING, SPLIT_HELD_OUT } image_split;
+image_split image_name_split(const char *name);
+
 /* Whether a folder is called as "10_subject", which for kohya's scripts means each picture ten
  * times per epoch. Years and padded numbers ("2023_summer", "001_fox") are not meant. */
 bool image_name_repeats(const char *name);

@@ -225,6 +225,24 @@ static soda_status leave_out_folder(scan *walk, left_out_kind kind, const scanne
     return leave_out(walk->folder, kind, path);
 }
 
+/* Whether there is a folder for training beside one that is not, by their names. */
+static bool is_held_out(const scanned_folder *above, const char *name)
+{
+    bool training = false;
+    if (image_name_split(name) != SPLIT_HELD_OUT) return false;
+    for (size_t i = 0; i < above->count && !training; i++)
+        training = image_name_split(above->names[i]) == SPLIT_TRAINING;
+    return training;
+}
+
+/* Says what is to be said of a folder with pictures in it. */
+static soda_status note_folder(scan *walk, const scanned_folder *at, const char *name)
+{
+    if (image_name_repeats(name)) TRY(leave_out_folder(walk, REPEATS_FOLDER, at));
+    if (is_held_out(at->above, name)) TRY(leave_out_folder(walk, SPLIT_FOLDER, at));
+    return SODA_OK;
+}
+
 static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const char *name,
                                   const struct stat *about, int depth)
 {
@@ -245,8 +263,7 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
         s = FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, above->path);
     else
         s = scan_folder(walk, at, depth);
-    if (s == SODA_OK && walk->folder->list.count > before && image_name_repeats(name))
-        s = leave_out_folder(walk, REPEATS_FOLDER, at);
+    if (s == SODA_OK && walk->folder->list.count > before) s = note_folder(walk, at, name);
     free(at);
     return s;
 }

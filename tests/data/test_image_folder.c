@@ -133,6 +133,40 @@ static void only_folders_like_kohyas_have_repeats(void **state)
     image_folder_close(f);
 }
 
+/* datasets makes splits of such folders, and scripts train on one of them alone. */
+static void folders_that_are_not_for_training_are_named(void **state)
+{
+    static const char *const names[] = {"Test", "sub/val", "sub/eval", "test_1", "attest"};
+    const char *folder = *state;
+    char path[64];
+    image_folder *f;
+    CHECK_OK(newfile_make_folder(files_path(folder, "sub")));
+    CHECK_OK(newfile_make_folder(files_path(folder, "validation"))); /* without pictures */
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK_OK(newfile_make_folder(files_path(folder, names[i])));
+        snprintf(path, sizeof path, "%s/a.png", names[i]);
+        files_put(folder, path, "");
+        snprintf(path, sizeof path, "%s/metadata.jsonl", names[i]);
+        files_put(folder, path, "{\"file_name\": \"a.png\", \"text\": \"a\"}\n");
+    }
+    CHECK_OK(image_folder_open(folder, &f));
+    check_left_out(f, SPLIT_FOLDER, NULL); /* no folder for training */
+    image_folder_close(f);
+    CHECK_OK(newfile_make_folder(files_path(folder, "train")));
+    CHECK_OK(image_folder_open(folder, &f));
+    check_left_out(f, SPLIT_FOLDER,
+                   "1 folder beside train is part of the data set, too (data.path: .../train "
+                   "leaves it out): Test");
+    image_folder_close(f);
+    CHECK_OK(newfile_make_folder(files_path(folder, "sub/training")));
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 5);
+    check_left_out(f, SPLIT_FOLDER,
+                   "3 folders beside train are part of the data set, too (data.path: .../train "
+                   "leaves them out); the first is Test");
+    image_folder_close(f);
+}
+
 /* A run whose output is the data set's folder, or one in it, draws pictures there. */
 static void what_runs_wrote_is_left_out(void **state)
 {
@@ -274,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(captions_lie_beside_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_is_left_out_is_counted, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(only_folders_like_kohyas_have_repeats, files_setup,
+                                        files_teardown),
+        cmocka_unit_test_setup_teardown(folders_that_are_not_for_training_are_named, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(what_runs_wrote_is_left_out, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(metadata_counts_for_the_folders_below, files_setup,
