@@ -26,6 +26,8 @@ static const char *const reasons[LEFT_OUT_KINDS][2] = {
     [LEFT_OUT_ARCHIVE] = {"archive is left out: unpack it", "archives are left out: unpack them"},
     [LEFT_OUT_RUN] = {"folder is left out: a run of soda wrote it",
                       "folders are left out: runs of soda wrote them"},
+    [LEFT_OUT_LINK] = {"symbolic link leads nowhere and is left out",
+                       "symbolic links lead nowhere and are left out"},
     [LEFT_OUT_CAPTION] = {"caption file has no picture and is left out",
                           "caption files have no picture and are left out"},
     [SHARED_CAPTION] =

@@ -21,6 +21,7 @@ typedef enum {
     LEFT_OUT_HIDDEN,   /* a picture whose name begins with a dot */
     LEFT_OUT_ARCHIVE,  /* a .zip, .tar or .parquet file */
     LEFT_OUT_RUN,      /* a folder that a training run writes */
+    LEFT_OUT_LINK,     /* a symbolic link that leads nowhere, to a folder perhaps */
     LEFT_OUT_CAPTION,  /* a .txt file without a picture */
     SHARED_CAPTION,    /* not left out: a picture with the stem, hence the caption, of another */
     EMPTY_CAPTION,     /* not left out: trained on without a caption */

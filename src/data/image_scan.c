@@ -45,6 +45,15 @@ static soda_status leave_out(image_folder *f, left_out_kind kind, const char *fi
     return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the list of pictures", file);
 }
 
+/* The same for an entry of a folder. */
+static soda_status leave_out_entry(scan *walk, left_out_kind kind, const scanned_folder *at,
+                                   const char *name)
+{
+    char file[PATH_SIZE + NAME_MAX];
+    snprintf(file, sizeof file, "%s%s", at->path, name);
+    return leave_out(walk->folder, kind, file);
+}
+
 /* "ROOT/FOLDER/NAME" to path[PATH_SIZE]. */
 static soda_status full_path(const scan *walk, const scanned_folder *at, const char *name,
                              char *path)
@@ -67,10 +76,8 @@ static char **find_name(const scanned_folder *at, const char *name)
 /* A picture whose name begins with a dot; what macOS puts beside pictures, "._NAME", is none. */
 static soda_status note_hidden(scan *walk, const scanned_folder *at, const char *name)
 {
-    char file[PATH_SIZE + NAME_MAX];
     if (name[1] == '_' || !image_name_is(name + 1, NAME_PICTURE)) return SODA_OK;
-    snprintf(file, sizeof file, "%s%s", at->path, name);
-    return leave_out(walk->folder, LEFT_OUT_HIDDEN, file);
+    return leave_out_entry(walk, LEFT_OUT_HIDDEN, at, name);
 }
 
 static soda_status read_names(scan *walk, scanned_folder *at, DIR *list)
@@ -159,12 +166,9 @@ done:
 
 static soda_status count_lone_captions(scan *walk, const scanned_folder *at)
 {
-    char file[PATH_SIZE];
-    for (size_t i = 0; i < at->count && !at->listed; i++) {
-        if (at->used[i] || !image_name_is(at->names[i], NAME_CAPTION)) continue;
-        snprintf(file, sizeof file, "%s%s", at->path, at->names[i]);
-        TRY(leave_out(walk->folder, LEFT_OUT_CAPTION, file));
-    }
+    for (size_t i = 0; i < at->count && !at->listed; i++)
+        if (!at->used[i] && image_name_is(at->names[i], NAME_CAPTION))
+            TRY(leave_out_entry(walk, LEFT_OUT_CAPTION, at, at->names[i]));
     return SODA_OK;
 }
 
@@ -285,6 +289,15 @@ static soda_status scan_file(scan *walk, scanned_folder *at, const char *name)
                                              : SODA_OK;
 }
 
+/* A name behind which nothing is, and which is not a picture's. */
+static soda_status note_broken(scan *walk, const scanned_folder *at, const char *name,
+                               const char *path)
+{
+    struct stat about;
+    if (lstat(path, &about) != 0 || !S_ISLNK(about.st_mode)) return SODA_OK; /* deleted meanwhile */
+    return leave_out_entry(walk, LEFT_OUT_LINK, at, name);
+}
+
 /* A name that is a picture's, behind which no file is. */
 static soda_status refuse_broken(const char *path)
 {
@@ -303,7 +316,7 @@ static soda_status scan_entry(scan *walk, scanned_folder *at, const char *name, 
     struct stat about;
     TRY(full_path(walk, at, name, path));
     if (stat(path, &about) != 0) {
-        if (!image_name_is(name, NAME_PICTURE)) return SODA_OK;
+        if (!image_name_is(name, NAME_PICTURE)) return note_broken(walk, at, name, path);
         return at->listed ? scan_file(walk, at, name) : refuse_broken(path);
     }
     if (S_ISDIR(about.st_mode) && is_run(at) && !strcmp(name, "samples"))

@@ -79,6 +79,8 @@ static void what_is_left_out_is_counted(void **state)
     files_put(folder, "b.png", "");
     files_put(folder, ".c.png", "");
     files_put(folder, "10_dog/._c.tiff", "");
+    assert_int_equal(symlink("/gone/pictures", files_path(folder, "10_dog/more")), 0);
+    assert_int_equal(symlink("/gone/pictures", files_path(folder, ".more")), 0);
     files_put(folder, "b.JFIF", "");
     files_put(folder, "b.txt", "b");
     files_put(folder, "10_dog/c.tiff", "");
@@ -100,6 +102,7 @@ static void what_is_left_out_is_counted(void **state)
                    "soda reads; the first is 10_dog/d.heic");
     check_left_out(f, LEFT_OUT_HIDDEN, "1 picture is left out: its name begins with a dot: .c.png");
     check_left_out(f, LEFT_OUT_ARCHIVE, "1 archive is left out: unpack it: set.zip");
+    check_left_out(f, LEFT_OUT_LINK, "1 symbolic link leads nowhere and is left out: 10_dog/more");
     check_left_out(f, LEFT_OUT_CAPTION,
                    "1 caption file has no picture and is left out: readme.txt");
     check_left_out(f, SHARED_CAPTION,
