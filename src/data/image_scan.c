@@ -1,6 +1,5 @@
 #include "data/image_scan.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -13,31 +12,13 @@
 #include "core/path.h"
 #include "core/text_file.h"
 #include "data/image_names.h"
+#include "data/image_scan_parts.h"
 
-enum { PATH_SIZE = 4096, MAX_METADATA = 1 << 30, MAX_CAPTION = 1 << 20, MAX_DEPTH = 32 };
+enum { MAX_METADATA = 1 << 30, MAX_DEPTH = 32 };
 
-/* One folder on the way down. */
-typedef struct scanned_folder {
-    const struct scanned_folder *above;
-    char path[PATH_SIZE]; /* below the root: "" or ending in a slash */
-    dev_t device;         /* with the next: a link back is seen */
-    ino_t inode;
-    const image_items *listed; /* what the nearest metadata file lists, NULL without one */
-    char **names;              /* [count], sorted */
-    bool *used;                /* [count] captions that belong to a picture */
-    bool locked;               /* there is a .lock */
-    size_t count;
-} scanned_folder;
-
-typedef struct {
-    image_folder *folder;
-    int64_t no_caption; /* pictures without one */
-    char first[PATH_SIZE], hint[3 * PATH_SIZE];
-} scan;
-
-static soda_status leave_out(image_folder *f, left_out_kind kind, const char *file)
+soda_status image_scan_leave_out(image_scan_walk *walk, left_out_kind kind, const char *file)
 {
-    left_out *left = &f->left[kind];
+    left_out *left = &walk->folder->left[kind];
     if (left->count++ > 0) return SODA_OK;
     left->first = strdup(file);
     if (left->first) return SODA_OK;
@@ -45,20 +26,18 @@ static soda_status leave_out(image_folder *f, left_out_kind kind, const char *fi
     return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the list of pictures", file);
 }
 
-/* The same for an entry of a folder. */
-static soda_status leave_out_entry(scan *walk, left_out_kind kind, const scanned_folder *at,
-                                   const char *name)
+soda_status image_scan_leave_out_entry(image_scan_walk *walk, left_out_kind kind,
+                                       const scanned_folder *at, const char *name)
 {
-    char file[PATH_SIZE + NAME_MAX];
+    char file[IMAGE_PATH_BYTES + NAME_MAX];
     snprintf(file, sizeof file, "%s%s", at->path, name);
-    return leave_out(walk->folder, kind, file);
+    return image_scan_leave_out(walk, kind, file);
 }
 
-/* "ROOT/FOLDER/NAME" to path[PATH_SIZE]. */
-static soda_status full_path(const scan *walk, const scanned_folder *at, const char *name,
-                             char *path)
+soda_status image_scan_path(const image_scan_walk *walk, const scanned_folder *at, const char *name,
+                            char *path)
 {
-    return path_in(path, PATH_SIZE, walk->folder->root, "%s%s", at->path, name);
+    return path_in(path, IMAGE_PATH_BYTES, walk->folder->root, "%s%s", at->path, name);
 }
 
 /* ---- names ---- */
@@ -68,19 +47,19 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static char **find_name(const scanned_folder *at, const char *name)
+char **image_scan_find_name(const scanned_folder *at, const char *name)
 {
     return bsearch(&name, at->names, at->count, sizeof *at->names, by_bytes);
 }
 
 /* A picture whose name begins with a dot; what macOS puts beside pictures, "._NAME", is none. */
-static soda_status note_hidden(scan *walk, const scanned_folder *at, const char *name)
+static soda_status note_hidden(image_scan_walk *walk, const scanned_folder *at, const char *name)
 {
     if (name[1] == '_' || !image_name_is(name + 1, NAME_PICTURE)) return SODA_OK;
-    return leave_out_entry(walk, LEFT_OUT_HIDDEN, at, name);
+    return image_scan_leave_out_entry(walk, LEFT_OUT_HIDDEN, at, name);
 }
 
-static soda_status read_names(scan *walk, scanned_folder *at, DIR *list)
+static soda_status read_names(image_scan_walk *walk, scanned_folder *at, DIR *list)
 {
     size_t room = 64;
     at->names = malloc(room * sizeof *at->names); /* never NULL, for searches of an empty folder */
@@ -105,92 +84,26 @@ static soda_status read_names(scan *walk, scanned_folder *at, DIR *list)
     return at->used ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for the list of pictures");
 }
 
-/* ---- captions ---- */
-
-/* The entry with the caption of picture `name`, NULL if there is none. */
-static char **find_caption(const scanned_folder *at, const char *name)
-{
-    static const char *const endings[] = {".txt", ".TXT", ".Txt"};
-    char caption[PATH_SIZE];
-    char **found = NULL;
-    const int stem = (int)(strrchr(name, '.') - name);
-    for (int i = 0; i < 3 && !found; i++) {
-        snprintf(caption, sizeof caption, "%.*s%s", stem, name, endings[i]);
-        found = find_name(at, caption);
-    }
-    return found;
-}
-
-static soda_status note_no_caption(scan *walk, const scanned_folder *at, const char *name)
-{
-    char other[PATH_SIZE];
-    const int stem = (int)(strrchr(name, '.') - name);
-    if (walk->no_caption++ > 0) return SODA_OK;
-    TRY(full_path(walk, at, name, walk->first));
-    snprintf(walk->hint, sizeof walk->hint, "%.*s.txt or in metadata.jsonl, found neither", stem,
-             name);
-    snprintf(other, sizeof other, "%.*s.caption", stem, name);
-    if (find_name(at, other))
-        snprintf(walk->hint, sizeof walk->hint, "%.*s.txt, found it in %s: rename such files", stem,
-                 name, other);
-    else if (find_name(at, "metadata.json"))
-        snprintf(walk->hint, sizeof walk->hint,
-                 "%.*s.txt or in metadata.jsonl, found metadata.json: write its entries to "
-                 "metadata.jsonl, one JSON object per line",
-                 stem, name);
-    return SODA_OK;
-}
-
-static soda_status add_captioned(scan *walk, scanned_folder *at, const char *name)
-{
-    char path[PATH_SIZE], file[PATH_SIZE], caption[PATH_SIZE], *text;
-    size_t bytes, first = 0;
-    char **entry = find_caption(at, name);
-    if (!entry) return note_no_caption(walk, at, name);
-    TRY(full_path(walk, at, *entry, path));
-    TRY(text_file_read(path, MAX_CAPTION, &text, &bytes));
-    while (bytes > 0 && isspace((unsigned char)text[bytes - 1])) bytes--;
-    while (first < bytes && isspace((unsigned char)text[first])) first++;
-    text[bytes] = '\0';
-    snprintf(file, sizeof file, "%s%s", at->path, name);
-    snprintf(caption, sizeof caption, "%s%s", at->path, *entry);
-    soda_status s;
-    const image_item item = {.file = file, .text = text + first, .caption_file = caption};
-    if (at->used[entry - at->names]) TRY_TO(done, leave_out(walk->folder, SHARED_CAPTION, file));
-    at->used[entry - at->names] = true;
-    TRY_TO(done, image_items_add(&walk->folder->list, &item));
-done:
-    free(text);
-    return s;
-}
-
-static soda_status count_lone_captions(scan *walk, const scanned_folder *at)
-{
-    for (size_t i = 0; i < at->count && !at->listed; i++)
-        if (!at->used[i] && image_name_is(at->names[i], NAME_CAPTION))
-            TRY(leave_out_entry(walk, LEFT_OUT_CAPTION, at, at->names[i]));
-    return SODA_OK;
-}
-
 /* ---- metadata ---- */
 
 /* Reads the folder's metadata file, if there is one, into `list`. */
-static soda_status read_metadata(const scan *walk, const scanned_folder *at, image_items *list,
-                                 bool *found)
+static soda_status read_metadata(const image_scan_walk *walk, const scanned_folder *at,
+                                 image_items *list, bool *found)
 {
-    const bool json = find_name(at, "metadata.jsonl"), csv = find_name(at, "metadata.csv");
-    char path[PATH_SIZE], *text;
+    const bool json = image_scan_find_name(at, "metadata.jsonl"),
+               csv = image_scan_find_name(at, "metadata.csv");
+    char path[IMAGE_PATH_BYTES], *text;
     size_t bytes;
     *found = json || csv;
-    TRY(full_path(walk, at,
-                  json  ? "metadata.jsonl"
-                  : csv ? "metadata.csv"
-                        : "metadata.parquet",
-                  path));
+    TRY(image_scan_path(walk, at,
+                        json  ? "metadata.jsonl"
+                        : csv ? "metadata.csv"
+                              : "metadata.parquet",
+                        path));
     if (json && csv)
         return FAIL(SODA_ERR_INPUT, "%s: expected one metadata file, found metadata.csv as well",
                     path);
-    if (!*found && find_name(at, "metadata.parquet"))
+    if (!*found && image_scan_find_name(at, "metadata.parquet"))
         return FAIL(SODA_ERR_UNSUPPORTED,
                     "%s: expected metadata.jsonl or metadata.csv: convert it (pandas.read_parquet, "
                     "then to_json with orient=\"records\", lines=True)",
@@ -213,20 +126,21 @@ static soda_status take_listed(image_folder *f, const image_items *list)
 
 /* ---- the walk ---- */
 
-static soda_status scan_folder(scan *walk, scanned_folder *at, int depth);
+static soda_status scan_folder(image_scan_walk *walk, scanned_folder *at, int depth);
 
 /* Whether a training run writes to this folder. */
 static bool is_run(const scanned_folder *at)
 {
-    return at->locked && find_name(at, "metrics.jsonl");
+    return at->locked && image_scan_find_name(at, "metrics.jsonl");
 }
 
 /* Counts a folder, whose path ends in "/". */
-static soda_status leave_out_folder(scan *walk, left_out_kind kind, const scanned_folder *at)
+static soda_status leave_out_folder(image_scan_walk *walk, left_out_kind kind,
+                                    const scanned_folder *at)
 {
-    char path[PATH_SIZE];
+    char path[IMAGE_PATH_BYTES];
     snprintf(path, sizeof path, "%.*s", (int)strlen(at->path) - 1, at->path);
-    return leave_out(walk->folder, kind, path);
+    return image_scan_leave_out(walk, kind, path);
 }
 
 /* Whether there is a folder for training beside one that is not, by their names. */
@@ -240,15 +154,15 @@ static bool is_held_out(const scanned_folder *above, const char *name)
 }
 
 /* Says what is to be said of a folder with pictures in it. */
-static soda_status note_folder(scan *walk, const scanned_folder *at, const char *name)
+static soda_status note_folder(image_scan_walk *walk, const scanned_folder *at, const char *name)
 {
     if (image_name_repeats(name)) TRY(leave_out_folder(walk, REPEATS_FOLDER, at));
     if (is_held_out(at->above, name)) TRY(leave_out_folder(walk, SPLIT_FOLDER, at));
     return SODA_OK;
 }
 
-static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const char *name,
-                                  const struct stat *about, int depth)
+static soda_status scan_subfolder(image_scan_walk *walk, const scanned_folder *above,
+                                  const char *name, const struct stat *about, int depth)
 {
     if (name[0] == '_' && name[1] == '_') return SODA_OK; /* __MACOSX */
     for (const scanned_folder *f = above; f; f = f->above)
@@ -263,7 +177,7 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
     *at = (scanned_folder){
         .above = above, .device = about->st_dev, .inode = about->st_ino, .listed = above->listed};
     soda_status s = SODA_OK;
-    if (snprintf(at->path, PATH_SIZE, "%s%s/", above->path, name) >= PATH_SIZE)
+    if (snprintf(at->path, IMAGE_PATH_BYTES, "%s%s/", above->path, name) >= IMAGE_PATH_BYTES)
         s = FAIL(SODA_ERR_INPUT, "%s/%s: the path is too long", walk->folder->root, above->path);
     else
         s = scan_folder(walk, at, depth);
@@ -272,36 +186,36 @@ static soda_status scan_subfolder(scan *walk, const scanned_folder *above, const
     return s;
 }
 
-static soda_status scan_file(scan *walk, scanned_folder *at, const char *name)
+static soda_status scan_file(image_scan_walk *walk, scanned_folder *at, const char *name)
 {
-    char file[PATH_SIZE];
+    char file[IMAGE_PATH_BYTES];
     snprintf(file, sizeof file, "%s%s", at->path, name);
     if (at->listed && image_items_find(at->listed, file)) return SODA_OK;
     if (image_name_is(name, NAME_PICTURE))
-        return at->listed ? leave_out(walk->folder, LEFT_OUT_UNLISTED, file)
-                          : add_captioned(walk, at, name);
+        return at->listed ? image_scan_leave_out(walk, LEFT_OUT_UNLISTED, file)
+                          : image_captions_add(walk, at, name);
     if (image_name_is(name, NAME_OTHER)) {
-        char **caption = at->listed ? NULL : find_caption(at, name);
+        char **caption = at->listed ? NULL : image_captions_find(at, name);
         if (caption) at->used[caption - at->names] = true;
-        return leave_out(walk->folder, LEFT_OUT_FORMAT, file);
+        return image_scan_leave_out(walk, LEFT_OUT_FORMAT, file);
     }
-    return image_name_is(name, NAME_ARCHIVE) ? leave_out(walk->folder, LEFT_OUT_ARCHIVE, file)
+    return image_name_is(name, NAME_ARCHIVE) ? image_scan_leave_out(walk, LEFT_OUT_ARCHIVE, file)
                                              : SODA_OK;
 }
 
 /* A name behind which nothing is, and which is not a picture's. */
-static soda_status note_broken(scan *walk, const scanned_folder *at, const char *name,
+static soda_status note_broken(image_scan_walk *walk, const scanned_folder *at, const char *name,
                                const char *path)
 {
     struct stat about;
     if (lstat(path, &about) != 0 || !S_ISLNK(about.st_mode)) return SODA_OK; /* deleted meanwhile */
-    return leave_out_entry(walk, LEFT_OUT_LINK, at, name);
+    return image_scan_leave_out_entry(walk, LEFT_OUT_LINK, at, name);
 }
 
 /* A name that is a picture's, behind which no file is. */
 static soda_status refuse_broken(const char *path)
 {
-    char target[PATH_SIZE];
+    char target[IMAGE_PATH_BYTES];
     const int why = errno;
     const ssize_t length = readlink(path, target, sizeof target - 1);
     if (length < 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(why));
@@ -310,30 +224,31 @@ static soda_status refuse_broken(const char *path)
                 strstr(target, "annex/objects") ? ": run \"git annex get\"" : "");
 }
 
-static soda_status scan_entry(scan *walk, scanned_folder *at, const char *name, int depth)
+static soda_status scan_entry(image_scan_walk *walk, scanned_folder *at, const char *name,
+                              int depth)
 {
-    char path[PATH_SIZE];
+    char path[IMAGE_PATH_BYTES];
     struct stat about;
-    TRY(full_path(walk, at, name, path));
+    TRY(image_scan_path(walk, at, name, path));
     if (stat(path, &about) != 0) {
         if (!image_name_is(name, NAME_PICTURE)) return note_broken(walk, at, name, path);
         return at->listed ? scan_file(walk, at, name) : refuse_broken(path);
     }
     if (S_ISDIR(about.st_mode) && is_run(at) && !strcmp(name, "samples"))
-        return leave_out(walk->folder, LEFT_OUT_RUN, "samples");
+        return image_scan_leave_out(walk, LEFT_OUT_RUN, "samples");
     if (S_ISDIR(about.st_mode)) return scan_subfolder(walk, at, name, &about, depth + 1);
     if (S_ISREG(about.st_mode)) return scan_file(walk, at, name);
     if (!image_name_is(name, NAME_PICTURE)) return SODA_OK;
     return FAIL(SODA_ERR_INPUT, "%s: not a regular file", path);
 }
 
-static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
+static soda_status scan_folder(image_scan_walk *walk, scanned_folder *at, int depth)
 {
-    char path[PATH_SIZE];
+    char path[IMAGE_PATH_BYTES];
     image_items own = {0};
     bool has_metadata = false;
     soda_status s = SODA_OK;
-    TRY(full_path(walk, at, "", path));
+    TRY(image_scan_path(walk, at, "", path));
     DIR *list = opendir(path);
     if (!list) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     s = read_names(walk, at, list);
@@ -347,7 +262,7 @@ static soda_status scan_folder(scan *walk, scanned_folder *at, int depth)
     if (has_metadata) at->listed = &own;
     TRY_TO(done, take_listed(walk->folder, &own));
     for (size_t i = 0; i < at->count; i++) TRY_TO(done, scan_entry(walk, at, at->names[i], depth));
-    TRY_TO(done, count_lone_captions(walk, at));
+    TRY_TO(done, image_captions_count_lone(walk, at));
 done:
     at->listed = NULL;
     image_items_clear(&own);
@@ -371,10 +286,12 @@ static soda_status check_twice(image_folder *f)
     return SODA_OK;
 }
 
-static soda_status count_empty_captions(image_folder *f)
+static soda_status count_empty_captions(image_scan_walk *walk)
 {
+    const image_folder *f = walk->folder;
     for (int64_t i = 0; i < f->list.count; i++)
-        if (!f->list.items[i].text[0]) TRY(leave_out(f, EMPTY_CAPTION, f->list.items[i].file));
+        if (!f->list.items[i].text[0])
+            TRY(image_scan_leave_out(walk, EMPTY_CAPTION, f->list.items[i].file));
     return SODA_OK;
 }
 
@@ -382,7 +299,7 @@ soda_status image_scan(image_folder *folder)
 {
     struct stat about;
     scanned_folder top = {0};
-    scan walk = {.folder = folder};
+    image_scan_walk walk = {.folder = folder};
     if (stat(folder->root, &about) != 0)
         return FAIL(SODA_ERR_IO, "%s: cannot open: %s", folder->root, strerror(errno));
     if (!S_ISDIR(about.st_mode))
@@ -392,7 +309,7 @@ soda_status image_scan(image_folder *folder)
     top.inode = about.st_ino;
     TRY(scan_folder(&walk, &top, 0));
     TRY(check_twice(folder));
-    TRY(count_empty_captions(folder));
+    TRY(count_empty_captions(&walk));
     if (walk.no_caption == 0) return SODA_OK;
     return FAIL(SODA_ERR_INPUT, "%s: expected its caption in %s (%lld picture%s none)", walk.first,
                 walk.hint, (long long)walk.no_caption, walk.no_caption == 1 ? " has" : "s have");
