@@ -10,7 +10,7 @@
 
 enum { MAX_CAPTION = 1 << 20 };
 
-char **image_captions_find(const scanned_folder *at, const char *name)
+static char **find_exact(const scanned_folder *at, const char *name)
 {
     static const char *const endings[] = {".txt", ".TXT", ".Txt"};
     char caption[IMAGE_PATH_BYTES];
@@ -21,6 +21,18 @@ char **image_captions_find(const scanned_folder *at, const char *name)
         found = image_scan_find_name(at, caption);
     }
     return found;
+}
+
+soda_status image_captions_find(const scanned_folder *at, const char *name, char ***entry)
+{
+    *entry = find_exact(at, name);
+    for (int form = 0; form < IMAGE_NAME_FORMS && !*entry; form++) {
+        char *same;
+        TRY(image_name_form(name, form, &same));
+        if (same) *entry = find_exact(at, same);
+        free(same);
+    }
+    return SODA_OK;
 }
 
 static soda_status note_no_caption(image_scan_walk *walk, const scanned_folder *at,
@@ -48,7 +60,8 @@ soda_status image_captions_add(image_scan_walk *walk, scanned_folder *at, const 
 {
     char path[IMAGE_PATH_BYTES], file[IMAGE_PATH_BYTES], caption[IMAGE_PATH_BYTES], *text;
     size_t bytes, first = 0;
-    char **entry = image_captions_find(at, name);
+    char **entry;
+    TRY(image_captions_find(at, name, &entry));
     if (!entry) return note_no_caption(walk, at, name);
     TRY(image_scan_path(walk, at, *entry, path));
     TRY(text_file_read(path, MAX_CAPTION, &text, &bytes));

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utf8proc.h>
 
 #include "core/path.h"
+#include "data/image_names.h"
 
 enum { PATH_SIZE = 4096 };
 
@@ -56,34 +56,20 @@ static bool is_below(const char *root, const char *file)
     return used < (int)sizeof path && access(path, F_OK) == 0;
 }
 
-/* Such a name has one form. */
-static bool is_ascii(const char *name)
-{
-    while (*name && (unsigned char)*name < 0x80) name++;
-    return !*name;
-}
-
 /* Gives a picture that is not below `root` under its name, but under the same name in another
- * Unicode form, the name that is there: macOS decomposes (NFD) what others write composed (NFC). */
+ * Unicode form, the name that is there. */
 static soda_status take_forms(image_items *list, const char *root)
 {
     for (int64_t i = 0; i < list->count; i++) {
-        char **file = &list->items[i].file;
-        if (is_ascii(*file)) continue; /* nothing to look for on the disk */
-        for (int form = 0; form < 2 && !is_below(root, *file); form++) {
-            utf8proc_uint8_t *other = NULL;
-            const utf8proc_ssize_t bytes =
-                utf8proc_map((const utf8proc_uint8_t *)*file, 0, &other,
-                             UTF8PROC_NULLTERM | UTF8PROC_STABLE |
-                                 (form ? UTF8PROC_DECOMPOSE : UTF8PROC_COMPOSE));
-            if (bytes == UTF8PROC_ERROR_NOMEM)
-                return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its name", *file);
-            if (bytes < 0 || !is_below(root, (char *)other)) {
-                free(other);
-                continue;
+        char **file = &list->items[i].file, *same;
+        for (int form = 0; form < IMAGE_NAME_FORMS; form++) {
+            TRY(image_name_form(*file, form, &same));
+            if (same && !is_below(root, *file) && is_below(root, same)) {
+                char *listed = *file;
+                *file = same;
+                same = listed;
             }
-            free(*file);
-            *file = (char *)other;
+            free(same);
         }
     }
     return SODA_OK;

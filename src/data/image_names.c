@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <utf8proc.h>
 
 #define LIST(...) __VA_ARGS__
 #define FORMAT(name, NAME, at, bytes, endings) endings,
@@ -35,6 +36,25 @@ const char *image_name_endings(char *text, size_t size)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
                                  endings[NAME_PICTURE][i]);
     return text;
+}
+
+static bool is_ascii(const char *name)
+{
+    while (*name && (unsigned char)*name < 0x80) name++;
+    return !*name;
+}
+
+soda_status image_name_form(const char *name, int form, char **same)
+{
+    utf8proc_uint8_t *text = NULL;
+    const int how = form ? UTF8PROC_DECOMPOSE : UTF8PROC_COMPOSE;
+    *same = NULL;
+    if (is_ascii(name)) return SODA_OK;
+    if (utf8proc_map((const utf8proc_uint8_t *)name, 0, &text,
+                     UTF8PROC_NULLTERM | UTF8PROC_STABLE | how) == UTF8PROC_ERROR_NOMEM)
+        return FAIL(SODA_ERR_MEMORY, "%s: out of memory for its name", name);
+    *same = (char *)text;
+    return SODA_OK;
 }
 
 image_split image_name_split(const char *name)

@@ -195,7 +195,8 @@ static soda_status scan_file(image_scan_walk *walk, scanned_folder *at, const ch
         return at->listed ? image_scan_leave_out(walk, LEFT_OUT_UNLISTED, file)
                           : image_captions_add(walk, at, name);
     if (image_name_is(name, NAME_OTHER)) {
-        char **caption = at->listed ? NULL : image_captions_find(at, name);
+        char **caption = NULL;
+        if (!at->listed) TRY(image_captions_find(at, name, &caption));
         if (caption) at->used[caption - at->names] = true;
         return image_scan_leave_out(walk, LEFT_OUT_FORMAT, file);
     }

@@ -38,8 +38,8 @@ soda_status image_scan_path(const image_scan_walk *walk, const scanned_folder *a
 /* The entry of that name; NULL if there is none. */
 char **image_scan_find_name(const scanned_folder *at, const char *name);
 
-/* The entry with the caption of picture `name`, NULL if there is none. */
-char **image_captions_find(const scanned_folder *at, const char *name);
+/* The entry with the caption of picture `name`, in either Unicode form; NULL if there is none. */
+soda_status image_captions_find(const scanned_folder *at, const char *name, char ***entry);
 
 /* Adds the picture with its caption; one without is counted, for the scan to refuse. */
 soda_status image_captions_add(image_scan_walk *walk, scanned_folder *at, const char *name);

@@ -37,6 +37,29 @@ static void names_are_found_in_either_unicode_form(void **state)
     check_message_has("is already listed in line 2");
 }
 
+static void captions_are_found_in_either_unicode_form(void **state)
+{
+    const char *folder = *state;
+    image_folder *f;
+    files_put(folder, "cafe\xcc\x81.png", ""); /* NFD, and its caption NFC */
+    files_put(folder, "caf\xc3\xa9.txt", "a cup");
+    files_put(folder, "\xc3\xb6.png", ""); /* NFC, and its caption NFD */
+    files_put(folder, "o\xcc\x88.txt", "a letter");
+    files_put(folder, "\xff.png", ""); /* no UTF-8 */
+    files_put(folder, "\xff.txt", "a byte");
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[0].text, "a cup");
+    assert_string_equal(f->list.items[0].caption_file, "caf\xc3\xa9.txt");
+    assert_string_equal(f->list.items[1].text, "a letter");
+    assert_string_equal(f->list.items[2].text, "a byte");
+    for (int kind = 0; kind < LEFT_OUT_KINDS; kind++) assert_int_equal(f->left[kind].count, 0);
+    image_folder_close(f);
+    unlink(files_path(folder, "\xff.txt"));
+    CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
+    check_message_has("found neither");
+}
+
 static void check_left_out(const image_folder *f, left_out_kind kind, const char *want)
 {
     char line[1024] = "";
@@ -307,6 +330,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names_are_found_in_either_unicode_form, files_setup,
+                                        files_teardown),
+        cmocka_unit_test_setup_teardown(captions_are_found_in_either_unicode_form, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(captions_lie_beside_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_is_left_out_is_counted, files_setup, files_teardown),
