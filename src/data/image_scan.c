@@ -186,11 +186,19 @@ static soda_status scan_subfolder(image_scan_walk *walk, const scanned_folder *a
     return s;
 }
 
+/* Whether a metadata file of this folder or of one above lists the picture. */
+static bool is_listed(const scanned_folder *at, const char *file)
+{
+    for (; at; at = at->above)
+        if (at->listed && image_items_find(at->listed, file)) return true;
+    return false;
+}
+
 static soda_status scan_file(image_scan_walk *walk, scanned_folder *at, const char *name)
 {
     char file[IMAGE_PATH_BYTES];
     snprintf(file, sizeof file, "%s%s", at->path, name);
-    if (at->listed && image_items_find(at->listed, file)) return SODA_OK;
+    if (is_listed(at, file)) return SODA_OK;
     if (image_name_is(name, NAME_PICTURE))
         return at->listed ? image_scan_leave_out(walk, LEFT_OUT_UNLISTED, file)
                           : image_captions_add(walk, at, name);

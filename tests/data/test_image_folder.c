@@ -275,6 +275,14 @@ static void metadata_counts_for_the_folders_below(void **state)
                    "2 pictures are not listed in the metadata file and are "
                    "left out; the first is one/two/c.png");
     image_folder_close(f);
+    files_put(folder, "metadata.csv", "file_name,text\none/two/c.png,c\n"); /* of both files */
+    CHECK_OK(image_folder_open(folder, &f));
+    assert_int_equal(f->list.count, 3);
+    assert_string_equal(f->list.items[2].file, "one/two/c.png");
+    check_left_out(f, LEFT_OUT_UNLISTED,
+                   "2 pictures are not listed in the metadata file and are "
+                   "left out; the first is one/two/link.png");
+    image_folder_close(f);
     files_put(folder, "metadata.csv", "file_name,text\none/a.png,x\n");
     CHECK_FAILS(image_folder_open(folder, &f), SODA_ERR_INPUT);
     check_message_has("one/a.png is already listed in metadata.csv, line 2");
