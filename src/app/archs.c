@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* unet/config.json of the published models; keys that are left out have diffusers' defaults. */
 static const char *const published[][2] = {
@@ -32,6 +33,9 @@ soda_status arch_find(const char *name, soda_unet_config *config)
         return s;
     }
     char path[4096];
+    if (access(name, F_OK) != 0)
+        return FAIL(SODA_ERR_USAGE,
+                    "--arch: expected sd15, sd21, sdxl or a model folder, found '%s'", name);
     TRY(path_in(path, sizeof path, name, "unet/config.json"));
     return config_read_unet(path, config);
 }

@@ -120,9 +120,9 @@ static soda_status inspect_file(const soda_safetensors *set)
 {
     for (int i = 0; i < safetensors_count(set); i++) {
         const safetensors_tensor *t = safetensors_at(set, i);
-        printf("%-5s [", safetensors_dtype_name(t->dtype));
-        for (int k = 0; k < t->rank; k++) printf("%s%lld", k ? "," : "", (long long)t->dim[k]);
-        printf("]  %s\n", t->name);
+        char shape[192];
+        printf("%-5s %s  %s\n", safetensors_dtype_name(t->dtype),
+               safetensors_shape_text(t, shape, sizeof shape), t->name);
     }
     for (int i = 0; i < safetensors_metadata_count(set); i++) {
         const safetensors_pair pair = safetensors_metadata_at(set, i);

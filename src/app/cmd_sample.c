@@ -99,18 +99,20 @@ static soda_status latent_side(const char *option, int64_t pixels, int64_t nativ
 static soda_status load_latents(const char *path, const sampling_request *r, float *values)
 {
     soda_safetensors *set;
+    char found[192];
     const int64_t want[4] = {(int64_t)r->prompt_count * r->per_prompt, r->folder->unet.in_channels,
                              r->h, r->w};
     TRY(safetensors_open(path, &set));
     soda_status s = SODA_OK;
     const safetensors_tensor *t = safetensors_find(set, "latents");
     if (!t || t->dtype != SAFETENSORS_F32 || t->rank != 4 || memcmp(t->dim, want, sizeof want) != 0)
-        s = FAIL(SODA_ERR_INPUT, "%s: latents: expected F32 [%lld,%lld,%lld,%lld] (prompts x n)%s",
-                 path, (long long)want[0], (long long)want[1], (long long)want[2],
-                 (long long)want[3],
-                 t ? ", found another type or shape" : ", found no such tensor");
+        s = FAIL(SODA_ERR_INPUT,
+                 "%s: latents: expected F32 [%lld,%lld,%lld,%lld] (prompts x n), found %s %s", path,
+                 (long long)want[0], (long long)want[1], (long long)want[2], (long long)want[3],
+                 t ? safetensors_dtype_name(t->dtype) : "no such",
+                 t ? safetensors_shape_text(t, found, sizeof found) : "tensor");
     else
-        s = safetensors_read_f32(t, values);
+        s = safetensors_read_finite(t, values);
     safetensors_close(set);
     return s;
 }

@@ -108,6 +108,19 @@ static soda_status check_given(const option_table *table)
     return SODA_OK;
 }
 
+/* Whether `word` is --NAME=VALUE of an option that exists: getopt refuses it for its value. */
+static bool has_needless_value(const option_table *table, const char *word)
+{
+    const size_t length = strcspn(word, "=");
+    if (strncmp(word, "--", 2) != 0 || !word[length]) return false;
+    bool found = length == 6 && !strncmp(word, "--help", length);
+    for (int i = 0; i < row_total(table) && !found; i++) {
+        const char *name = row_at(table, i)->name;
+        found = strlen(name) == length - 2 && !strncmp(word + 2, name, length - 2);
+    }
+    return found;
+}
+
 /* A single dash is all of a word's letters as options of one letter each, of which there is only
  * -h: getopt stops inside the word, or behind it if it has one letter. */
 static soda_status refuse_option(const option_table *table, int argc, char **argv)
@@ -116,6 +129,9 @@ static soda_status refuse_option(const option_table *table, int argc, char **arg
     if (optopt && optind < argc && argv[optind][0] == '-' && argv[optind][1] == optopt)
         word = argv[optind];
     const size_t length = strcspn(word, "=");
+    if (has_needless_value(table, word))
+        return FAIL(SODA_ERR_USAGE, "%s: %.*s takes no value, found '%s'", table->verb, (int)length,
+                    word, word + length + 1);
     for (int i = 0; word[0] == '-' && i < row_total(table); i++) {
         const char *name = row_at(table, i)->name;
         if (!strncmp(word + 1, name, length - 1) && !name[length - 1]) hint = name;

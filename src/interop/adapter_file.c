@@ -34,15 +34,22 @@ soda_status adapter_from_checkpoint(const char *file, const soda_checkpoint *che
     return s;
 }
 
-/* Whether a tensor is named as PEFT ("lora_A"), kohya's scripts ("lora_unet_") or older diffusers
- * ("to_q_lora.up", "to_q.lora.up") do. */
-static bool has_lora(const soda_safetensors *set)
+/* What another file of changes is, told by the name of a tensor: full differences ("P.diff") as
+ * export --to diff writes them, or LoRA as PEFT ("lora_A"), kohya's scripts ("lora_unet_") or older
+ * diffusers ("to_q_lora.up", "to_q.lora.up") have it. */
+static const char *other_kind(const soda_safetensors *set)
 {
-    for (int i = 0; i < safetensors_count(set); i++)
-        if (strstr(safetensors_at(set, i)->name, "lora_") ||
-            strstr(safetensors_at(set, i)->name, "lora."))
-            return true;
-    return false;
+    static const char diff[] = ".diff";
+    bool lora = false;
+    for (int i = 0; i < safetensors_count(set); i++) {
+        const char *name = safetensors_at(set, i)->name;
+        const size_t length = strlen(name), end = sizeof diff - 1;
+        if (length > end && !strcmp(name + length - end, diff))
+            return ": these are full differences of weights (soda export --to diff), which soda "
+                   "does not read";
+        lora = lora || strstr(name, "lora_") || strstr(name, "lora.");
+    }
+    return lora ? ": this is a LoRA adapter, which soda does not read" : "";
 }
 
 static soda_status read_safetensors(const char *path, soda_adapter **adapter)
@@ -53,8 +60,7 @@ static soda_status read_safetensors(const char *path, soda_adapter **adapter)
     const char *format = safetensors_metadata(set, "format");
     if (!format || strcmp(format, ADAPTER_FORMAT) != 0)
         s = FAIL(SODA_ERR_INPUT, "%s: metadata format: expected %s, found %s%s", path,
-                 ADAPTER_FORMAT, format ? format : "none",
-                 has_lora(set) ? ": this is a LoRA adapter, which soda does not read" : "");
+                 ADAPTER_FORMAT, format ? format : "none", other_kind(set));
     else
         s = adapter_from_tensors(path, safetensors_metadata(set, "method"),
                                  safetensors_metadata(set, "base_model_sha256"),

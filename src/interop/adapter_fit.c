@@ -120,7 +120,8 @@ static const char *family(int64_t width)
                            : "";
 }
 
-/* A misfit is a detail: in front of it goes which model the adapter was made for. */
+/* A misfit is a detail: in front of it goes which model the adapter was made for, unless it is this
+ * one, and its file is damaged. */
 static soda_status name_origin(const soda_adapter *a, const soda_folder *folder, soda_status s)
 {
     const int64_t width = text_width(a), have = folder->unet.context;
@@ -132,6 +133,11 @@ static soda_status name_origin(const soda_adapter *a, const soda_folder *folder,
             "those of %s have width %lld%s",
             (long long)width, family(width), folder->root, (long long)have, family(have));
     if (!a->base_sha256[0]) return s;
+    status_slot misfit = {0};
+    status_keep(&misfit, s);
+    const bool is_other = adapter_check_base(a, folder) == SODA_ERR_INPUT;
+    s = status_take(&misfit);
+    if (!is_other) return s;
     return status_prefix(s, "this adapter was made for another model, with base_model_sha256 %s",
                          a->base_sha256);
 }

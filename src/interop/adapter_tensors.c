@@ -83,7 +83,9 @@ static bool same_layer(const part *a, const part *b)
 
 static soda_status check_shape(const char *file, method_class class, const safetensors_tensor *t)
 {
-    if (t->dtype != SAFETENSORS_F32) return refuse(file, t->name, "type F32, found another");
+    if (t->dtype != SAFETENSORS_F32)
+        return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected type F32, found %s", file, t->name,
+                    safetensors_dtype_name(t->dtype));
     const bool fits = t->dim[0] >= 1 && t->dim[0] <= MAX_SIDE;
     if (class == METHOD_SPECTRUM)
         return t->rank == 1 && fits ? SODA_OK

@@ -68,6 +68,9 @@ typedef struct soda_safetensors soda_safetensors;
 /* "F32" and the like. */
 const char *safetensors_dtype_name(safetensors_dtype dtype);
 
+/* "[2,3]", cut to `size`; returns text. */
+const char *safetensors_shape_text(const safetensors_tensor *tensor, char *text, size_t size);
+
 /* Opens one .safetensors file, or all shards of an index (a path that ends in ".json").
  * SODA_ERR_INPUT names file, tensor, what was expected and what was found. */
 soda_status safetensors_open(const char *path, soda_safetensors **set);
@@ -109,6 +112,9 @@ int safetensors_unused(const soda_safetensors *set, char *names, size_t size);
 /* The tensor's values as fp32, rounded to nearest: F64, F32, F16, BF16, I64 and I32. `values` has
  * room for all of them. */
 soda_status safetensors_read_f32(const safetensors_tensor *tensor, float *values);
+
+/* The same; SODA_ERR_INPUT names the first value that is not finite. */
+soda_status safetensors_read_finite(const safetensors_tensor *tensor, float *values);
 
 /* Writes a file with the given tensors, in any order, and metadata, as the library lays them out:
  * header padded with spaces to a multiple of 8, tensors by falling type and rising name. On failure

@@ -1,4 +1,6 @@
-/* The values of a tensor as plain fp32 numbers. */
+/* The values of a tensor as plain fp32 numbers, and its shape as text. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io/safetensors.h"
@@ -41,4 +43,26 @@ soda_status safetensors_read_f32(const safetensors_tensor *tensor, float *values
     }
     for (size_t i = 0; i < tensor->bytes / bytes; i++) values[i] = element(tensor, i);
     return SODA_OK;
+}
+
+soda_status safetensors_read_finite(const safetensors_tensor *tensor, float *values)
+{
+    int64_t count = 1;
+    TRY(safetensors_read_f32(tensor, values));
+    for (int i = 0; i < tensor->rank; i++) count *= tensor->dim[i];
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return FAIL(SODA_ERR_INPUT, "%s: %s: element %lld is not finite", tensor->file,
+                        tensor->name, (long long)i);
+    return SODA_OK;
+}
+
+const char *safetensors_shape_text(const safetensors_tensor *tensor, char *text, size_t size)
+{
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < tensor->rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "",
+                               (long long)tensor->dim[i]);
+    if (at < size) snprintf(text + at, size - at, "]");
+    return text;
 }

@@ -22,11 +22,12 @@ typedef struct {
     float *prediction, *loss, *gradient; /* gradient: of the first step */
 } replay;
 
+static bool may_be_whole(const char *name) { return strcmp(name, "timestep") == 0; }
+
 static bool has_type(const safetensors_tensor *t, const char *name)
 {
-    const bool whole = strcmp(name, "timestep") == 0;
-    return t->dtype == SAFETENSORS_F32 ||
-           (whole && (t->dtype == SAFETENSORS_I64 || t->dtype == SAFETENSORS_I32));
+    const bool is_whole = t->dtype == SAFETENSORS_I64 || t->dtype == SAFETENSORS_I32;
+    return t->dtype == SAFETENSORS_F32 || (is_whole && may_be_whole(name));
 }
 
 /* Tensor `name` of the batch with `rank` dimensions; dim[i] < 0 is set to what was found. */
@@ -44,18 +45,13 @@ static soda_status find(const replay *r, const char *name, int rank, int64_t *di
     }
     safetensors_mark_used(r->batch, name);
     if (fits) return SODA_OK;
-    char expected[160] = "", found[160] = "";
-    for (int i = 0, a = 0, b = 0; i < (rank > t->rank ? rank : t->rank); i++) {
-        if (i < rank) {
-            a += dim[i] < 0 ? snprintf(expected + a, 40, "%s?", i ? "," : "")
-                            : snprintf(expected + a, 40, "%s%lld", i ? "," : "", (long long)dim[i]);
-        }
-        if (i < t->rank && b < 100)
-            b += snprintf(found + b, 40, "%s%lld", i ? "," : "", (long long)t->dim[i]);
-    }
-    return FAIL(SODA_ERR_INPUT, "%s: %s: expected F32 [%s], found %s [%s]",
-                safetensors_path(r->batch), name, expected, safetensors_dtype_name(t->dtype),
-                found);
+    char expected[160] = "", found[192];
+    for (int i = 0, a = 0; i < rank; i++)
+        a += dim[i] < 0 ? snprintf(expected + a, 40, "%s?", i ? "," : "")
+                        : snprintf(expected + a, 40, "%s%lld", i ? "," : "", (long long)dim[i]);
+    return FAIL(SODA_ERR_INPUT, "%s: %s: expected %s [%s], found %s %s", safetensors_path(r->batch),
+                name, may_be_whole(name) ? "F32, I64 or I32" : "F32", expected,
+                safetensors_dtype_name(t->dtype), safetensors_shape_text(t, found, sizeof found));
 }
 
 static soda_status find_sizes(replay *r)
@@ -91,13 +87,7 @@ static soda_status write_input(const replay *r, const soda_step *step, const cha
     for (int i = 0; i < rank; i++) count *= dim[i];
     float *values = malloc(2 * (size_t)count * sizeof *values), *nhwc = values + count;
     if (!values) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    TRY_TO(done, safetensors_read_f32(t, values));
-    for (int64_t i = 0; i < count; i++) {
-        if (isfinite(values[i])) continue;
-        s = FAIL(SODA_ERR_INPUT, "%s: %s: element %lld is not finite", safetensors_path(r->batch),
-                 name, (long long)i);
-        goto done;
-    }
+    TRY_TO(done, safetensors_read_finite(t, values));
     if (rank == 4) network_to_nhwc(values, dim[0], dim[1], dim[2] * dim[3], nhwc);
     TRY_TO(done, exec_write_f32(step->net.exec, name, rank == 4 ? nhwc : values, count));
 done:
@@ -142,11 +132,7 @@ static soda_status read_adapter(replay *r)
         int64_t dim[2] = {t->shape.dim[0], t->shape.dim[1]};
         if (!safetensors_find(r->batch, t->name)) continue;
         TRY(find(r, t->name, t->shape.rank, dim, &given));
-        TRY(safetensors_read_f32(given, r->params.host.value + t->offset));
-        for (int64_t k = 0; k < t->count; k++)
-            if (!isfinite(r->params.host.value[t->offset + k]))
-                return FAIL(SODA_ERR_INPUT, "%s: %s: element %lld is not finite",
-                            safetensors_path(r->batch), t->name, (long long)k);
+        TRY(safetensors_read_finite(given, r->params.host.value + t->offset));
     }
     if (safetensors_unused(r->batch, unused, sizeof unused) > 0)
         return FAIL(SODA_ERR_INPUT,

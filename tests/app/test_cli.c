@@ -122,6 +122,8 @@ static void usage_errors_exit_with_2(void **state)
            "unknown option -set: did you mean --set");
     expect(shell(SODA_PROGRAM " train -x run.yaml"), 2, "unknown option -x;");
     expect(shell(SODA_PROGRAM " train --set a=b -seed=3 run.yaml"), 2, "unknown option -seed;");
+    expect(shell(SODA_PROGRAM " sample --overwrite=1"), 2, "--overwrite takes no value, found '1'");
+    expect(shell(SODA_PROGRAM " sample --help=all"), 2, "--help takes no value, found 'all'");
     expect(shell(SODA_PROGRAM " sample --steps many"), 2, "--steps: expected an integer");
     expect(shell(SODA_PROGRAM " sample --steps"), 2, "--steps needs a value");
     expect(shell(SODA_PROGRAM " inspect"), 2, "expected 1 operand");
@@ -168,7 +170,12 @@ static void pictures_and_latents_come_out(void **state)
     expect(shell(SODA_PROGRAM " inspect l.safetensors"), 0, "F32   [2,4,16,16]  latents");
     expect(
         shell(SODA_PROGRAM " sample --model " MODEL " --prompt x --latents l.safetensors --out o"),
-        1, "l.safetensors: latents: expected F32 [1,4,16,16]");
+        1, "l.safetensors: latents: expected F32 [1,4,16,16] (prompts x n), found F32 [2,4,16,16]");
+    /* the last number of the file becomes NaN */
+    expect(shell("truncate -s -4 l.safetensors && printf '\\377\\377\\377\\177' >> l.safetensors "
+                 "&& " SODA_PROGRAM " sample --model " MODEL
+                 " --prompt x --n 2 --latents l.safetensors --out o"),
+           1, "l.safetensors: latents: element 2047 is not finite");
     expect(shell(SODA_PROGRAM " inspect " MODEL), 0, "8788228 parameters");
 }
 

@@ -249,7 +249,8 @@ static void bad_input_is_refused(void **state)
                    "--ranks: expected an integer from 1");
     program_expect(program_run(*state, "soda plan " RUN " --ranks 6 --per-node 4"), 2,
                    "--per-node: expected a divisor of the 6 ranks, found 4");
-    program_expect(program_run(*state, "soda plan --arch sd16"), 1, "sd16/unet/config.json");
+    program_expect(program_run(*state, "soda plan --arch sd16"), 2,
+                   "--arch: expected sd15, sd21, sdxl or a model folder, found 'sd16'");
     program_expect(program_run(*state, "soda plan --arch sd15 --set adapter.text_encoder=true"), 2,
                    "has no text encoders");
     program_expect(program_run(*state, "soda plan " RUN " --device v100"), 2,

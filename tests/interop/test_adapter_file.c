@@ -151,7 +151,7 @@ static void bad_tensors_are_named(void **state)
     d = good_draft(), d.tensor[3].dim[0] = 0, refused(state, &d, "delta: expected one dimension");
     d = good_draft(), d.tensor[3].dim[0] = 13, refused(state, &d, "delta: expected at most 12");
     d = good_draft(), d.tensor[2].dtype = SAFETENSORS_BF16,
-    refused(state, &d, "R3: expected type F32");
+    refused(state, &d, "R3: expected type F32, found BF16");
     d = good_draft(), d.R3[7] = NAN, refused(state, &d, "R3: element 7 is not finite");
     d = good_draft(), d.delta[11] = INFINITY, refused(state, &d, "delta: element 11 is not finite");
 }
@@ -175,6 +175,8 @@ static void bad_metadata_is_named(void **state)
     refused(state, &d, "found pt: this is a LoRA adapter, which soda does not read");
     d.tensor[0].name = "unet.mid_block.processor.to_q_lora.up.weight";
     refused(state, &d, "found pt: this is a LoRA adapter, which soda does not read");
+    d.tensor[0].name = "lora_unet_mid_block_attn1_to_q.diff";
+    refused(state, &d, "found pt: these are full differences of weights (soda export --to diff)");
     d = good_draft(), d.metadata[0].key = "x", refused(state, &d, "found none");
     d = good_draft(), d.metadata[1].value = "lora", refused(state, &d, "found \"lora\"");
     d = good_draft(), d.pairs = 1,
@@ -228,6 +230,11 @@ static void what_does_not_fit_the_model_is_named(void **state)
     d.tensor[2].dim[0] = d.tensor[2].dim[1] = 5;
     misfit(state, &d, folder, "made for another model, with base_model_sha256 0123456789abcdef");
     check_message_has("found 1 x 3 x 5");
+    char own[SHA256_HEX];
+    CHECK_OK(adapter_base_hash(folder, false, MODEL_HASH, own));
+    d.metadata[2].value = own;
+    misfit(state, &d, folder, "draft.safetensors: tensor " LAYER ".soda.R1: with R2 and R3");
+    assert_null(strstr(status_message(), "made for another model"));
     d.tensor[0].name = CROSS ".soda.R1", d.tensor[1].name = CROSS ".soda.R2";
     d.tensor[2].name = CROSS ".soda.R3", d.tensor[3].name = CROSS ".soda.delta";
     misfit(state, &d, folder, "made for a model whose text states have width 15; those of ");

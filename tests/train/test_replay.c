@@ -264,6 +264,10 @@ static void wrong_batches_are_refused(void **state)
     CHECK_FAILS(replay_with(*state, "target", &t), SODA_ERR_INPUT);
     check_message_has("target: element 17 is not finite");
     values[17] = 0;
+    safetensors_tensor wide = {.name = "timestep", .dtype = SAFETENSORS_F64, .rank = 1, .dim = {2}};
+    wide.data = (const double[]){1, 2};
+    CHECK_FAILS(replay_with(*state, "timestep", &wide), SODA_ERR_INPUT);
+    check_message_has("timestep: expected F32, I64 or I32 [2], found F64 [2]");
     t.name = "unet.nowhere.to_q.soda.R1";
     CHECK_FAILS(replay_with(*state, "-", &t), SODA_ERR_INPUT);
     check_message_has("unet.nowhere.to_q.soda.R1");
