@@ -84,7 +84,7 @@ static soda_status dump(const soda_graph *graph, const char *path,
     if (!path) return SODA_OK;
     FILE *file = fopen(path, "w");
     if (!file) return FAIL(SODA_ERR_IO, "%s: cannot create: %s", path, strerror(errno));
-    soda_status s = write(graph, file);
+    soda_status s = status_prefix(write(graph, file), "%s", path);
     if (fclose(file) != 0 && s == SODA_OK)
         s = FAIL(SODA_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
     return s;

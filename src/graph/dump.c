@@ -1,4 +1,7 @@
 /* dump.c: the graph for people: one node per line, or a picture by Graphviz. */
+#include <errno.h>
+#include <string.h>
+
 #include "graph/graph_internal.h"
 
 static void write_value(const soda_graph *g, soda_id id, FILE *file)
@@ -12,7 +15,7 @@ static void write_value(const soda_graph *g, soda_id id, FILE *file)
 
 static soda_status written(FILE *file)
 {
-    return ferror(file) ? FAIL(SODA_ERR_IO, "writing the graph failed") : SODA_OK;
+    return ferror(file) ? FAIL(SODA_ERR_IO, "cannot write: %s", strerror(errno)) : SODA_OK;
 }
 
 soda_status graph_dump_text(const soda_graph *graph, FILE *file)

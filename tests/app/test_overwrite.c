@@ -51,6 +51,8 @@ static void files_are_not_written_over(void **state)
                    "mine: expected the name of a new file");
     program_expect(program_run(*state, BENCH "--dump-dot none/g.dot"), 1,
                    "none/g.dot: cannot create: No such file or directory");
+    program_expect(program_run(*state, BENCH "--dump-text /dev/full"), 1,
+                   "/dev/full: cannot write: No space left on device");
     size_t bytes;
     char *kept = files_read(files_path(*state, "mine"), &bytes);
     assert_int_equal(bytes, 4);
