@@ -41,6 +41,7 @@ soda_status cmd_replay(int argc, char **argv)
     TRY(read_options(argc, argv, &o, &help));
     if (help) return SODA_OK;
     TRY(common_check_new(o.out));
+    TRY(common_check_folder(o.out));
     TRY(common_backend(&backend));
     TRY(run_config_read(o.yaml, o.sets.value, o.sets.count, &config));
     soda_status s = SODA_OK;

@@ -239,7 +239,8 @@ soda_status cmd_sample(int argc, char **argv)
     TRY_TO(done, read_prompts(&o, &prompts));
     TRY_TO(done, folder_open(o.model, &folder));
     TRY_TO(done, adapters_open(&o.adapters, folder, &adapters));
-    TRY_TO(done, newfile_make_folder(o.out));
+    TRY_TO(done, newfile_make_folder(o.out)); /* which may be the folder of the latents, too */
+    if (o.save_latents) TRY_TO(done, common_check_folder(o.save_latents));
     r.folder = folder;
     r.adapters = (adapter_uses){adapters.use, adapters.count};
     r.prompts = prompts.list;

@@ -1,5 +1,6 @@
 #include "app/common.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,16 @@ soda_status common_check_new(const char *path)
                 "%s: expected the name of a new file, found an existing file (--overwrite replaces "
                 "it)",
                 path);
+}
+
+soda_status common_check_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2,
+             slash ? path : "./");
+    if (access(folder, W_OK | X_OK) == 0) return SODA_OK;
+    return FAIL(SODA_ERR_IO, "%s: cannot create: %s", path, strerror(errno));
 }
 
 /* What can fail on one rank alone. */

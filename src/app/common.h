@@ -25,6 +25,10 @@ void common_trim_cache(void);
 bool common_overwrite(void);
 soda_status common_check_new(const char *path);
 
+/* SODA_ERR_IO, before long work, if the folder of `path` is not there or files cannot be made in
+ * it. */
+soda_status common_check_folder(const char *path);
+
 /* Opens the backend that these options chose. Before any other call to a backend: it fixes the
  * instruction set. Collective where the verb is: all ranks succeed or none. */
 soda_status common_backend(const soda_backend **backend);

@@ -53,6 +53,12 @@ static void files_are_not_written_over(void **state)
                    "none/g.dot: cannot create: No such file or directory");
     program_expect(program_run(*state, BENCH "--dump-text /dev/full"), 1,
                    "/dev/full: cannot write: No space left on device");
+    program_expect(program_run(*state, SAMPLE "--out o --save-latents none/l"), 1,
+                   "none/l: cannot create: No such file or directory");
+    assert_null(strstr(program_output, "sampling")); /* it shows before */
+    program_expect(program_run(*state, "soda replay run.yaml --batch b --out none/r"), 1,
+                   "none/r: cannot create: No such file or directory");
+    program_expect(program_run(*state, SAMPLE "--out new --save-latents new/l"), 0, "1 picture");
     size_t bytes;
     char *kept = files_read(files_path(*state, "mine"), &bytes);
     assert_int_equal(bytes, 4);
