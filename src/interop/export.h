@@ -5,11 +5,11 @@
 #include "interop/adapter_file.h"
 
 /* A complete copy of the model folder with the adapter folded in. Components that it adapts get one
- * safetensors file, every tensor in its old type, rounded once, and lose whatever other weights
- * lie there; weight files beside the components' folders (whole models in one file) are left out;
- * a warning names each of these files. All else is copied byte for byte. Made beside `out` and
- * renamed when it is whole: what fails leaves nothing behind. SODA_ERR_INPUT if `out` is there and
- * not an empty folder, or lies within the model. */
+ * safetensors file, every tensor in its old type (adapted fp64 ones in fp32), rounded once, and
+ * lose whatever other weights lie there; weight files beside the components' folders (whole models
+ * in one file) are left out; a warning names each of these files. All else is copied byte for byte.
+ * Made beside `out` and renamed when it is whole: what fails leaves nothing behind. SODA_ERR_INPUT
+ * if `out` is there and not an empty folder, or lies within the model. */
 soda_status export_diffusers(const soda_folder *folder, const soda_adapter *adapter,
                              const char *out);
 
