@@ -155,8 +155,8 @@ soda_status inspect_picture(const char *path, bool *is_picture)
     const soda_status s = image_decode(bytes, size, path, &image);
     free(bytes);
     TRY(s);
-    printf("%s: %s, %lldx%lld after rotation by EXIF\n", path, kind, (long long)image.width,
-           (long long)image.height);
+    printf("%s: %s, %lldx%lld after rotation by EXIF%s\n", path, kind, (long long)image.width,
+           (long long)image.height, image.no_end ? "; the end of the file is missing" : "");
     image_free(&image);
     return SODA_OK;
 }

@@ -105,7 +105,8 @@ static soda_status prepare(dataset_opening *o)
     TRY(comm_agree(o->comm, s)); /* and every file is there now */
     s = dataset_encode_images(o, 0, 1, false);
     if (s == SODA_OK && o->dataset->has_states) s = dataset_encode_texts(o, 0, 1, false);
-    return comm_agree(o->comm, s);
+    TRY(comm_agree(o->comm, s));
+    return dataset_warn_no_end(o);
 }
 
 static soda_status open_all(dataset_opening *o)

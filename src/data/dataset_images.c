@@ -213,6 +213,7 @@ static soda_status encode_picture(encoding *e, int64_t index)
                         ? image_decode(bytes, size, path, &image)
                         : FAIL(SODA_ERR_INPUT, "%s: the file changed while it was read", path);
     free(bytes);
+    d->files[index].no_end = image.no_end;
     for (int v = 0; s == SODA_OK && v < d->about.variants; v++) {
         if (missing[v]) s = encode_view(e, &image, index, v, path);
         missing[v] = false;
@@ -253,6 +254,24 @@ done:
     free(e->pixels);
     free(e->mean);
     free(e->std);
+    return s;
+}
+
+soda_status dataset_warn_no_end(const dataset_opening *o)
+{
+    const soda_dataset *d = o->dataset;
+    int64_t count = 0, first = 0;
+    int64_t *flags = calloc((size_t)d->about.count, sizeof *flags);
+    TRY(comm_agree(o->comm, flags ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for flags")));
+    for (int64_t i = 0; i < d->about.count; i++) flags[i] = d->files[i].no_end;
+    const soda_status s = o->comm->sum_i64(o->comm, flags, d->about.count);
+    for (int64_t i = d->about.count; s == SODA_OK && i-- > 0;)
+        if (flags[i]) first = i, count++;
+    free(flags);
+    if (count)
+        log_warning("%s: %lld picture file%s but no pixels%s %s", d->folder->root, (long long)count,
+                    count == 1 ? " lacks its end" : "s lack their ends",
+                    count == 1 ? ":" : "; the first is", d->folder->list.items[first].file);
     return s;
 }
 

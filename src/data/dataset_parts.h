@@ -12,6 +12,7 @@
 typedef struct {
     char sha256[SHA256_HEX];
     int64_t width, height;
+    bool no_end; /* soda_image.no_end, once it is decoded */
 } dataset_file;
 
 struct soda_dataset {
@@ -54,6 +55,10 @@ soda_status dataset_measure(dataset_opening *opening);
 /* Makes the missing latents of pictures first, first + step, ...; with `store`, into the cache. */
 soda_status dataset_encode_images(dataset_opening *opening, int64_t first, int64_t step,
                                   bool store);
+
+/* One warning of the pictures that this opening decoded, on any rank, and that lack the end of
+ * their files. Collective. */
+soda_status dataset_warn_no_end(const dataset_opening *opening);
 
 /* Lists the different texts, and reads them as tokens. */
 soda_status dataset_list_texts(dataset_opening *opening);

@@ -17,6 +17,8 @@ typedef struct {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
+    bool one_scan; /* every row is whole as soon as it is decoded */
+    bool no_end;   /* libjpeg met the end of the file and made up the marker */
     char why[JMSG_LENGTH_MAX];
 } reader;
 
@@ -27,14 +29,17 @@ static void on_error(j_common_ptr jpeg)
     longjmp(r->jump, 1);
 }
 
-/* Level -1 is a warning. libjpeg would go on with grey where data is missing: soda does not. */
+/* Level -1 is a warning. libjpeg would go on with grey where data is missing: soda does not. The
+ * end of a file with one scan is no such place: if bits are missing, JWRN_HIT_MARKER follows. */
 static void on_message(j_common_ptr jpeg, int level)
 {
+    reader *r = jpeg->client_data;
     const int code = jpeg->err->msg_code;
     if (level >= 0 || code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR ||
         code == JWRN_ADOBE_XFORM)
         return; /* the picture is whole all the same */
-    on_error(jpeg);
+    if (code != JWRN_JPEG_EOF || !r->one_scan) on_error(jpeg);
+    r->no_end = true;
 }
 
 static void on_progress(j_common_ptr jpeg)
@@ -80,6 +85,7 @@ static bool read_rows(reader *r, uint8_t *rgb, uint8_t *cmyk)
     r->progress.progress_monitor = on_progress;
     r->jpeg.progress = &r->progress;
     r->jpeg.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+    r->one_scan = !jpeg_has_multiple_scans(&r->jpeg) && !r->jpeg.arith_code; /* which warns less */
     jpeg_start_decompress(&r->jpeg);
     while (r->jpeg.output_scanline < r->jpeg.output_height) {
         uint8_t *to = rgb + (size_t)r->jpeg.output_scanline * r->jpeg.output_width * 3;
@@ -126,6 +132,7 @@ static soda_status read_image(reader *r, const image_source *source, bool pixels
     if (is_cmyk && !cmyk) return image_no_memory(source);
     const bool read = read_rows(r, image->rgb, cmyk);
     free(cmyk);
+    image->no_end = r->no_end;
     return read ? SODA_OK : image_damaged(source, "JPEG", r->why);
 }
 

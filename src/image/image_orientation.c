@@ -63,7 +63,7 @@ soda_status image_turn(const image_source *source, int how, soda_image *image)
     const bool swap = how >= 5, mirror_x = how == 2 || how == 3 || how == 7 || how == 8;
     const bool mirror_y = how == 3 || how == 4 || how == 6 || how == 7;
     const int64_t w = image->width, h = image->height;
-    soda_image turned = {.width = swap ? h : w, .height = swap ? w : h};
+    soda_image turned = {.width = swap ? h : w, .height = swap ? w : h, .no_end = image->no_end};
     TRY(image_prepare(source, image->rgb != NULL, &turned));
     for (int64_t y = 0; turned.rgb && y < turned.height; y++)
         for (int64_t x = 0; x < turned.width; x++) {

@@ -13,6 +13,7 @@ typedef struct {
     const image_source *source;
     size_t at; /* the next byte of the source */
     png_bytepp rows;
+    bool has_rows, ended; /* all rows are decoded; libpng wanted more than there is */
     char why[160];
 } reader;
 
@@ -29,7 +30,8 @@ static void on_warning(png_structp png, png_const_charp message) { (void)png, (v
 static void on_read(png_structp png, png_bytep to, size_t bytes)
 {
     reader *r = png_get_io_ptr(png);
-    if (bytes > r->source->size - r->at) png_error(png, "unexpected end of the file");
+    r->ended = bytes > r->source->size - r->at;
+    if (r->ended) png_error(png, "unexpected end of the file");
     memcpy(to, r->source->bytes + r->at, bytes);
     r->at += bytes;
 }
@@ -50,10 +52,20 @@ static bool read_header(reader *r)
     return true;
 }
 
+/* Whether libpng gave up for want of what follows the pixels and their checksum. */
+static bool lacks_end(const reader *r)
+{
+    static const png_uint_32 pixels = 0x49444154; /* IDAT */
+    return r->has_rows && r->ended &&
+           (png_get_io_chunk_type(r->png) != pixels ||
+            (png_get_io_state(r->png) & PNG_IO_MASK_LOC) == PNG_IO_CHUNK_HDR);
+}
+
 static bool read_rows(reader *r)
 {
-    if (setjmp(png_jmpbuf(r->png))) return false;
+    if (setjmp(png_jmpbuf(r->png))) return lacks_end(r);
     png_read_image(r->png, r->rows);
+    r->has_rows = true;
     png_read_end(r->png, NULL);
     return true;
 }
@@ -68,6 +80,7 @@ static soda_status read_pixels(reader *r, soda_image *image)
     for (size_t y = 0; y < h; y++) r->rows[y] = image->rgb + y * w * 3;
     const bool read = read_rows(r);
     free(r->rows);
+    image->no_end = r->ended;
     return read ? SODA_OK : image_damaged(r->source, "PNG", r->why);
 }
 

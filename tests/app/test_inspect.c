@@ -83,6 +83,8 @@ static void folders_and_their_parts_are_told_apart(void **state)
     expect(folder, MODEL "/tokenizer", "tokens, BOS");
     expect(folder, IMAGES, "6 pictures with captions");
     expect(folder, IMAGES "/metadata.jsonl", "6 pictures with captions");
+    program_expect(program_run(folder, "head -c -12 " IMAGES "/fox.png >cut.png"), 0, "");
+    expect(folder, "cut.png", "the end of the file is missing");
     expect(folder, SODA_TEST_DIR "/golden/version-0.1/step-00000002.h5", "checkpoint at step 2");
     program_expect(program_run(folder,
                                "mkdir done && cp " SODA_TEST_DIR

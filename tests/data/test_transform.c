@@ -14,7 +14,8 @@
 /* The same formula as in tests/golden/make_resize.py. */
 static soda_image picture(int64_t width, int64_t height)
 {
-    soda_image image = {width, height, malloc((size_t)(width * height * 3))};
+    soda_image image = {
+        .width = width, .height = height, .rgb = malloc((size_t)(width * height * 3))};
     assert_non_null(image.rgb);
     for (uint32_t y = 0; y < height; y++)
         for (uint32_t x = 0; x < width; x++)

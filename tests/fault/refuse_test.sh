@@ -31,6 +31,13 @@ refused output "output/file" 1 --set output=output/file/run
 refused drawn "validation.every is 0 and validation.pictures 2" 1 --set validation.pictures=2
 refused silent "sample.prompts" 2 --set sample.every=2
 
+# A picture file without its end, but with all pixels, is read, whichever rank decodes it.
+cp -r "$images/train" endless
+head -c -12 "$images/train/fox.png" >endless/fox.png
+mkdir -p cut
+train cut 2 --set data.path="$work/endless" --set train.steps=3 || fail "cut: refused"
+says cut "endless: 1 picture file lacks its end but no pixels: fox.png"
+
 # Two processes in one folder: whoever comes second is told.
 mkdir -p twice/run
 exec {lock}>twice/run/.lock

@@ -187,9 +187,11 @@ static soda_status decode_copy(const uint8_t *bytes, size_t size, soda_image *im
     return s;
 }
 
+/* Unless nothing but its end is missing: IEND with its length and checksum, or EOI. */
 static void every_shorter_file_is_refused(void **state)
 {
     (void)state;
+    static const size_t end_bytes[5] = {12, 12, 2, 0, 0};
     picture_file files[5];
     const int count = samples(files);
     for (int i = 0; i < count; i++) {
@@ -197,6 +199,15 @@ static void every_shorter_file_is_refused(void **state)
             soda_image image;
             /* libwebp pads the data to an even size and does not miss the padding */
             if (i == 4 && size + 1 == files[i].size) continue;
+            if (size + end_bytes[i] >= files[i].size) {
+                soda_image whole = decoded(files[i]);
+                CHECK_OK(decode_copy(files[i].bytes, size, &image));
+                assert_true(image.no_end && !whole.no_end);
+                assert_memory_equal(image.rgb, whole.rgb, 3 * PIXELS);
+                image_free(&whole);
+                image_free(&image);
+                continue;
+            }
             CHECK_FAILS(decode_copy(files[i].bytes, size, &image), SODA_ERR_INPUT);
             check_message_has("dir/a.png: ");
             assert_null(image.rgb);
@@ -279,7 +290,7 @@ static void tiles_make_a_picture(void **state)
 
 static void check_refused(picture_file file, soda_status status, const char *message)
 {
-    soda_image image = {1, 1, NULL};
+    soda_image image = {.width = 1, .height = 1};
     CHECK_FAILS(image_decode(file.bytes, file.size, "a/b.c", &image), status);
     check_message_has("a/b.c: ");
     check_message_has(message);
