@@ -14,8 +14,8 @@ static const char *const endings[NAME_KINDS][32] = {
         },
     [NAME_OTHER] = {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd",
                     ".tga",  ".ppm",  ".pgm",  ".pbm", ".pnm", ".ico", ".exr", ".hdr",
-                    ".dds",  ".pcx",  ".raw",  ".dng", ".cr2", ".cr3", ".nef", ".arw",
-                    ".mp4",  ".mov",  ".avi",  ".mkv", ".webm"},
+                    ".dds",  ".pcx",  ".dib",  ".raw", ".dng", ".cr2", ".cr3", ".nef",
+                    ".arw",  ".mp4",  ".mov",  ".avi", ".mkv", ".webm"},
     [NAME_ARCHIVE] = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".parquet", ".arrow"},
     [NAME_CAPTION] = {".txt"},
 };
