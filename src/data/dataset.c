@@ -14,14 +14,19 @@ static soda_status check_options(const dataset_opening *o)
         return SODA_OK;
     return FAIL(
         SODA_ERR_INPUT,
-        "data.resolution: expected a multiple of %lld (the VAE scale factor of %s), at most "
+        "%s: data.resolution: expected a multiple of %lld (the VAE scale factor of %s), at most "
         "%d, found %lld",
-        (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
+        o->options->file, (long long)factor, o->model->root, IMAGE_MAX_SIDE, (long long)resolution);
 }
 
-dataset_options dataset_options_of(const run_config *c, const char *path, bool held_out)
+dataset_options dataset_options_of(const run_config *c, dataset_role role)
 {
-    return (dataset_options){.path = path,
+    static const char *const keys[] = {"data.path", "data.prior.path", "validation.path"};
+    const char *const paths[] = {c->data.path, c->data.prior_path, c->validation.path};
+    const bool held_out = role == DATASET_HELD_OUT;
+    return (dataset_options){.path = paths[role],
+                             .file = c->file,
+                             .key = keys[role],
                              .resolution = c->data.resolution,
                              .buckets = c->data.buckets,
                              .random_crop = !held_out && c->data.crop == CROP_RANDOM,
@@ -36,7 +41,8 @@ static soda_status list_items(dataset_opening *o)
 {
     soda_dataset *d = o->dataset;
     TRY(check_options(o));
-    TRY(image_folder_open(o->options->path, &d->folder));
+    TRY(status_prefix(image_folder_open(o->options->path, &d->folder), "%s: %s", o->options->file,
+                      o->options->key));
     image_folder_warn(d->folder);
     const int64_t count = d->folder->list.count;
     d->transform = (transform_options){.resolution = o->options->resolution,

@@ -11,17 +11,22 @@
 #include "core/sha256.h"
 #include "model/folder.h"
 
+/* What a set of a run is for. */
+typedef enum { DATASET_TRAINING, DATASET_PRIOR, DATASET_HELD_OUT } dataset_role;
+
 typedef struct {
-    const char *path;   /* see data/image_folder.h */
-    int64_t resolution; /* pixels, a multiple of the VAE's factor; see data/transform.h */
+    const char *path;       /* see data/image_folder.h */
+    const char *file, *key; /* the configuration and its key of `path`, for messages */
+    int64_t resolution;     /* pixels, a multiple of the VAE's factor; see data/transform.h */
     bool buckets, random_crop, flip;
     double caption_dropout;
     uint64_t seed;    /* of crops, order, variants and dropped captions */
     bool want_states; /* false: ids alone, when text encoders are trained */
 } dataset_options;
 
-/* Of the set at `path` of a run; a held-out one is cut and captioned in one way. */
-dataset_options dataset_options_of(const run_config *config, const char *path, bool held_out);
+/* Of a set of a run, without a path where the run has none; a held-out one is cut and captioned in
+ * one way. */
+dataset_options dataset_options_of(const run_config *config, dataset_role role);
 
 typedef struct soda_dataset soda_dataset;
 

@@ -7,9 +7,10 @@
 
 enum { PROMPT_TOKENS = 77, LATENT_FACTOR = 8 }; /* of a U-Net without its model folder */
 
-static soda_status open_set(soda_outline *o, const char *path, bool held_out, soda_dataset **set)
+static soda_status open_set(soda_outline *o, dataset_role role, soda_dataset **set)
 {
-    const dataset_options options = dataset_options_of(o->request->config, path, held_out);
+    const dataset_options options = dataset_options_of(o->request->config, role);
+    if (!options.path) return SODA_OK;
     TRY(dataset_outline(o->folder, &options, set));
     o->data_bytes += (size_t)dataset_bytes(*set);
     o->pictures += dataset_describe(*set)->count;
@@ -27,10 +28,9 @@ static soda_status open_folder(soda_outline *o)
         return FAIL(SODA_ERR_INPUT, "%s: model: expected a path, found nothing", c->file);
     TRY(folder_open(c->model, &o->opened));
     o->folder = o->opened;
-    if (c->data.path) TRY(open_set(o, c->data.path, false, &o->data));
-    if (c->data.prior_path) TRY(open_set(o, c->data.prior_path, false, &o->prior));
-    if (c->validation.path) TRY(open_set(o, c->validation.path, true, &o->held_out));
-    return SODA_OK;
+    TRY(open_set(o, DATASET_TRAINING, &o->data));
+    TRY(open_set(o, DATASET_PRIOR, &o->prior));
+    return open_set(o, DATASET_HELD_OUT, &o->held_out);
 }
 
 static int64_t side_of(const soda_outline *o)

@@ -124,21 +124,20 @@ static soda_status check_same_config(soda_trainer *t)
     return comm_agree_same(t->comm, digest, sizeof digest, "the configuration of this run");
 }
 
-static soda_status open_set(soda_trainer *t, const char *path, bool held_out, soda_dataset **set)
+static soda_status open_set(soda_trainer *t, dataset_role role, soda_dataset **set)
 {
     const run_config *c = t->config;
-    const dataset_options options = dataset_options_of(c, path, held_out);
+    const dataset_options options = dataset_options_of(c, role);
+    if (!options.path) return SODA_OK;
     TRY(dataset_open(t->folder, t->backend, c->train.dtype, &options, t->comm, set));
-    return comm_agree_same(t->comm, dataset_describe(*set)->sha256, SHA256_HEX, path);
+    return comm_agree_same(t->comm, dataset_describe(*set)->sha256, SHA256_HEX, options.path);
 }
 
 static soda_status open_sets(soda_trainer *t)
 {
-    const run_config *c = t->config;
-    TRY(open_set(t, c->data.path, false, &t->data));
-    if (c->data.prior_path) TRY(open_set(t, c->data.prior_path, false, &t->prior));
-    if (c->validation.path) TRY(open_set(t, c->validation.path, true, &t->held_out));
-    return SODA_OK;
+    TRY(open_set(t, DATASET_TRAINING, &t->data));
+    TRY(open_set(t, DATASET_PRIOR, &t->prior));
+    return open_set(t, DATASET_HELD_OUT, &t->held_out);
 }
 
 /* The sizes of latents in a set; NULL: none. */

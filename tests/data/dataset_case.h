@@ -60,8 +60,13 @@ static inline void place_make(place *p, const char *root)
 
 static inline dataset_options options_of(const place *p)
 {
-    return (dataset_options){
-        .path = p->data, .resolution = 32, .caption_dropout = 0.25, .seed = 7, .want_states = true};
+    return (dataset_options){.file = "run.yaml",
+                             .key = "data.path",
+                             .path = p->data,
+                             .resolution = 32,
+                             .caption_dropout = 0.25,
+                             .seed = 7,
+                             .want_states = true};
 }
 
 static inline int cached(const place *p, const char *kind)

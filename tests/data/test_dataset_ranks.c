@@ -160,7 +160,10 @@ static void a_bad_picture_fails_every_rank(void **state)
     free(whole);
     dataset_options other = options;
     other.resolution = 34;
-    check_all_fail(&other, "data.resolution: expected a multiple of 4 ");
+    check_all_fail(&other, "run.yaml: data.resolution: expected a multiple of 4 ");
+    other = options;
+    other.path = "/none";
+    check_all_fail(&other, "run.yaml: data.path: /none: cannot open: No such file");
     other.resolution = 0;
     check_all_fail(&other, "found 0");
     other.resolution = 16388;
