@@ -1,31 +1,56 @@
 #include "tokenizer/added_tokens.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 soda_status added_tokens_mention(const soda_json *object, bool is_special, token_mention *mention)
 {
-    static const char *const refused[] = {"lstrip", "rstrip", "single_word"};
+    bool single;
     TRY(soda_json_require(object, "content"));
     TRY(soda_json_string(object, "content", "", &mention->content));
-    for (int i = 0; i < 3; i++) {
-        bool value;
-        TRY(soda_json_bool(object, refused[i], false, &value));
-        if (value)
-            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s.%s: expected false, found true", object->file,
-                        object->within, refused[i]);
-    }
-    TRY(soda_json_bool(object, "special", is_special, &is_special));
-    TRY(soda_json_bool(object, "normalized", !is_special, &mention->is_normalized));
+    TRY(soda_json_bool(object, "single_word", false, &single));
+    if (single)
+        return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s.single_word: expected false, found true",
+                    object->file, object->within);
+    TRY(soda_json_bool(object, "lstrip", false, &mention->lstrip));
+    TRY(soda_json_bool(object, "rstrip", false, &mention->rstrip));
+    mention->is_special = is_special;
+    if (!is_special) TRY(soda_json_bool(object, "special", false, &mention->is_special));
+    TRY(soda_json_bool(object, "normalized", !mention->is_special, &mention->is_normalized));
     mention->is_object = true;
     return SODA_OK;
 }
 
+static void append(added_tokens *added, const char *file, int64_t id, token_mention mention)
+{
+    if (!mention.content[0]) return;
+    added->token[added->count] = (added_token){id, added->count, mention, file};
+    added->count++;
+}
+
 static soda_status append_object(added_tokens *added, const soda_json *object, int64_t id)
 {
-    added_token *token = &added->token[added->count];
-    *token = (added_token){.id = id, .order = added->count, .file = object->file};
-    TRY(added_tokens_mention(object, false, &token->mention));
-    added->count += token->mention.content[0] != '\0';
+    token_mention mention = {0};
+    TRY(added_tokens_mention(object, false, &mention));
+    append(added, object->file, id, mention);
+    return SODA_OK;
+}
+
+/* {"<cat>": 49408}, of transformers 2 to 4 */
+static soda_status append_map(added_tokens *added, const soda_json *map,
+                              const token_mention *mentions, size_t count)
+{
+    const char *content;
+    json_t *id;
+    json_object_foreach((json_t *)map->object, content, id)
+    {
+        bool is_special = false;
+        if (!json_is_integer(id)) return soda_json_refuse(map, content, "an id");
+        for (size_t i = 0; i < count; i++)
+            is_special |= mentions[i].is_declared && strcmp(mentions[i].content, content) == 0;
+        append(added, map->file, json_integer_value(id),
+               (token_mention){.content = content, .is_normalized = !is_special});
+    }
     return SODA_OK;
 }
 
@@ -83,20 +108,24 @@ static void sort(added_tokens *added)
     added->count = kept;
 }
 
-soda_status added_tokens_read(const tokenizer_files *files, added_tokens *added)
+soda_status added_tokens_read(const tokenizer_files *files, const token_mention *mentions,
+                              size_t count, added_tokens *added)
 {
     soda_status s = SODA_OK;
     soda_json decoder;
     const json_t *list = json_object_get(files->whole.object, "added_tokens");
     *added = (added_tokens){0};
     TRY(soda_json_child(&files->config, "added_tokens_decoder", &decoder));
-    const size_t most = json_object_size(decoder.object) + json_array_size(list);
+    const size_t most = json_object_size(decoder.object) + json_object_size(files->added.object) +
+                        json_array_size(list);
     added->token = calloc(most + 1, sizeof *added->token);
     if (!added->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->vocab.file);
-    if (decoder.object)
+    if (decoder.object) {
         TRY_TO(failed, append_decoder(added, &decoder));
-    else
+    } else {
+        TRY_TO(failed, append_map(added, &files->added, mentions, count));
         TRY_TO(failed, append_list(added, &files->whole, list));
+    }
     sort(added);
     return SODA_OK;
 failed:

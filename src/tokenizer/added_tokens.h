@@ -12,7 +12,9 @@
 typedef struct {
     const char *content;
     bool is_normalized; /* looked for in normalised text */
-    bool is_object;     /* the file has an object, not a string */
+    bool is_special, lstrip, rstrip;
+    bool is_object;   /* the file has an object, not a string */
+    bool is_declared; /* makes the token of added_tokens.json with its name a special one */
 } token_mention;
 
 typedef struct {
@@ -27,9 +29,11 @@ typedef struct {
     size_t count;
 } added_tokens;
 
-/* Reads added_tokens_decoder of tokenizer_config.json or, without it, added_tokens of
- * tokenizer.json. Errors as tokenizer_open; *added is then empty. */
-soda_status added_tokens_read(const tokenizer_files *files, added_tokens *added);
+/* Reads added_tokens_decoder of tokenizer_config.json or, without it, added_tokens.json and then
+ * added_tokens of tokenizer.json. `mentions` are those of tokenizer_config.json and
+ * special_tokens_map.json. Errors as tokenizer_open; *added is then empty. */
+soda_status added_tokens_read(const tokenizer_files *files, const token_mention *mentions,
+                              size_t count, added_tokens *added);
 
 void added_tokens_free(added_tokens *added);
 

@@ -21,38 +21,106 @@ static const struct {
 };
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, NAMED };
 
-static soda_status read_named(const soda_json *json, const char *key, const char *missing,
-                              token_mention *m)
+/* What the files say: of the tokens above, then of the further special ones. */
+typedef struct {
+    soda_json source[NAMED]; /* the file of each */
+    token_mention *token;
+    size_t count;
+} mentions;
+
+/* Whether special_tokens_map.json counts. */
+static bool is_mapped(const tokenizer_files *files)
 {
-    *m = (token_mention){.content = missing};
-    if (!soda_json_has(json, key)) return SODA_OK;
-    const json_t *value = json_object_get(json->object, key);
-    if (missing && !json_is_string(value) && !json_is_object(value))
+    return !json_is_object(json_object_get(files->config.object, "added_tokens_decoder"));
+}
+
+/* From a string or an object; those of special_tokens_map.json are special. */
+static soda_status read_mention(const soda_json *json, const char *key, const json_t *value,
+                                bool from_map, token_mention *m)
+{
+    soda_json object = *json;
+    *m = (token_mention){.content = json_string_value(value)};
+    m->is_declared = from_map || m->content;
+    if (m->content) return SODA_OK;
+    if (!json_is_object(value))
         return soda_json_refuse(json, key, "a string or an object with \"content\"");
-    if (json_is_object(value)) {
-        soda_json object;
-        TRY(soda_json_child(json, key, &object));
-        return added_tokens_mention(&object, true, m);
-    }
-    return soda_json_string(json, key, NULL, &m->content);
+    object.within = key;
+    object.object = value;
+    return added_tokens_mention(&object, from_map, m);
 }
 
-static bool is_equal(token_mention a, token_mention b)
+static soda_status read_named(const tokenizer_files *files, int i, mentions *all)
 {
-    return strcmp(a.content, b.content) == 0 && a.is_normalized == b.is_normalized &&
-           a.is_object == b.is_object;
+    const char *key = named[i].key, *missing = named[i].missing;
+    const bool from_map = is_mapped(files) && soda_json_has(&files->special, key);
+    const soda_json *json = from_map ? &files->special : &files->config;
+    all->source[i] = *json;
+    all->token[i] = (token_mention){.content = missing};
+    const json_t *value = json_object_get(json->object, key);
+    if (!value || (!missing && json_is_null(value))) return SODA_OK;
+    return read_mention(json, key, value, from_map, &all->token[i]);
 }
 
-/* Keys that would add further tokens. */
-static soda_status refuse_more_tokens(const soda_json *config)
+/* A list of further special tokens: an array, an empty object, null or absent. */
+typedef struct {
+    const soda_json *json;
+    const char *key;
+} extra_list;
+
+/* Where transformers finds it: it takes the older key if the newer one is absent or empty, and
+ * special_tokens_map.json if tokenizer_config.json has neither. */
+static extra_list find_extra(const tokenizer_files *files)
 {
-    static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
-    for (int i = 0; i < 2; i++) {
-        const json_t *list = json_object_get(config->object, lists[i]);
-        if (json_array_size(list) + json_object_size(list) > 0)
-            return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected an empty list", config->file,
-                        lists[i]);
+    static const char newer[] = "extra_special_tokens", older[] = "additional_special_tokens";
+    const json_t *found = json_object_get(files->config.object, newer);
+    if (json_array_size(found) + json_object_size(found) > 0)
+        return (extra_list){&files->config, newer};
+    if (soda_json_has(&files->config, older)) return (extra_list){&files->config, older};
+    if (is_mapped(files) && (!found || json_is_object(found)))
+        return (extra_list){&files->special, older};
+    return (extra_list){&files->config, newer};
+}
+
+static soda_status read_extra(extra_list from, const json_t *list, bool from_map, mentions *all)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        token_mention *m = &all->token[all->count++];
+        TRY(read_mention(from.json, from.key, json_array_get(list, i), from_map, m));
+        /* transformers does not look into this list of the map for added_tokens.json */
+        m->is_declared &= !from_map;
     }
+    return SODA_OK;
+}
+
+/* all->token is for free() even after a failure. */
+static soda_status read_mentions(const tokenizer_files *files, mentions *all)
+{
+    const extra_list from = find_extra(files);
+    const json_t *list = json_object_get(from.json->object, from.key);
+    const bool is_empty_object = json_is_object(list) && json_object_size(list) == 0;
+    *all = (mentions){.count = NAMED};
+    if (list && !json_is_array(list) && !json_is_null(list) && !is_empty_object)
+        return soda_json_refuse(from.json, from.key, "a list");
+    all->token = calloc(NAMED + json_array_size(list), sizeof *all->token);
+    if (!all->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->config.file);
+    for (int i = 0; i < NAMED; i++) TRY(read_named(files, i, all));
+    return read_extra(from, list, from.json == &files->special, all);
+}
+
+static bool is_equal(const token_mention *a, const token_mention *b)
+{
+    return a->content && strcmp(a->content, b->content) == 0 && a->is_object == b->is_object &&
+           a->is_normalized == b->is_normalized && a->is_special == b->is_special &&
+           a->lstrip == b->lstrip && a->rstrip == b->rstrip;
+}
+
+/* Keys that would add further tokens, and that no program writes for CLIP. */
+static soda_status refuse_more_tokens(const tokenizer_files *files)
+{
+    const soda_json *config = &files->config;
+    const json_t *list = json_object_get(files->special.object, "extra_special_tokens");
+    if (is_mapped(files) && json_array_size(list) + json_object_size(list) > 0)
+        return soda_json_refuse(&files->special, "extra_special_tokens", "an empty list");
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)config->object, key, value)
@@ -78,18 +146,19 @@ static special_token *find_content(special_tokens *list, const char *content)
 }
 
 /* Adds a token or, if its content is there, replaces it. The list holds room for it. */
-static soda_status add(special_tokens *list, const soda_json *vocab, token_mention m)
+static soda_status add(special_tokens *list, const soda_json *vocab, const token_mention *m)
 {
-    special_token *token = find_content(list, m.content);
+    special_token *token = find_content(list, m->content);
     if (!token) {
-        const json_t *id = json_object_get(vocab->object, m.content);
+        const json_t *id = json_object_get(vocab->object, m->content);
         token = &list->token[list->count];
-        *token = (special_token){.content = strdup(m.content)};
+        *token = (special_token){.content = strdup(m->content)};
         if (!token->content) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", vocab->file);
         token->id = id ? (int32_t)json_integer_value(id) : list->id_count++;
         list->count++;
     }
-    token->is_normalized = m.is_normalized;
+    token->is_normalized = m->is_normalized;
+    token->takes_space = m->lstrip || m->rstrip;
     return SODA_OK;
 }
 
@@ -100,7 +169,7 @@ static soda_status add_added(special_tokens *list, const soda_json *vocab,
 {
     for (size_t i = 0; i < added->count; i++) {
         const added_token *a = &added->token[i];
-        TRY(add(list, vocab, a->mention));
+        TRY(add(list, vocab, &a->mention));
         const int32_t id = find_content(list, a->mention.content)->id;
         if (id != a->id)
             return FAIL(SODA_ERR_INPUT,
@@ -110,21 +179,21 @@ static soda_status add_added(special_tokens *list, const soda_json *vocab,
     return SODA_OK;
 }
 
-/* Adds the named tokens behind those with ids of their own, which win. */
-static soda_status add_named(special_tokens *list, const soda_json *vocab, const token_mention *m,
-                             const soda_json *source)
+/* Adds the mentioned tokens behind those with ids of their own, which win. */
+static soda_status add_mentioned(special_tokens *list, const soda_json *vocab, const mentions *all)
 {
     const size_t added = list->count;
-    for (int i = 0; i < NAMED; i++) {
-        if (!m[i].content || !m[i].content[0]) continue;
-        const special_token *there = find_content(list, m[i].content);
+    for (size_t i = 0; i < all->count; i++) {
+        const token_mention *m = &all->token[i];
+        if (!m->content || !m->content[0]) continue;
+        const special_token *there = find_content(list, m->content);
         bool is_known = there && there < list->token + added;
-        for (int j = 0; j < i; j++) is_known |= m[j].content && is_equal(m[j], m[i]);
+        for (size_t j = 0; j < i; j++) is_known |= is_equal(&all->token[j], m);
         if (is_known) continue;
-        if (!there && !json_object_get(vocab->object, m[i].content))
+        if (i < NAMED && !there && !json_object_get(vocab->object, m->content))
             return FAIL(SODA_ERR_INPUT, "%s: %s: expected a token in %s, found \"%s\"",
-                        source[i].file, named[i].key, vocab->file, m[i].content);
-        TRY(add(list, vocab, m[i]));
+                        all->source[i].file, named[i].key, vocab->file, m->content);
+        TRY(add(list, vocab, m));
     }
     return SODA_OK;
 }
@@ -146,44 +215,59 @@ static soda_status normalize_contents(special_tokens *list)
     return SODA_OK;
 }
 
-static soda_status fill_list(const tokenizer_files *files, const token_mention *m,
-                             const soda_json *source, const added_tokens *added,
-                             special_tokens *list)
+/* White space beside a token makes no id, so that "lstrip" and "rstrip", which give it to the
+ * token, change nothing. But a token that is looked for later, in normalised text, and begins or
+ * ends with white space would not be found without it. */
+static soda_status refuse_lost_space(const special_tokens *list, const char *file)
+{
+    bool takes_space = false;
+    for (size_t i = 0; i < list->count; i++)
+        takes_space |= list->token[i].takes_space && !list->token[i].is_normalized;
+    for (size_t i = 0; i < list->count && takes_space; i++) {
+        const special_token *t = &list->token[i];
+        if (!t->is_normalized || t->bytes == 0) continue;
+        if (t->content[0] == ' ' || t->content[t->bytes - 1] == ' ')
+            return FAIL(
+                SODA_ERR_UNSUPPORTED,
+                "%s: added token \"%.*s\": expected no white space at its ends beside a token "
+                "with lstrip or rstrip",
+                file, (int)t->bytes, t->content);
+    }
+    return SODA_OK;
+}
+
+static soda_status fill_list(const tokenizer_files *files, const mentions *all,
+                             const added_tokens *added, special_tokens *list)
 {
     int32_t *const ids[NAMED] = {[BOS] = &list->bos, [EOS] = &list->eos, [PAD] = &list->pad};
     list->id_count = (int32_t)json_object_size(files->vocab.object);
-    list->token = calloc(NAMED + added->count, sizeof *list->token);
+    list->token = calloc(all->count + added->count, sizeof *list->token);
     if (!list->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->vocab.file);
     TRY(add_added(list, &files->vocab, added));
-    TRY(add_named(list, &files->vocab, m, source));
+    TRY(add_mentioned(list, &files->vocab, all));
     for (int i = 0; i < NAMED; i++) {
         if (!ids[i]) continue;
-        const special_token *token = find_content(list, m[i].content);
-        if (!token) return soda_json_refuse(&source[i], named[i].key, "a token");
+        const special_token *token = find_content(list, all->token[i].content);
+        if (!token) return soda_json_refuse(&all->source[i], named[i].key, "a token");
         *ids[i] = token->id;
     }
-    list->unknown = m[UNK].content;
-    return normalize_contents(list);
+    list->unknown = all->token[UNK].content;
+    TRY(normalize_contents(list));
+    return refuse_lost_space(list, files->config.file);
 }
 
 static soda_status read_list(const tokenizer_files *files, special_tokens *list)
 {
-    const bool is_mapped =
-        !json_is_object(json_object_get(files->config.object, "added_tokens_decoder"));
-    soda_status s;
-    token_mention m[NAMED];
-    soda_json source[NAMED];
-    added_tokens added;
-    TRY(refuse_more_tokens(&files->config));
-    for (int i = 0; i < NAMED; i++) {
-        source[i] = is_mapped && soda_json_has(&files->special, named[i].key) ? files->special
-                                                                              : files->config;
-        TRY(read_named(&source[i], named[i].key, named[i].missing, &m[i]));
-    }
-    TRY(added_tokens_read(files, &added));
-    TRY_TO(done, fill_list(files, m, source, &added, list));
+    soda_status s = SODA_OK;
+    added_tokens added = {0};
+    mentions all = {0};
+    TRY_TO(done, refuse_more_tokens(files));
+    TRY_TO(done, read_mentions(files, &all));
+    TRY_TO(done, added_tokens_read(files, all.token, all.count, &added));
+    TRY_TO(done, fill_list(files, &all, &added, list));
 done:
     added_tokens_free(&added);
+    free(all.token);
     return s;
 }
 

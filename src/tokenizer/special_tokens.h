@@ -16,6 +16,7 @@ typedef struct {
     size_t bytes;
     int32_t id;
     bool is_normalized;
+    bool takes_space; /* beside it: "lstrip" or "rstrip" */
 } special_token;
 
 typedef struct {

@@ -90,15 +90,19 @@ typedef struct {
 
 static bool is_there(const open_files *o, int file) { return access(o->path[file], F_OK) == 0; }
 
+/* The files that may be absent. */
+static soda_status load_extras(open_files *o)
+{
+    if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
+    if (is_there(o, ADDED)) TRY(soda_json_load(o->path[ADDED], &o->files.added));
+    return SODA_OK;
+}
+
 /* The files that transformers 4 reads. */
 static soda_status load_parts(open_files *o)
 {
-    if (is_there(o, ADDED))
-        return FAIL(SODA_ERR_UNSUPPORTED, "%s: expected added tokens in tokenizer_config.json",
-                    o->path[ADDED]);
     TRY(soda_json_load(o->path[VOCAB], &o->files.vocab));
     TRY(soda_json_load(o->path[CONFIG], &o->files.config));
-    if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
     TRY(text_file_read(o->path[MERGES], MAX_MERGES, &o->merges, &o->files.merges_bytes));
     o->files.merges = o->merges;
     o->files.merges_file = o->path[MERGES];
@@ -111,7 +115,6 @@ static soda_status load_whole(open_files *o)
     TRY(soda_json_load(o->path[WHOLE], &o->files.whole));
     TRY(is_there(o, CONFIG) ? soda_json_load(o->path[CONFIG], &o->files.config)
                             : soda_json_parse("{}", 2, o->path[WHOLE], &o->files.config));
-    if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
     return tokenizer_json_split(&o->files, &o->merges);
 }
 
@@ -126,6 +129,7 @@ static soda_status open_folder(const char *folder, open_files *o)
     }
     /* transformers 5, which writes the one file, leaves the older ones of the same folder as they
      * were, and takes the one file first. */
+    TRY(load_extras(o));
     return is_there(o, WHOLE) ? load_whole(o) : load_parts(o);
 }
 
@@ -138,6 +142,7 @@ soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer)
     soda_json_free(&o.files.whole);
     soda_json_free(&o.files.config);
     soda_json_free(&o.files.special);
+    soda_json_free(&o.files.added);
     free(o.merges);
     for (int i = 0; i < FILES; i++) free(o.path[i]);
     return s == SODA_OK ? s : status_pass(s, __FILE__, __LINE__);

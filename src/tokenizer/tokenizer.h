@@ -16,9 +16,9 @@
 
 typedef struct soda_tokenizer soda_tokenizer;
 
-/* Opens a diffusers tokenizer folder: tokenizer.json and, if they are there, tokenizer_config.json
- * and special_tokens_map.json. Without tokenizer.json: vocab.json, merges.txt and
- * tokenizer_config.json, and special_tokens_map.json if it is there.
+/* Opens a diffusers tokenizer folder: tokenizer.json and, if they are there, tokenizer_config.json,
+ * special_tokens_map.json and added_tokens.json. Without tokenizer.json: vocab.json, merges.txt and
+ * tokenizer_config.json, and the others if they are there.
  *
  * A special token is a string or an object with "content"; special_tokens_map.json wins over
  * tokenizer_config.json unless the latter has added_tokens_decoder, as in transformers.
@@ -26,10 +26,10 @@ typedef struct soda_tokenizer soda_tokenizer;
  * and is not implemented; SODA_ERR_IO a file that is missing. */
 soda_status tokenizer_open(const char *folder, soda_tokenizer **tokenizer);
 
-/* The same from memory. The object of special_tokens_map.json and of tokenizer.json, of which only
- * added_tokens are read here, is NULL if there is no such file. */
+/* The same from memory. Without special_tokens_map.json, added_tokens.json or tokenizer.json, of
+ * which only added_tokens are read here, the object of `special`, `added` or `whole` is NULL. */
 typedef struct {
-    soda_json vocab, config, special, whole;
+    soda_json vocab, config, special, added, whole;
     const char *merges, *merges_file; /* the text of merges.txt, and its name for messages */
     size_t merges_bytes;
 } tokenizer_files;

@@ -1,7 +1,7 @@
 /* libFuzzer harness of the tokenizer. An input that starts with 'P' is a prompt for the quickstart
- * model; any other is vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json and a
- * prompt, separated by bytes 0xFF, which UTF-8 does not have; without merges, tokenizer.json stands
- * in the place of vocab.json. */
+ * model; any other is vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json and a prompt, separated by bytes 0xFF, which UTF-8 does not have; without
+ * merges, tokenizer.json stands in the place of vocab.json. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,21 +45,27 @@ static soda_status take_first(const soda_json *first, tokenizer_files *files, ch
     return tokenizer_json_split(files, merges);
 }
 
+/* A file that is not there is an empty part. */
+static soda_status parse_if_any(const char *text, const char *file, soda_json *json)
+{
+    return *text ? soda_json_parse(text, strlen(text), file, json) : SODA_OK;
+}
+
 static void read_and_encode(char *text)
 {
-    char *part[4], *merges = NULL;
+    char *part[5], *merges = NULL;
     tokenizer_files files = {0};
     soda_json first = {0};
     soda_tokenizer *tokenizer = NULL;
-    for (int i = 0; i < 4; i++) part[i] = next_part(&text);
+    for (int i = 0; i < 5; i++) part[i] = next_part(&text);
     files.merges = part[1];
     files.merges_bytes = strlen(part[1]);
     files.merges_file = "merges";
     if (soda_json_parse(part[0], strlen(part[0]), "vocab", &first) == SODA_OK &&
         soda_json_parse(part[2], strlen(part[2]), "config", &files.config) == SODA_OK &&
         take_first(&first, &files, &merges) == SODA_OK &&
-        (!*part[3] ||
-         soda_json_parse(part[3], strlen(part[3]), "special", &files.special) == SODA_OK) &&
+        parse_if_any(part[3], "special", &files.special) == SODA_OK &&
+        parse_if_any(part[4], "added", &files.added) == SODA_OK &&
         tokenizer_read(&files, &tokenizer) == SODA_OK)
         encode(tokenizer, text);
     tokenizer_close(tokenizer);
@@ -67,6 +73,7 @@ static void read_and_encode(char *text)
     free(merges);
     soda_json_free(&files.config);
     soda_json_free(&files.special);
+    soda_json_free(&files.added);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -102,7 +102,8 @@ def typed(content, **flags):
 
 
 BASE = {"model_max_length": 32, "tokenizer_class": "CLIPTokenizer"}
-# How published folders write their special tokens, and what else changes the ids.
+# How published folders write their special tokens, and what else changes the ids: the contents of
+# tokenizer_config.json, special_tokens_map.json and added_tokens.json.
 FOLDERS = {
     "sd15": (dict(BASE, bos_token=typed(BOS), eos_token=typed(EOS), pad_token=EOS, unk_token=typed(EOS)),
              {"bos_token": token(BOS), "eos_token": token(EOS), "pad_token": EOS, "unk_token": token(EOS)}),
@@ -121,7 +122,14 @@ FOLDERS = {
     "mixed": (BASE, {"bos_token": {"content": BOS}, "eos_token": {"content": EOS, "normalized": True},
                      "unk_token": EOS, "pad_token": {"content": EOS, "normalized": True}}),
     "defaults": (BASE, None),
+    "added": (BASE, {"pad_token": "!", "additional_special_tokens": ["<dog>", "<cat> É"]},
+              {"<CAT>": 2049, "<cat> É": 2048, "!": 0, EOS: 2047}),
+    "extra": (dict(BASE, additional_special_tokens=["<CAT>", typed("<cat> É"), "!", EOS]), None, {"<dog>": 2048}),
+    "stripped": (dict(BASE, added_tokens_decoder={"2048": token("<CAT>", normalized=False, lstrip=True, rstrip=True),
+                                                  "2049": token("<cat> É", lstrip=True),
+                                                  "2050": token("<dog>", rstrip=True)}), None),
 }
+OPTIONAL = {"special": "special_tokens_map.json", "added": "added_tokens.json"}
 
 
 def random_bpe(rng):
@@ -161,20 +169,24 @@ def main():
         folder = Path(folder)
         for file in ("vocab.json", "merges.txt"):
             shutil.copyfile(NANO / file, folder / file)
-        for name, (config, special) in FOLDERS.items():
+        for name, (config, *others) in FOLDERS.items():
             (folder / "tokenizer_config.json").write_text(json.dumps(config))
-            (folder / "special_tokens_map.json").unlink(missing_ok=True)
-            if special is not None:
-                (folder / "special_tokens_map.json").write_text(json.dumps(special))
-            result[name] = cases(folder, shorter(random.Random(2)) + ["<CAT>", "<cat> é", "<CAT> É!", "<CAT>dogs", "<Cat> \t E\u0301"])
-            result[name] |= {"config": config, "special": special}
+            parts = {"config": config}
+            for key, file in OPTIONAL.items():
+                parts[key] = others.pop(0) if others else None
+                (folder / file).unlink(missing_ok=True)
+                if parts[key] is not None:
+                    (folder / file).write_text(json.dumps(parts[key]))
+            result[name] = cases(folder, shorter(random.Random(2)) + ["<CAT>", "<cat> é", "<CAT> É!", "<CAT>dogs", "<Cat> \t E\u0301", "a \t<CAT> \n's", "x <dog>  <CAT>\u2003<dog>1"])
+            result[name] |= parts
         vocab, merges, words = random_bpe(random.Random(3))
-        (folder / "special_tokens_map.json").unlink(missing_ok=True)
+        for file in OPTIONAL.values():
+            (folder / file).unlink(missing_ok=True)
         (folder / "tokenizer_config.json").write_text(json.dumps(BASE))
         (folder / "vocab.json").write_text(json.dumps(vocab))
         (folder / "merges.txt").write_text(merges)
         result["untrained"] = cases(folder, words)
-        result["untrained"] |= {"config": BASE, "special": None, "vocab": vocab, "merges": merges}
+        result["untrained"] |= {"config": BASE, "special": None, "added": None, "vocab": vocab, "merges": merges}
     lines = ",\n".join(f'"{name}": {{' + ",\n".join(
         f'"{key}": ' + (("[\n" + ",\n".join(json.dumps(row) for row in value) + "]")
                         if key in ("full", "padded") else json.dumps(value))

@@ -117,33 +117,43 @@ static void ids_equal_transformers_on_the_nano_model(void **state)
     tokenizer_close(tokenizer);
 }
 
-/* Special tokens as published folders write them, and merges that no training gives. */
+/* FOLDER/NAME with the object that the golden part has under `key`; no such file without one. */
+static void put_object(const char *folder, const char *name, const json_t *part, const char *key)
+{
+    char *text = NULL;
+    const json_t *object = json_object_get(part, key);
+    if (json_is_object(object)) CHECK_OK(soda_json_dump(object, key, &text));
+    if (text)
+        files_put(folder, name, text);
+    else
+        remove(files_path(folder, name));
+    free(text);
+}
+
+/* Special and added tokens as published folders write them, and merges that no training gives. */
 static void ids_equal_transformers_on_other_folders(void **state)
 {
-    (void)state;
     int parts = 0;
     const char *name;
     json_t *part;
     json_object_foreach((json_t *)golden.object, name, part)
     {
-        const json_t *config = json_object_get(part, "config");
-        const json_t *special = json_object_get(part, "special");
-        const json_t *vocab = json_object_get(part, "vocab");
-        if (!config) continue;
-        char *texts[3] = {NULL};
-        CHECK_OK(soda_json_dump(config, "config", &texts[0]));
-        if (json_is_object(special)) CHECK_OK(soda_json_dump(special, "special", &texts[1]));
-        if (json_is_object(vocab)) CHECK_OK(soda_json_dump(vocab, "vocab", &texts[2]));
+        if (!json_object_get(part, "config")) continue;
+        const char *merges = json_string_value(json_object_get(part, "merges"));
         soda_tokenizer *tokenizer;
+        files_put(*state, "merges.txt", merges ? merges : merges_text);
+        files_put(*state, "vocab.json", vocab_text);
+        if (merges) put_object(*state, "vocab.json", part, "vocab");
+        put_object(*state, "tokenizer_config.json", part, "config");
+        put_object(*state, "special_tokens_map.json", part, "special");
+        put_object(*state, "added_tokens.json", part, "added");
         print_message("%s: ", name);
-        CHECK_OK(read_texts(texts[2], json_string_value(json_object_get(part, "merges")), texts[0],
-                            texts[1], &tokenizer));
+        CHECK_OK(tokenizer_open(*state, &tokenizer));
         check_part(tokenizer, part);
         tokenizer_close(tokenizer);
-        for (int i = 0; i < 3; i++) free(texts[i]);
         parts++;
     }
-    assert_int_equal(parts, 7);
+    assert_int_equal(parts, 10);
 }
 
 /* ---- length ---- */
@@ -263,9 +273,13 @@ static void a_folder_without_its_files_is_refused_by_name(void **state)
     files_write(*state, "special_tokens_map.json", "{", 1);
     CHECK_FAILS(tokenizer_open(*state, &tokenizer), SODA_ERR_INPUT);
     check_message_has("special_tokens_map.json:1");
-    files_write(*state, "added_tokens.json", "{}", 2);
-    CHECK_FAILS(tokenizer_open(*state, &tokenizer), SODA_ERR_UNSUPPORTED);
-    check_message_has("added_tokens.json");
+    files_put(*state, "special_tokens_map.json", "{}");
+    files_put(*state, "added_tokens.json", "{\"<cat>\": \"7\"}");
+    CHECK_FAILS(tokenizer_open(*state, &tokenizer), SODA_ERR_INPUT);
+    check_message_has("added_tokens.json: <cat>: expected an id");
+    files_put(*state, "added_tokens.json", "{\"<cat>\": 7}");
+    CHECK_FAILS(tokenizer_open(*state, &tokenizer), SODA_ERR_INPUT);
+    check_message_has("added_tokens.json: added token \"<cat>\": expected id 2048");
 }
 
 static void wrong_vocabularies_and_merges_are_refused_by_key_and_line(void **state)
@@ -332,12 +346,19 @@ static void wrong_settings_are_refused_by_key(void **state)
         {NULL, "{\"pad_token\": \"\"}", SODA_ERR_INPUT, "special.json: pad_token: expected"},
         {NULL, "{\"eos_token\": 7}", SODA_ERR_INPUT, "special.json: eos_token: expected"},
         {NULL, "{\"eos_token\": {\"rstrip\": false}}", SODA_ERR_INPUT, "eos_token.content"},
-        {NULL, "{\"eos_token\": {\"content\": \"!\", \"rstrip\": true}}", SODA_ERR_UNSUPPORTED,
-         "special.json: eos_token.rstrip"},
+        {NULL, "{\"eos_token\": {\"content\": \"!\", \"single_word\": true}}", SODA_ERR_UNSUPPORTED,
+         "special.json: eos_token.single_word"},
+        {NULL, "{\"extra_special_tokens\": [\"!\"]}", SODA_ERR_INPUT,
+         "special.json: extra_special_tokens: expected an empty list"},
         {"{\"model_max_length\": 9, \"image_token\": \"!\"}", NULL, SODA_ERR_UNSUPPORTED,
          "config.json: image_token"},
-        {"{\"model_max_length\": 9, \"additional_special_tokens\": [\"!\"]}", NULL,
-         SODA_ERR_UNSUPPORTED, "config.json: additional_special_tokens"},
+        {"{\"additional_special_tokens\": {\"a\": \"!\"}}", NULL, SODA_ERR_INPUT,
+         "config.json: additional_special_tokens: expected a list"},
+        {"{\"extra_special_tokens\": [7]}", NULL, SODA_ERR_INPUT,
+         "config.json: extra_special_tokens: expected a string or an object"},
+        {"{\"added_tokens_decoder\": {\"2048\": {\"content\": \"<x>\", \"normalized\": false, "
+         "\"lstrip\": true}, \"2049\": {\"content\": \"y \"}}}",
+         NULL, SODA_ERR_UNSUPPORTED, "config.json: added token \"y \": expected no white space"},
         {"{\"model_max_length\": 9, \"added_tokens_decoder\": {\"7\": {\"content\": \"<x>\"}}}",
          NULL, SODA_ERR_INPUT,
          "config.json: added token \"<x>\": expected id 2048, which follows from vocab.json"},
@@ -358,7 +379,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_equal_transformers_on_the_nano_model),
-        cmocka_unit_test(ids_equal_transformers_on_other_folders),
+        cmocka_unit_test_setup_teardown(ids_equal_transformers_on_other_folders, files_setup,
+                                        files_teardown),
         cmocka_unit_test(ids_are_cut_padded_and_reported),
         cmocka_unit_test(long_words_and_long_runs_of_marks_end),
         cmocka_unit_test(composition_is_idempotent),

@@ -96,10 +96,25 @@ static void one_file_wins_over_older_ones(void **state)
     files_put(*state, "merges.txt", merges_text);
     files_put(*state, "tokenizer_config.json", "{}");
     files_put(*state, "special_tokens_map.json", "{\"pad_token\": \"!\"}");
+    files_put(*state, "added_tokens.json", "{\"<dog>\": 2048}");
     write_whole(*state, true, "{\"id\": 2048, \"content\": \"<pet>\"}");
     CHECK_OK(tokenizer_open(*state, &tokenizer));
     CHECK_OK(tokenizer_encode(tokenizer, "<pet>", got, 4, NULL));
     assert_memory_equal(got, ((int32_t[]){2046, 2048, 2047, 0}), sizeof got);
+    tokenizer_close(tokenizer);
+}
+
+/* As transformers 5 writes a token that add_special_tokens added. */
+static void a_token_may_be_listed_twice(void **state)
+{
+    soda_tokenizer *tokenizer;
+    int32_t got[4];
+    files_put(*state, "tokenizer_config.json", "{\"extra_special_tokens\": [\"<pet>\"]}");
+    write_whole(*state, true, "{\"id\": 2048, \"content\": \"<pet>\", \"special\": true}");
+    CHECK_OK(tokenizer_open(*state, &tokenizer));
+    assert_int_equal(tokenizer_id_count(tokenizer), 2049);
+    CHECK_OK(tokenizer_encode(tokenizer, "<pet><pet>", got, 4, NULL));
+    assert_memory_equal(got, ((int32_t[]){2046, 2048, 2048, 2047}), sizeof got);
     tokenizer_close(tokenizer);
 }
 
@@ -132,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_file_gives_the_same_ids, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(one_file_wins_over_older_ones, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_token_may_be_listed_twice, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_wrong_tokenizer_json_is_named, files_setup,
                                         files_teardown),
     };
