@@ -93,6 +93,8 @@ static bool is_there(const open_files *o, int file) { return access(o->path[file
 /* The files that may be absent. */
 static soda_status load_extras(open_files *o)
 {
+    TRY(is_there(o, CONFIG) ? soda_json_load(o->path[CONFIG], &o->files.config)
+                            : soda_json_parse("{}", 2, o->path[CONFIG], &o->files.config));
     if (is_there(o, SPECIAL)) TRY(soda_json_load(o->path[SPECIAL], &o->files.special));
     if (is_there(o, ADDED)) TRY(soda_json_load(o->path[ADDED], &o->files.added));
     return SODA_OK;
@@ -102,7 +104,6 @@ static soda_status load_extras(open_files *o)
 static soda_status load_parts(open_files *o)
 {
     TRY(soda_json_load(o->path[VOCAB], &o->files.vocab));
-    TRY(soda_json_load(o->path[CONFIG], &o->files.config));
     TRY(text_file_read(o->path[MERGES], MAX_MERGES, &o->merges, &o->files.merges_bytes));
     o->files.merges = o->merges;
     o->files.merges_file = o->path[MERGES];
@@ -113,8 +114,6 @@ static soda_status load_parts(open_files *o)
 static soda_status load_whole(open_files *o)
 {
     TRY(soda_json_load(o->path[WHOLE], &o->files.whole));
-    TRY(is_there(o, CONFIG) ? soda_json_load(o->path[CONFIG], &o->files.config)
-                            : soda_json_parse("{}", 2, o->path[WHOLE], &o->files.config));
     return tokenizer_json_split(&o->files, &o->merges);
 }
 

@@ -16,9 +16,8 @@
 
 typedef struct soda_tokenizer soda_tokenizer;
 
-/* Opens a diffusers tokenizer folder: tokenizer.json and, if they are there, tokenizer_config.json,
- * special_tokens_map.json and added_tokens.json. Without tokenizer.json: vocab.json, merges.txt and
- * tokenizer_config.json, and the others if they are there.
+/* Opens a diffusers tokenizer folder: tokenizer.json or, without it, vocab.json and merges.txt; and
+ * tokenizer_config.json, special_tokens_map.json and added_tokens.json, if they are there.
  *
  * A special token is a string or an object with "content"; special_tokens_map.json wins over
  * tokenizer_config.json unless the latter has added_tokens_decoder, as in transformers.

@@ -93,7 +93,6 @@ static void one_file_wins_over_older_ones(void **state)
     soda_tokenizer *tokenizer;
     int32_t got[4];
     files_put(*state, "vocab.json", vocab_text);
-    files_put(*state, "merges.txt", merges_text);
     files_put(*state, "tokenizer_config.json", "{}");
     files_put(*state, "special_tokens_map.json", "{\"pad_token\": \"!\"}");
     files_put(*state, "added_tokens.json", "{\"<dog>\": 2048}");
