@@ -11,7 +11,6 @@
 
 #include "core/file_kind.h"
 #include "core/json.h"
-#include "core/path.h"
 #include "io/safetensors_header.h"
 
 typedef struct {
@@ -118,12 +117,12 @@ static soda_status collect_metadata(soda_safetensors *set)
     return SODA_OK;
 }
 
-/* The first `length` bytes of `folder`, then a, b and c; for free(). NULL without memory. */
-static char *join(const char *folder, size_t length, const char *a, const char *b, const char *c)
+/* The first `length` bytes of `folder`, then the name; for free(). NULL without memory. */
+static char *join(const char *folder, size_t length, const char *name)
 {
-    const size_t bytes = length + strlen(a) + strlen(b) + strlen(c) + 1;
+    const size_t bytes = length + strlen(name) + 1;
     char *path = malloc(bytes);
-    if (path) snprintf(path, bytes, "%.*s%s%s%s", (int)length, folder, a, b, c);
+    if (path) snprintf(path, bytes, "%.*s%s", (int)length, folder, name);
     return path;
 }
 
@@ -148,7 +147,7 @@ static soda_status need_shard(soda_safetensors *set, const soda_json *map, const
     set->shard = more;
     more[set->shards++] = (shard){0};
     const size_t folder = (size_t)(file_name(set->path) - set->path);
-    return open_shard(set, join(set->path, folder, name, "", ""), &more[*file]);
+    return open_shard(set, join(set->path, folder, name), &more[*file]);
 }
 
 /* Every tensor must be where the map says, and every tensor must be in the map. */
@@ -204,7 +203,7 @@ static soda_status open_single(soda_safetensors *set)
     set->shard = calloc(1, sizeof *set->shard);
     if (!set->shard) return no_memory(set->path);
     set->shards = 1;
-    TRY(open_shard(set, join("", 0, set->path, "", ""), &set->shard[0]));
+    TRY(open_shard(set, strdup(set->path), &set->shard[0]));
     return collect_tensors(set);
 }
 
@@ -212,7 +211,7 @@ soda_status safetensors_open(const char *path, soda_safetensors **set)
 {
     soda_status s = SODA_OK;
     soda_safetensors *opened = calloc(1, sizeof *opened);
-    if (opened) opened->path = join("", 0, path, "", "");
+    if (opened) opened->path = strdup(path);
     if (!opened || !opened->path) {
         free(opened);
         return no_memory(path);
@@ -228,62 +227,6 @@ soda_status safetensors_open(const char *path, soda_safetensors **set)
 failed:
     safetensors_close(opened);
     return s;
-}
-
-/* Records what was looked for, and what PyTorch file there is instead. */
-static soda_status nothing_there(const char *folder, const char *stem)
-{
-    char other[4096];
-    if (access(folder, F_OK) != 0)
-        return FAIL(SODA_ERR_IO, "%s: cannot open: %s", folder, strerror(errno));
-    const char *const pickles[] = {stem, "pytorch_model", "diffusion_pytorch_model.fp16",
-                                   "pytorch_model.fp16"};
-    for (int i = 0; i < 4; i++) {
-        TRY(path_in(other, sizeof other, folder, "%s.bin", pickles[i]));
-        if (access(other, F_OK) == 0)
-            return FAIL(SODA_ERR_UNSUPPORTED,
-                        "%s: expected %s.safetensors, found only %s.bin, a pickle, which soda does "
-                        "not open since it may run code: convert the model once in Python: "
-                        "load it with diffusers and call save_pretrained(\"FOLDER\")",
-                        folder, stem, pickles[i]);
-    }
-    return FAIL(SODA_ERR_INPUT,
-                "%s: expected %s.safetensors, %s.safetensors.index.json or their fp16 variant, "
-                "found none",
-                folder, stem, stem);
-}
-
-/* What holds the weights called STEM, the most wanted first. Where a model was saved over an older
- * one, the single file and the index may both be there, one of them stale: the library that reads
- * the component says which. diffusers writes the index of a variant as
- * .safetensors.index.fp16.json, older ones the other way round. */
-enum { ENDINGS = 5 };
-static const char *const transformers_endings[ENDINGS] = {
-    ".safetensors",
-    ".safetensors.index.json",
-    ".fp16.safetensors",
-    ".safetensors.index.fp16.json",
-    ".fp16.safetensors.index.json",
-};
-static const char *const diffusers_endings[ENDINGS] = {
-    ".safetensors.index.json",      ".safetensors",      ".safetensors.index.fp16.json",
-    ".fp16.safetensors.index.json", ".fp16.safetensors",
-};
-
-soda_status safetensors_open_folder(const char *folder, const char *stem, soda_safetensors **set)
-{
-    const bool is_diffusers = strcmp(stem, "diffusion_pytorch_model") == 0;
-    const char *const *endings = is_diffusers ? diffusers_endings : transformers_endings;
-    for (int i = 0; i < ENDINGS; i++) {
-        char *path = join(folder, strlen(folder), "/", stem, endings[i]);
-        if (!path) return no_memory(folder);
-        const bool there = access(path, F_OK) == 0;
-        const soda_status s = there ? safetensors_open(path, set) : SODA_OK;
-        free(path);
-        TRY(s);
-        if (there) return SODA_OK;
-    }
-    return nothing_there(folder, stem);
 }
 
 void safetensors_close(soda_safetensors *set)
