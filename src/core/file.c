@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/path.h"
+
 static soda_status read_open(int fd, const char *path, size_t limit, char **data, size_t *bytes)
 {
     struct stat about;
@@ -38,7 +40,7 @@ soda_status file_read(const char *path, size_t limit, void **data, size_t *bytes
     *bytes = 0;
     /* without O_NONBLOCK, a pipe without a writer would be waited for */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fd < 0) return path_cannot_open(path);
     const soda_status s = read_open(fd, path, limit, &text, bytes);
     close(fd);
     if (s != SODA_OK) {

@@ -221,18 +221,6 @@ static soda_status note_broken(image_scan_walk *walk, const scanned_folder *at, 
     return image_scan_leave_out_entry(walk, LEFT_OUT_LINK, at, name);
 }
 
-/* A name that is a picture's, behind which no file is. */
-static soda_status refuse_broken(const char *path)
-{
-    char target[IMAGE_PATH_BYTES];
-    const int why = errno;
-    const ssize_t length = readlink(path, target, sizeof target - 1);
-    if (length < 0) return FAIL(SODA_ERR_IO, "%s: %s", path, strerror(why));
-    target[length] = '\0';
-    return FAIL(SODA_ERR_INPUT, "%s: a symbolic link to %s, which does not exist%s", path, target,
-                strstr(target, "annex/objects") ? ": run \"git annex get\"" : "");
-}
-
 static soda_status scan_entry(image_scan_walk *walk, scanned_folder *at, const char *name,
                               int depth)
 {
@@ -241,7 +229,7 @@ static soda_status scan_entry(image_scan_walk *walk, scanned_folder *at, const c
     TRY(image_scan_path(walk, at, name, path));
     if (stat(path, &about) != 0) {
         if (!image_name_is(name, NAME_PICTURE)) return note_broken(walk, at, name, path);
-        return at->listed ? scan_file(walk, at, name) : refuse_broken(path);
+        return at->listed ? scan_file(walk, at, name) : path_cannot_open(path);
     }
     if (S_ISDIR(about.st_mode) && is_run(at) && !strcmp(name, "samples"))
         return image_scan_leave_out(walk, LEFT_OUT_RUN, "samples");

@@ -204,11 +204,10 @@ static soda_status write_component(const soda_folder *folder, const soda_adapter
         tensors[i].data = changed->source.data;
         if (tensors[i].dtype == SAFETENSORS_F64) tensors[i].dtype = SAFETENSORS_F32;
     }
-    const char *file = strrchr(safetensors_path(files.set), '/');
     /* a variant keeps its name, as the components that are copied do */
     TRY_TO(done, path_in(path, sizeof path, root, "%s/%s%s.safetensors", name,
                          component == FOLDER_UNET ? "diffusion_pytorch_model" : "model",
-                         file && strstr(file, ".fp16.") ? ".fp16" : ""));
+                         safetensors_is_fp16(files.set) ? ".fp16" : ""));
     TRY_TO(done, safetensors_write(path, tensors, count, pairs, pair_count));
 done:
     free(pairs);

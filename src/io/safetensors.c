@@ -11,6 +11,7 @@
 
 #include "core/file_kind.h"
 #include "core/json.h"
+#include "core/path.h"
 #include "io/safetensors_header.h"
 
 typedef struct {
@@ -64,7 +65,7 @@ static soda_status open_shard(const soda_safetensors *set, char *path, shard *fi
     file->path = path;
     if (!path) return no_memory(set->path);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fd < 0) return path_cannot_open(path);
     const soda_status s = map_open_file(fd, file);
     close(fd); /* the mapping stays */
     TRY(s);

@@ -78,8 +78,16 @@ soda_status safetensors_open(const char *path, soda_safetensors **set);
 /* Opens the weights called `stem` in a component's folder, full ones before those of the variant
  * fp16. Of a single file and an index that are both there, the one that the component's library
  * reads: "diffusion_pytorch_model" is of diffusers, which takes the index, any other stem of
- * transformers, which takes the single file. */
+ * transformers, which takes the single file. A link that leads nowhere is refused, not passed over.
+ */
 soda_status safetensors_open_folder(const char *folder, const char *stem, soda_safetensors **set);
+
+/* Whether the set, opened so, is of the variant fp16. */
+bool safetensors_is_fp16(const soda_safetensors *set);
+
+/* Warns if it is and the full weights are beside it, in a file of PyTorch that soda does not read.
+ */
+void safetensors_warn_of_fp16(const soda_safetensors *set);
 
 /* Unmaps and frees; accepts NULL. Everything taken from the set ends. */
 void safetensors_close(soda_safetensors *set);

@@ -213,6 +213,7 @@ soda_status folder_weights_open(const soda_folder *f, folder_component component
     char prefix[32], unused[512];
     *weights = (folder_weights){0};
     TRY_TO(done, folder_tensors_open(f, component, &weights->set));
+    safetensors_warn_of_fp16(weights->set);
     snprintf(prefix, sizeof prefix, "%s.", name);
     TRY_TO(done, weight_files_create(weights->set, prefix, &weights->source));
     TRY_TO(done, graph_create(SODA_F32, &b.graph));

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "core/path.h"
 #include "core/text_file.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/normalize.h"
@@ -88,7 +88,7 @@ typedef struct {
     char *merges;
 } open_files;
 
-static bool is_there(const open_files *o, int file) { return access(o->path[file], F_OK) == 0; }
+static bool is_there(const open_files *o, int file) { return path_is_there(o->path[file]); }
 
 /* The files that may be absent. */
 static soda_status load_extras(open_files *o)

@@ -77,6 +77,11 @@ static void shards_of_fp16_export_as_one_file_of_fp16(void **state)
                                "cut/unet/diffusion_pytorch_model.fp16.safetensors && echo same"),
                    0, "same\n");
     program_expect(program_run(at, "soda inspect cut/unet"), 0, "MiB  F16\n");
+    assert_null(strstr(program_output, "variant"));
+    program_expect(
+        program_run(at, "touch cut/unet/diffusion_pytorch_model.bin && soda inspect cut"), 0,
+        "warning: cut/unet/diffusion_pytorch_model.fp16.safetensors: using the fp16 "
+        "variant, since the full weights are in diffusion_pytorch_model.bin, a pickle");
     program_expect(program_run(at, "soda sample --model cut --prompt fox --steps 1 --out p"), 0,
                    "1 picture");
 }

@@ -113,12 +113,28 @@ static void a_folder_is_searched_in_order(void **state)
     CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_INPUT);
 }
 
+/* As a download that was interrupted, or an annex without its files, leaves a folder. */
+static void a_link_that_leads_nowhere_is_not_passed_over(void **state)
+{
+    soda_safetensors *set;
+    const char *link = files_path(*state, "m.safetensors");
+    file_with(*state, "m.fp16.safetensors", SHARD("a"), 4);
+    assert_int_equal(symlink("blobs/gone", link), 0);
+    CHECK_FAILS(safetensors_open_folder(*state, "m", &set), SODA_ERR_INPUT);
+    check_message_has("m.safetensors: a symbolic link to blobs/gone, which does not exist");
+    assert_int_equal(rename(link, files_path(*state, "m-1.safetensors")), 0);
+    CHECK_FAILS(safetensors_open(files_put(*state, "i.json", index_text), &set), SODA_ERR_INPUT);
+    check_message_has("m-1.safetensors: a symbolic link to blobs/gone, which does not exist");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(shards_make_one_set, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(an_index_that_lies_is_refused, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_folder_is_searched_in_order, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_not_passed_over, files_setup,
+                                        files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/files.h"
 #include "tokenizer/tokenizer.h"
@@ -117,6 +118,16 @@ static void a_token_may_be_listed_twice(void **state)
     tokenizer_close(tokenizer);
 }
 
+static void a_link_that_leads_nowhere_is_not_passed_over(void **state)
+{
+    soda_tokenizer *tokenizer;
+    files_put(*state, "vocab.json", vocab_text);
+    files_put(*state, "merges.txt", merges_text);
+    assert_int_equal(symlink("blobs/gone", files_path(*state, "tokenizer.json")), 0);
+    CHECK_FAILS(tokenizer_open(*state, &tokenizer), SODA_ERR_INPUT);
+    check_message_has("tokenizer.json: a symbolic link to blobs/gone, which does not exist");
+}
+
 static void a_wrong_tokenizer_json_is_named(void **state)
 {
     static const struct {
@@ -147,6 +158,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_file_gives_the_same_ids, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(one_file_wins_over_older_ones, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_token_may_be_listed_twice, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_not_passed_over, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(a_wrong_tokenizer_json_is_named, files_setup,
                                         files_teardown),
     };
