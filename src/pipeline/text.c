@@ -19,13 +19,14 @@ typedef struct {
     int64_t column;
 } encoder_place;
 
+static const char *const tokenizer_parts[2] = {"tokenizer", "tokenizer_2"};
+
 static soda_status open_tokenizers(const soda_folder *folder, soda_tokenizer *tokenizer[2])
 {
-    static const char *const parts[2] = {"tokenizer", "tokenizer_2"};
     char path[4096];
     for (int i = 0; i < folder->texts; i++) {
         /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): texts is 1 or 2 */
-        TRY(folder_path(folder, parts[i], "", path, sizeof path));
+        TRY(folder_path(folder, tokenizer_parts[i], "", path, sizeof path));
         TRY(tokenizer_open(path, &tokenizer[i]));
     }
     return SODA_OK;
@@ -49,6 +50,23 @@ static soda_status tokenize(const soda_tokenizer *tokenizer, int index, const ch
         TRY(tokenizer_encode(tokenizer, texts[i], tokens->ids[index] + i * tokens->tokens,
                              (int)tokens->tokens, &is_cut));
         tokens->is_cut[i] |= is_cut;
+    }
+    return SODA_OK;
+}
+
+/* A tokenizer may have more tokens than its text encoder has embeddings. */
+static soda_status check_ids(const soda_folder *folder, int index, const soda_tokens *tokens)
+{
+    const int64_t vocabulary = folder->text[index].vocabulary;
+    char tokenizer[4096], config[4096];
+    for (int64_t i = 0; i < tokens->count * tokens->tokens; i++) {
+        const int32_t id = tokens->ids[index][i];
+        if (id < vocabulary) continue;
+        TRY(folder_path(folder, tokenizer_parts[index], "", tokenizer, sizeof tokenizer));
+        TRY(folder_path(folder, folder_component_name(FOLDER_TEXT_ENCODER + index), "config.json",
+                        config, sizeof config));
+        return FAIL(SODA_ERR_INPUT, "%s: token id %d, expected below vocab_size (%lld) of %s",
+                    tokenizer, id, (long long)vocabulary, config);
     }
     return SODA_OK;
 }
@@ -156,7 +174,10 @@ soda_status text_tokenize(const soda_folder *folder, const char *const *texts, i
         goto done;
     }
     for (int64_t i = 0; i < count; i++) tokens->absent[i] = !texts[i];
-    for (int i = 0; i < folder->texts; i++) TRY_TO(done, tokenize(tokenizer[i], i, texts, tokens));
+    for (int i = 0; i < folder->texts; i++) {
+        TRY_TO(done, tokenize(tokenizer[i], i, texts, tokens));
+        TRY_TO(done, check_ids(folder, i, tokens));
+    }
 done:
     for (int i = 0; i < 2; i++) tokenizer_close(tokenizer[i]);
     if (s != SODA_OK) text_tokens_free(tokens);

@@ -224,6 +224,9 @@ static void damaged_models_are_named(void **state)
     damaged("sed -i 's/\"block_out_channels\": \\[/\"x\": [/' vae/config.json", "vae/");
     damaged("sed -i '40s/.*/zzz qqq/' tokenizer/merges.txt", "merges.txt");
     damaged("rm tokenizer/vocab.json", "vocab.json");
+    damaged("echo '{\"fox\": 2048}' > tokenizer/added_tokens.json",
+            "m/tokenizer/: token id 2048, expected below vocab_size (2048) of "
+            "m/text_encoder/config.json");
     damaged("sed -i 's/scaled_linear/cosine/' scheduler/scheduler_config.json", "beta_schedule");
     damaged(
         "sed -i 's/DDIMScheduler/HeunScheduler/' scheduler/scheduler_config.json model_index.json",
