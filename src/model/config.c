@@ -130,6 +130,14 @@ static soda_status read_unet_time(const soda_json *json, soda_unet_config *c)
 
 /* Features that SD 1.x, 2.x and SDXL do not use. upcast_attention changes nothing: the softmax is
  * always fp32. addition_embed_type_num_heads belongs to another addition_embed_type. */
+/* SiLU, which diffusers knows by two names. */
+static soda_status want_silu(const soda_json *json)
+{
+    const char *name;
+    TRY(soda_json_string(json, "act_fn", "silu", &name));
+    return strcmp(name, "swish") == 0 ? SODA_OK : keys_want_string(json, "act_fn", "silu");
+}
+
 static soda_status refuse_unet_features(const soda_json *json)
 {
     static const char *const null[] = {
@@ -147,7 +155,7 @@ static soda_status refuse_unet_features(const soda_json *json)
     for (size_t i = 0; i < sizeof no / sizeof *no; i++) TRY(keys_want_false(json, no[i]));
     TRY(keys_want_string(json, "resnet_time_scale_shift", "default"));
     TRY(keys_want_string(json, "attention_type", "default"));
-    TRY(keys_want_string(json, "act_fn", "silu"));
+    TRY(want_silu(json));
     TRY(keys_want_number(json, "resnet_out_scale_factor", 1));
     TRY(keys_want_number(json, "mid_block_scale_factor", 1));
     TRY(keys_want_number(json, "dropout", 0));
@@ -214,7 +222,7 @@ soda_status config_vae(const soda_json *json, soda_vae_config *c)
     *c = (soda_vae_config){.blocks = 1};
     int up_blocks = 1;
     TRY(keys_want_string(json, "_class_name", "AutoencoderKL"));
-    TRY(keys_want_string(json, "act_fn", "silu"));
+    TRY(want_silu(json));
     TRY(keys_want_null(json, "shift_factor"));
     TRY(keys_want_null(json, "latents_mean"));
     TRY(keys_want_null(json, "latents_std"));

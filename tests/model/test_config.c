@@ -257,8 +257,9 @@ static void harmless_values_are_accepted(void **state)
     (void)state;
     CHECK_OK(read_unet("{'upcast_attention': true, 'addition_embed_type_num_heads': 64,"
                        " 'only_cross_attention': [false, false, false, false], 'dropout': 0.0,"
-                       " 'mid_block_scale_factor': 1, 'class_embed_type': null,"
+                       " 'mid_block_scale_factor': 1, 'class_embed_type': null, 'act_fn': 'swish',"
                        " 'some_key_of_the_future': 3}"));
+    CHECK_OK(read_vae("{'act_fn': 'swish'}"));
 }
 
 int main(void)
