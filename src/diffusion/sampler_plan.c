@@ -176,8 +176,8 @@ soda_status sampler_plan_sigmas(soda_sampler *sampler, const soda_json *config, 
     sampler->sigma[calls] = *ends_at_zero ? 0 : (float)train_sigma(sampler, 0);
     for (int i = 0; i < calls; i++) {
         const float from = sampler->sigma[i], to = sampler->sigma[i + 1];
-        if (from > to || (!is_dpmpp && from == to)) continue; /* DPM++ divides by log(from / to) */
-        if (from == to && i == calls - 1) continue;           /* but not behind the last step */
+        /* DPM++ divides by the length of the step before: only its last one may be 0 */
+        if (from > to || (from == to && (!is_dpmpp || i == calls - 1))) continue;
         return FAIL(SODA_ERR_USAGE,
                     "steps: %d are too many for this schedule: sigma %d is %g, the next one %g",
                     sampler->steps, i, (double)from, (double)to);

@@ -24,16 +24,6 @@ static bool weight_dtype(safetensors_dtype from, soda_dtype *to)
     }
 }
 
-/* "[2,3]" of any rank. */
-static char *dims_text(const safetensors_tensor *t, char *text, size_t size)
-{
-    size_t at = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < t->rank && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "", (long long)t->dim[i]);
-    if (at < size) snprintf(text + at, size - at, "]");
-    return text;
-}
-
 static bool shape_is(const safetensors_tensor *t, const soda_shape *shape)
 {
     return t->rank == shape->rank &&
@@ -66,7 +56,8 @@ static soda_status source_find(soda_weight_source *source, const char *name,
         return FAIL(SODA_ERR_INPUT, "%s: tensor %s is missing", safetensors_path(from->set), name);
     if (!shape_is(t, expected))
         return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected shape %s, found %s", t->file, name,
-                    shape_text(expected, want, sizeof want), dims_text(t, found, sizeof found));
+                    shape_text(expected, want, sizeof want),
+                    safetensors_shape_text(t, found, sizeof found));
     if (!weight_dtype(t->dtype, &dtype))
         return FAIL(SODA_ERR_INPUT, "%s: tensor %s: expected type F64, F32, F16 or BF16, found %s",
                     t->file, name, safetensors_dtype_name(t->dtype));

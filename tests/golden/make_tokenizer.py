@@ -1,7 +1,7 @@
 """Writes tokenizer.json: what CLIPTokenizer of transformers makes of many texts.
 
 Run by hand in the repository root:  python tests/golden/make_tokenizer.py
-Made with Python 3.11.2, transformers 5.23.0, tokenizers 0.23.3.
+Made with Python 3.11.7, transformers 5.24.0, tokenizers 0.23.3.
 """
 import json
 import random

@@ -1,4 +1,4 @@
-/* Token ids equal those of CLIPTokenizer in transformers 5.23 (golden/make_tokenizer.py); a folder
+/* Token ids equal those of CLIPTokenizer in transformers 5.24 (golden/make_tokenizer.py); a folder
  * that is wrong is refused by file and key.
  *
  * The tables behind the ids are of different ages: Python 3.11 that drew the random texts knows
