@@ -37,7 +37,7 @@ kill_a_rank() {
 # wait_for_file FILE: until it is there; false if shell $pid ended before.
 wait_for_file() { until [ -s "$1" ]; do kill -0 "$pid" 2>/dev/null || return 1; done; }
 
-# Until no process of a run is left: the launcher may end before those that it kills.
+# Until no process of a run is left, and none that dies has its lock: the launcher may end before those that it kills.
 wait_until_gone() {
     local process left=yes
     for ((SECONDS = 0; SECONDS < 60; )); do
@@ -45,6 +45,7 @@ wait_until_gone() {
         for process in $(pgrep -x "$(basename "$soda")" || true); do
             [ "$(readlink "/proc/$process/cwd" || true)" != "$work" ] || left=yes
         done
+        [ ! -e "$1/run/.lock" ] || flock --nonblock "$1/run/.lock" true || left=yes
         [ "$left" ] || return 0
         sleep 0.1
     done
