@@ -71,6 +71,7 @@ power_off() {
     local node
     begin "$1"
     node=$(first_node "$2")
+    ip link set "v$node" down # else Linux would say goodbye for the processes
     kill -9 "$(cat "$LAB/$node.pid")"
     restarted "$1" 30 "$since"
     finished "$1" 180

@@ -51,7 +51,8 @@ write_files() {
         'LogLevel ERROR' >"$LAB/ssh_config"
     (umask 077 && head -c 128 /dev/urandom >"$LAB/munge/key")
     : >"$LAB/plugstack.conf"
-    echo CgroupPlugin=disabled >"$LAB/cgroup.conf"
+    # Newer versions insist on control groups unless they are told not to; 22.05 does neither.
+    case $(slurmd -V) in *' 22.'*) ;; *) echo CgroupPlugin=disabled >"$LAB/cgroup.conf" ;; esac
     # cred_expire: how long a job that is to start again waits, 5 at least. SlurmdTimeout: when a silent node is down;
     # before that, Slurm tries to connect to it for up to three times MessageTimeout. TCPTimeout: of each of the five tries
     # to tell a lost srun that its tasks have ended, for which the job's other nodes wait.
