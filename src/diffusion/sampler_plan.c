@@ -133,7 +133,7 @@ static void use_karras(soda_sampler *sampler, double from, double to, bool round
 static soda_status refuse_number(const soda_json *config, const char *key)
 {
     double value;
-    TRY(soda_json_double(config, key, NAN, &value));
+    TRY(soda_json_double(config, key, (double)NAN, &value));
     if (isnan(value)) return SODA_OK;
     return FAIL(SODA_ERR_UNSUPPORTED, "%s: %s: expected null, found %g", config->file, key, value);
 }

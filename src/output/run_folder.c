@@ -138,14 +138,14 @@ static bool is_of_machine(const char *key)
 }
 
 /* Whether the run that began here last was this one, as the configuration that it left says. */
-static soda_status is_begun(const char *output, const char *given, const char *text, bool *begun)
+static soda_status is_begun(const char *output, const char *text, bool *begun)
 {
     enum { MOST_BYTES = 1 << 20 };
     char path[PATH_BYTES], *then;
     size_t bytes;
     run_config_diff changes;
     *begun = false;
-    TRY(choose_config(output, given, path));
+    TRY(choose_config(output, "", path)); /* whichever file this run was given */
     if (access(path, F_OK) != 0) return SODA_OK;
     TRY(text_file_read(path, MOST_BYTES, &then, &bytes));
     const soda_status s = run_config_diff_find(then, text, &changes);
@@ -174,7 +174,7 @@ static soda_status refuse(const char *output, const char *name)
 }
 
 /* Refuses what a run that has no checkpoint to resume from would replace. */
-static soda_status check_new(const char *output, const char *given, const char *text)
+static soda_status check_new(const char *output, const char *text)
 {
     static const struct {
         const char *name;
@@ -187,13 +187,13 @@ static soda_status check_new(const char *output, const char *given, const char *
     for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
         bool begun = false;
         if (!holds_something(output, results[i].name)) continue;
-        if (results[i].is_early) TRY(is_begun(output, given, text, &begun));
+        if (results[i].is_early) TRY(is_begun(output, text, &begun));
         if (!begun) return refuse(output, results[i].name);
     }
     return SODA_OK;
 }
 
-static soda_status check_folder(const char *output, const char *given, const char *text)
+static soda_status check_folder(const char *output, const char *text)
 {
     char path[PATH_BYTES];
     checkpoint_steps list;
@@ -201,14 +201,13 @@ static soda_status check_folder(const char *output, const char *given, const cha
     TRY(path_in(path, sizeof path, output, "checkpoints"));
     TRY(checkpoint_list(path, false, &list));
     free(list.step);
-    return list.count > 0 ? SODA_OK : check_new(output, given, text);
+    return list.count > 0 ? SODA_OK : check_new(output, text);
 }
 
-soda_status run_folder_open(const char *output, const char *given, const char *text, bool overwrite,
-                            run_lock **lock)
+soda_status run_folder_open(const char *output, const char *text, bool overwrite, run_lock **lock)
 {
     char path[PATH_BYTES];
-    if (!overwrite) TRY(check_folder(output, given, text));
+    if (!overwrite) TRY(check_folder(output, text));
     TRY(path_in(path, sizeof path, output, "checkpoints"));
     TRY(newfile_make_folder(path));
     TRY(run_lock_take(output, lock));

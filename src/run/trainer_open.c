@@ -44,7 +44,7 @@ static soda_status make_paths(soda_trainer *t)
     TRY(status_prefix(path_in(t->path_spectra, most, out, "spectra.h5"), "output"));
     TRY(status_prefix(path_in(t->path_adapter, most, out, "adapter.safetensors"), "output"));
     if (t->comm->rank != 0) return SODA_OK;
-    return run_folder_open(out, t->config->file, t->config_text, t->overwrite, &t->lock);
+    return run_folder_open(out, t->config_text, t->overwrite, &t->lock);
 }
 
 static soda_status open_schedule(soda_trainer *t)

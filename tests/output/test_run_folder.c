@@ -14,7 +14,7 @@ static const char this_run[] = "train:\n  seed: 1\n  lr: 2\n";
 
 static soda_status open_folder(const char *folder, bool overwrite, run_lock **lock)
 {
-    return run_folder_open(folder, files_path(folder, "run.yaml"), this_run, overwrite, lock);
+    return run_folder_open(folder, this_run, overwrite, lock);
 }
 
 static void open_and_close(const char *folder, bool overwrite)
