@@ -262,16 +262,19 @@ soda_status dataset_warn_no_end(const dataset_opening *o)
     const soda_dataset *d = o->dataset;
     int64_t count = 0, first = 0;
     int64_t *flags = calloc((size_t)d->about.count, sizeof *flags);
-    TRY(comm_agree(o->comm, flags ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for flags")));
+    soda_status s = flags ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for flags");
+    TRY_TO(done, comm_agree(o->comm, s));
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there, or the ranks agreed to fail */
     for (int64_t i = 0; i < d->about.count; i++) flags[i] = d->files[i].no_end;
-    const soda_status s = o->comm->sum_i64(o->comm, flags, d->about.count);
-    for (int64_t i = d->about.count; s == SODA_OK && i-- > 0;)
+    TRY_TO(done, o->comm->sum_i64(o->comm, flags, d->about.count));
+    for (int64_t i = d->about.count; i-- > 0;)
         if (flags[i]) first = i, count++;
-    free(flags);
     if (count)
         log_warning("%s: %lld picture file%s but no pixels%s %s", d->folder->root, (long long)count,
                     count == 1 ? " lacks its end" : "s lack their ends",
                     count == 1 ? ":" : "; the first is", d->folder->list.items[first].file);
+done:
+    free(flags);
     return s;
 }
 

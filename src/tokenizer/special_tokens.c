@@ -99,10 +99,10 @@ static soda_status read_mentions(const tokenizer_files *files, mentions *all)
     const json_t *list = json_object_get(from.json->object, from.key);
     const bool is_empty_object = json_is_object(list) && json_object_size(list) == 0;
     *all = (mentions){.count = NAMED};
-    if (list && !json_is_array(list) && !json_is_null(list) && !is_empty_object)
-        return soda_json_refuse(from.json, from.key, "a list");
     all->token = calloc(NAMED + json_array_size(list), sizeof *all->token);
     if (!all->token) return FAIL(SODA_ERR_MEMORY, "%s: out of memory", files->config.file);
+    if (list && !json_is_array(list) && !json_is_null(list) && !is_empty_object)
+        return soda_json_refuse(from.json, from.key, "a list");
     for (int i = 0; i < NAMED; i++) TRY(read_named(files, i, all));
     return read_extra(from, list, from.json == &files->special, all);
 }
