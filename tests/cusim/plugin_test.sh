@@ -73,8 +73,9 @@ else
 fi
 
 # Each rank has a GPU of its own: by number, or by what the launcher shows each of them. The map of ranks and GPUs comes
-# first; that there is no such model is found after it.
+# first; that there is no model is found after it.
 arch=$work/nowhere
+mkdir "$arch"
 mapped() {
     refused 'nowhere/unet/config.json' "$@"
     grep -q 'rank 0: .*, GPU 0: simulated GPU at 0000:01:00.0' log || fail "the GPU of rank 0"
