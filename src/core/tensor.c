@@ -47,14 +47,19 @@ int64_t shape_rows(const soda_shape *shape)
     return n;
 }
 
-char *shape_text(const soda_shape *shape, char *text, size_t size)
+char *dims_text(const int64_t *dim, int rank, char *text, size_t size)
 {
     size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < shape->rank && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? "," : "",
-                                 (long long)shape->dim[i]);
+    for (int i = 0; i < rank && used < size; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%lld", i ? "," : "", (long long)dim[i]);
     if (used < size) snprintf(text + used, size - used, "]");
     return text;
+}
+
+char *shape_text(const soda_shape *shape, char *text, size_t size)
+{
+    return dims_text(shape->dim, shape->rank, text, size);
 }
 
 size_t tensor_bytes(const soda_tensor *tensor)

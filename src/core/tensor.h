@@ -37,6 +37,7 @@ int64_t shape_columns(const soda_shape *shape);
 int64_t shape_rows(const soda_shape *shape);
 
 /* Writes "[2,4,8]" to `text`, cut to `size`; returns text. */
+char *dims_text(const int64_t *dim, int rank, char *text, size_t size);
 char *shape_text(const soda_shape *shape, char *text, size_t size);
 
 size_t tensor_bytes(const soda_tensor *tensor);

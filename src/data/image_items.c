@@ -62,12 +62,15 @@ static soda_status take_forms(image_items *list, const char *root)
 {
     for (int64_t i = 0; i < list->count; i++) {
         char **file = &list->items[i].file, *same;
-        for (int form = 0; form < IMAGE_NAME_FORMS; form++) {
+        bool searches = true;
+        for (int form = 0; form < IMAGE_NAME_FORMS && searches; form++) {
             TRY(image_name_form(*file, form, &same));
-            if (same && !is_below(root, *file) && is_below(root, same)) {
+            searches = same && !is_below(root, *file);
+            if (searches && is_below(root, same)) {
                 char *listed = *file;
                 *file = same;
                 same = listed;
+                searches = false;
             }
             free(same);
         }

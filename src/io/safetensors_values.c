@@ -1,6 +1,5 @@
 /* The values of a tensor as plain fp32 numbers, and its shape as text. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "io/safetensors.h"
@@ -59,10 +58,5 @@ soda_status safetensors_read_finite(const safetensors_tensor *tensor, float *val
 
 const char *safetensors_shape_text(const safetensors_tensor *tensor, char *text, size_t size)
 {
-    size_t at = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < tensor->rank && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "",
-                               (long long)tensor->dim[i]);
-    if (at < size) snprintf(text + at, size - at, "]");
-    return text;
+    return dims_text(tensor->dim, tensor->rank, text, size);
 }
