@@ -14,6 +14,20 @@ typedef struct {
     bool keys;
 } train_options;
 
+/* The methods that do not have this key. */
+static void print_exclusions(const run_key *key)
+{
+    const char *joint = " (not where adapter.method is ", *end = "";
+    const soda_method *method;
+    for (int i = 0; (method = method_at(i)); i++) {
+        if (method_has_key(method, key->name)) continue;
+        printf("%s%s", joint, method->name);
+        joint = " or ";
+        end = ")";
+    }
+    printf("%s", end);
+}
+
 /* Markdown: docs/configuration.md is this page. */
 static void print_keys(void)
 {
@@ -30,6 +44,7 @@ static void print_keys(void)
         for (const char *c = key->allowed; *c; c++) printf(*c == '|' ? "\\|" : "%c", *c);
         printf(" | %s", key->help);
         if (key->condition) printf(" (only where %s is %s)", key->condition, key->words);
+        print_exclusions(key);
         printf(" |\n");
     }
 }
