@@ -144,7 +144,9 @@ soda_status common_check_new(const char *path)
 soda_status common_check_folder(const char *path)
 {
     char folder[4096];
+    struct stat about;
     const char *slash = strrchr(path, '/');
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) return SODA_OK; /* written in place */
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2,
              slash ? path : "./");
     if (access(folder, W_OK | X_OK) == 0) return SODA_OK;

@@ -10,14 +10,21 @@
 
 struct soda_newfile {
     int fd;
-    char *path; /* `path`, then the temporary name after its zero: one block */
-    char *temporary;
+    char *path;      /* `path`, then the temporary name after its zero: one block */
+    char *temporary; /* NULL: the bytes go to `path` itself, or the file has its name */
 };
 
 static soda_status cannot(const char *what, const char *path)
 {
     return FAIL(errno == ENOMEM ? SODA_ERR_MEMORY : SODA_ERR_IO, "%s: cannot %s: %s", path, what,
                 strerror(errno));
+}
+
+/* Something that a rename would put a file in the place of: a device, a pipe, a socket. */
+static bool is_special(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
 }
 
 soda_status newfile_create(const char *path, soda_newfile **file)
@@ -35,8 +42,13 @@ soda_status newfile_create(const char *path, soda_newfile **file)
     *f = (soda_newfile){.path = names, .temporary = names + length};
     memcpy(f->path, path, length);
     snprintf(f->temporary, room, "%s.tmp-%s-%ld", path, host, (long)getpid());
-    unlink(f->temporary); /* left by a killed process that had our id */
-    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (is_special(path)) {
+        f->temporary = NULL;
+        f->fd = open(path, O_WRONLY | O_CLOEXEC);
+    } else {
+        unlink(f->temporary); /* left by a killed process that had our id */
+        f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
     if (f->fd < 0) {
         const soda_status s = cannot("create", path);
         free(names);
@@ -83,7 +95,10 @@ soda_status newfile_sync(soda_newfile *file)
     return SODA_OK;
 }
 
-const char *newfile_temporary(const soda_newfile *file) { return file->temporary; }
+const char *newfile_temporary(const soda_newfile *file)
+{
+    return file->temporary ? file->temporary : file->path;
+}
 
 /* Gives the file its name, in place of what has it. 0, or -1 with errno, as below. */
 static int rename_over(const soda_newfile *file) { return rename(file->temporary, file->path); }
@@ -113,6 +128,7 @@ static soda_status commit(soda_newfile *file, int (*give_name)(const soda_newfil
 {
     soda_status s = SODA_OK;
     if (file->fd >= 0) TRY(newfile_sync(file));
+    if (!file->temporary) return SODA_OK;          /* written in place */
     const int folder = open_folder_of(file->path); /* before there is something to see */
     if (folder < 0 && errno == ENOMEM)
         return FAIL(SODA_ERR_MEMORY, "%s: out of memory for the name of its folder", file->path);

@@ -1,7 +1,8 @@
 /* newfile.h: files that are there whole or not at all.
  *
  * Bytes go to "PATH.tmp-HOST-PID"; commit syncs them to the disk and renames. Whatever fails,
- * `path` keeps its old contents or stays absent, and closing removes the temporary file. */
+ * `path` keeps its old contents or stays absent, and closing removes the temporary file. A device
+ * or a pipe is written to as it is, and keeps its place. */
 #pragma once
 
 #include <stdbool.h>

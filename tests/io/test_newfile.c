@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/newfile.h"
@@ -63,6 +64,31 @@ static void a_new_file_replaces_nothing(void **state)
     no_hard_links = false;
 }
 
+/* Its name is not of a file that could be whole or not: a rename would take its place, which root
+ * may do in /dev. */
+static void a_pipe_is_written_to_and_stays(void **state)
+{
+    const char *path = files_path(*state, "pipe");
+    struct stat about;
+    soda_newfile *file;
+    char got[4] = "";
+    assert_int_equal(mkfifo(path, 0666), 0);
+    const int reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    CHECK_OK(newfile_create(path, &file));
+    CHECK_OK(newfile_write(file, "one", 3));
+    CHECK_OK(newfile_commit(file));
+    newfile_close(file);
+    assert_int_equal(read(reader, got, 3), 3);
+    assert_string_equal(got, "one");
+    CHECK_OK(newfile_create(path, &file));
+    newfile_close(file); /* as after a failure */
+    close(reader);
+    assert_int_equal(stat(path, &about), 0);
+    assert_true(S_ISFIFO(about.st_mode));
+    assert_int_equal(files_count(*state), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +97,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_in_the_way_is_no_folder, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_new_file_replaces_nothing, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_pipe_is_written_to_and_stays, files_setup,
+                                        files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
