@@ -116,7 +116,10 @@ soda_status cmd_export(int argc, char **argv)
     soda_status s = SODA_OK;
     TRY(read_options(argc, argv, &o, &path, &help));
     if (help) return SODA_OK;
-    if (strcmp(o.to, "diffusers") != 0) TRY(common_check_new(o.out));
+    if (strcmp(o.to, "diffusers") != 0) {
+        TRY(common_check_new(o.out));
+        TRY(common_check_folder(o.out));
+    }
     TRY(common_backend(&backend));
     TRY_TO(done, open_adapter(path, &adapter, &own_model));
     if (strcmp(o.to, "adapter") == 0) {

@@ -128,6 +128,15 @@ static soda_status save_latents(const char *path, const sampling_request *r, con
     return safetensors_write(path, &tensor, 1, NULL, 0);
 }
 
+/* The folder of the pictures, in which they can be written: found out before any is drawn. */
+static soda_status make_out(const char *out)
+{
+    char path[4096];
+    TRY(newfile_make_folder(out));
+    TRY(path_in(path, sizeof path, out, "0000.png"));
+    return common_check_folder(path);
+}
+
 /* The number behind the highest NNNN.png of the folder, so that earlier pictures stay. */
 static int first_number(const char *out)
 {
@@ -239,7 +248,7 @@ soda_status cmd_sample(int argc, char **argv)
     TRY_TO(done, read_prompts(&o, &prompts));
     TRY_TO(done, folder_open(o.model, &folder));
     TRY_TO(done, adapters_open(&o.adapters, folder, &adapters));
-    TRY_TO(done, newfile_make_folder(o.out)); /* which may be the folder of the latents, too */
+    TRY_TO(done, make_out(o.out)); /* which may be the folder of the latents, too */
     if (o.save_latents) TRY_TO(done, common_check_folder(o.save_latents));
     r.folder = folder;
     r.adapters = (adapter_uses){adapters.use, adapters.count};

@@ -55,7 +55,8 @@ static soda_status cache_options(void)
     int64_t most;
     if (chosen.cache && setenv("SODA_CACHE", chosen.cache, 1) != 0)
         return FAIL(SODA_ERR_MEMORY, "out of memory");
-    if (getenv("SODA_CACHE")) TRY(options_check_path("SODA_CACHE", getenv("SODA_CACHE")));
+    const char *cache = getenv("SODA_CACHE");
+    if (cache && *cache) TRY(options_check_path("SODA_CACHE", cache));
     if (chosen.cache_limit && setenv("SODA_CACHE_LIMIT", chosen.cache_limit, 1) != 0)
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     return cache_limit_bytes(&most);

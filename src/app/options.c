@@ -46,6 +46,7 @@ static bool takes_path(const option_row *row)
 
 soda_status options_check_path(const char *name, const char *path)
 {
+    if (!path[0]) return FAIL(SODA_ERR_USAGE, "%s: expected a path, found ''", name);
     if (path[0] != '~' || (path[1] && path[1] != '/')) return SODA_OK;
     return FAIL(SODA_ERR_USAGE,
                 "%s: expected a path, found '%s', in which the shell did not replace ~: write "
@@ -172,7 +173,11 @@ soda_status options_read(const option_table *table, int argc, char **argv, const
         return FAIL(SODA_ERR_USAGE, "%s: expected %d operand%s, found %d\nusage: soda %s",
                     table->verb, table->operands, table->operands == 1 ? "" : "s", argc - optind,
                     table->synopsis);
-    for (int i = 0; i < table->operands && !none; i++) operand[i] = argv[optind + i];
+    for (int i = 0; i < table->operands && !none; i++) {
+        operand[i] = argv[optind + i];
+        if (!operand[i][0]) /* every operand is a path */
+            return FAIL(SODA_ERR_USAGE, "%s: expected a path, found ''", table->verb);
+    }
     return check_given(table);
 }
 

@@ -40,9 +40,8 @@ typedef struct {
     bool operands_optional; /* or none of them: operand[] stays as it is */
 } option_table;
 
-/* SODA_ERR_USAGE if `path`, the value of `name`, starts with a ~ that the shell has left: quotes,
- * and
- * "--out=~/x", do that, and a folder called ~ would be made. */
+/* SODA_ERR_USAGE if `path`, the value of `name`, is empty, or starts with a ~ that the shell has
+ * left: quotes, and "--out=~/x", do that, and a folder called ~ would be made. */
 soda_status options_check_path(const char *name, const char *path);
 
 /* Reads argv[1..] (argv[0] is the verb). Operands go to operand[]. *help is set, and nothing else

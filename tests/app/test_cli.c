@@ -275,6 +275,19 @@ static void a_tilde_that_the_shell_left_is_refused(void **state)
     expect(shell("test ! -e '~'"), 0, "");
 }
 
+/* As "--out=$OUT" is with OUT unset. */
+static void an_empty_path_is_refused(void **state)
+{
+    (void)state;
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt fox --steps 1 --out=''"), 2,
+           "--out: expected a path, found ''");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL " --prompt fox --out o --cache ''"), 2,
+           "--cache: expected a path, found ''");
+    expect(shell(SODA_PROGRAM " inspect ''"), 2, "inspect: expected a path, found ''");
+    expect(shell("SODA_CACHE= " SODA_PROGRAM " bench --arch " MODEL " --latent 8 --repeat 1"), 0,
+           "forward");
+}
+
 static void selftest_passes(void **state)
 {
     (void)state;
@@ -326,6 +339,7 @@ int main(void)
         cmocka_unit_test(outputs_that_cannot_be_written_are_named),
         cmocka_unit_test(closed_standard_files_harm_no_file),
         cmocka_unit_test(a_tilde_that_the_shell_left_is_refused),
+        cmocka_unit_test(an_empty_path_is_refused),
         cmocka_unit_test(selftest_passes),
         cmocka_unit_test(bench_speaks_json),
     };

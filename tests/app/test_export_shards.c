@@ -102,7 +102,6 @@ static void what_a_folder_cannot_hold_is_refused(void **state)
     write_adapter(files_path(at, "a.safetensors"), 1e6);
     program_expect(program_run(at, "cp -r " MODEL " m && chmod -R u+w m"), 0, "");
     expect_refused(at, "new", "outside the range of fp16"); /* whose largest number is 65504 */
-    expect_refused(at, "", "expected the path of a folder");
     program_expect(program_run(at, "mkdir -p m/1/2/3/4/5/6/7/8/9"), 0, "");
     expect_refused(at, "new", "m/1/2/3/4/5/6/7/8/9: expected folders at most 8 deep");
 }

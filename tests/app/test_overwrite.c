@@ -56,6 +56,8 @@ static void files_are_not_written_over(void **state)
     program_expect(program_run(*state, SAMPLE "--out o --save-latents none/l"), 1,
                    "none/l: cannot create: No such file or directory");
     assert_null(strstr(program_output, "sampling")); /* it shows before */
+    program_expect(program_run(*state, "soda export run --to diff --out none/d"), 1,
+                   "none/d: cannot create: No such file or directory");
     program_expect(program_run(*state, "soda replay run.yaml --batch b --out none/r"), 1,
                    "none/r: cannot create: No such file or directory");
     program_expect(program_run(*state, SAMPLE "--out new --save-latents new/l"), 0, "1 picture");
@@ -68,6 +70,27 @@ static void files_are_not_written_over(void **state)
     assert_true(bytes > 4);
 }
 
+/* Root may write in any folder, unless it gives up that right. */
+#define AS_USER                                                                                    \
+    "soda() { $([ $(id -u) != 0 ] || echo setpriv --bounding-set=-dac_override) " SODA_PROGRAM     \
+    " \"$@\"; }; "
+
+static void a_folder_for_pictures_is_tried_before_they_are_drawn(void **state)
+{
+    program_expect(program_run(*state, "mkdir -m 555 o; " AS_USER SAMPLE "--out o"), 1,
+                   "o/0000.png: cannot create: Permission denied");
+    assert_null(strstr(program_output, "sampling")); /* it shows before */
+}
+
+/* Also by root, who may put a file in the place of a device. */
+static void a_pipe_is_written_to(void **state)
+{
+    program_expect(program_run(*state, "mkfifo p; cat p >got & " SAMPLE
+                                       "--out o --save-latents p && wait && test -p p"),
+                   0, "1 picture");
+    program_expect(program_run(*state, "soda inspect got"), 0, "latents");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -75,6 +98,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_runs_into_one_folder_keep_all_pictures, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(files_are_not_written_over, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_folder_for_pictures_is_tried_before_they_are_drawn,
+                                        files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_pipe_is_written_to, files_setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
