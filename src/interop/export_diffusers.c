@@ -217,6 +217,19 @@ done:
     return s;
 }
 
+/* Where `out`, of `length` bytes, is: what it leads to if it is a link, which a folder cannot be
+ * renamed to. */
+static soda_status find_place(const char *out, size_t length, char place[PATH_MAX])
+{
+    struct stat about;
+    snprintf(place, PATH_MAX, "%.*s", (int)length, out);
+    if (lstat(place, &about) != 0 || !S_ISLNK(about.st_mode)) return SODA_OK;
+    if (realpath(out, place)) return SODA_OK;
+    return FAIL(SODA_ERR_INPUT,
+                "%s: expected a new or empty folder, found a symbolic link that leads nowhere",
+                out);
+}
+
 /* `out` must be absent or empty, and outside of the model, which would be copied into itself. */
 static soda_status check_place(const soda_folder *folder, const char *out, const char *temporary)
 {
@@ -265,13 +278,13 @@ static soda_status write_all(const soda_folder *folder, const soda_adapter *adap
 soda_status export_diffusers(const soda_folder *folder, const soda_adapter *adapter,
                              const char *out)
 {
-    char place[PATH_SIZE], temporary[PATH_SIZE];
+    char place[PATH_MAX], temporary[PATH_MAX + 32];
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/') length--;
-    if (length == 0 || length + 32 >= sizeof place)
+    if (length == 0 || length >= sizeof place)
         return FAIL(SODA_ERR_INPUT, "%s: expected the path of a folder", out);
-    snprintf(place, sizeof place, "%.*s", (int)length, out);
-    snprintf(temporary, sizeof temporary, "%.*s.tmp-%ld", (int)length, out, (long)getpid());
+    TRY(find_place(out, length, place));
+    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", place, (long)getpid());
     nftw(temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* left by a killed process */
     const soda_status s = write_all(folder, adapter, place, temporary);
     if (s != SODA_OK) nftw(temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS);

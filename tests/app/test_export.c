@@ -225,6 +225,17 @@ static void types_and_other_tensors_are_kept(void **state)
         program_run(at, "mkdir e; soda export a --to diffusers --out e --model %s", MODEL("sdxl")),
         0, "adapted layers to e");
     program_expect(program_run(at,
+                               "mkdir f; ln -s f link; soda export a --to diffusers --out link/ "
+                               "--model %s && test -f f/model_index.json && test -L link",
+                               MODEL("sdxl")),
+                   0, "adapted layers to link");
+    program_expect(program_run(at,
+                               "ln -s nowhere lost; soda export a --to diffusers --out lost "
+                               "--model %s",
+                               MODEL("sdxl")),
+                   1, "lost: expected a new or empty folder, found a symbolic link that leads");
+    assert_null(strstr(program_output, "merging")); /* it shows before */
+    program_expect(program_run(at,
                                "cp -r %s k && chmod -R u+w k && soda export a --to diffusers "
                                "--out k/new --model k",
                                MODEL("sdxl")),
