@@ -27,6 +27,13 @@ static void print_help(void)
 }
 
 /* verb: the row called argv[1], NULL if there is none. */
+static soda_status refuse_verb(const char *word)
+{
+    const char *nearest = verbs_nearest(word);
+    return FAIL(SODA_ERR_USAGE, "unknown verb '%s'%s%s; see soda --help", word,
+                nearest ? ": did you mean " : "", nearest ? nearest : "");
+}
+
 static soda_status run(const app_verb *verb, int argc, char **argv)
 {
     if (verb) return verb->run(argc - 1, argv + 1);
@@ -38,13 +45,12 @@ static soda_status run(const app_verb *verb, int argc, char **argv)
         strcmp(argv[1], "help") == 0) {
         const app_verb *about = argc == 3 ? verbs_find(argv[2]) : NULL; /* soda help VERB */
         if (about) return about->run(2, (char *[]){argv[2], "--help", NULL});
+        if (argc == 3 && argv[2][0] != '-') return refuse_verb(argv[2]);
         print_help();
         return SODA_OK;
     }
     if (strcmp(argv[1], "--version") == 0) return version_print(comm_mpi_library());
-    const char *nearest = verbs_nearest(argv[1]);
-    return FAIL(SODA_ERR_USAGE, "unknown verb '%s'%s%s; see soda --help", argv[1],
-                nearest ? ": did you mean " : "", nearest ? nearest : "");
+    return refuse_verb(argv[1]);
 }
 
 /* One message for all ranks: that of the rank whose failure was agreed on. */

@@ -110,6 +110,7 @@ static void every_verb_of_the_table_has_help(void **state)
 static void usage_errors_exit_with_2(void **state)
 {
     (void)state;
+    expect(shell(SODA_PROGRAM " help samp"), 2, "unknown verb 'samp': did you mean sample");
     expect(shell(SODA_PROGRAM), 2, "no verb given");
     expect(shell(SODA_PROGRAM " paint"), 2, "unknown verb 'paint'; see");
     expect(shell(SODA_PROGRAM " trian"), 2, "unknown verb 'trian': did you mean train; see");
