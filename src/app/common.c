@@ -70,7 +70,8 @@ soda_status common_options(option_table *table, int argc, char **argv, const cha
     static option_row rows[] = {
         {"overwrite", OPTION_FLAG, &chosen.overwrite, NULL, NULL,
          "overwrite existing files instead of refusing to", 0, 0},
-        {"cache", OPTION_TEXT, &chosen.cache, "DIR", "SODA_CACHE, else ~/.cache/soda",
+        {"cache", OPTION_TEXT, &chosen.cache, "DIR",
+         "SODA_CACHE, else XDG_CACHE_HOME/soda, else ~/.cache/soda",
          "folder that keeps factorisations, latents and text states between runs; may be deleted "
          "at any time",
          0, 0},
