@@ -26,7 +26,6 @@ static void print_help(void)
            "  soda --version     version, libraries and backends\n");
 }
 
-/* verb: the row called argv[1], NULL if there is none. */
 static soda_status refuse_verb(const char *word)
 {
     const char *nearest = verbs_nearest(word);
@@ -34,6 +33,7 @@ static soda_status refuse_verb(const char *word)
                 nearest ? ": did you mean " : "", nearest ? nearest : "");
 }
 
+/* verb: the row called argv[1], NULL if there is none. */
 static soda_status run(const app_verb *verb, int argc, char **argv)
 {
     if (verb) return verb->run(argc - 1, argv + 1);
