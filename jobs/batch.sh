@@ -7,7 +7,7 @@
 #   14, 124, 137, 141, 143, 205    out of time, or a rank or a node was lost (14: as Open MPI 5 has it): start again
 #   any other, in which soda did not start: start again if the launcher cannot start anything else either: a node is lost
 #   any other, after a signal      start again if a checkpoint was saved since (mpirun makes 1 of TERM), or if the signal
-#                                  came before soda could take it (138)
+#                                  came before soda could take it (138), or before mpirun could pass it on
 #   any other                      an error: the job ends with that code
 #
 # A job is not started again after MAX_RESTARTS attempts, nor when two attempts in a row ended where they began. An attempt
@@ -21,6 +21,16 @@ batch_say() { echo "$(date +%H:%M:%S) jobs: $*" >&2; }
 batch_refuse() {
     batch_say "error: $*"
     exit 2
+}
+
+# Sources jobs/site.sh. A command that fails there ends the job, as `exit` does: neither without a word.
+batch_site() {
+    trap 'batch_refuse "$SODA_HOME/jobs/site.sh: a command in it, perhaps the last, failed with code $?, or it calls exit"' EXIT
+    set +u # not every `module` or `spack` bears it
+    # shellcheck source=jobs/site.sh
+    . "$SODA_HOME/jobs/site.sh"
+    set -u
+    trap - EXIT
 }
 
 # The run's folder: the last --set output=DIR, else the line `output: DIR` of the file, relative to it.
@@ -94,6 +104,8 @@ batch_warn_of_cores() {
 batch_command() {
     local name hosts
     export OMPI_MCA_mpi_yield_when_idle=1                     # a rank that waits gives its core away
+    # After sbatch --export=NONE, srun, by which mpirun starts its daemons, too, would hide from soda what was set here.
+    export SLURM_EXPORT_ENV=ALL
     # mpirun probes after 4 s of silence, every 2 s, and ends the job with the 12th unanswered one: a network that pauses for
     # 20 s answers the last, a node that is gone is noticed after 24 to 28 s.
     export OMPI_MCA_oob_tcp_keepalive_time=4 OMPI_MCA_oob_tcp_keepalive_intvl=2 OMPI_MCA_oob_tcp_keepalive_probes=12
@@ -105,7 +117,8 @@ batch_command() {
             ;;
         mpirun)
             if [ "$scheduler" = slurm ]; then
-                launcher=(mpirun -np "${SLURM_NTASKS:-1}" --bind-to none)
+                # salloc counts no tasks, unless it is told to
+                launcher=(mpirun -np "${SLURM_NTASKS:-${SLURM_JOB_NUM_NODES:-1}}" --bind-to none)
             else
                 # Not --hostfile: of a host that the file has once, Open MPI would use all cores, the next hosts never.
                 hosts=$(awk '!count[$1]++ { host[++hosts] = $1 }
@@ -119,6 +132,8 @@ batch_command() {
             ;;
         *) batch_refuse "SODA_LAUNCHER=$SODA_LAUNCHER: expected mpirun or srun" ;;
     esac
+    command -v "$SODA_LAUNCHER" >/dev/null ||
+        batch_refuse "$SODA_LAUNCHER: no such program on $(hostname); load the modules that soda was built with in jobs/site.sh"
     command=("${launcher[@]}" "$SODA_PROGRAM" train "$@")
     # mpirun may hang when a node is lost: TERM at the end of the job, by when soda has stopped, then KILL.
     if [ "${SODA_END_TIME:-}" ]; then command=(timeout -k 10 $((SODA_END_TIME - $(date +%s))) "${command[@]}"); fi
@@ -140,10 +155,14 @@ batch_subject() {
 }
 
 batch_check() {
+    local name
     [ $# -gt 0 ] || batch_refuse "expected RUN.yaml and perhaps options of soda train"
     [ -f "$1" ] || batch_refuse "$1: there is no such file in $PWD"
     SODA_PROGRAM=$(realpath -m "$SODA_PROGRAM")
     [ -x "$SODA_PROGRAM" ] || batch_refuse "$SODA_PROGRAM: no such program; build it, or set SODA_PROGRAM in jobs/site.sh"
+    for name in MAX_RESTARTS MAX_UNSTARTED; do
+        [[ ${!name:-} =~ ^[0-9]+$ ]] || batch_refuse "$name: expected a number, found '${!name:-}'"
+    done
     case ${SODA_SRUN_MPI:-pmix} in
         pmix*) ;;
         *) batch_refuse "SODA_SRUN_MPI=$SODA_SRUN_MPI: expected pmix: Open MPI's ranks find each other through PMIx;" \
@@ -218,17 +237,21 @@ batch_check_progress() {
     fi
 }
 
-# Passes USR1 on to what `timeout` started: soda stops after its step with a checkpoint. TERM is passed on as USR1:
-# mpirun would kill its ranks while they save.
+# Passes USR1 on to what `timeout` started, or is about to: soda stops after its step with a checkpoint.
+batch_pass_on() {
+    if [ "${command[0]}" != timeout ]; then
+        kill -USR1 "$child" || true
+        return 0
+    fi
+    for _ in {1..20}; do ! pkill -USR1 -P "$child" || break; sleep 0.1; done
+}
+
+# TERM is passed on as USR1: mpirun would kill its ranks while they save. No `return`: in a trap, its status is that of the
+# command before, and may end the script.
 batch_signal() {
     signalled=$1 trapped=1
     batch_say "received $1: asking soda to stop"
-    if [ -z "$child" ]; then return; fi # not started yet
-    if [ "${command[0]}" = timeout ]; then
-        pkill -USR1 -P "$child" || true
-    else
-        kill -USR1 "$child" || true
-    fi
+    if [ "$child" ]; then batch_pass_on; fi # else: not started yet
 }
 
 # Whether a later attempt of this job has locked the run's folder.
@@ -258,6 +281,7 @@ batch_run() {
     fi
     "${command[@]}" &
     child=$!
+    if [ "$signalled" ]; then batch_pass_on; fi # which came before `child` was known
     batch_guard &
     guard=$!
     while :; do
@@ -276,7 +300,7 @@ batch_run() {
 batch_wait() {
     local count seconds
     count=$(batch_unstarted "$SODA_ATTEMPT")
-    if [ "$count" -eq 0 ] || [ "$code" = 75 ]; then return; fi
+    if [ "$count" -eq 0 ] || [ "$code" = 75 ] || [ "$signalled" ]; then return; fi
     seconds=$((10 << (count - 1)))
     batch_say "soda did not start: waiting for $seconds s before the next attempt"
     sleep "$seconds"
@@ -328,9 +352,11 @@ batch_again() {
         14 | 75 | 124 | 137 | 141 | 143 | 205) return 0 ;;
         0 | 2) return 1 ;;
     esac
-    if ! batch_has_started "$SODA_ATTEMPT" && ! batch_can_launch; then return 0; fi
-    [ "$signalled" ] || return 1
-    [ "$code" = 138 ] || [ "$(batch_saved)" != "$saved" ]
+    if [ "$signalled" ]; then
+        [ "$code" = 138 ] || ! batch_has_started "$SODA_ATTEMPT" || [ "$(batch_saved)" != "$saved" ]
+    else
+        ! batch_has_started "$SODA_ATTEMPT" && ! batch_can_launch
+    fi
 }
 
 batch_train() {
@@ -338,10 +364,7 @@ batch_train() {
     trap 'batch_signal USR1' USR1
     trap 'batch_signal TERM' TERM
     export SODA_HOME
-    set +u # not every `module` or `spack` bears it
-    # shellcheck source=jobs/site.sh
-    . "$SODA_HOME/jobs/site.sh"
-    set -u
+    batch_site
     batch_check "$@"
     output=$(batch_output "$@")
     batch_identify

@@ -22,7 +22,11 @@ cat >jobs/site.sh <<X2
 export SODA_LAUNCHER=\${SODA_LAUNCHER:-$LAUNCHER} SODA_PROGRAM=\${SODA_PROGRAM:-$SODA} SODA_CACHE=$work/cache
 export SODA_QSUB="-l select=2:ncpus=2:mpiprocs=1 -l walltime=00:04:00"
 export MAX_RESTARTS=\${MAX_RESTARTS:-20} MAX_UNSTARTED=\${MAX_UNSTARTED:-5} OMP_WAIT_POLICY=passive
-if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then sleep \${LAB_SLEEP:-0}; fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then
+    sleep \${LAB_SLEEP:-0}
+    eval "\${LAB_SITE:-}"
+fi
 X2
 export SODA_HOME=$work SBATCH_EXPORT=ALL
 

@@ -27,6 +27,32 @@ cancelled() {
     check_tidy "$1"
 }
 
+# Signals that come before soda takes them: while site.sh is read, and before the launcher, which fails of it, can pass them on.
+row_early() {
+    local first
+    # shellcheck disable=SC2016 # for the scripts
+    LAB_SITE='if [ "$(kill -USR1 $$; false)" ]; then :; fi' train early_site --nodes=1
+    first=$job
+    # shellcheck disable=SC2016 # for the script
+    printf '%s\n' '#!/bin/bash' "trap '' USR1" '[ "$SODA_ATTEMPT" != 0 ] || {' \
+        '    scancel --batch --signal=USR1 "$SLURM_JOB_ID"; sleep 2; exit 244; }' "exec $SODA \"\$@\"" >early
+    chmod +x early
+    SODA_PROGRAM=$work/early train early --nodes=1
+    finished early 90
+    is "$job" Restarts 1 || fail "early: expected one more attempt"
+    grep -q 'received USR1' early.log || fail "early: no signal came"
+    job=$first run=$work/runs/early_site
+    finished early_site 90
+    is "$job" Restarts 1 || fail "early_site: expected one more attempt"
+}
+
+# A job that inherits nothing: what site.sh and the script set reaches every rank all the same.
+row_export() {
+    train export --export=NONE
+    finished export 90
+    grep -q "^slurm-$job 0 " "$run/.lock" || fail "export: soda was not told its job: $(cat "$run/.lock")"
+}
+
 # Cancelled, then submitted again on fewer and on more nodes.
 row_nodes() {
     local seen
@@ -76,7 +102,7 @@ refused() {
 
 # What is typed wrongly is said in one line, on the login host.
 row_refused() {
-    local script
+    local script tool
     for script in train.slurm array.slurm chain.slurm train.pbs array.pbs chain.pbs; do
         refused env SODA_HOME="$work/runs" bash jobs/$script run.yaml
         grep -q "error: $work/runs/jobs/.*SODA_HOME" refused.log || fail "refused: $script: $(cat refused.log)"
@@ -87,6 +113,14 @@ row_refused() {
     refused bash jobs/chain.slurm run.yaml
     refused bash jobs/chain.slurm 3 none.yaml
     refused bash jobs/chain.pbs 3
+    refused env LAB_SITE='exit 0' bash jobs/train.slurm run.yaml
+    refused env LAB_SITE=false bash jobs/chain.slurm 3 run.yaml
+    grep -q 'site.sh: a command in it, perhaps the last, failed with code 1' refused.log || fail "refused: $(cat refused.log)"
+    refused env MAX_RESTARTS=many bash jobs/train.slurm run.yaml
+    mkdir -p tools
+    for tool in bash date dirname hostname realpath sed squeue tail; do ln -sf "$(command -v "$tool")" tools; done
+    refused env LAB_SITE="PATH=$work/tools" bash jobs/train.slurm run.yaml
+    grep -q "$LAUNCHER: no such program on login" refused.log || fail "refused: $(cat refused.log)"
     say "refused: ok"
 }
 
