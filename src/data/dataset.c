@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,60 @@ static soda_status hash_model(dataset_opening *o)
     return o->comm->broadcast(o->comm, o->text_sha256, sizeof o->text_sha256, 0);
 }
 
+/* Collective. */
+static soda_status check_same(dataset_opening *o, folder_component component)
+{
+    char own[SHA256_HEX], path[4096];
+    TRY(model_hash_together(o->model, component, o->comm));
+    TRY(comm_agree(o->comm, model_hash(o->model, component, MODEL_HASH, own)));
+    snprintf(path, sizeof path, "%s/%s", o->model->root, folder_component_name(component));
+    return comm_agree_same(o->comm, own, sizeof own, path);
+}
+
+static soda_status lacks_any(shared_arrays *arrays, int64_t *lacks)
+{
+    bool missing = false;
+    for (int64_t i = 0; !missing && i < arrays->count; i++)
+        TRY(shared_arrays_missing(arrays, i, &missing));
+    *lacks = missing;
+    return SODA_OK;
+}
+
+/* What a rank encodes is kept under the hashes of rank 0's weights: those of all nodes have to be
+ * the same. They are read only where something is to be encoded. Collective. */
+static soda_status check_encoders(dataset_opening *o)
+{
+    soda_dataset *d = o->dataset;
+    int64_t lacks[2] = {0, 0};
+    soda_status s = lacks_any(&d->latents, &lacks[0]);
+    if (s == SODA_OK && d->has_states) s = lacks_any(&d->states, &lacks[1]);
+    TRY(comm_agree(o->comm, s));
+    TRY(o->comm->max_i64(o->comm, lacks, 2));
+    if (lacks[0]) TRY(check_same(o, FOLDER_VAE));
+    for (int i = 0; lacks[1] && i < o->model->texts; i++)
+        TRY(check_same(o, FOLDER_TEXT_ENCODER + i));
+    return SODA_OK;
+}
+
+/* Tokens of another tokenizer, or of other captions, get other states. Collective. */
+static soda_status check_tokens(dataset_opening *o)
+{
+    const soda_tokens *tokens = &o->dataset->tokens;
+    const size_t bytes = (size_t)(tokens->count * tokens->tokens) * sizeof(int32_t);
+    uint8_t digest[SHA256_BYTES] = {0};
+    char what[4096];
+    soda_sha256 *hash = NULL;
+    soda_status s = sha256_create(&hash);
+    for (int i = 0; s == SODA_OK && i < o->model->texts; i++)
+        s = sha256_update(hash, tokens->ids[i], bytes);
+    if (s == SODA_OK) s = sha256_finish(hash, digest);
+    sha256_destroy(hash);
+    TRY(comm_agree(o->comm, s));
+    snprintf(what, sizeof what, "%s: the captions, or what a tokenizer of %s makes of them",
+             o->options->path, o->model->root);
+    return comm_agree_same(o->comm, digest, sizeof digest, what);
+}
+
 /* Each rank its share into the cache, then each what it still lacks. */
 static soda_status prepare(dataset_opening *o)
 {
@@ -120,9 +175,11 @@ static soda_status open_all(dataset_opening *o)
     TRY(comm_agree(o->comm, open_local(o)));
     TRY(comm_agree_same(o->comm, &o->dataset->about.count, sizeof o->dataset->about.count,
                         o->options->path));
+    TRY(check_tokens(o));
     TRY(hash_model(o));
     TRY(dataset_scan(o));
     TRY(comm_agree(o->comm, o->dataset->has_states ? dataset_text_keys(o) : SODA_OK));
+    TRY(check_encoders(o));
     return prepare(o);
 }
 

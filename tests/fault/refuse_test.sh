@@ -64,6 +64,28 @@ unlike "cd '$work/models/own'" "cd '$work/models/other'" "$soda" train "$work/ru
 says models "not the tensor that rank 0 read"
 says models "rank 1 of 2"
 
+# ... or what makes latents, states and tokens, of which only the cache would know: nothing gets into it.
+for part in vae/diffusion_pytorch_model.safetensors text_encoder/model.safetensors tokenizer/vocab.json; do
+    name=${part%%/*}
+    rm -rf models/other/model "cache-$name"
+    cp -r "$tiny_sd1" models/other/model
+    case $part in
+        *.json) sed -i 's/"e<\/w>": 324\b/"e<\/w>": 336/; s/"q<\/w>": 336\b/"q<\/w>": 324/' "models/other/model/$part" ;;
+        *) printf '\x3e' | dd of="models/other/model/$part" bs=1 seek=$(($(stat -c %s "models/other/model/$part") - 1)) \
+            conv=notrunc status=none ;;
+    esac
+    ! cmp -s "models/own/model/$part" "models/other/model/$part" || fail "$name: the models are the same"
+    rc=0
+    SODA_CACHE=$work/cache-$name unlike "cd '$work/models/own'" "cd '$work/models/other'" "$soda" train "$work/run.yaml" \
+        --threads 1 --set model=/proc/self/cwd/model --set output="$work/models/run-$name" >models/log 2>&1 || rc=$?
+    [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
+    case $name in
+        tokenizer) says models "a tokenizer of /proc/self/cwd/model makes of them: differs from that of rank 0" ;;
+        *) says models "/model/$name: differs from that of rank 0" ;;
+    esac
+    [ -z "$(find "cache-$name" -name '*.safetensors')" ] || fail "$name: something was put into the cache"
+done
+
 # A model file that one rank cannot read: it is named, with the rank, wherever weights are kept.
 for weights in replicate node; do
     mkdir -p "unreadable-$weights/own" "unreadable-$weights/other"
