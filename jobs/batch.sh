@@ -330,7 +330,7 @@ batch_requeue() {
         export RUN OPTIONS
         # shellcheck disable=SC2086 # several options
         qsub $SODA_QSUB -W "depend=afterany:$PBS_JOBID" \
-            -v RUN,OPTIONS,SODA_HOME,SODA_JOB,SODA_ATTEMPT,SODA_PROGRAM,SODA_CACHE,MAX_RESTARTS "$SODA_HOME/jobs/train.pbs"
+            -v RUN,OPTIONS,SODA_HOME,SODA_JOB,SODA_ATTEMPT,SODA_PROGRAM,SODA_CACHE,MAX_RESTARTS,MAX_UNSTARTED "$SODA_HOME/jobs/train.pbs"
     fi
 }
 
