@@ -128,8 +128,6 @@ static soda_status read_unet_time(const soda_json *json, soda_unet_config *c)
     return SODA_OK;
 }
 
-/* Features that SD 1.x, 2.x and SDXL do not use. upcast_attention changes nothing: the softmax is
- * always fp32. addition_embed_type_num_heads belongs to another addition_embed_type. */
 /* SiLU, which diffusers knows by two names. */
 static soda_status want_silu(const soda_json *json)
 {
@@ -138,6 +136,8 @@ static soda_status want_silu(const soda_json *json)
     return strcmp(name, "swish") == 0 ? SODA_OK : keys_want_string(json, "act_fn", "silu");
 }
 
+/* Features that SD 1.x, 2.x and SDXL do not use. upcast_attention changes nothing: the softmax is
+ * always fp32. addition_embed_type_num_heads belongs to another addition_embed_type. */
 static soda_status refuse_unet_features(const soda_json *json)
 {
     static const char *const null[] = {
@@ -179,7 +179,7 @@ static soda_status is_older_than_0_9(const soda_json *json, bool *older)
 }
 
 /* The first SD 1.x files say 32 where 64 is meant: StableDiffusionPipeline corrects that, so must
- * we. */
+ * we. StableDiffusionXLPipeline does not. */
 static soda_status read_sample_size(const soda_json *json, soda_unet_config *c)
 {
     int64_t size[2] = {0, 0};
@@ -190,7 +190,8 @@ static soda_status read_sample_size(const soda_json *json, soda_unet_config *c)
     if (sizes && (size[0] < 1 || size[0] > MOST_SAMPLE || size[1] < 1 || size[1] > MOST_SAMPLE))
         return soda_json_refuse(json, "sample_size", "a size from 1 to 16384");
     TRY(is_older_than_0_9(json, &older));
-    const bool wrong = older && sizes == 1 && !soda_json_is_list(json, "sample_size");
+    const bool wrong =
+        older && !c->text_time && sizes == 1 && !soda_json_is_list(json, "sample_size");
     c->sample_h = wrong && size[0] < 64 ? 64 : size[0];
     c->sample_w = wrong && size[1] < 64 ? 64 : size[1];
     return SODA_OK;

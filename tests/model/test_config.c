@@ -105,6 +105,10 @@ static void sample_sizes_of_the_first_files_are_corrected(void **state)
     assert_int_equal(unet.sample_h, 32);
     CHECK_OK(read_unet("{'sample_size': 96, '_diffusers_version': '0.8.0'}"));
     assert_int_equal(unet.sample_w, 96);
+    CHECK_OK(read_unet("{'sample_size': 32, '_diffusers_version': '0.8.0',"
+                       " 'addition_embed_type': 'text_time', 'addition_time_embed_dim': 256,"
+                       " 'projection_class_embeddings_input_dim': 2816}"));
+    assert_int_equal(unet.sample_w, 32);
 }
 
 static void sdxl_pooled_width_is_what_the_six_numbers_leave(void **state)
