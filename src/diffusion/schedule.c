@@ -95,6 +95,19 @@ static soda_status check_levels(const soda_json *config, const soda_schedule *sc
     return SODA_OK;
 }
 
+soda_status schedule_check_class(const soda_json *config)
+{
+    static const char *const without_betas[] = {"EDM", "FlowMatch"};
+    const char *name;
+    TRY(soda_json_string(config, "_class_name", "", &name));
+    for (int i = 0; i < 2; i++)
+        if (!strncmp(name, without_betas[i], strlen(without_betas[i])))
+            return FAIL(SODA_ERR_UNSUPPORTED,
+                        "%s: _class_name: expected a scheduler whose noise has betas, found %s",
+                        config->file, name);
+    return SODA_OK;
+}
+
 soda_status schedule_create(const soda_json *config, soda_schedule *schedule)
 {
     static const char *const kinds[] = {"linear", "scaled_linear", "squaredcos_cap_v2"};
@@ -103,6 +116,7 @@ soda_status schedule_create(const soda_json *config, soda_schedule *schedule)
     double start, end;
     int kind, prediction;
     bool zero_snr;
+    TRY(schedule_check_class(config));
     if (soda_json_has(config, "trained_betas") && !soda_json_is_null(config, "trained_betas"))
         return FAIL(SODA_ERR_UNSUPPORTED, "%s: trained_betas: expected null", config->file);
     TRY(soda_json_int(config, "num_train_timesteps", 1000, &steps));

@@ -22,9 +22,14 @@ typedef struct {
 } soda_schedule;
 
 /* Reads scheduler_config.json; absent keys take the defaults that all diffusers classes share.
- * SODA_ERR_INPUT for values out of range; SODA_ERR_UNSUPPORTED for trained_betas and for names that
- * are not known. */
+ * SODA_ERR_INPUT for values out of range; SODA_ERR_UNSUPPORTED for trained_betas, for names that
+ * are not known, and as schedule_check_class has it. */
 soda_status schedule_create(const soda_json *config, soda_schedule *schedule);
+
+/* SODA_ERR_UNSUPPORTED where the `_class_name` of scheduler_config.json is one of diffusers' EDM or
+ * flow matching classes. Their noise is not made of betas, and their files hold none: read by
+ * schedule_create, such a model would have the noise of DDPM's defaults. */
+soda_status schedule_check_class(const soda_json *config);
 
 void schedule_destroy(soda_schedule *schedule);
 

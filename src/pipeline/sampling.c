@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "diffusion/noise.h"
+#include "diffusion/schedule.h"
 
 int64_t sampling_count(const sampling_request *request)
 {
@@ -58,14 +59,17 @@ static soda_status open_sampler(const sampling_request *r, soda_sampler **sample
     char path[4096];
     soda_json config;
     soda_status s = SODA_OK;
-    if (!r->scheduler && !sampler_knows_class(r->folder->scheduler))
-        return FAIL(SODA_ERR_UNSUPPORTED,
-                    "%s/model_index.json: scheduler: soda has no sampler for %s: choose one of "
-                    "%s with --scheduler (in a run: sample.scheduler)",
-                    r->folder->root, r->folder->scheduler, sampler_names());
     TRY(folder_path(r->folder, "scheduler", "scheduler_config.json", path, sizeof path));
     TRY(soda_json_load(path, &config));
     TRY_TO(done, soda_json_put(&config, "_class_name", json_string(r->folder->scheduler)));
+    TRY_TO(done, schedule_check_class(&config));
+    if (!r->scheduler && !sampler_knows_class(r->folder->scheduler)) {
+        s = FAIL(SODA_ERR_UNSUPPORTED,
+                 "%s/model_index.json: scheduler: soda has no sampler for %s: choose one of %s "
+                 "with --scheduler (in a run: sample.scheduler)",
+                 r->folder->root, r->folder->scheduler, sampler_names());
+        goto done;
+    }
     if (!r->folder->xl) TRY_TO(done, sampler_pipeline_config(&config, r->scheduler));
     s = sampler_create(&config, r->scheduler, r->steps, sampling_count(r), sampler);
     if (s == SODA_ERR_UNSUPPORTED) s = name_others(r, &config);

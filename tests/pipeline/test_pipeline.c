@@ -241,6 +241,17 @@ static void a_scheduler_that_cannot_draw_names_those_that_can(void **state)
     check_message_has("trained_betas");
     assert_null(strstr(status_message(), "--scheduler"));
     folder_close(changed);
+    changed = open_changed(*state, "sd1", "UniPCMultistepScheduler", pndm, "");
+    f.request.folder = changed;
+    CHECK_FAILS(sampling_check(&f.request), SODA_ERR_UNSUPPORTED);
+    check_message_has("soda has no sampler for UniPCMultistepScheduler: choose one of ddim,");
+    folder_close(changed);
+    changed = open_changed(*state, "sd1", "EDMEulerScheduler", pndm, "");
+    f.request.folder = changed;
+    CHECK_FAILS(sampling_check(&f.request), SODA_ERR_UNSUPPORTED);
+    check_message_has("_class_name: expected a scheduler whose noise has betas, found");
+    assert_null(strstr(status_message(), "--scheduler"));
+    folder_close(changed);
     close_family(&f);
 }
 
