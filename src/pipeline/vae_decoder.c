@@ -15,6 +15,10 @@ soda_status vae_decoder_plan(const soda_folder *folder, const soda_backend *back
                              .w = w,
                              .factor = config_vae_factor(config),
                              .scaling_factor = config->scaling_factor};
+    if (config->out_channels != 3)
+        return FAIL(SODA_ERR_UNSUPPORTED,
+                    "%s/vae/config.json: out_channels: expected 3, found %lld", folder->root,
+                    (long long)config->out_channels);
     const soda_dtype type = config->force_upcast ? SODA_F32 : dtype;
     TRY(network_open(folder, FOLDER_VAE, type, NULL, &decoder->net));
     soda_builder builder = network_builder(&decoder->net);

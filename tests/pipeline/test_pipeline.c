@@ -255,6 +255,20 @@ static void a_scheduler_that_cannot_draw_names_those_that_can(void **state)
     close_family(&f);
 }
 
+static void pictures_have_three_channels(void **state)
+{
+    (void)state;
+    family f;
+    vae_decoder decoder;
+    open_family(&f, "sd1", SODA_F32);
+    f.folder->vae.out_channels = 4;
+    CHECK_FAILS(
+        vae_decoder_open(f.folder, f.request.backend, SODA_F32, f.request.h, f.request.w, &decoder),
+        SODA_ERR_UNSUPPORTED);
+    check_message_has("vae/config.json: out_channels: expected 3, found 4");
+    close_family(&f);
+}
+
 int main(void)
 {
     log_set_quiet(true);
@@ -265,6 +279,7 @@ int main(void)
         cmocka_unit_test(pictures_do_not_depend_on_each_other),
         cmocka_unit_test(the_class_of_model_index_draws),
         cmocka_unit_test(plain_pipelines_correct_their_scheduler_and_xl_does_not),
+        cmocka_unit_test(pictures_have_three_channels),
         cmocka_unit_test(a_scheduler_that_cannot_draw_names_those_that_can),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
