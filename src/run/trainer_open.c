@@ -140,6 +140,18 @@ static soda_status open_sets(soda_trainer *t)
     return open_set(t, DATASET_HELD_OUT, &t->held_out);
 }
 
+/* More ranks than micro-batches make no step faster, and by default there is one. */
+static void warn_of_idle_ranks(const soda_trainer *t)
+{
+    const int64_t pieces = trainer_micro_batch_count(t), idle = t->comm->size - pieces;
+    if (idle <= 0) return;
+    log_warning(
+        "%s: train.global_batch: steps of %lld micro-batch%s leave %lld of %d ranks without "
+        "one; more pictures per step would use them",
+        t->config->file, (long long)pieces, pieces == 1 ? "" : "es", (long long)idle,
+        t->comm->size);
+}
+
 /* The sizes of latents in a set; NULL: none. */
 static soda_status find_sizes(const soda_dataset *set, latent_sizes *sizes)
 {
@@ -314,6 +326,7 @@ soda_status trainer_open(soda_trainer *t)
     TRY(check_same_config(t));
     pulse_phase("opening data sets", -1);
     TRY(open_sets(t));
+    warn_of_idle_ranks(t);
     TRY(trainer_identify(t));
     pulse_phase("opening the model", -1);
     TRY(training_model_open(t->folder, c, t->backend, t->comm, &t->model));

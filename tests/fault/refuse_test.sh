@@ -38,6 +38,11 @@ mkdir -p cut
 train cut 2 --set data.path="$work/endless" --set train.steps=3 || fail "cut: refused"
 says cut "endless: 1 picture file lacks its end but no pixels: fox.png"
 
+# Ranks that have nothing to do.
+train idle 3 --set train.global_batch=2 --set train.steps=3 || fail "idle: refused"
+says idle "train.global_batch: steps of 2 micro-batches leave 1 of 3 ranks without one"
+if grep -aq "ranks without one" cut/log; then fail "cut: a warning of ranks that are busy"; fi
+
 # Two processes in one folder: whoever comes second is told.
 mkdir -p twice/run
 exec {lock}>twice/run/.lock
