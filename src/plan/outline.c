@@ -26,7 +26,7 @@ static soda_status open_folder(soda_outline *o)
     if (o->folder) return SODA_OK;
     if (!c->model)
         return FAIL(SODA_ERR_INPUT, "%s: model: expected a path, found nothing", c->file);
-    TRY(folder_open(c->model, &o->opened));
+    TRY(status_prefix(folder_open(c->model, &o->opened), "%s: model", c->file));
     o->folder = o->opened;
     TRY(open_set(o, DATASET_TRAINING, &o->data));
     TRY(open_set(o, DATASET_PRIOR, &o->prior));

@@ -107,7 +107,7 @@ static soda_status open_alone(soda_trainer *t)
     TRY(stored_text(c, &t->stored_text));
     TRY(preempt_describe(c->checkpoint.time_limit_s, t->time_limit, sizeof t->time_limit));
     TRY(make_paths(t));
-    TRY(folder_open(c->model, &t->folder));
+    TRY(status_prefix(folder_open(c->model, &t->folder), "%s: model", c->file));
     TRY(open_schedule(t));
     TRY(trainer_choose_sampler(t));
     t->rules = (noising_rules){.schedule = &t->schedule,

@@ -24,7 +24,7 @@ refused folder "empty" 2 --set data.path="$work/empty"
 refused caption "expected its caption in" 2 --set data.path="$work/uncaptioned"
 refused image "fox.png" 3 --set data.path="$work/broken"
 refused target "no linear layer" 2 --set 'adapter.targets=["nowhere"]'
-refused model "model_index.json" 2 --set model="$work/empty"
+refused model "run.yaml: model: $work/empty/model_index.json: cannot open" 2 --set model="$work/empty"
 mkdir output && touch output/file
 refused output "output/file" 1 --set output=output/file/run
 
