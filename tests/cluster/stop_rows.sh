@@ -31,19 +31,19 @@ cancelled() {
 row_early() {
     local first
     # shellcheck disable=SC2016 # for the scripts
-    LAB_SITE='if [ "$(kill -USR1 $$; false)" ]; then :; fi' train early_site --nodes=1
+    LAB_SITE='if [ "$(kill -USR1 $$; false)" ]; then :; fi' train soon_site --nodes=1
     first=$job
     # shellcheck disable=SC2016 # for the script
     printf '%s\n' '#!/bin/bash' "trap '' USR1" '[ "$SODA_ATTEMPT" != 0 ] || {' \
-        '    scancel --batch --signal=USR1 "$SLURM_JOB_ID"; sleep 2; exit 244; }' "exec $SODA \"\$@\"" >early
-    chmod +x early
-    SODA_PROGRAM=$work/early train early --nodes=1
-    finished early 90
-    is "$job" Restarts 1 || fail "early: expected one more attempt"
-    grep -q 'received USR1' early.log || fail "early: no signal came"
-    job=$first run=$work/runs/early_site
-    finished early_site 90
-    is "$job" Restarts 1 || fail "early_site: expected one more attempt"
+        '    scancel --batch --signal=USR1 "$SLURM_JOB_ID"; sleep 2; exit 244; }' "exec $SODA \"\$@\"" >soon
+    chmod +x soon
+    SODA_PROGRAM=$work/soon train soon --nodes=1
+    finished soon 90
+    is "$job" Restarts 1 || fail "soon: expected one more attempt"
+    grep -q 'received USR1' soon.log || fail "soon: no signal came"
+    job=$first run=$work/runs/soon_site
+    finished soon_site 90
+    is "$job" Restarts 1 || fail "soon_site: expected one more attempt"
 }
 
 # A job that inherits nothing: what site.sh and the script set reaches every rank all the same.
