@@ -14,6 +14,7 @@
 #include "core/thread_count.h"
 #include "io/array_cache.h"
 #include "io/cache_limit.h"
+#include "io/newfile.h"
 
 static soda_comm *ranks;
 static int threads_each;
@@ -146,9 +147,8 @@ soda_status common_check_new(const char *path)
 soda_status common_check_folder(const char *path)
 {
     char folder[4096];
-    struct stat about;
     const char *slash = strrchr(path, '/');
-    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) return SODA_OK; /* written in place */
+    if (newfile_in_place(path)) return SODA_OK;
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2,
              slash ? path : "./");
     if (access(folder, W_OK | X_OK) == 0) return SODA_OK;

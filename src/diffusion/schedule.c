@@ -100,7 +100,7 @@ soda_status schedule_check_class(const soda_json *config)
     static const char *const without_betas[] = {"EDM", "FlowMatch"};
     const char *name;
     TRY(soda_json_string(config, "_class_name", "", &name));
-    for (int i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof without_betas / sizeof *without_betas; i++)
         if (!strncmp(name, without_betas[i], strlen(without_betas[i])))
             return FAIL(SODA_ERR_UNSUPPORTED,
                         "%s: _class_name: expected a scheduler whose noise has betas, found %s",

@@ -20,8 +20,7 @@ static soda_status cannot(const char *what, const char *path)
                 strerror(errno));
 }
 
-/* Something that a rename would put a file in the place of: a device, a pipe, a socket. */
-static bool is_special(const char *path)
+bool newfile_in_place(const char *path)
 {
     struct stat about;
     return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
@@ -42,7 +41,7 @@ soda_status newfile_create(const char *path, soda_newfile **file)
     *f = (soda_newfile){.path = names, .temporary = names + length};
     memcpy(f->path, path, length);
     snprintf(f->temporary, room, "%s.tmp-%s-%ld", path, host, (long)getpid());
-    if (is_special(path)) {
+    if (newfile_in_place(path)) {
         f->temporary = NULL;
         f->fd = open(path, O_WRONLY | O_CLOEXEC);
     } else {

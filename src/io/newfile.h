@@ -23,6 +23,9 @@ static inline soda_status newfile_may_replace(const newfile_permission *permissi
     return permission && permission->ask ? permission->ask(permission->context) : SODA_OK;
 }
 
+/* Whether `path` is a device, a pipe or a socket, whose place a file must not take. */
+bool newfile_in_place(const char *path);
+
 /* Creates the temporary file beside `path`; the folder must exist. */
 soda_status newfile_create(const char *path, soda_newfile **file);
 

@@ -1,34 +1,8 @@
 /* Adapters outside of training, through the program: sampled, exported, inspected. */
 #include "export_case.h"
 
-#include <math.h>
-
-#include "adapter/merge.h"
 #include "core/log.h"
-#include "interop/export.h"
-#include "interop/merged.h"
-#include "io/newfile.h"
 #include "io/safetensors.h"
-
-/* ||a - b|| / ||b|| of the latents in two files. */
-static double distance(const char *folder, const char *a, const char *b)
-{
-    soda_safetensors *x, *y;
-    CHECK_OK(safetensors_open(files_path(folder, a), &x));
-    CHECK_OK(safetensors_open(files_path(folder, b), &y));
-    const safetensors_tensor *p = safetensors_find(x, "latents"),
-                             *q = safetensors_find(y, "latents");
-    assert_true(p && q && p->bytes == q->bytes);
-    float *values = malloc(2 * p->bytes), *others = values + p->bytes / sizeof(float);
-    assert_non_null(values);
-    CHECK_OK(safetensors_read_f32(p, values));
-    CHECK_OK(safetensors_read_f32(q, others));
-    const double result = check_relative_l2(values, others, (int64_t)(p->bytes / sizeof(float)));
-    free(values);
-    safetensors_close(x);
-    safetensors_close(y);
-    return result;
-}
 
 /* What diffusers drew from an exported folder (tests/golden/make_export.py), against --adapter: the
  * same fp32 weights in two programs, ten steps at guidance 5. The contract's bound for a pipeline
@@ -279,95 +253,6 @@ static void another_base_is_refused_until_asked_for(void **state)
                    "1 picture");
 }
 
-/* Writes run/checkpoints/step-00000007.h5 with the values of `t`. */
-static void write_checkpoint(const char *at, const test_adapter *t)
-{
-    const soda_params *values = &t->params;
-    double steps[] = {6, 7}, loss[] = {0.5, 0.25};
-    checkpoint_column history[] = {{"step", steps}, {"loss", loss}};
-    checkpoint_tensor *tensors = calloc((size_t)values->count, sizeof *tensors);
-    soda_checkpoint c = {.step = 7,
-                         .seed = 3,
-                         .method = t->method->name,
-                         .isa = "base",
-                         .config = "model: " MODEL("sd1") "\nadapter: {method: soda_svd}\n",
-                         .tensors = tensors,
-                         .count = values->count,
-                         .history = history,
-                         .columns = 2,
-                         .rows = 2};
-    assert_non_null(tensors);
-    CHECK_OK(adapter_base_hash(t->folder, true, MODEL_HASH, c.model_sha256));
-    memset(c.data_sha256, 'd', SHA256_HEX - 1);
-    for (int i = 0; i < values->count; i++) {
-        const params_tensor *from = &values->tensors[i];
-        tensors[i] = (checkpoint_tensor){.name = from->name,
-                                         .rank = from->shape.rank,
-                                         .dim = {from->shape.dim[0], from->shape.dim[1]},
-                                         .value = values->host.value + from->offset,
-                                         .first = values->host.first + from->offset,
-                                         .second = values->host.second + from->offset};
-    }
-    CHECK_OK(newfile_make_folder(files_path(at, "run/checkpoints")));
-    CHECK_OK(checkpoint_write(files_path(at, "run/checkpoints"), &c, 1));
-    free(tensors);
-}
-
-/* A checkpoint, or a run's folder, stands for its adapter and knows its model. */
-static void checkpoints_are_adapters(void **state)
-{
-    static const char step[] = "run/checkpoints/step-00000007.h5";
-    const char *at = *state;
-    soda_folder *folder;
-    test_adapter t;
-    CHECK_OK(folder_open(MODEL("sd1"), &folder));
-    test_adapter_open(&t, folder, &method_soda_svd, true);
-    test_adapter_randomize(&t, 5, 0.2, 0.05);
-    test_adapter_write(&t, files_path(at, "a"));
-    write_checkpoint(at, &t);
-    test_adapter_close(&t);
-    folder_close(folder);
-
-    program_expect(program_run(at, "soda export run --to adapter --out b && cmp a b"), 0, "to b");
-    program_expect(program_run(at, "soda export %s --to diff --out d", step), 0, "to d");
-    program_expect(
-        program_run(at, "soda export a --to diff --out e --model %s && cmp d e", MODEL("sd1")), 0,
-        "to e");
-    program_expect(program_run(at,
-                               "soda sample --model %s --adapter run:1 --adapter %s:-1 " SAMPLE
-                               " l && soda sample --model %s " SAMPLE " p",
-                               MODEL("sd1"), step, MODEL("sd1")),
-                   0, "1 picture");
-    assert_true(distance(at, "l", "p") <= 1e-4); /* cancels up to the rounding of W */
-    program_expect(program_run(at, "soda export run --to adapter --out f"), 0,
-                   "to f, from run/checkpoints/step-00000007.h5");
-    program_expect(program_run(at, "soda inspect run"), 0, "checkpoint at step 7, seed 3");
-    assert_non_null(strstr(program_output, "data sha256: dddd"));
-    assert_non_null(strstr(program_output, "  adapter: {method: soda_svd}"));
-    assert_non_null(strstr(program_output, "step 7"));
-    assert_non_null(strstr(program_output, "loss 0.25"));
-    assert_non_null(strstr(program_output, "soda_svd, 64 layers"));
-    program_expect(
-        program_run(at, "truncate -s 3000 %s && soda export run --to adapter --out b --overwrite",
-                    step),
-        1, "step-00000007.h5");
-    program_expect(program_run(at, "soda sample --model %s --adapter %s " SAMPLE " l --overwrite",
-                               MODEL("sd1"), step),
-                   1, "step-00000007.h5");
-    program_expect(program_run(at, "mkdir -p new/checkpoints; soda inspect new"), 1,
-                   "new: no checkpoint and no adapter.safetensors");
-    write_adapter(files_path(at, "new/adapter.safetensors"), MODEL("sd1"), &method_soda_lq, false,
-                  8);
-    program_expect(program_run(at, "soda inspect new"), 0, "soda_lq, 56 layers");
-    program_expect(program_run(at,
-                               "soda sample --model %s --adapter new --prompt a --steps 1 "
-                               "--out drawn",
-                               MODEL("sd1")),
-                   0, "1 picture");
-    program_expect(program_run(at, "soda export new --to adapter --out c"), 0,
-                   "to c, from new/adapter.safetensors");
-}
-
 static void usage_errors_exit_with_2(void **state)
 {
     const char *at = *state;
@@ -398,7 +283,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(inspect_says_what_is_in_an_adapter, setup, files_teardown),
         cmocka_unit_test_setup_teardown(another_base_is_refused_until_asked_for, setup,
                                         files_teardown),
-        cmocka_unit_test_setup_teardown(checkpoints_are_adapters, setup, files_teardown),
         cmocka_unit_test_setup_teardown(usage_errors_exit_with_2, setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
