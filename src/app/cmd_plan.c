@@ -102,6 +102,8 @@ static soda_status plan(const plan_options *o, const run_config *config, const s
                                    .net_latency_s = o->net_latency_us * 1e-6},
                          .budget_s = o->measure_s};
     cluster_plan p;
+    int group;
+    if (config->parallel.shard > 1) TRY(run_config_group(config, o->ranks, &group)); /* 1: advise */
     if (o->device) {
         TRY(gpu_speed_find(o->device, &r.given.gpu));
         if (o->node_gib == 0)

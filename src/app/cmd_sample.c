@@ -242,6 +242,9 @@ soda_status cmd_sample(int argc, char **argv)
                           .steps = (int)o.steps,
                           .guidance = o.guidance,
                           .seed = (uint64_t)o.seed};
+    if (o.negative && *o.negative && o.guidance <= 1)
+        log_warning("--negative has no effect with --guidance %g: guidance begins above 1",
+                    o.guidance);
     if (o.save_latents) TRY(common_check_new(o.save_latents));
     TRY(common_dtype(o.dtype, &r.dtype));
     TRY(common_backend(&r.backend));

@@ -137,6 +137,32 @@ soda_status run_config_make_absolute(run_config *config)
     return s;
 }
 
+soda_status run_config_group(const run_config *config, int64_t ranks, int *group)
+{
+    const int64_t shard = config->parallel.shard;
+    const int64_t pieces = config->train.global_batch / config->train.batch;
+    *group = 1;
+    if (config->parallel.weights != WEIGHTS_SHARD) return SODA_OK;
+    if (shard == 1)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: parallel.shard: expected at least 2, since parallel.weights is shard, "
+                    "found 1",
+                    config->file);
+    if (ranks % shard != 0)
+        return FAIL(
+            SODA_ERR_INPUT,
+            "%s: parallel.shard: expected a divisor of the number of ranks, %lld, found %lld",
+            config->file, (long long)ranks, (long long)shard);
+    if (ranks / shard > pieces)
+        return FAIL(SODA_ERR_INPUT,
+                    "%s: train.global_batch: expected a micro-batch of %lld for each of the %lld "
+                    "groups of ranks that share weights, found %lld pictures per step",
+                    config->file, (long long)config->train.batch, (long long)(ranks / shard),
+                    (long long)config->train.global_batch);
+    *group = (int)shard;
+    return SODA_OK;
+}
+
 void run_config_destroy(run_config *config)
 {
     if (!config) return;

@@ -112,6 +112,10 @@ soda_status run_config_parse(const char *text, size_t bytes, const char *file,
                              const char *const *sets, int set_count, run_config **config);
 void run_config_destroy(run_config *config); /* accepts NULL */
 
+/* The number of those of `ranks` that share one copy of the weights: parallel.shard, or 1.
+ * SODA_ERR_INPUT names the key that does not fit this number of ranks. */
+soda_status run_config_group(const run_config *config, int64_t ranks, int *group);
+
 /* Puts the working folder in front of relative paths: what is stored is then good anywhere. */
 soda_status run_config_make_absolute(run_config *config);
 

@@ -278,13 +278,13 @@ static soda_status write_all(const soda_folder *folder, const soda_adapter *adap
 soda_status export_diffusers(const soda_folder *folder, const soda_adapter *adapter,
                              const char *out)
 {
-    char place[PATH_MAX], temporary[PATH_MAX + 32];
+    char place[PATH_MAX], temporary[PATH_MAX + NEWFILE_TEMPORARY];
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/') length--;
     if (length == 0 || length >= sizeof place)
         return FAIL(SODA_ERR_INPUT, "%s: expected the path of a folder", out);
     TRY(find_place(out, length, place));
-    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", place, (long)getpid());
+    newfile_name_temporary(place, temporary, sizeof temporary);
     nftw(temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* left by a killed process */
     const soda_status s = write_all(folder, adapter, place, temporary);
     if (s != SODA_OK) nftw(temporary, remove_entry, 16, FTW_DEPTH | FTW_PHYS);

@@ -26,11 +26,16 @@ bool newfile_in_place(const char *path)
     return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
 }
 
-soda_status newfile_create(const char *path, soda_newfile **file)
+void newfile_name_temporary(const char *path, char *text, size_t size)
 {
-    const size_t length = strlen(path) + 1, room = length + 100;
     char host[65] = "";
     gethostname(host, sizeof host - 1); /* nodes that share a folder have equal process ids */
+    snprintf(text, size, "%s.tmp-%s-%ld", path, host, (long)getpid());
+}
+
+soda_status newfile_create(const char *path, soda_newfile **file)
+{
+    const size_t length = strlen(path) + 1, room = length + NEWFILE_TEMPORARY;
     soda_newfile *f = malloc(sizeof *f);
     char *names = malloc(length + room);
     if (!f || !names) {
@@ -40,7 +45,7 @@ soda_status newfile_create(const char *path, soda_newfile **file)
     }
     *f = (soda_newfile){.path = names, .temporary = names + length};
     memcpy(f->path, path, length);
-    snprintf(f->temporary, room, "%s.tmp-%s-%ld", path, host, (long)getpid());
+    newfile_name_temporary(path, f->temporary, room);
     if (newfile_in_place(path)) {
         f->temporary = NULL;
         f->fd = open(path, O_WRONLY | O_CLOEXEC);

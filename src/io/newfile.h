@@ -26,6 +26,11 @@ static inline soda_status newfile_may_replace(const newfile_permission *permissi
 /* Whether `path` is a device, a pipe or a socket, whose place a file must not take. */
 bool newfile_in_place(const char *path);
 
+/* "PATH.tmp-HOST-PID", which no other process on the nodes that share a folder writes to; `text`
+ * has room for NEWFILE_TEMPORARY more bytes than `path` with its zero. */
+enum { NEWFILE_TEMPORARY = 100 };
+void newfile_name_temporary(const char *path, char *text, size_t size);
+
 /* Creates the temporary file beside `path`; the folder must exist. */
 soda_status newfile_create(const char *path, soda_newfile **file);
 

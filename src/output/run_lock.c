@@ -11,6 +11,7 @@
 
 #include "core/log.h"
 #include "core/path.h"
+#include "io/newfile.h"
 
 enum { PATH_BYTES = 4200, NAME_BYTES = 200, LINE_BYTES = 600, TRIES = 100 };
 
@@ -87,9 +88,8 @@ static bool is_at(int fd, const char *path)
 /* Puts a locked file of this process in the place of the one that an earlier attempt holds. */
 static soda_status replace(run_lock *lock, const owner *earlier)
 {
-    char temporary[PATH_BYTES + 300];
-    snprintf(temporary, sizeof temporary, "%s.tmp-%s-%ld", lock->path, lock->self.host,
-             (long)getpid());
+    char temporary[PATH_BYTES + NEWFILE_TEMPORARY];
+    newfile_name_temporary(lock->path, temporary, sizeof temporary);
     lock->fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (lock->fd < 0) return FAIL(SODA_ERR_IO, "%s: cannot create: %s", temporary, strerror(errno));
     (void)flock(lock->fd, LOCK_EX | LOCK_NB); /* new: nobody else holds it */

@@ -69,40 +69,12 @@ static soda_status stored_text(const run_config *config, char **text)
     return run_config_text(&stored, text);
 }
 
-/* How the ranks are grouped. */
-static soda_status choose_group(soda_trainer *t)
-{
-    const run_config *c = t->config;
-    const int64_t ranks = t->comm->size, shard = c->parallel.shard;
-    const int64_t pieces = c->train.global_batch / c->train.batch;
-    t->group = 1;
-    if (c->parallel.weights != WEIGHTS_SHARD) return SODA_OK;
-    if (shard == 1)
-        return FAIL(SODA_ERR_INPUT,
-                    "%s: parallel.shard: expected at least 2, since parallel.weights is shard, "
-                    "found 1",
-                    c->file);
-    if (ranks % shard != 0)
-        return FAIL(
-            SODA_ERR_INPUT,
-            "%s: parallel.shard: expected a divisor of the number of ranks, %lld, found %lld",
-            c->file, (long long)ranks, (long long)shard);
-    if (ranks / shard > pieces)
-        return FAIL(SODA_ERR_INPUT,
-                    "%s: train.global_batch: expected a micro-batch of %lld for each of the %lld "
-                    "groups of ranks that share weights, found %lld pictures per step",
-                    c->file, (long long)c->train.batch, (long long)(ranks / shard),
-                    (long long)c->train.global_batch);
-    t->group = (int)shard;
-    return SODA_OK;
-}
-
 /* Everything a rank can do by itself before the first collective piece of work. */
 static soda_status open_alone(soda_trainer *t)
 {
     const run_config *c = t->config;
     TRY(check_config(c));
-    TRY(choose_group(t));
+    TRY(run_config_group(c, t->comm->size, &t->group));
     TRY(run_config_text(c, &t->config_text));
     TRY(stored_text(c, &t->stored_text));
     TRY(preempt_describe(c->checkpoint.time_limit_s, t->time_limit, sizeof t->time_limit));

@@ -177,6 +177,9 @@ static void pictures_and_latents_come_out(void **state)
                  "&& " SODA_PROGRAM " sample --model " MODEL
                  " --prompt x --n 2 --latents l.safetensors --out o"),
            1, "l.safetensors: latents: element 2047 is not finite");
+    expect(shell(SODA_PROGRAM " sample --model " MODEL
+                              " --prompt x --negative y --guidance 1 --steps 1 --out o"),
+           0, "--negative has no effect with --guidance 1: guidance begins above 1");
     expect(shell(SODA_PROGRAM " inspect " MODEL), 0, "8788228 parameters");
 }
 

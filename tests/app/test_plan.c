@@ -258,6 +258,10 @@ static void bad_input_is_refused(void **state)
     program_expect(program_run(*state, "soda plan " RUN " --device a100 --flops 5"), 2,
                    "expected --device or --flops, found both");
     program_expect(program_run(*state, "soda plan none.yaml"), 1, "none.yaml");
+    /* What a run on these ranks would refuse. */
+    program_expect(program_run(*state, "soda plan " RUN " --ranks 4 --set parallel.weights=shard "
+                                       "--set parallel.shard=3"),
+                   1, "parallel.shard: expected a divisor of the number of ranks, 4, found 3");
 }
 
 static void missing_weights_are_named(void **state)
