@@ -141,7 +141,9 @@ soda_status schedule_create(const soda_json *config, soda_schedule *schedule)
     if (zero_snr) rescale_to_zero_snr(beta, bar, n);
     fill_cumprod(bar, beta, n);
     free(beta);
-    *schedule = (soda_schedule){n, bar, (soda_prediction)prediction, zero_snr};
+    *schedule = (soda_schedule){n, bar, (soda_prediction)prediction, zero_snr, ""};
+    snprintf(schedule->text, sizeof schedule->text, "%s betas of %.9g to %.9g, %d timesteps, %s%s",
+             kinds[kind], start, end, n, predictions[prediction], zero_snr ? ", zero SNR" : "");
     const soda_status s = check_levels(config, schedule);
     if (s != SODA_OK) schedule_destroy(schedule);
     return s;

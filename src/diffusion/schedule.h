@@ -18,7 +18,8 @@ typedef struct {
     int train_steps;       /* num_train_timesteps: timesteps are 0 to train_steps - 1 */
     float *alphas_cumprod; /* [train_steps] a_t, falling */
     soda_prediction prediction;
-    bool zero_snr; /* rescale_betas_zero_snr: the last a_t is 0 */
+    bool zero_snr;  /* rescale_betas_zero_snr: the last a_t is 0 */
+    char text[128]; /* the values all this was made of; equal texts mean equal schedules */
 } soda_schedule;
 
 /* Reads scheduler_config.json; absent keys take the defaults that all diffusers classes share.

@@ -41,6 +41,7 @@ static soda_status put_attributes(const h5_file *file, const soda_checkpoint *c)
     TRY(h5_attr_set_text(file, "method", c->method));
     TRY(h5_attr_set_text(file, "config", c->config));
     TRY(h5_attr_set_text(file, "isa", c->isa));
+    TRY(h5_attr_set_text(file, "schedule", c->schedule));
     TRY(h5_attr_set_text(file, "model_sha256", c->model_sha256));
     return h5_attr_set_text(file, "data_sha256", c->data_sha256);
 }

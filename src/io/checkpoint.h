@@ -1,8 +1,9 @@
 /* checkpoint.h: the state of a run as named global arrays in one sealed HDF5 file (h5_file.h).
  *
  *     /                 format "soda-checkpoint", version, step, seed, method, config (YAML text),
- *                       model_sha256, data_sha256, isa (instruction set, core/isa.h; absent from
- *                       files of soda 0.1)
+ *                       model_sha256, data_sha256, isa (instruction set, core/isa.h), schedule (of
+ *                       the noise, diffusion/schedule.h); the last two are absent from files of
+ *                       earlier versions
  *     /adapter/NAME     fp32, the tensor
  *     /optimizer/NAME/  fp32 arrays of the tensor's shape: first, second
  *     /history/         columns of equal length, fp64: step, loss, grad_norm, ...
@@ -40,7 +41,7 @@ typedef struct {
     int64_t step; /* steps done */
     uint64_t seed;
     const char *method, *config;
-    const char *isa; /* "" if the file does not tell */
+    const char *isa, *schedule; /* "" if the file does not tell */
     char model_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
     checkpoint_tensor *tensors;
     int count;

@@ -40,12 +40,12 @@ static soda_status get_hash(const h5_file *file, const char *name, char hash[SHA
     return s;
 }
 
-/* Files of soda 0.1 do not tell. */
-static soda_status get_isa(const h5_file *file, const char **isa)
+/* What files of earlier versions do not tell. */
+static soda_status get_later_text(const h5_file *file, const char *name, const char **text)
 {
-    if (h5_attr_has(file, "isa")) return get_text(file, "isa", isa);
+    if (h5_attr_has(file, name)) return get_text(file, name, text);
     char *nothing = strdup("");
-    *isa = nothing;
+    *text = nothing;
     return nothing ? SODA_OK : FAIL(SODA_ERR_MEMORY, "%s: out of memory", file->path);
 }
 
@@ -58,7 +58,8 @@ static soda_status get_attributes(const h5_file *file, soda_checkpoint *c)
     TRY(h5_attr_get_u64(file, "seed", &c->seed));
     TRY(get_text(file, "method", &c->method));
     TRY(get_text(file, "config", &c->config));
-    TRY(get_isa(file, &c->isa));
+    TRY(get_later_text(file, "isa", &c->isa));
+    TRY(get_later_text(file, "schedule", &c->schedule));
     TRY(get_hash(file, "model_sha256", c->model_sha256));
     return get_hash(file, "data_sha256", c->data_sha256);
 }
@@ -213,6 +214,7 @@ void checkpoint_free(soda_checkpoint *checkpoint)
     free(checkpoint->history);
     free((void *)checkpoint->method);
     free((void *)checkpoint->isa);
+    free((void *)checkpoint->schedule);
     free((void *)checkpoint->config);
     *checkpoint = (soda_checkpoint){0};
 }

@@ -30,8 +30,29 @@ static soda_status is_known(const run_state *state, const soda_checkpoint *c, bo
     return SODA_OK;
 }
 
-/* "data.path: /a, data.resolution: 32" of the keys that differ and that decide about `what`, model
- * or data, in both configurations. */
+/* What a checkpoint belongs to, and the keys that decide about it; "data." stands for all of a
+ * section. From the model come latents and text states, too. */
+typedef enum { OF_MODEL, OF_DATA, OF_LAYERS } belonging;
+enum { MOST_KEYS = 2 };
+static const char *const deciding_keys[][MOST_KEYS] = {
+    [OF_MODEL] = {"model", "adapter.text_encoder"},
+    [OF_DATA] = {"model", "data."},
+    [OF_LAYERS] = {"adapter.targets", "adapter.factors"},
+};
+
+static bool decides(belonging what, const char *name)
+{
+    for (int i = 0; i < MOST_KEYS; i++) {
+        const char *key = deciding_keys[what][i];
+        const size_t length = strlen(key);
+        if (key[length - 1] == '.' ? strncmp(name, key, length) == 0 : strcmp(name, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "data.path: /a, data.resolution: 32" of the keys that differ and that decide, in both
+ * configurations. */
 typedef struct {
     char now[800], then[800];
 } changed_keys;
@@ -42,7 +63,7 @@ static void add_key(char *text, size_t size, const char *name, const char *value
     snprintf(text + used, size - used, "%s%s: %s", used ? ", " : "", name, value);
 }
 
-static soda_status find_changed(const run_state *state, const soda_checkpoint *c, bool of_data,
+static soda_status find_changed(const run_state *state, const soda_checkpoint *c, belonging what,
                                 changed_keys *keys)
 {
     run_config_diff changes;
@@ -50,9 +71,7 @@ static soda_status find_changed(const run_state *state, const soda_checkpoint *c
     TRY(run_config_diff_find(c->config, state->config, &changes));
     for (int i = 0; i < changes.count; i++) {
         const run_config_change *change = &changes.list[i];
-        if (strcmp(change->name, "model") != 0 &&
-            !(of_data && strncmp(change->name, "data.", 5) == 0))
-            continue;
+        if (!decides(what, change->name)) continue;
         add_key(keys->now, sizeof keys->now, change->name, change->after);
         add_key(keys->then, sizeof keys->then, change->name, change->before);
     }
@@ -60,12 +79,12 @@ static soda_status find_changed(const run_state *state, const soda_checkpoint *c
     return SODA_OK;
 }
 
-/* Another model or data set; from the model come latents and text states, too. */
-static soda_status other_files(const run_state *state, const soda_checkpoint *c, bool of_data,
-                               const char *path)
+/* Another model or data set. */
+static soda_status other_files(const run_state *state, const soda_checkpoint *c, const char *path)
 {
+    const bool of_data = strcmp(state->model_sha256, c->model_sha256) == 0;
     changed_keys keys;
-    TRY(find_changed(state, c, of_data, &keys));
+    TRY(find_changed(state, c, of_data ? OF_DATA : OF_MODEL, &keys));
     if (*keys.now) return other(path, of_data ? "data" : "model", keys.now, keys.then);
     return FAIL(SODA_ERR_INPUT,
                 "%s: %s changed since this checkpoint was written, under the same path; choose "
@@ -85,8 +104,17 @@ soda_status resume_rules_check(const run_state *state, const soda_checkpoint *c,
     /* before the data, which random crops make depend on the seed */
     if (state->seed != c->seed) return other(path, "train.seed", mine, theirs);
     TRY(is_known(state, c, &known));
-    if (known) return SODA_OK;
-    return other_files(state, c, strcmp(state->model_sha256, c->model_sha256) == 0, path);
+    if (!known) return other_files(state, c, path);
+    if (*c->schedule && strcmp(state->schedule, c->schedule) != 0)
+        return other(path, "scheduler_config.json of the model", state->schedule, c->schedule);
+    return SODA_OK;
+}
+
+soda_status resume_rules_explain(const run_state *state, const soda_checkpoint *c, const char *path)
+{
+    changed_keys keys;
+    TRY(find_changed(state, c, OF_LAYERS, &keys));
+    return *keys.now ? other(path, "adapted layers", keys.now, keys.then) : SODA_OK;
 }
 
 static soda_status warn_about_changes(const char *path, const char *now, const char *stored)

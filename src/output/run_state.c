@@ -78,6 +78,7 @@ soda_status run_state_save(const run_state *state, const soda_params *params, co
                                   .method = state->method,
                                   .config = state->config,
                                   .isa = isa_name(isa_now()),
+                                  .schedule = state->schedule,
                                   .tensors = tensors,
                                   .count = params->count,
                                   .history = columns,
@@ -146,7 +147,12 @@ static soda_status read_newest(run_state *state, soda_params *params, const char
     TRY(checkpoint_read_newest(folder, &c, path, size, &found));
     if (!found) return SODA_OK;
     TRY_TO(done, resume_rules_check(state, &c, path));
-    TRY_TO(done, copy_tensors(params, &c, path));
+    s = copy_tensors(params, &c, path);
+    if (s != SODA_OK) {
+        const soda_status why = resume_rules_explain(state, &c, path);
+        if (why != SODA_OK) s = why;
+        goto done;
+    }
     TRY_TO(done, copy_history(state, &c, path));
     s = resume_rules_warn(state, &c, path);
 done:

@@ -16,6 +16,7 @@ typedef struct {
     /* What the state belongs to: a checkpoint of something else is refused. */
     uint64_t seed;
     const char *method, *config; /* the resolved configuration as YAML */
+    const char *schedule;        /* of the noise, as soda_schedule.text has it */
     char model_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
     /* The same as earlier versions computed them (model/hash.h): asked about a checkpoint that has
      * others, with version 1, 2, ..., until *known is false. NULL: there were none. */

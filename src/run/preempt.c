@@ -61,6 +61,12 @@ static bool read_end(const char *text, double *end_s)
     return rest != text && !*rest && isfinite(*end_s);
 }
 
+bool preempt_reads_clock(double time_limit_s)
+{
+    const char *end;
+    return time_limit_s == RUN_TIME_AUTO && end_of_job(&end);
+}
+
 soda_status preempt_describe(double time_limit_s, char *text, size_t size)
 {
     const char *end;

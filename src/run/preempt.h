@@ -24,6 +24,9 @@ bool preempt_urgent(void);
  * RUN_TIME_AUTO what SODA_END_TIME says, else SLURM_JOB_END_TIME. INFINITY: none known. */
 double preempt_seconds_left(double time_limit_s);
 
+/* Whether that needs the clock of this node. */
+bool preempt_reads_clock(double time_limit_s);
+
 /* For the log: when that is and which variable gives it, or that none does. SODA_ERR_INPUT names
  * the variable if it holds no number. */
 soda_status preempt_describe(double time_limit_s, char *text, size_t size);

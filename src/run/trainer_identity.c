@@ -53,6 +53,7 @@ soda_status trainer_identify(soda_trainer *t)
     t->state.seed = c->train.seed;
     t->state.method = c->adapter.method->name;
     t->state.config = t->stored_text;
+    t->state.schedule = t->schedule.text;
     t->state.earlier = identify_as;
     t->state.earlier_context = t;
     soda_status s = hash_model(t);

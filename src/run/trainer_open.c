@@ -7,6 +7,7 @@
 #include "io/newfile.h"
 #include "output/run_folder.h"
 #include "run/preempt.h"
+#include "run/same_program.h"
 #include "run/trainer_inputs.h"
 
 /* What a training run needs and the reader of configurations leaves to the verb. */
@@ -47,11 +48,16 @@ static soda_status make_paths(soda_trainer *t)
     return run_folder_open(out, t->config_text, t->overwrite, &t->lock);
 }
 
+static soda_status scheduler_path(const soda_trainer *t, char *path, size_t size)
+{
+    return folder_path(t->folder, "scheduler", "scheduler_config.json", path, size);
+}
+
 static soda_status open_schedule(soda_trainer *t)
 {
     char path[4096];
     soda_json json;
-    TRY(folder_path(t->folder, "scheduler", "scheduler_config.json", path, sizeof path));
+    TRY(scheduler_path(t, path, sizeof path));
     TRY(soda_json_load(path, &json));
     const soda_status s = schedule_create(&json, &t->schedule);
     soda_json_free(&json);
@@ -89,11 +95,17 @@ static soda_status open_alone(soda_trainer *t)
     return SODA_OK;
 }
 
-static soda_status check_same_config(soda_trainer *t)
+/* What a rank would otherwise do by itself alone. */
+static soda_status check_same(soda_trainer *t)
 {
     uint8_t digest[SHA256_BYTES] = {0};
-    TRY(comm_agree(t->comm, sha256_memory(t->config_text, strlen(t->config_text), digest)));
-    return comm_agree_same(t->comm, digest, sizeof digest, "the configuration of this run");
+    char path[4096] = "";
+    TRY(same_config(t->comm, t->config_text));
+    TRY(same_clock(t->comm, preempt_reads_clock(t->config->checkpoint.time_limit_s)));
+    soda_status s = scheduler_path(t, path, sizeof path);
+    if (s == SODA_OK) s = sha256_file(path, digest);
+    TRY(comm_agree(t->comm, s));
+    return comm_agree_same(t->comm, digest, sizeof digest, path);
 }
 
 static soda_status open_set(soda_trainer *t, dataset_role role, soda_dataset **set)
@@ -192,8 +204,21 @@ static soda_status fill_for_pictures(soda_trainer *t)
     return SODA_OK;
 }
 
+/* "1 to 2 threads" where ranks have other numbers of them. Collective. */
+static soda_status describe_threads(const soda_trainer *t, char *text, size_t size)
+{
+    int64_t most[2] = {t->backend->threads, -t->backend->threads};
+    TRY(t->comm->max_i64(t->comm, most, 2));
+    const long long least = (long long)-most[1];
+    if (least < most[0])
+        snprintf(text, size, "%lld to %lld threads", least, (long long)most[0]);
+    else
+        snprintf(text, size, "%lld thread%s", least, least == 1 ? "" : "s");
+    return SODA_OK;
+}
+
 /* What the run will hold from here to its end. */
-static void print_footprint(const soda_trainer *t)
+static void print_footprint(const soda_trainer *t, const char *threads)
 {
     const soda_residency *r = t->model.residency;
     char shared[128] = "";
@@ -205,11 +230,10 @@ static void print_footprint(const soda_trainer *t)
     const int64_t pictures = dataset_describe(t->data)->count;
     log_info(
         "%d adapted layers, %lld trainable parameters (%lld degrees of freedom); %lld picture%s, "
-        "%d rank%s with %d thread%s",
+        "%d rank%s with %s",
         layers_count(t->model.layers), (long long)t->params.total,
         (long long)layers_freedom(t->model.layers), (long long)pictures, pictures == 1 ? "" : "s",
-        t->comm->size, t->comm->size == 1 ? "" : "s", t->backend->threads,
-        t->backend->threads == 1 ? "" : "s");
+        t->comm->size, t->comm->size == 1 ? "" : "s", threads);
     if (r->sharers > 1)
         snprintf(shared, sizeof shared, " (a share of %.0f MiB of this node)",
                  (double)r->bytes / 0x1p20);
@@ -294,8 +318,9 @@ static soda_status open_saver(soda_trainer *t)
 soda_status trainer_open(soda_trainer *t)
 {
     const run_config *c = t->config;
+    char threads[64];
     TRY(comm_agree(t->comm, open_alone(t)));
-    TRY(check_same_config(t));
+    TRY(check_same(t));
     pulse_phase("opening data sets", -1);
     TRY(open_sets(t));
     warn_of_idle_ranks(t);
@@ -315,7 +340,8 @@ soda_status trainer_open(soda_trainer *t)
     t->model.residency->sealed = true;
     TRY(comm_agree(t->comm, open_metrics(t)));
     TRY(comm_agree(t->comm, open_saver(t)));
-    print_footprint(t);
+    TRY(describe_threads(t, threads, sizeof threads));
+    print_footprint(t, threads);
     if (c->checkpoint.time_limit_s != 0) log_info("end of the job: %s", t->time_limit);
     return SODA_OK;
 }

@@ -15,6 +15,7 @@ static void write_checkpoint(const char *at, const test_adapter *t)
                          .seed = 3,
                          .method = t->method->name,
                          .isa = "base",
+                         .schedule = "",
                          .config = "model: " MODEL("sd1") "\nadapter: {method: soda_svd}\n",
                          .tensors = tensors,
                          .count = values->count,

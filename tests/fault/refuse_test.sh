@@ -54,7 +54,25 @@ exec {lock}>&-
 mkdir -p apart
 unlike true 'set -- "$@" --set train.seed=12' "$soda" train run.yaml --set output=apart/run >apart/log 2>&1 &&
     fail "apart: exit code 0"
-says apart "the configuration of this run: differs from that of rank 0"
+says apart "expected the configuration that rank 0 has: train.seed is 12, that of rank 0 11"
+
+# A rank whose clock is an hour ahead would stop the run an hour early.
+clock=$(dirname "$soda")/tests/libsoda_test_wrong_clock.so
+if [ -e "$clock" ]; then # not under sanitizers
+    mkdir -p clock
+    end=$(($(date +%s) + 7200))
+    SODA_END_TIME=$end unlike true "export LD_PRELOAD=$clock" "$soda" train run.yaml --set output=clock/run \
+        --set checkpoint.time_limit=auto >clock/log 2>&1 && fail "clock: exit code 0"
+    says clock "s ahead of that of rank 0's: expected at most 60 s"
+    SODA_END_TIME=$end unlike true "export LD_PRELOAD=$clock" "$soda" train run.yaml --set output=clock/run \
+        --set train.steps=4 >clock/log 2>&1 || fail "clock: refused though no end is told by the clock"
+fi
+
+# Ranks may have other numbers of threads, which change no bits.
+mkdir -p threads
+unlike true 'set -- "$@" --threads 2' "$soda" train run.yaml --threads 1 --set output=threads/run --set train.steps=4 \
+    >threads/log 2>&1 || fail "threads: refused"
+says threads "2 ranks with 1 to 2 threads"
 
 # Ranks that find different models under one path: one tensor is another on rank 1.
 mkdir -p models/own models/other
@@ -70,11 +88,13 @@ says models "not the tensor that rank 0 read"
 says models "rank 1 of 2"
 
 # ... or what makes latents, states and tokens, of which only the cache would know: nothing gets into it.
-for part in vae/diffusion_pytorch_model.safetensors text_encoder/model.safetensors tokenizer/vocab.json; do
+for part in vae/diffusion_pytorch_model.safetensors text_encoder/model.safetensors tokenizer/vocab.json \
+    scheduler/scheduler_config.json; do
     name=${part%%/*}
     rm -rf models/other/model "cache-$name"
     cp -r "$tiny_sd1" models/other/model
     case $part in
+        scheduler/*) sed -i 's/epsilon/v_prediction/' "models/other/model/$part" ;; # the noise that is added
         *.json) sed -i 's/"e<\/w>": 324\b/"e<\/w>": 336/; s/"q<\/w>": 336\b/"q<\/w>": 324/' "models/other/model/$part" ;;
         *) printf '\x3e' | dd of="models/other/model/$part" bs=1 seek=$(($(stat -c %s "models/other/model/$part") - 1)) \
             conv=notrunc status=none ;;
@@ -86,6 +106,7 @@ for part in vae/diffusion_pytorch_model.safetensors text_encoder/model.safetenso
     [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
     case $name in
         tokenizer) says models "a tokenizer of /proc/self/cwd/model makes of them: differs from that of rank 0" ;;
+        scheduler) says models "/model/$part: differs from that of rank 0" ;;
         *) says models "/model/$name: differs from that of rank 0" ;;
     esac
     [ -z "$(find "cache-$name" -name '*.safetensors')" ] || fail "$name: something was put into the cache"

@@ -28,8 +28,10 @@ static inline void run_open(run *r, const char *const *paths, int count, int64_t
     static float w[2 * M * N];
     const method_options options = {.factors = {.rule = FACTORS_BALANCED}};
     soda_graph *g;
-    *r = (run){
-        .state = {.seed = 11, .method = "soda_lq", .config = "train:\n  steps: 10  # updates\n"}};
+    *r = (run){.state = {.seed = 11,
+                         .method = "soda_lq",
+                         .config = "train:\n  steps: 10  # updates\n",
+                         .schedule = "linear"}};
     snprintf(r->state.model_sha256, SHA256_HEX, "%064d", 1);
     snprintf(r->state.data_sha256, SHA256_HEX, "%064d", 2);
     CHECK_OK(targets_create(list, 1, &r->targets));

@@ -126,8 +126,24 @@ static void checkpoints_of_another_run_are_refused(void **state)
     r.state.data_sha256[63] = '9'; /* of random crops, which the seed decides */
     r.state.seed = 1;
     check_refused(&r, folder, "seed: this run has 1, the checkpoint has 11");
+    run_start(&r);
+    r.state.schedule = "cosine";
+    check_refused(&r, folder,
+                  "scheduler_config.json of the model: this run has cosine, the "
+                  "checkpoint has linear; choose another output folder");
+    run_start(&r);
+    r.state.model_sha256[63] = '9'; /* that of the text encoders is in it then */
+    r.state.config = "adapter:\n  text_encoder: true\n";
+    check_refused(&r, folder,
+                  "model: this run has adapter.text_encoder: true, the checkpoint has "
+                  "adapter.text_encoder: not set");
     run_open(&r, two_paths, 1, M);
     check_refused(&r, folder, "/adapter: expected 4 tensors, found 8");
+    run_open(&r, two_paths, 1, M);
+    r.state.config = "adapter:\n  targets: [to_k]\n";
+    check_refused(&r, folder,
+                  "adapted layers: this run has adapter.targets: [to_k], the "
+                  "checkpoint has adapter.targets: ");
     run_open(&r, other_paths, 2, M);
     check_refused(&r, folder,
                   "/adapter/unet.a.to_q.soda.R1: expected a tensor that this run trains");
@@ -149,6 +165,7 @@ static void a_history_without_a_column_is_refused(void **state)
                          .method = r.state.method,
                          .config = r.state.config,
                          .isa = "base",
+                         .schedule = "",
                          .history = &column,
                          .columns = 1,
                          .rows = 1};

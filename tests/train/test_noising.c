@@ -12,7 +12,7 @@
 enum { STEPS = 10, COUNT = 4099 }; /* no multiple of a chunk */
 
 static float alphas[STEPS] = {0.99f, 0.95f, 0.9f, 0.8f, 0.65f, 0.5f, 0.3f, 0.15f, 0.05f, 0.01f};
-static const soda_schedule schedule = {STEPS, alphas, PREDICT_EPSILON, false};
+static const soda_schedule schedule = {STEPS, alphas, PREDICT_EPSILON, false, ""};
 static const noising_rules rules = {&schedule, 0.25, 0, 7};
 
 typedef struct {
@@ -111,7 +111,7 @@ static void latents_are_drawn_from_the_posterior(void **state)
 {
     (void)state;
     static float ones[STEPS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const soda_schedule clean = {STEPS, ones, PREDICT_EPSILON, false};
+    const soda_schedule clean = {STEPS, ones, PREDICT_EPSILON, false, ""};
     const noising_rules r = {&clean, 0.25, 0, 7};
     float e[COUNT], drawn[COUNT];
     draw d;
