@@ -33,8 +33,8 @@ struct run_saver {
     run_state state;
     soda_params params; /* its own arrays on the host; the rest is the run's */
     float *memory;
-    bool written, measured;
-    bool looks_first; /* whether the file has this entry already */
+    bool written, measured, recorded; /* the latter: its entry is in the file of spectra */
+    bool looks_first;                 /* whether the file has this entry already */
 
     /* The thread, which owns everything above, and outcome to took_s, while it runs. */
     pthread_t thread;
@@ -82,7 +82,7 @@ static soda_status take_copy(run_saver *s)
     memcpy(to->value, from->value, bytes);
     memcpy(to->first, from->first, bytes);
     memcpy(to->second, from->second, bytes);
-    s->written = s->measured = s->looks_first = false;
+    s->written = s->measured = s->recorded = s->looks_first = false;
     return SODA_OK;
 }
 
@@ -110,7 +110,11 @@ static soda_status write_checkpoint(run_saver *s)
 static soda_status put_spectra(run_saver *s)
 {
     const newfile_permission permission = run_lock_permission(s->target.lock);
-    return run_spectra_write(&s->spectra, s->target.spectra, &permission);
+    const int last = s->spectra.waiting - 1;
+    const bool has_this = last >= 0 && s->spectra.rows[last].step == s->state.step;
+    TRY(run_spectra_write(&s->spectra, s->target.spectra, &permission));
+    s->recorded = s->recorded || has_this;
+    return SODA_OK;
 }
 
 /* Without `hurry` this is the last chance: what would fail again, or takes too long, is given up.
@@ -133,7 +137,8 @@ static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
 {
     if (s->looks_first) { /* after a restart: what the process before may not have come to */
         TRY(checkpoint_prune(s->target.checkpoints, s->state.step, s->target.keep));
-        TRY(spectra_has(s->target.spectra, s->state.step, &s->measured));
+        TRY(spectra_has(s->target.spectra, s->state.step, &s->recorded));
+        s->measured = s->recorded;
         s->looks_first = false;
     }
     if (!s->measured) TRY(measure(s, hurry));
@@ -236,14 +241,15 @@ static void launch(run_saver *s)
     if (!s->running) work(s, NULL);
 }
 
-/* What a checkpoint, or spectra, that fail mean for the run: a warning, once. */
-static void note(run_saver *s, saver_outcome what, const char *name)
+/* What a checkpoint, or spectra, that fail mean for the run: a warning, once. `done`: whether it is
+ * written; a try that was cut short has neither failed nor done it. */
+static void note(run_saver *s, saver_outcome what, bool done, const char *name)
 {
     if (s->outcome == what) {
         if (!s->failing[what])
             log_warning("training continues without this %s: %s", name, status_message());
         s->failing[what] = true;
-    } else if (s->failing[what] && s->outcome == WENT_WELL) {
+    } else if (s->failing[what] && done) {
         log_info("step %lld: the %s is written after all", (long long)s->state.step, name);
         s->failing[what] = false;
     }
@@ -255,8 +261,8 @@ static soda_status conclude(run_saver *s)
     s->longest_s = fmax(s->longest_s, s->took_s);
     const soda_status status = status_take(&s->failure);
     if (s->outcome == LOST_FOLDER) return status;
-    note(s, NO_CHECKPOINT, "checkpoint");
-    note(s, NO_SPECTRA, "entry in spectra.h5");
+    note(s, NO_CHECKPOINT, s->written, "checkpoint");
+    note(s, NO_SPECTRA, s->recorded, "entry in spectra.h5");
     status_clear();
     s->pause_s = s->outcome == WENT_WELL ? 0 : fmin(2 * s->pause_s + 1, LONGEST_PAUSE_S);
     s->again_s = log_seconds() + s->pause_s;

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "output/run_saver.h"
+#include "support/caught_log.h"
 
 static const double FOREVER = (double)INFINITY;
 
@@ -177,6 +178,36 @@ static void spectra_catch_up(void **state)
     close_saving(&plain);
 }
 
+/* A save that is waited for may be cut short before it comes to its spectra, and is finished by
+ * whoever waits: only what is in the file is told as written. */
+static void only_what_is_in_the_file_is_called_written(void **state)
+{
+    static const char after_all[] = "the entry in spectra.h5 is written after all";
+    saving s;
+    char path[1024];
+    snprintf(path, sizeof path, "%s", files_path(*state, "log"));
+    open_saving(&s, *state, "told", NULL);
+    assert_int_equal(mkdir(s.spectra, 0777), 0); /* in its way */
+    const int kept = log_catch(path);
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(run_saver_start(s.saver));
+        CHECK_OK(run_saver_wait(s.saver));
+        run_on(&s.run, 1);
+    }
+    const int failed = log_count(path, "continues without this entry in spectra.h5"),
+              written = log_count(path, after_all);
+    assert_int_equal(rmdir(s.spectra), 0);
+    CHECK_OK(run_saver_save(s.saver, FOREVER));
+    run_on(&s.run, 1);
+    CHECK_OK(run_saver_save(s.saver, FOREVER));
+    log_release(kept);
+    assert_int_equal(failed, 1);
+    assert_int_equal(written, 0);
+    assert_int_equal(log_count(path, after_all), 1);
+    assert_int_equal(log_count(path, "step 7: the entry"), 1);
+    close_saving(&s);
+}
+
 /* A process that died between checkpoint and spectra. */
 static void a_lost_entry_is_made_again(void **state)
 {
@@ -248,6 +279,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_save_that_is_waited_for_fails, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(spectra_catch_up, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(only_what_is_in_the_file_is_called_written, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(a_lost_entry_is_made_again, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(spectra_that_take_too_long_are_left_to_the_next,
                                         files_setup, files_teardown),
