@@ -30,8 +30,9 @@ typedef struct run_saver run_saver;
 /* `params` must have their final length. */
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver);
 
-/* Starts to save the state as it is now; waits first for a save in flight. A failure is one of
- * run_saver_poll, or there is no memory for the copy. */
+/* Starts to save the state as it is now; waits first for a save in flight. SODA_ERR_INPUT if
+ * another attempt has taken the run's folder over; other failures concern this copy alone: there
+ * is no memory for it, or a device does not hand it over. */
 soda_status run_saver_start(run_saver *saver);
 
 /* After a restart: writes the entry of the present step to the spectra if they lack it, because the

@@ -20,7 +20,10 @@ void trainer_save(soda_trainer *t)
     pulse_phase("checkpoint", t->state.step);
     if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
     t->saved_s = start_s;
-    if (run_saver_start(t->saver) != SODA_OK) {
+    const soda_status s = run_saver_start(t->saver);
+    if (s == SODA_ERR_INPUT) {
+        t->pending = s; /* the folder is lost: the run ends at the next agreement, too */
+    } else if (s != SODA_OK) {
         log_warning("training continues without this checkpoint: %s", status_message());
         status_clear();
     }
@@ -58,7 +61,8 @@ static soda_status insist(soda_trainer *t, soda_status (*write)(soda_trainer *))
         const double next_s = 2 * longest_s + pause_s + 1; /* until another try has ended */
         const double left_s =
             fmin(until_s - log_seconds(), preempt_seconds_left(t->config->checkpoint.time_limit_s));
-        const bool again = t->comm->rank == 0 && left_s > next_s;
+        const bool again =
+            t->comm->rank == 0 && left_s > next_s && run_lock_check(t->lock) == SODA_OK;
         if (pause_s == 0 && again) log_warning("retrying: %s", status_message());
         int64_t agreed[] = {again, preempt_urgent()};
         TRY(t->comm->max_i64(t->comm, agreed, 2));
