@@ -130,19 +130,18 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     return same_state_check(t->comm, &t->params, read, &t->found.host->sums, t->state.step);
 }
 
-/* Turns the failure of all ranks into a warning. */
-static void go_on_without(soda_trainer *t, const char *what)
-{
-    log_warning("training continues without %s: %s", what, status_message());
-    t->comm->failed_rank = -1;
-    status_clear();
-}
-
-/* A picture that cannot be drawn or written is no reason to end a run that is well. */
+/* A picture that cannot be drawn or written is no reason to end a run that is well: a warning for
+ * all ranks, and no other one until pictures are drawn again. */
 static soda_status sample(soda_trainer *t)
 {
     TRY(trainer_check_lock(t));
-    if (trainer_sample(t) != SODA_OK) go_on_without(t, "these pictures");
+    const bool failed = trainer_sample(t) != SODA_OK;
+    if (failed && !t->pictures_failing)
+        log_warning("training continues without these pictures: %s", status_message());
+    t->pictures_failing = failed;
+    if (!failed) return SODA_OK;
+    t->comm->failed_rank = -1;
+    status_clear();
     return SODA_OK;
 }
 

@@ -52,6 +52,7 @@ typedef struct {
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;     /* rank 0 */
     bool config_failed;        /* the copy of the configuration could not be written */
+    bool pictures_failing;     /* those of the last sampling; and somebody was told */
     watchdog *dog;             /* NULL: none */
     run_lock *lock;            /* rank 0: of the run folder */
     soda_status pending;       /* a failure after this step's agreement: for the next one */

@@ -112,14 +112,14 @@ for layout in 2x2 4x4 4x2 3x3 mapped; do
 done
 preload=$apart
 
-# Pictures that one rank cannot draw are a warning, and the run is well.
+# Pictures that one rank cannot draw are a warning, the first of three times, and the run is well.
 rm -rf one
 drawn=(--set model="$work/poisoned" --set adapter.text_encoder=true --set sample.every=5 --set sample.steps=3
     --set 'sample.prompts=["a fox", "w", "a key"]')
 train one 1 "${drawn[@]}" || fail "one: with bad pictures"
 sharded drawn 2 2 "${drawn[@]}" || fail "drawn: ended for its pictures"
 same drawn
-[ "$(grep -c 'training continues without these pictures' drawn/log)" -eq 3 ] || fail "drawn: expected three warnings"
+says drawn "training continues without these pictures"
 
 # refused NAME TEXT RANKS SHARD [OPTION]...: exit code 1 and one error, which holds TEXT.
 refused() {
