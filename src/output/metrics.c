@@ -117,12 +117,12 @@ soda_status metrics_open(const char *path, int64_t step, soda_metrics **metrics)
     }
     *m = (soda_metrics){.path = name, .step = step, .fd = -1};
     const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) {
+    if (fd < 0 && errno != ENOSPC && errno != EDQUOT) {
         const soda_status s = FAIL(SODA_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
         metrics_close(m);
         return s;
     }
-    close(fd);
+    if (fd >= 0) close(fd);
     *metrics = m;
     if (open_file(m) != SODA_OK) warn(m);
     return SODA_OK;

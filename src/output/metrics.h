@@ -22,7 +22,7 @@ typedef struct {
 
 /* Opens RUN/metrics.jsonl to append, after removing what is of step `step` and later, and a last
  * line that was cut short: a run that resumes from a checkpoint repeats those steps. SODA_ERR_IO
- * names the file if it cannot be opened at all. */
+ * names the file if it cannot be opened at all, for another reason than a full disk. */
 soda_status metrics_open(const char *path, int64_t step, soda_metrics **metrics);
 
 /* Adds a line and writes what is not yet written. SODA_ERR_MEMORY only. */

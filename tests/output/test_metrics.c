@@ -1,10 +1,15 @@
 /* metrics.jsonl: one JSON object a line, and after a restart no step twice. */
 #include "support/check.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/json.h"
 #include "core/log.h"
@@ -112,11 +117,58 @@ static void rows_are_json(void **state)
     metrics_close(metrics);
 }
 
+/* Takes the place of the C library's: with an error to refuse with, no new file is made. */
+static int refusal;
+int open(const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+    if (flags & O_CREAT) {
+        va_list rest;
+        va_start(rest, flags);
+        mode = va_arg(rest, mode_t);
+        va_end(rest);
+    }
+    if (refusal && flags & O_CREAT && access(path, F_OK) != 0) {
+        errno = refusal;
+        return -1;
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
 static void a_file_that_cannot_be_opened_is_named(void **state)
 {
     soda_metrics *metrics;
     CHECK_FAILS(metrics_open(files_path(*state, "absent/metrics.jsonl"), 0, &metrics), SODA_ERR_IO);
     check_message_has("absent/metrics.jsonl: ");
+    refusal = EACCES;
+    CHECK_FAILS(metrics_open(files_path(*state, "mine.jsonl"), 0, &metrics), SODA_ERR_IO);
+    refusal = 0;
+    check_message_has("mine.jsonl: cannot be opened: Permission denied");
+}
+
+/* A disk, or a quota, with no room for another file: the rows wait until there is. */
+static void a_full_disk_delays_the_file(void **state)
+{
+    static const int full[] = {ENOSPC, EDQUOT};
+    for (int i = 0; i < 2; i++) {
+        char name[32];
+        size_t bytes;
+        soda_metrics *metrics;
+        snprintf(name, sizeof name, "new-%d.jsonl", i);
+        const char *path = files_path(*state, name);
+        refusal = full[i];
+        CHECK_OK(metrics_open(path, 0, &metrics));
+        CHECK_OK(metrics_write_validation(metrics, 0, 0.25));
+        assert_int_not_equal(access(path, F_OK), 0);
+        CHECK_FAILS(metrics_flush(metrics), SODA_ERR_IO);
+        check_message_has(" lines are missing: ");
+        refusal = 0;
+        CHECK_OK(metrics_write_validation(metrics, 1, 0.25));
+        metrics_close(metrics);
+        char *text = files_read(path, &bytes);
+        assert_string_equal(text, HELD("0") HELD("1"));
+        free(text);
+    }
 }
 
 static void limit_files(rlim_t bytes)
@@ -190,6 +242,7 @@ int main(void)
         cmocka_unit_test(broken_lines_are_removed),
         cmocka_unit_test(rows_are_json),
         cmocka_unit_test(a_file_that_cannot_be_opened_is_named),
+        cmocka_unit_test(a_full_disk_delays_the_file),
         cmocka_unit_test(a_full_disk_delays_lines),
         cmocka_unit_test(a_full_disk_at_the_start_delays_lines),
     };
