@@ -289,6 +289,13 @@ soda_status run_saver_poll(run_saver *s)
     return SODA_OK;
 }
 
+bool run_saver_is_writing(const run_saver *s, int64_t *step)
+{
+    if (!s->running || atomic_load(&s->ended)) return false;
+    *step = s->state.step;
+    return true;
+}
+
 soda_status run_saver_start(run_saver *s)
 {
     TRY(run_saver_wait(s));

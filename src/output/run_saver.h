@@ -30,6 +30,9 @@ typedef struct run_saver run_saver;
 /* `params` must have their final length. */
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver);
 
+/* Whether a save is in flight; *step is its step then. */
+bool run_saver_is_writing(const run_saver *saver, int64_t *step);
+
 /* Starts to save the state as it is now; waits first for a save in flight. SODA_ERR_INPUT if
  * another attempt has taken the run's folder over; other failures concern this copy alone: there
  * is no memory for it, or a device does not hand it over. */

@@ -35,18 +35,29 @@ static soda_status reduce(soda_trainer *t)
 
 static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
-/* Whether a checkpoint is saved after `step` steps, the last one apart. */
-static bool is_saved(const soda_trainer *t, const trainer_flags *flags, int64_t step)
+/* Whether a checkpoint is saved after this step, the last one apart: on rank 0 alone. While an
+ * earlier one is being written no step waits for it: what comes due is saved after the first step
+ * that finds the writer idle. */
+static bool starts_save(soda_trainer *t)
 {
-    return flags->save || is_due(t->config->checkpoint.every, step);
+    const int64_t step = t->state.step + 1;
+    int64_t written;
+    if (!t->saver || step == t->config->train.steps) return false;
+    t->save_due = t->save_due || is_due(t->config->checkpoint.every, step) || is_time_to_save(t);
+    if (!t->save_due || !run_saver_is_writing(t->saver, &written)) return t->save_due;
+    if (!t->save_waited)
+        log_info("the checkpoint of step %lld waits: that of step %lld is still being written; "
+                 "a later step takes its place",
+                 (long long)step, (long long)written);
+    t->save_waited = true;
+    return false;
 }
 
 /* Whether ranks compare their state after `step` steps: now and then, and before it is saved. */
 static bool is_compared(const soda_trainer *t, const trainer_flags *flags, int64_t step)
 {
-    return t->comm->size > 1 &&
-           (flags->stop || step == t->config->train.steps || is_saved(t, flags, step) ||
-            is_due(t->config->parallel.check_every, step));
+    return t->comm->size > 1 && (flags->stop || step == t->config->train.steps || flags->save ||
+                                 is_due(t->config->parallel.check_every, step));
 }
 
 static soda_status update(soda_trainer *t, bool compared)
@@ -106,7 +117,7 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     pulse_phase("micro-batches", t->state.step);
     if (t->pending == SODA_OK && t->saver) t->pending = run_saver_poll(t->saver);
     const soda_status own = trainer_micro_batches(t, t->pending);
-    int64_t agreed[] = {stop_flags(t), is_time_to_save(t), pulse_read().saved};
+    int64_t agreed[] = {stop_flags(t), starts_save(t), pulse_read().saved};
     TRY(comm_agree_flags(t->comm, own, agreed, 3));
     if (agreed[2]) pulse_saved(); /* the others learn of what rank 0 saved */
     *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};
@@ -183,7 +194,7 @@ static soda_status train(soda_trainer *t)
         log_progress_update(&progress, t->state.step, text);
         if (t->state.step == steps) break;
         if (flags.stop) return stop(t, flags.stop);
-        if (is_saved(t, &flags, t->state.step)) trainer_save(t);
+        if (flags.save) trainer_save(t);
         TRY(show(t, false));
     }
     if (t->began < steps) TRY(trainer_save_last(t, false));

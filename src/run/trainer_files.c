@@ -19,7 +19,7 @@ void trainer_save(soda_trainer *t)
     const double start_s = log_seconds();
     pulse_phase("checkpoint", t->state.step);
     if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
-    t->saved_s = start_s;
+    t->save_due = false;
     const soda_status s = run_saver_start(t->saver);
     if (s == SODA_ERR_INPUT) {
         t->pending = s; /* the folder is lost: the run ends at the next agreement, too */
@@ -27,7 +27,8 @@ void trainer_save(soda_trainer *t)
         log_warning("training continues without this checkpoint: %s", status_message());
         status_clear();
     }
-    t->save_s += log_seconds() - start_s;
+    t->saved_s = log_seconds();
+    t->save_s += t->saved_s - start_s;
 }
 
 /* Room for the last files of a run: on rank 0, whose write just failed. */

@@ -14,8 +14,8 @@
 #include "train/noising.h"
 #include "train/reducer.h"
 
-/* What all ranks agree on once per step: why the run must stop (bits), and whether a checkpoint is
- * due by the clock of rank 0. */
+/* What all ranks agree on once per step: why the run must stop (bits), and whether rank 0 saves a
+ * checkpoint. */
 enum { FLAG_SIGNAL = 1, FLAG_TIME = 2 };
 typedef struct {
     int64_t stop, save;
@@ -61,6 +61,8 @@ typedef struct {
     double longest_step_s, longest_draw_s;
     double save_s;  /* that training stood still for a save since the last line of the metrics */
     double saved_s; /* rank 0: when the last save began, for checkpoint.every_minutes */
+    bool save_due,
+        save_waited; /* rank 0: one is to begin; one had to wait, and somebody was told */
     double held_before, held_after; /* held-out loss; NAN: not measured by this process */
     double started_s;
     int64_t began; /* the step at which this process began to train */

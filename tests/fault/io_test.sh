@@ -10,13 +10,14 @@ faults=$(dirname "$soda")/tests/libsoda_test_io_faults.so
 stride=${SODA_TEST_STRIDE:-97} offset=${SODA_TEST_OFFSET:-0}
 stride_two=${SODA_TEST_STRIDE_TWO:-$((stride * 4))}
 
-# go STEPS RANKS [NAME=VALUE]...: the run in the folder `current`, with these variables in its environment.
+# go STEPS RANKS [NAME=VALUE]...: the run in the folder `current`, with these variables in its environment. It has one save
+# between its steps: a second one might come due before the first is written, and be that of another step in each run.
 go() {
     local steps=$1 ranks=$2 launch=()
     shift 2
     [ "$ranks" -eq 1 ] || launch=("$mpiexec" --oversubscribe --bind-to none -n "$ranks")
     "${launch[@]}" env "$@" "$soda" train run.yaml --threads 1 --set output=current/run --set data.resolution=32 \
-        --set train.steps="$steps" --set train.global_batch=2 --set checkpoint.every=2 --set checkpoint.retry=5 \
+        --set train.steps="$steps" --set train.global_batch=2 --set checkpoint.every=3 --set checkpoint.retry=5 \
         --set sample.every=3 --set sample.steps=1 --set 'sample.prompts=["a fox"]' >>current/log 2>&1
 }
 

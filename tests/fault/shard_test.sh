@@ -16,11 +16,13 @@ sharded() {
     LD_PRELOAD=$preload train "$name" "$ranks" --set parallel.weights=shard --set "parallel.shard=$shard" --set "parallel.ring=$ring" "$@"
 }
 
-# layouts MODE "RANKSxSHARD..." [OPTION]...: each layout leaves the files of one rank, but times.
+# layouts MODE "RANKSxSHARD..." [OPTION]...: each layout leaves the files of one rank, but times. A second save between the
+# steps might come due before the first is written, and be that of another step in each run.
 layouts() {
     local mode=$1 layout name seconds
     local list=$2
     shift 2
+    set -- --set checkpoint.every=6 "$@"
     rm -rf one
     train one 1 "$@" || fail "$mode: one rank"
     for layout in $list; do
@@ -57,7 +59,7 @@ layouts mapped-lq "4x2" --set adapter.method=soda_lq --set train.dtype=bf16
 preload=$apart
 
 # DCO's second network, text encoders, pictures and held-out losses between the steps: three kinds of network.
-everything=(--set train.loss=dco --set train.dco_beta=10 --set train.steps=4 --set validation.every=2
+everything=(--set train.loss=dco --set train.dco_beta=10 --set train.steps=4 --set checkpoint.every=3 --set validation.every=2
     --set "validation.path=$images/test" --set validation.pictures=3 --set sample.every=2 --set sample.steps=2
     --set 'sample.prompts=["a fox", "a house", "a key"]')
 layouts all "2x2 4x2 4x4" "${everything[@]}" --set adapter.text_encoder=true

@@ -9,7 +9,7 @@ everything=(--set train.dtype=bf16 --set train.loss=dco --set train.dco_beta=10 
     --set sample.every=5 --set 'sample.prompts=["a fox"]' --set sample.steps=2)
 for method in soda_svd soda_lq; do
     rm -rf one node1 node2 node3
-    options=(--set "adapter.method=$method")
+    options=(--set "adapter.method=$method" --set checkpoint.every=6) # one save between the steps: which never waits
     [ $method = soda_lq ] && options+=("${everything[@]}")
     train one 1 "${options[@]}" || fail "$method: one"
     for ranks in 1 2 3; do
