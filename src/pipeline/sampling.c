@@ -122,15 +122,17 @@ void sampling_close(soda_sampling *sampling)
 /* `sample` holds unit normals on entry and the final latents on return. */
 static soda_status denoise(soda_sampling *g, float *sample, log_progress *progress, int64_t *calls)
 {
-    const int64_t n = sampling_count(g->request);
+    const sampling_request *r = g->request;
+    const int64_t n = sampling_count(r);
     float *input = g->scratch, *prediction = g->scratch + n;
     const float sigma = sampler_init_sigma(g->sampler);
     for (int64_t k = 0; k < n; k++) sample[k] *= sigma;
     for (int i = 0; i < sampler_calls(g->sampler); i++) {
+        if (r->stops && r->stops(r->stops_context)) return SODA_STOPPED;
         const float scale = sampler_input_scale(g->sampler, i);
         for (int64_t k = 0; k < n; k++) input[k] = scale * sample[k];
         TRY(denoiser_predict(&g->denoiser, input, (double)sampler_timestep(g->sampler, i),
-                             g->request->guidance, prediction));
+                             r->guidance, prediction));
         for (int64_t k = 0; k < n; k++)
             if (!isfinite(prediction[k]))
                 return FAIL(SODA_ERR_NUMERIC, "the output of the U-Net is not finite at call %d",

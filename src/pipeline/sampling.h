@@ -23,6 +23,9 @@ typedef struct {
     int64_t h, w;         /* of the latents */
     const float *initial; /* [pictures, channels, h, w] unit normal, instead of the seed; or NULL */
     const denoiser_unet *unet; /* in place of the folder's; NULL: the folder's */
+    /* Asked before each call of the U-Net whether to give up with SODA_STOPPED; NULL: never. */
+    bool (*stops)(const void *context);
+    const void *stops_context;
 } sampling_request;
 
 /* What stays open from one picture to the next: encoded texts, sampler and U-Net. */

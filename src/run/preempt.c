@@ -31,10 +31,13 @@ static void request(int signal_number)
 
 void preempt_install(void)
 {
-    const int signals[] = {SIGUSR1, SIGTERM, SIGINT};
+    const int signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+    struct sigaction before;
     started_s = log_seconds();
     has_reader = isatty(STDERR_FILENO);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
+        sigaction(signals[i], NULL, &before);
+        if (signals[i] == SIGHUP && before.sa_handler == SIG_IGN) continue;
         struct sigaction action = {.sa_handler = request, .sa_flags = SA_RESTART};
         sigemptyset(&action.sa_mask);
         sigaction(signals[i], &action, NULL);

@@ -1,8 +1,9 @@
 /* preempt.h: when a run has to stop: a signal, or the end of its allocation is near.
  *
- * SIGUSR1 (what schedulers are told to send), SIGTERM and SIGINT ask for a stop at the end of the
- * step; a second SIGINT ends the process at once, as the first says on a terminal (schedulers may
- * send SIGTERM more than once). */
+ * SIGUSR1 (what schedulers are told to send), SIGTERM, SIGINT and, unless it is ignored as nohup
+ * has it, SIGHUP (of a terminal that is closed) ask for a stop at the end of the step; a second
+ * SIGINT ends the process at once, as the first says on a terminal (schedulers may send SIGTERM
+ * more than once). */
 #pragma once
 
 #include <stdbool.h>

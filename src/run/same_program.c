@@ -87,7 +87,7 @@ soda_status same_clock(soda_comm *comm, bool matters)
     enum { MOST_S = 60 }; /* scripts have a job told to stop two minutes before its end */
     int64_t root, own;
     if (comm->size == 1) return SODA_OK;
-    TRY(comm->meet(comm)); /* so that rank 0 does not read its clock long before the others */
+    TRY(comm_agree(comm, SODA_OK)); /* rank 0 shall not read its clock long before the others */
     root = own = (int64_t)time(NULL);
     TRY(comm->broadcast(comm, &root, sizeof root, 0));
     const int64_t ahead = own - root, off = ahead < 0 ? -ahead : ahead;

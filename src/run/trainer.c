@@ -9,15 +9,17 @@
 #include "run/preempt.h"
 #include "run/trainer_internal.h"
 
-static int64_t stop_flags(const soda_trainer *t)
+/* A step, writing what it made, and `draw_s` must fit twice into what is left; mpirun takes 3 s to
+ * end. */
+static int64_t stop_flags(const soda_trainer *t, double draw_s)
 {
-    /* A step, and drawing and writing what it made, must fit twice into what is left; mpirun takes
-     * 3 s to end. */
     const double save_s = t->saver ? run_saver_longest_s(t->saver) : 0;
-    const double needed_s = 2 * (t->longest_step_s + t->longest_draw_s + save_s) + 6;
+    const double needed_s = 2 * (t->longest_step_s + draw_s + save_s) + 6;
     const bool late = preempt_seconds_left(t->config->checkpoint.time_limit_s) < needed_s;
     return (preempt_requested() ? FLAG_SIGNAL : 0) | (late ? FLAG_TIME : 0);
 }
+
+bool trainer_must_stop(const soda_trainer *t) { return stop_flags(t, 0) != 0; }
 
 /* checkpoint.every_minutes: on rank 0 alone. */
 static bool is_time_to_save(const soda_trainer *t)
@@ -117,7 +119,7 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     pulse_phase("micro-batches", t->state.step);
     if (t->pending == SODA_OK && t->saver) t->pending = run_saver_poll(t->saver);
     const soda_status own = trainer_micro_batches(t, t->pending);
-    int64_t agreed[] = {stop_flags(t), starts_save(t), pulse_read().saved};
+    int64_t agreed[] = {stop_flags(t, t->longest_draw_s), starts_save(t), pulse_read().saved};
     TRY(comm_agree_flags(t->comm, own, agreed, 3));
     if (agreed[2]) pulse_saved(); /* the others learn of what rank 0 saved */
     *flags = (trainer_flags){.stop = agreed[0], .save = agreed[1]};
@@ -146,11 +148,12 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
 static soda_status sample(soda_trainer *t)
 {
     TRY(trainer_check_lock(t));
-    const bool failed = trainer_sample(t) != SODA_OK;
+    const soda_status s = trainer_sample(t);
+    const bool failed = s != SODA_OK && s != SODA_STOPPED;
     if (failed && !t->pictures_failing)
         log_warning("training continues without these pictures: %s", status_message());
     t->pictures_failing = failed;
-    if (!failed) return SODA_OK;
+    if (!failed) return s;
     t->comm->failed_rank = -1;
     status_clear();
     return SODA_OK;
@@ -170,20 +173,54 @@ static soda_status show(soda_trainer *t, bool last)
     return SODA_OK;
 }
 
+static const char *why_stopped(int64_t flags)
+{
+    return flags & FLAG_SIGNAL ? "received a signal" : "near the time limit";
+}
+
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
     TRY(trainer_save_last(t, true));
     log_info(
         "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
-        (long long)t->state.step, (long long)t->config->train.steps,
-        flags & FLAG_SIGNAL ? "received a signal" : "near the time limit", t->path_checkpoints);
+        (long long)t->state.step, (long long)t->config->train.steps, why_stopped(flags),
+        t->path_checkpoints);
     return SODA_STOPPED;
+}
+
+/* Between steps, where validation or pictures gave up. */
+static soda_status stop_between(soda_trainer *t)
+{
+    int64_t flags = stop_flags(t, 0);
+    TRY(comm_agree_flags(t->comm, t->pending, &flags, 1));
+    if (t->state.step == t->config->train.steps) {
+        log_info("stopped after the last step (%s), with the adapter in %s; rerun the command for "
+                 "the pictures that are left",
+                 why_stopped(flags), t->path_adapter);
+        return SODA_STOPPED;
+    }
+    if (t->comm->size > 1) { /* nothing is saved that ranks have not compared */
+        soda_status s = params_sum(&t->params, &t->found.at->sums);
+        if (s == SODA_OK) s = findings_read(&t->found, 0);
+        TRY(same_state_check(t->comm, &t->params, s, &t->found.host->sums, t->state.step));
+    }
+    return stop(t, flags);
+}
+
+static soda_status show_or_stop(soda_trainer *t, bool last)
+{
+    soda_status s = show(t, last);
+    if (s == SODA_OK && last) s = trainer_compare(t);
+    return s == SODA_STOPPED ? stop_between(t) : s;
 }
 
 static soda_status train(soda_trainer *t)
 {
     const int64_t steps = t->config->train.steps;
     t->began = t->state.step;
+    /* Before the first step: what the run will be compared with, and the most memory that it will
+     * ever need is used once. Later: what the process that was stopped did not come to. */
+    if (t->began < steps) TRY(show_or_stop(t, false));
     log_progress progress;
     log_progress_start(&progress, "training", t->began, steps);
     while (t->state.step < steps) {
@@ -195,11 +232,11 @@ static soda_status train(soda_trainer *t)
         if (t->state.step == steps) break;
         if (flags.stop) return stop(t, flags.stop);
         if (flags.save) trainer_save(t);
-        TRY(show(t, false));
+        TRY(show_or_stop(t, false));
     }
     if (t->began < steps) TRY(trainer_save_last(t, false));
-    TRY(show(t, true));
-    TRY(trainer_compare(t));
+    TRY(trainer_write_adapter(t)); /* what counts, before pictures that take long */
+    TRY(show_or_stop(t, true));
     return comm_agree(t->comm, t->pending);
 }
 
@@ -219,11 +256,8 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
         TRY_TO(done, same_hardware(comm, backend->device));
     watchdog_start(comm, config->parallel.timeout_s, &t.dog);
     TRY_TO(done, trainer_open(&t));
-    /* Before the first step: what the run will be compared with, and the most memory that it will
-     * ever need is used once. Later: what the process that was stopped did not come to. */
-    if (t.state.step < config->train.steps) TRY_TO(done, show(&t, false));
     TRY_TO(done, train(&t));
-    TRY_TO(done, trainer_finish(&t));
+    trainer_finish(&t);
 done:
     trainer_close(&t); /* may wait for a save */
     watchdog_stop(t.dog);

@@ -131,11 +131,16 @@ static double mean_loss(const run_state *state, int64_t first)
     return count ? sum / (double)count : (double)NAN;
 }
 
-soda_status trainer_finish(soda_trainer *t)
+soda_status trainer_write_adapter(soda_trainer *t)
+{
+    pulse_phase("adapter", t->state.step);
+    return insist(t, write_adapter);
+}
+
+void trainer_finish(soda_trainer *t)
 {
     char loss[64], held[96] = "", part[48] = "";
-    pulse_phase("adapter", t->state.step);
-    TRY(insist(t, write_adapter));
+    pulse_phase("last files", t->state.step);
     write_the_rest(t);
     if (!isnan(t->held_before)) /* else it was measured before this process went on */
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);
@@ -153,5 +158,4 @@ soda_status trainer_finish(soda_trainer *t)
              (long long)t->state.step, part, log_seconds() - t->started_s,
              (double)residency_peak_bytes(t->model.residency) / 0x1p20, loss, held,
              t->path_adapter);
-    return SODA_OK;
 }

@@ -95,6 +95,11 @@ int64_t trainer_micro_batch_count(const soda_trainer *t); /* of all ranks */
  * nothing. The rank where it began says which number, and in which picture. Collective. */
 soda_status trainer_refuse_step(soda_trainer *t);
 
+/* Whether this rank was told to stop, or what is left of the allocation is about what a step and a
+ * checkpoint need. Validation and pictures then give up with SODA_STOPPED on all ranks; the process
+ * that resumes begins them anew. Local. */
+bool trainer_must_stop(const soda_trainer *t);
+
 /* The loss on held-out pictures, written to the metrics. Nothing without a held-out set.
  * Collective. */
 soda_status trainer_validate(soda_trainer *t);
@@ -128,6 +133,8 @@ soda_status trainer_sample(soda_trainer *t);
  * config->validation.pictures asks for it. Collective. */
 soda_status trainer_compare(soda_trainer *t);
 
-/* adapter.safetensors, tried again like the last checkpoint, and the closing line that says where
- * everything is. Collective. */
-soda_status trainer_finish(soda_trainer *t);
+/* adapter.safetensors, tried again like the last checkpoint. Collective. */
+soda_status trainer_write_adapter(soda_trainer *t);
+
+/* What else still waits to be written, and the closing line that says where everything is. */
+void trainer_finish(soda_trainer *t);

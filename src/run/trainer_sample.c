@@ -14,6 +14,8 @@
 #include "train/params_adapter.h"
 #include "train/trained_unet.h"
 
+static bool stops(const void *trainer) { return trainer_must_stop(trainer); }
+
 /* Pictures of the size that was trained on. The U-Net is set by draw. */
 static sampling_request request_of(const soda_trainer *t, const char *const *prompts, int count)
 {
@@ -29,7 +31,9 @@ static sampling_request request_of(const soda_trainer *t, const char *const *pro
                               .guidance = t->config->sample.guidance,
                               .seed = t->config->sample.seed,
                               .h = side,
-                              .w = side};
+                              .w = side,
+                              .stops = stops,
+                              .stops_context = t};
 }
 
 soda_status trainer_choose_sampler(soda_trainer *t)

@@ -43,7 +43,10 @@ static soda_status held_out_picture(soda_trainer *t, int64_t i, float *mean)
     double sum = 0;
     soda_status s = SODA_OK;
     TRY(trainer_inputs_create(dataset_describe(t->held_out), 1, image->h, image->w, &in));
-    for (int k = 0; k < HELD_OUT_TIMESTEPS; k++) TRY_TO(done, held_out_error(t, i, k, &in, &sum));
+    for (int k = 0; k < HELD_OUT_TIMESTEPS; k++) {
+        TRY_TO(done, trainer_must_stop(t) ? SODA_STOPPED : SODA_OK);
+        TRY_TO(done, held_out_error(t, i, k, &in, &sum));
+    }
     *mean = (float)(sum / HELD_OUT_TIMESTEPS);
 done:
     trainer_inputs_free(&in);

@@ -22,6 +22,30 @@ says late "near the time limit"
 train late 1 || fail "late: going on"
 same late
 
+# wait_for_file FILE: until it is there; false if shell $pid ended before.
+wait_for_file() { until [ -s "$1" ]; do kill -0 "$pid" 2>/dev/null || return 1; done; }
+
+# Pictures that take long do not hold up a stop, between steps or after the last one, when the adapter is there already.
+drawn=(--set sample.every=4 --set sample.steps=300 --set 'sample.prompts=["a fox"]'
+    --set validation.path="$images/test" --set validation.pictures=2)
+train drawn 2 "${drawn[@]}" || fail "drawn: the run that is left alone"
+train shown 2 "${drawn[@]}" & pid=$!
+wait_for shown 5 || fail "shown: ended before the first signal" # four steps and the held-out loss before them
+pkill -TERM -P "$pid" || fail "shown: no launcher"
+wait "$pid" && fail "shown: exit code 0 after a signal"
+says shown "stopped after step 4 of 10 (received a signal)"
+[ ! -e shown/run/samples/step-00000004-0.png ] || fail "shown: a picture was drawn to its end"
+train shown 2 "${drawn[@]}" & pid=$!
+wait_for_file shown/run/adapter.safetensors || fail "shown: ended before the second signal"
+pkill -USR1 -P "$pid" || fail "shown: no launcher"
+rc=0; wait "$pid" || rc=$?
+[ "$rc" -eq 75 ] || fail "shown: exit code $rc, expected 75"
+says shown "stopped after the last step (received a signal), with the adapter in"
+cmp drawn/run/adapter.safetensors shown/run/adapter.safetensors || fail "shown: another adapter"
+[ ! -e shown/run/samples/validation.png ] || fail "shown: the last pictures were drawn to their end"
+train shown 1 "${drawn[@]}" || fail "shown: going on"
+diff -r drawn/run/samples shown/run/samples || fail "shown: other pictures"
+
 # kill_a_rank: kills one rank of run $pid as soon as there is one; false if the run ended before. By its name: the
 # launcher's child has soda's path in its command line before it is soda, and dies then with another message.
 kill_a_rank() {
@@ -33,9 +57,6 @@ kill_a_rank() {
     done
     kill -KILL "$rank" 2>/dev/null
 }
-
-# wait_for_file FILE: until it is there; false if shell $pid ended before.
-wait_for_file() { until [ -s "$1" ]; do kill -0 "$pid" 2>/dev/null || return 1; done; }
 
 # Until no process of a run is left, and none that dies has its lock: the launcher may end before those that it kills.
 wait_until_gone() {

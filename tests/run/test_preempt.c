@@ -54,13 +54,18 @@ static void the_scripts_are_asked_before_the_scheduler(void **state)
 static void sigterm_is_urgent_and_sigusr1_is_not(void **state)
 {
     (void)state;
+    signal(SIGHUP, SIG_IGN); /* nohup */
     preempt_install();
+    raise(SIGHUP);
     assert_false(preempt_requested());
+    signal(SIGHUP, SIG_DFL); /* a terminal that is closed ends no run where it is */
+    preempt_install();
     raise(SIGUSR1);
     assert_true(preempt_requested());
     assert_false(preempt_urgent());
     raise(SIGTERM);
     assert_true(preempt_urgent());
+    raise(SIGHUP);
 }
 
 /* On a terminal, whoever presses Ctrl-C sees that it was heard. */
