@@ -33,6 +33,15 @@ static soda_status refuse_verb(const char *word)
                 nearest ? ": did you mean " : "", nearest ? nearest : "");
 }
 
+/* Ranks with different verbs would wait for each other for ever. Collective. */
+static soda_status agree_on_verb(soda_comm *comm, const char *word)
+{
+    char own[32] = "", what[48];
+    snprintf(own, sizeof own, "%s", word);
+    snprintf(what, sizeof what, "the verb '%s'", own);
+    return comm_agree_same(comm, own, sizeof own, what);
+}
+
 /* verb: the row called argv[1], NULL if there is none. */
 static soda_status run(const app_verb *verb, int argc, char **argv)
 {
@@ -85,6 +94,7 @@ int main(int argc, char **argv)
     common_set_comm(comm, 0);
     if (comm_mpi_launched())
         s = comm_mpi_open(verb && verb->gathers && verb->gathers(argc - 1, argv + 1), &comm);
+    if (s == SODA_OK) s = agree_on_verb(comm, argc > 1 ? argv[1] : "");
     log_set_quiet(comm->rank != 0);
     common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
     const bool collective = verb && (verb->flags & VERB_COLLECTIVE);

@@ -74,6 +74,16 @@ unlike true 'set -- "$@" --threads 2' "$soda" train run.yaml --threads 1 --set o
     >threads/log 2>&1 || fail "threads: refused"
 says threads "2 ranks with 1 to 2 threads"
 
+# Ranks that were started with different verbs, known or not.
+mkdir -p verbs
+for verb in plan trian; do
+    rc=0
+    timeout 60 "$mpiexec" --oversubscribe --bind-to none -n 2 bash "$source/tests/fault/by_rank.sh" true \
+        "set -- \"\$1\" $verb run.yaml" "$soda" train run.yaml --set output=verbs/run >verbs/log 2>&1 || rc=$?
+    [ "$rc" -eq 1 ] || fail "verbs: exit code $rc, expected 1"
+    one_error verbs "the verb '$verb': differs from that of rank 0"
+done
+
 # Ranks that find different models under one path: one tensor is another on rank 1.
 mkdir -p models/own models/other
 cp -r "$tiny_sd1" models/own/model
