@@ -8,6 +8,7 @@
 #include "core/pulse.h"
 #include "io/array_cache.h"
 #include "io/shared_arrays.h"
+#include "io/spread_arrays.h"
 
 _Static_assert((int)METHOD_BASES <= (int)SHARED_ARRAYS, "a layer's bases are one item");
 
@@ -15,8 +16,8 @@ struct soda_bases {
     shared_arrays list; /* an item per layer */
 };
 
-/* Makes the bases of layer `index`, and with `store` puts them into the cache. */
-static soda_status make(soda_layers *layers, shared_arrays *list, int index, bool store)
+/* Makes the bases of layer `index`, and puts them into the cache. */
+static soda_status make(soda_layers *layers, shared_arrays *list, int index)
 {
     const soda_layer *layer = layers_at(layers, index);
     const factorize_kind *kind = layer->method->bases;
@@ -34,23 +35,23 @@ static soda_status make(soda_layers *layers, shared_arrays *list, int index, boo
     }
     TRY_TO(done, status_prefix(merge_read_weight(&layer->w0, w0), "%s", layer->w0.name));
     TRY_TO(done, status_prefix(kind->compute(w0, layer->m, layer->n, basis), "%s", layer->w0.name));
-    TRY_TO(done, shared_arrays_put(list, index, (const float *const *)basis, store));
+    TRY_TO(done, shared_arrays_put(list, index, (const float *const *)basis, true));
 done:
     for (int i = 0; i < METHOD_BASES; i++) free(basis[i]);
     free(w0);
     return s;
 }
 
-/* Looks for layers first, first + step, ... in memory and in the cache; missing [found] are those
- * that are in neither. Local. */
-static soda_status find(const soda_layers *layers, shared_arrays *list, int first, int step,
+/* Looks for this rank's layers, each size-th, in the cache; missing [found] are those that are not
+ * there. Local. */
+static soda_status find(const soda_layers *layers, shared_arrays *list, const soda_comm *comm,
                         int *missing, int *found)
 {
     const int count = method_bases(layers_method(layers)) ? layers_count(layers) : 0;
     status_slot slot = {0};
     *found = 0;
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = first; i < count; i += step) {
+    for (int i = comm->rank; i < count; i += comm->size) {
         bool absent = false;
         if (status_kept(&slot)) continue;
         status_keep(&slot, shared_arrays_missing(list, i, &absent));
@@ -61,8 +62,7 @@ static soda_status find(const soda_layers *layers, shared_arrays *list, int firs
     return status_take(&slot);
 }
 
-static soda_status make_all(soda_layers *layers, shared_arrays *list, const int *missing, int count,
-                            bool store)
+static soda_status make_all(soda_layers *layers, shared_arrays *list, const int *missing, int count)
 {
     status_slot slot = {0};
     log_progress progress;
@@ -72,7 +72,7 @@ static soda_status make_all(soda_layers *layers, shared_arrays *list, const int 
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < count; i++) {
         if (status_kept(&slot)) continue;
-        status_keep(&slot, make(layers, list, missing[i], store));
+        status_keep(&slot, make(layers, list, missing[i]));
         pulse_beat();
 #pragma omp critical(bases)
         log_progress_update(&progress, ++done, "");
@@ -80,15 +80,14 @@ static soda_status make_all(soda_layers *layers, shared_arrays *list, const int 
     return status_take(&slot);
 }
 
-/* Layers first, first + step, ...: finds or makes what is not in memory. Local. */
-static soda_status prepare(soda_layers *layers, shared_arrays *list, int first, int step,
-                           bool store)
+/* Finds or makes the bases of this rank's layers. Local. */
+static soda_status prepare(soda_layers *layers, shared_arrays *list, const soda_comm *comm)
 {
     int found;
     int *missing = malloc(((size_t)layers_count(layers) + 1) * sizeof *missing);
     if (!missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of layers");
-    soda_status s = find(layers, list, first, step, missing, &found);
-    if (s == SODA_OK) s = make_all(layers, list, missing, found, store);
+    soda_status s = find(layers, list, comm, missing, &found);
+    if (s == SODA_OK) s = make_all(layers, list, missing, found);
     free(missing);
     return s;
 }
@@ -157,32 +156,13 @@ static soda_status open_list(soda_layers *layers, soda_comm *comm, const char *f
     return comm_agree(comm, shared_arrays_link(&b->list));
 }
 
-/* All layers, once each is in the cache of some rank. The ranks of a node that have one cache check
- * a part of the files each; what the cache of this node lacks is made now. Collective. */
-static soda_status prepare_all(soda_layers *layers, soda_comm *comm, shared_arrays *list)
-{
-    soda_comm *node = comm->node;
-    uint64_t place[2];
-    bool one = false;
-    soda_status s = SODA_OK;
-    shared_arrays_place(list, place);
-    TRY(comm_all_same(node, place, sizeof place, &one));
-    if (one && place[1]) {
-        s = prepare(layers, list, node->rank, node->size, true);
-        list->checked = true;
-    }
-    TRY(comm_agree(comm, s));
-    return comm_agree(comm, prepare(layers, list, 0, 1, false));
-}
-
 soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder, soda_bases **bases)
 {
     soda_bases *b = *bases = calloc(1, sizeof *b);
-    soda_status s = SODA_OK;
+    soda_status s;
     TRY_TO(failed, open_list(layers, comm, folder, b));
-    if (b->list.folder) s = prepare(layers, &b->list, comm->rank, comm->size, true);
-    TRY_TO(failed, comm_agree(comm, s));
-    TRY_TO(failed, prepare_all(layers, comm, &b->list));
+    TRY_TO(failed, comm_agree(comm, prepare(layers, &b->list, comm)));
+    TRY_TO(failed, spread_arrays(&b->list, comm));
     point_layers(layers, &b->list);
     return SODA_OK;
 failed:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/dataset_parts.h"
+#include "io/spread_arrays.h"
 #include "model/hash.h"
 #include "model/time_ids.h"
 
@@ -157,16 +158,15 @@ static soda_status check_tokens(dataset_opening *o)
     return comm_agree_same(o->comm, digest, sizeof digest, what);
 }
 
-/* Each rank its share into the cache, then each what it still lacks. */
+/* Each rank its share into the cache, then each what its cache still lacks. */
 static soda_status prepare(dataset_opening *o)
 {
-    soda_status s = dataset_encode_images(o, o->comm->rank, o->comm->size, true);
-    if (s == SODA_OK && o->dataset->has_states)
-        s = dataset_encode_texts(o, o->comm->rank, o->comm->size, true);
+    soda_dataset *d = o->dataset;
+    soda_status s = dataset_encode_images(o);
+    if (s == SODA_OK && d->has_states) s = dataset_encode_texts(o);
     TRY(comm_agree(o->comm, s)); /* and every file is there now */
-    s = dataset_encode_images(o, 0, 1, false);
-    if (s == SODA_OK && o->dataset->has_states) s = dataset_encode_texts(o, 0, 1, false);
-    TRY(comm_agree(o->comm, s));
+    TRY(spread_arrays(&d->latents, o->comm));
+    if (d->has_states) TRY(spread_arrays(&d->states, o->comm));
     return dataset_warn_no_end(o);
 }
 

@@ -2,7 +2,8 @@
  * caption, made once.
  *
  * Ranks share the work: rank i % size encodes picture i and text i, and stores what it made in the
- * cache ($SODA_CACHE); then every rank reads all, and makes for itself what it does not find. */
+ * cache ($SODA_CACHE); then every rank reads all, and is sent what it does not find
+ * (io/spread_arrays.h). */
 #pragma once
 
 #include "backend/backend.h"

@@ -177,7 +177,6 @@ done:
 /* Work of one rank: buffers, the encoder for one size, and the items that are still to be made. */
 typedef struct {
     dataset_opening *o;
-    bool store;
     bool *missing; /* [count variants] */
     vae_encoder encoder;
     float *pixels, *mean, *std;
@@ -193,7 +192,7 @@ static soda_status encode_view(encoding *e, const soda_image *image, int64_t ind
     TRY(status_prefix(transform_apply(image, &view, e->pixels), "%s", path));
     TRY(status_prefix(vae_encoder_run(&e->encoder, e->pixels, e->mean, e->std), "%s", path));
     const float *const data[2] = {e->mean, e->std};
-    TRY(shared_arrays_put(&d->latents, index * d->about.variants + variant, data, e->store));
+    TRY(shared_arrays_put(&d->latents, index * d->about.variants + variant, data, true));
     log_progress_update(&e->progress, ++e->done, NULL);
     return SODA_OK;
 }
@@ -278,11 +277,11 @@ done:
     return s;
 }
 
-soda_status dataset_encode_images(dataset_opening *o, int64_t first, int64_t step, bool store)
+soda_status dataset_encode_images(dataset_opening *o)
 {
     soda_dataset *d = o->dataset;
-    const int variants = d->about.variants;
-    encoding e = {.o = o, .store = store};
+    const int variants = d->about.variants, first = o->comm->rank, step = o->comm->size;
+    encoding e = {.o = o};
     soda_status s = SODA_OK;
     int64_t total = 0;
     e.missing = calloc((size_t)(d->about.count * variants), sizeof *e.missing);

@@ -52,9 +52,8 @@ soda_status dataset_scan(dataset_opening *opening);
 /* The sizes of the latents alone, from the headers of pictures where they depend on them. Local. */
 soda_status dataset_measure(dataset_opening *opening);
 
-/* Makes the missing latents of pictures first, first + step, ...; with `store`, into the cache. */
-soda_status dataset_encode_images(dataset_opening *opening, int64_t first, int64_t step,
-                                  bool store);
+/* Makes the missing latents of this rank's pictures, into the cache. Local. */
+soda_status dataset_encode_images(dataset_opening *opening);
 
 /* One warning of the pictures that this opening decoded, on any rank, and that lack the end of
  * their files. Collective. */
@@ -66,5 +65,5 @@ soda_status dataset_list_texts(dataset_opening *opening);
 /* Keys of the states of all texts. */
 soda_status dataset_text_keys(dataset_opening *opening);
 
-/* Makes the missing states of texts first, first + step, ... */
-soda_status dataset_encode_texts(dataset_opening *opening, int64_t first, int64_t step, bool store);
+/* Makes the missing states of this rank's texts, into the cache. Local. */
+soda_status dataset_encode_texts(dataset_opening *opening);

@@ -119,8 +119,7 @@ static bool all_finite(const float *x, int64_t n)
     return true;
 }
 
-static soda_status keep(dataset_opening *o, const soda_text *text, int64_t i, int64_t index,
-                        bool store)
+static soda_status keep(dataset_opening *o, const soda_text *text, int64_t i, int64_t index)
 {
     soda_dataset *d = o->dataset;
     const int64_t states = text->tokens * text->width;
@@ -129,11 +128,11 @@ static soda_status keep(dataset_opening *o, const soda_text *text, int64_t i, in
         return FAIL(SODA_ERR_NUMERIC,
                     "%s: the text encoder output for this caption is not finite (try fp32): %s",
                     o->options->path, d->texts[index]);
-    return shared_arrays_put(&d->states, index, data, store);
+    return shared_arrays_put(&d->states, index, data, true);
 }
 
 /* Encodes the `count` texts `indices`. */
-static soda_status encode(dataset_opening *o, const int64_t *indices, int64_t count, bool store)
+static soda_status encode(dataset_opening *o, const int64_t *indices, int64_t count)
 {
     const soda_tokens *all = &o->dataset->tokens;
     soda_tokens some = {.count = count, .tokens = all->tokens};
@@ -154,27 +153,27 @@ static soda_status encode(dataset_opening *o, const int64_t *indices, int64_t co
         goto done;
     }
     TRY_TO(done, text_states(o->model, o->backend, o->dtype, NULL, &some, &text));
-    for (int64_t i = 0; i < count; i++) TRY_TO(done, keep(o, &text, i, indices[i], store));
+    for (int64_t i = 0; i < count; i++) TRY_TO(done, keep(o, &text, i, indices[i]));
 done:
     text_free(&text);
     text_tokens_free(&some);
     return s;
 }
 
-soda_status dataset_encode_texts(dataset_opening *o, int64_t first, int64_t step, bool store)
+soda_status dataset_encode_texts(dataset_opening *o)
 {
     soda_dataset *d = o->dataset;
     int64_t *missing = malloc((size_t)d->about.texts * sizeof *missing), count = 0;
     soda_status s = SODA_OK;
     if (!missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of captions");
-    for (int64_t i = first; i < d->about.texts; i += step) {
+    for (int64_t i = o->comm->rank; i < d->about.texts; i += o->comm->size) {
         bool is_missing;
         TRY_TO(done, shared_arrays_missing(&d->states, i, &is_missing));
         if (is_missing) missing[count++] = i;
     }
     if (count) log_info("encoding %lld captions", (long long)count);
     for (int64_t at = 0; at < count; at += AT_ONCE)
-        TRY_TO(done, encode(o, missing + at, count - at < AT_ONCE ? count - at : AT_ONCE, store));
+        TRY_TO(done, encode(o, missing + at, count - at < AT_ONCE ? count - at : AT_ONCE));
 done:
     free(missing);
     return s;

@@ -1,8 +1,10 @@
 #include "io/shared_arrays.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "core/path.h"
@@ -64,6 +66,13 @@ static int by_key(const void *a, const void *b)
     return order ? order : (x > y) - (x < y);
 }
 
+int64_t shared_arrays_numbers(const shared_arrays *p, int64_t index)
+{
+    int64_t total = 0;
+    for (int a = 0; a < p->arrays; a++) total += shape_count(&p->items[index].shape[a]);
+    return total;
+}
+
 /* What the cache still lacks, in bytes. */
 static int64_t missing_bytes(const shared_arrays *p)
 {
@@ -71,8 +80,7 @@ static int64_t missing_bytes(const shared_arrays *p)
     for (int64_t i = 0; i < p->count; i++) {
         const shared_arrays_item *item = &p->items[i];
         if (item->first != i || array_cache_has(p->folder, p->kind, item->key)) continue;
-        for (int a = 0; a < p->arrays; a++)
-            bytes += shape_count(&item->shape[a]) * (int64_t)sizeof(float);
+        bytes += shared_arrays_numbers(p, i) * (int64_t)sizeof(float);
     }
     return bytes;
 }
@@ -114,11 +122,14 @@ void shared_arrays_place(const shared_arrays *p, uint64_t place[2])
     struct stat about;
     place[0] = place[1] = 0;
     if (!p->folder) return;
-    if (path_in(path, sizeof path, p->folder, "%s", p->kind) == SODA_OK &&
-        stat(path, &about) == 0) {
+    const int fd = path_in(path, sizeof path, p->folder, "%s", p->kind) == SODA_OK
+                       ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                       : -1; /* opened: only then does NFS ask its server for new files */
+    if (fd >= 0 && fstat(fd, &about) == 0) {
         place[0] = (uint64_t)about.st_dev;
         place[1] = (uint64_t)about.st_ino;
     }
+    if (fd >= 0) close(fd);
     status_clear();
 }
 
@@ -138,8 +149,8 @@ static void describe(const shared_arrays *p, const shared_arrays_item *item,
 static soda_status keep_copy(const shared_arrays *p, shared_arrays_item *item,
                              const float *const *data)
 {
-    int64_t total = shape_count(&item->shape[0]), at = 0;
-    for (int a = 1; a < p->arrays; a++) total += shape_count(&item->shape[a]);
+    const int64_t total = shared_arrays_numbers(p, item - p->items);
+    int64_t at = 0;
     item->memory = malloc((size_t)total * sizeof *item->memory);
     if (!item->memory)
         return FAIL(SODA_ERR_MEMORY, "out of memory for %s of %lld numbers", p->kind,

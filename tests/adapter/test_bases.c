@@ -1,10 +1,12 @@
 /* Bases of all layers: computed once, read by every rank, and right whatever the cache does. */
 #include "support/check.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "adapter/bases.h"
@@ -14,6 +16,7 @@
 #include "io/array_cache.h"
 #include "io/newfile.h"
 #include "support/files.h"
+#include "support/ranks.h"
 
 enum { LAYERS = 5, M = 7, N = 12 };
 
@@ -98,27 +101,73 @@ static void computed_once_and_read_again(void **state)
     }
 }
 
-/* Rank 1 of 2, whose partner is on another node and has another cache: it stores its own layers,
- * then what its cache still lacks, so that the next run finds all. */
-static soda_status alone_max(soda_comm *comm, int64_t *data, int64_t count)
+/* Two ranks with a cache each: what one makes is stored in both, so that the next run of each finds
+ * all. */
+typedef struct {
+    model models[2];
+    soda_bases *bases[2];
+    const char *folders[2]; /* NULL: none that could be used */
+} two_ranks;
+
+static soda_status load_own(soda_comm *comm, void *context)
 {
-    (void)comm, (void)data, (void)count;
-    return SODA_OK;
+    two_ranks *two = context;
+    const int r = comm->rank;
+    return bases_load(two->models[r].layers, comm, two->folders[r], &two->bases[r]);
 }
 
-static void a_rank_with_a_cache_of_its_own_stores_all_layers(void **state)
+static void load_two(two_ranks *two, bool mapped0, bool mapped1)
 {
-    const char *folder = cache(*state);
-    soda_comm half = {.rank = 1, .size = 2, .node = comm_self(), .max_i64 = alone_max};
-    model mo;
-    soda_bases *bases;
-    model_create(&mo, &method_soda_svd);
-    CHECK_OK(bases_load(mo.layers, &half, folder, &bases));
-    check_bases(&mo, &method_soda_svd);
-    assert_int_equal(files_count(files_path(folder, "factors")), 4); /* 3 repeats 1 */
-    for (int i = 0; i < LAYERS; i++) assert_true(layers_at(mo.layers, i)->basis[0].mapped);
-    bases_destroy(bases);
-    model_destroy(&mo);
+    ranks_result results[RANKS_MOST];
+    for (int r = 0; r < 2; r++) model_create(&two->models[r], &method_soda_svd);
+    ranks_run(2, load_own, two, results);
+    for (int r = 0; r < 2; r++) {
+        if (results[r].status != SODA_OK) fail_msg("rank %d: %s", r, results[r].message);
+        check_bases(&two->models[r], &method_soda_svd);
+        for (int i = 0; i < LAYERS; i++)
+            assert_int_equal(layers_at(two->models[r].layers, i)->basis[0].mapped,
+                             r == 0 ? mapped0 : mapped1);
+        bases_destroy(two->bases[r]);
+        model_destroy(&two->models[r]);
+    }
+}
+
+static int64_t inode_sum(const char *folder)
+{
+    struct stat about;
+    struct dirent *e;
+    int64_t sum = 0;
+    DIR *list = opendir(files_path(folder, "factors"));
+    assert_non_null(list);
+    while ((e = readdir(list)) != NULL)
+        if (fstatat(dirfd(list), e->d_name, &about, 0) == 0 && S_ISREG(about.st_mode))
+            sum += (int64_t)about.st_ino;
+    closedir(list);
+    return sum;
+}
+
+static void ranks_with_a_cache_each_store_all_layers_in_both(void **state)
+{
+    char folders[2][300];
+    two_ranks two = {.folders = {folders[0], folders[1]}};
+    for (int r = 0; r < 2; r++) {
+        snprintf(folders[r], sizeof folders[r], "%s/%d", (const char *)*state, r);
+        CHECK_OK(newfile_make_folder(folders[r]));
+        cache(folders[r]);
+    }
+    load_two(&two, true, true);
+    for (int r = 0; r < 2; r++) /* layer 3 repeats layer 1 */
+        assert_int_equal(files_count(files_path(folders[r], "factors")), 4);
+    const int64_t stored = inode_sum(folders[0]), other = inode_sum(folders[1]);
+    load_two(&two, true, true);
+    assert_int_equal(inode_sum(folders[0]), stored);
+    assert_int_equal(inode_sum(folders[1]), other);
+    log_set_quiet(true);
+    two.folders[1] = "/dev/null/absent";
+    load_two(&two, true, false);
+    two.folders[0] = two.folders[1];
+    load_two(&two, false, false);
+    log_set_quiet(false);
 }
 
 static void a_damaged_or_useless_cache_is_survived(void **state)
@@ -164,7 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(computed_once_and_read_again, files_setup, files_teardown),
-        cmocka_unit_test_setup_teardown(a_rank_with_a_cache_of_its_own_stores_all_layers,
+        cmocka_unit_test_setup_teardown(ranks_with_a_cache_each_store_all_layers_in_both,
                                         files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_damaged_or_useless_cache_is_survived, files_setup,
                                         files_teardown),

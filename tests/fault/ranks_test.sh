@@ -33,6 +33,26 @@ done
 (export SODA_CACHE=$work/cold; train cold 2) || fail "a cold cache on two ranks"
 same cold
 
+# Ranks with a cache each, as on nodes that keep it on their own disks: both are whole after the first start, so that the
+# second one makes and stores nothing; the run is that of one cache, of which nothing is sent.
+apart() {
+    mkdir -p "$1"
+    ln -sfn "$1" current
+    unlike "export SODA_CACHE='$work/own'" "export SODA_CACHE='$work/other'" "$soda" train run.yaml --threads 1 \
+        --set output=current/run >>"$1/log" 2>&1 || fail "$1: caches that are not shared"
+    same "$1"
+}
+apart first
+says first "the ranks do not share one cache"
+for cache in own other; do
+    diff -r -x lock -x log -x run cold "$cache" >&2 || fail "first: the cache of $cache is not that of a run with one"
+done
+find own other -printf '%i %p\n' | sort >stored
+apart second
+find own other -printf '%i %p\n' | sort | cmp - stored || fail "second: something was stored again"
+if grep -aqE 'encode pictures|encoding .* captions|factorise|share one cache' second/log; then fail "second: something was made"; fi
+if grep -aq 'share one cache' cold/log; then fail "cold: one cache is taken for two"; fi
+
 # The fast reduction is another sum, but nearly the same one.
 train fast 2 --set parallel.reduction=fast || fail "fast reduction"
 cmp -s one/run/adapter.safetensors fast/run/adapter.safetensors && fail "fast: exactly the exact sum?"

@@ -14,7 +14,8 @@ complain() { echo "$1" >&2; bad=1; }
 
 # The floors, lowest first.
 floors='core
-graph io image optim tokenizer diffusion comm
+graph image optim tokenizer diffusion comm
+io
 adapter backend
 config exec
 model

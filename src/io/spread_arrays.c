@@ -1,0 +1,149 @@
+#include "io/spread_arrays.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/pulse.h"
+#include "io/array_cache.h"
+
+/* One round: the ranks that take are given what they lack. */
+typedef struct {
+    shared_arrays *list;
+    soda_comm *comm;
+    int64_t first, step; /* this rank takes items first, first + step, ... */
+    bool store;
+    int64_t *lacking; /* [count] whether some rank that takes it lacks item i; then, */
+    int64_t *holding; /* [count] size - rank of the first rank that has it */
+    float *buffer;    /* for one item */
+    int64_t apart[2]; /* something that is sent is in the sender's cache; a taker's lacks it */
+} spread_round;
+
+/* Looks into this rank's memory and cache. Local. */
+static soda_status look(spread_round *r)
+{
+    const int64_t count = r->list->count;
+    status_slot slot = {0};
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int64_t i = r->first; i < count; i += r->step) {
+        bool missing = false;
+        if (status_kept(&slot)) continue;
+        status_keep(&slot, shared_arrays_missing(r->list, i, &missing));
+        r->lacking[i] = missing;
+        pulse_beat();
+    }
+    for (int64_t i = 0; i < count; i++)
+        if (r->list->items[i].data[0]) r->holding[i] = r->comm->size - r->comm->rank;
+    return status_take(&slot);
+}
+
+static bool takes(const spread_round *r, int64_t i)
+{
+    return i % r->step == r->first && !r->list->items[i].data[0];
+}
+
+/* Room for the largest item that is sent. Local. */
+static soda_status make_buffer(spread_round *r)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < r->list->count; i++) {
+        const int64_t numbers = shared_arrays_numbers(r->list, i);
+        if (r->lacking[i] && numbers > most) most = numbers;
+    }
+    r->buffer = malloc((size_t)(most + 1) * sizeof *r->buffer);
+    return r->buffer ? SODA_OK
+                     : FAIL(SODA_ERR_MEMORY, "out of memory for %s of %lld numbers", r->list->kind,
+                            (long long)most);
+}
+
+/* The arrays of item `i`, one behind the other, from rank `root`. Collective. */
+static soda_status fetch(spread_round *r, int64_t i, int root)
+{
+    const shared_arrays_item *item = &r->list->items[i];
+    float *to = r->buffer;
+    for (int a = 0; a < r->list->arrays && r->comm->rank == root; a++) {
+        const int64_t n = shape_count(&item->shape[a]);
+        memcpy(to, item->data[a], (size_t)n * sizeof *to);
+        to += n;
+    }
+    return r->comm->broadcast(r->comm, r->buffer,
+                              (size_t)shared_arrays_numbers(r->list, i) * sizeof *r->buffer, root);
+}
+
+static soda_status take(spread_round *r, int64_t i)
+{
+    const float *data[SHARED_ARRAYS], *at = r->buffer;
+    for (int a = 0; a < r->list->arrays; a++) {
+        data[a] = at;
+        at += shape_count(&r->list->items[i].shape[a]);
+    }
+    if (r->list->folder) r->apart[1] = 1;
+    return shared_arrays_put(r->list, i, data, r->store);
+}
+
+/* A rank that cannot take an item still takes part until the ranks agree. Collective. */
+static soda_status send_all(spread_round *r)
+{
+    const shared_arrays *list = r->list;
+    soda_status s = SODA_OK;
+    for (int64_t i = 0; i < list->count; i++) {
+        if (!r->lacking[i]) continue;
+        const int root = r->comm->size - (int)r->holding[i];
+        TRY(fetch(r, i, root));
+        if (r->comm->rank == root && list->folder &&
+            array_cache_has(list->folder, list->kind, list->items[i].key))
+            r->apart[0] = 1;
+        if (s == SODA_OK && takes(r, i)) s = take(r, i);
+        pulse_beat();
+    }
+    return comm_agree_flags(r->comm, s, r->apart, 2);
+}
+
+/* Once per process: lists follow each other, and share their caches. */
+static void say_apart(const spread_round *r)
+{
+    static bool said;
+    if (!said && r->apart[0] && r->apart[1])
+        log_info(
+            "the ranks do not share one cache (SODA_CACHE, --cache): what one of them has made "
+            "is sent to the others, and stored in their caches too");
+    said = said || (r->apart[0] && r->apart[1]);
+}
+
+/* Collective. */
+static soda_status run_round(spread_round r)
+{
+    const int64_t count = r.list->count;
+    soda_status s;
+    r.lacking = calloc(2 * (size_t)count + 1, sizeof *r.lacking);
+    s = r.lacking ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for a list of %s", r.list->kind);
+    if (r.lacking) {
+        r.holding = r.lacking + count;
+        s = look(&r);
+    }
+    TRY_TO(done, comm_agree(r.comm, s));
+    TRY_TO(done, r.comm->max_i64(r.comm, r.lacking, 2 * count));
+    TRY_TO(done, comm_agree(r.comm, make_buffer(&r)));
+    TRY_TO(done, send_all(&r));
+    say_apart(&r);
+done:
+    free(r.buffer);
+    free(r.lacking);
+    return s;
+}
+
+soda_status spread_arrays(shared_arrays *list, soda_comm *comm)
+{
+    soda_comm *node = comm->node;
+    uint64_t place[2];
+    bool one = false;
+    shared_arrays_place(list, place);
+    TRY(comm_all_same(node, place, sizeof place, &one));
+    one = one && place[1];
+    spread_round parts = {.list = list, .comm = comm, .step = 1, .store = true};
+    if (one) parts.first = node->rank, parts.step = node->size;
+    TRY(run_round(parts));
+    list->checked = one;
+    /* what the node's other ranks do not find now could not be stored */
+    return run_round((spread_round){.list = list, .comm = comm, .step = 1});
+}
