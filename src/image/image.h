@@ -24,7 +24,8 @@ typedef struct {
  * `file` is for messages. SODA_ERR_INPUT names it and what it is if the bytes are none of these,
  * are cut short or damaged (a PNG or baseline JPEG file that lacks nothing but what follows its
  * pixels is read, and image->no_end says so), or if a side is 0 or more than IMAGE_MAX_SIDE;
- * SODA_ERR_UNSUPPORTED if the kind of file is not read. Free with image_free; zeroed on failure. */
+ * SODA_ERR_UNSUPPORTED if the kind of file is not read, as TIFF in CIELab. Free with image_free;
+ * zeroed on failure. */
 soda_status image_decode(const void *bytes, size_t size, const char *file, soda_image *image);
 
 /* Width and height alone, from the header; image->rgb is NULL. What is behind the header is not

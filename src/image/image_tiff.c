@@ -185,6 +185,19 @@ done:
     return s;
 }
 
+/* libtiff and Pillow make other colours of CIELab. */
+static soda_status check_colours(const reader *r, TIFF *tiff)
+{
+    uint16_t photometric = 0;
+    TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &photometric);
+    if (photometric != PHOTOMETRIC_CIELAB) return SODA_OK;
+    return FAIL(
+        SODA_ERR_UNSUPPORTED,
+        "%s: expected a TIFF file in RGB, grey, CMYK, YCbCr or with a palette, found one in "
+        "CIELab: convert it to RGB",
+        r->source->file);
+}
+
 static int orientation_of(TIFF *tiff)
 {
     uint16_t tag = 0;
@@ -209,7 +222,8 @@ soda_status image_tiff_read(const image_source *source, bool pixels, soda_image 
     image->width = width;
     image->height = height;
     *orientation = orientation_of(tiff);
-    soda_status s = image_prepare(source, pixels, image);
+    soda_status s = check_colours(&r, tiff);
+    if (s == SODA_OK) s = image_prepare(source, pixels, image);
     if (s == SODA_OK && pixels) s = read_pixels(&r, tiff, image);
     TIFFClose(tiff);
     return s;

@@ -298,6 +298,30 @@ static void check_refused(picture_file file, soda_status status, const char *mes
     assert_int_equal(image.width, 0);
 }
 
+/* Three channels of 8 bits, as Image.convert("LAB").save of Pillow writes them. */
+static void a_tiff_in_cielab_is_refused_by_its_header(void **state)
+{
+    (void)state;
+    enum { FIELDS = 8, BITS = 110, PIXEL = 116, SHORT = 3, LONG = 4 };
+    static const uint32_t fields[FIELDS][4] = {
+        {256, LONG, 1, 1},  {257, LONG, 1, 1},     {258, SHORT, 3, BITS}, {259, SHORT, 1, 1},
+        {262, SHORT, 1, 8}, {273, LONG, 1, PIXEL}, {277, SHORT, 1, 3},    {279, LONG, 1, 3}};
+    uint8_t bytes[PIXEL + 3] = "II*\0\10\0\0";
+    uint8_t *at = put_number(bytes + 8, FIELDS, 2);
+    const picture_file file = {bytes, sizeof bytes};
+    soda_image image = {0};
+    for (int i = 0; i < FIELDS; i++)
+        for (int k = 0; k < 4; k++) at = put_number(at, fields[i][k], k < 2 ? 2 : 4);
+    for (int c = 0; c < 3; c++) put_number(bytes + BITS + 2 * c, 8, 2);
+    memcpy(bytes + PIXEL, "\200\40\340", 3);
+    check_refused(file, SODA_ERR_UNSUPPORTED, "found one in CIELab: convert it to RGB");
+    CHECK_FAILS(image_size(bytes, sizeof bytes, "b.tif", &image), SODA_ERR_UNSUPPORTED);
+    bytes[8 + 2 + 4 * 12 + 8] = 2; /* the same in RGB is read */
+    CHECK_OK(image_decode(bytes, sizeof bytes, "b.tif", &image));
+    assert_memory_equal(image.rgb, bytes + PIXEL, 3);
+    image_free(&image);
+}
+
 static void what_is_no_picture_is_refused(void **state)
 {
     (void)state;
@@ -351,6 +375,7 @@ int main(void)
         cmocka_unit_test(every_shorter_file_is_refused),
         cmocka_unit_test(wrong_bytes_do_no_harm),
         cmocka_unit_test(tiles_make_a_picture),
+        cmocka_unit_test(a_tiff_in_cielab_is_refused_by_its_header),
         cmocka_unit_test(what_is_no_picture_is_refused),
         cmocka_unit_test(huge_pictures_are_refused_by_their_header),
     };
