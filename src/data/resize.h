@@ -1,4 +1,5 @@
-/* resize.h: pictures of another size, as PIL's Image.resize(..., LANCZOS) makes them. */
+/* resize.h: pictures of another size, as PIL's Image.resize(..., LANCZOS) makes them
+ * before Pillow 13, which scales tall ones columns first. */
 #pragma once
 
 #include "image/image.h"

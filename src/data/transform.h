@@ -2,7 +2,7 @@
  *
  * A picture has a fixed number of variants, so that latents are computed once: crop center has one,
  * crop random has eight, whose places come from the seed and the picture's index; flip has twice as
- * many. */
+ * many. They stay the same for the whole run. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +39,7 @@ transform_view transform_view_of(const transform_options *options, uint64_t inde
                                  int64_t height, int variant);
 
 /* pixels [h,w,3] fp32 in [-1,1] of a view of `image`. Scaled as PIL's Image.resize does with
- * LANCZOS: rows, then columns, each rounded to 8 bits; weights are sinc(x) sinc(x/3) over 3 pixels,
- * stretched when shrinking, so that nothing aliases. */
+ * LANCZOS before Pillow 13 (which scales tall pictures columns first: values differ by up to 5 of
+ * 255): rows, then columns, each rounded to 8 bits; weights are sinc(x) sinc(x/3) over 3
+ * pixels, stretched when shrinking, so that nothing aliases. */
 soda_status transform_apply(const soda_image *image, const transform_view *view, float *pixels);

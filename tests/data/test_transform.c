@@ -1,4 +1,5 @@
-/* Scaling equals Pillow's; views have the sizes, places and variants that the header promises. */
+/* Scaling equals that of Pillow before 13; views have the sizes, places and variants that the
+ * header promises. */
 #include "support/check.h"
 
 #include <math.h>
