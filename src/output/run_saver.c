@@ -39,7 +39,8 @@ struct run_saver {
     /* The thread, which owns everything above, and outcome to took_s, while it runs. */
     pthread_t thread;
     bool running;
-    atomic_bool ended, hurry; /* the latter: somebody waits */
+    atomic_bool ended, measures; /* what it does */
+    atomic_bool hurry;           /* somebody waits */
     saver_outcome outcome;
     saver_cores cores;
     status_slot failure;
@@ -107,11 +108,17 @@ static soda_status write_checkpoint(run_saver *s)
     return SODA_OK;
 }
 
+/* Whether the entry of the copy is among those that wait. */
+static bool is_waiting(const run_saver *s)
+{
+    const int last = s->spectra.waiting - 1;
+    return last >= 0 && s->spectra.rows[last].step == s->state.step;
+}
+
 static soda_status put_spectra(run_saver *s)
 {
     const newfile_permission permission = run_lock_permission(s->target.lock);
-    const int last = s->spectra.waiting - 1;
-    const bool has_this = last >= 0 && s->spectra.rows[last].step == s->state.step;
+    const bool has_this = is_waiting(s);
     TRY(run_spectra_write(&s->spectra, s->target.spectra, &permission));
     s->recorded = s->recorded || has_this;
     return SODA_OK;
@@ -141,9 +148,22 @@ static soda_status write_spectra(run_saver *s, const atomic_bool *hurry)
         s->measured = s->recorded;
         s->looks_first = false;
     }
-    if (!s->measured) TRY(measure(s, hurry));
-    if (!s->measured) return SODA_OK; /* whoever waits does the rest */
+    if (!s->measured) {
+        atomic_store(&s->measures, true);
+        const soda_status status = measure(s, hurry);
+        atomic_store(&s->measures, false); /* before the look at `hurry`: run_saver_make_way */
+        TRY(status);
+        if (hurry && atomic_load(hurry)) return SODA_OK; /* whoever waits does the rest */
+    }
     return s->written ? put_spectra(s) : SODA_OK;
+}
+
+/* Entries that made way for this save, before its checkpoint is there: whoever resumes from that
+ * makes no other entry again. Those that fail wait for the next try. */
+static void put_earlier_spectra(run_saver *s)
+{
+    if (s->spectra.waiting == 0 || is_waiting(s)) return;
+    if (put_spectra(s) != SODA_OK) status_clear();
 }
 
 static double thread_seconds(void)
@@ -201,6 +221,7 @@ static void work(run_saver *s, const atomic_bool *hurry)
     if (status != SODA_OK) {
         s->outcome = LOST_FOLDER;
     } else {
+        put_earlier_spectra(s);
         status = write_checkpoint(s);
         if (status != SODA_OK)
             s->outcome = run_lock_check(s->target.lock) == SODA_OK ? NO_CHECKPOINT : LOST_FOLDER;
@@ -269,15 +290,33 @@ static soda_status conclude(run_saver *s)
     return SODA_OK;
 }
 
-soda_status run_saver_wait(run_saver *s)
+/* The thread's part of a save in flight. */
+static soda_status join(run_saver *s)
 {
     if (!s->running) return SODA_OK;
     atomic_store(&s->hurry, true);
     pthread_join(s->thread, NULL);
     s->running = false;
-    TRY(conclude(s));
-    if (s->measured) return SODA_OK;
+    return conclude(s);
+}
+
+soda_status run_saver_wait(run_saver *s)
+{
+    const bool ran = s->running;
+    TRY(join(s));
+    const bool left = !s->measured || (s->outcome == WENT_WELL && s->spectra.waiting > 0);
+    if (!ran || !left) return SODA_OK;
     work(s, NULL);
+    return conclude(s);
+}
+
+/* The spectra that the thread did not come to. They are written together with the next ones. */
+static soda_status measure_rest(run_saver *s)
+{
+    memset(&s->failure, 0, sizeof s->failure);
+    const soda_status status = measure(s, NULL);
+    if (status != SODA_OK) s->outcome = NO_SPECTRA;
+    status_keep(&s->failure, status);
     return conclude(s);
 }
 
@@ -289,16 +328,21 @@ soda_status run_saver_poll(run_saver *s)
     return SODA_OK;
 }
 
-bool run_saver_is_writing(const run_saver *s, int64_t *step)
+bool run_saver_make_way(run_saver *s, int64_t *step)
 {
-    if (!s->running || atomic_load(&s->ended)) return false;
     *step = s->state.step;
-    return true;
+    if (!s->running) return true;
+    atomic_store(&s->hurry, true); /* first: what is measured now will not be written then */
+    if (atomic_load(&s->ended) || atomic_load(&s->measures)) return true;
+    atomic_store(&s->hurry, false);
+    return false;
 }
 
 soda_status run_saver_start(run_saver *s)
 {
-    TRY(run_saver_wait(s));
+    const bool ran = s->running;
+    TRY(join(s));
+    if (ran && !s->measured && !s->looks_first) TRY(measure_rest(s));
     TRY(take_copy(s));
     s->pause_s = 0;
     launch(s);

@@ -30,11 +30,13 @@ typedef struct run_saver run_saver;
 /* `params` must have their final length. */
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver);
 
-/* Whether a save is in flight; *step is its step then. */
-bool run_saver_is_writing(const run_saver *saver, int64_t *step);
+/* Whether run_saver_start would not have to wait for the disk: no save is in flight, or it measures
+ * its spectra, which it ends then. Else *step is the step of that save. */
+bool run_saver_make_way(run_saver *saver, int64_t *step);
 
-/* Starts to save the state as it is now; waits first for a save in flight. SODA_ERR_INPUT if
- * another attempt has taken the run's folder over; other failures concern this copy alone: there
+/* Starts to save the state as it is now; waits first for a save in flight, measures the rest of its
+ * spectra on the caller's threads, and leaves them to be written first by this save. SODA_ERR_INPUT
+ * if another attempt has taken the run's folder over; other failures concern this copy alone: there
  * is no memory for it, or a device does not hand it over. */
 soda_status run_saver_start(run_saver *saver);
 

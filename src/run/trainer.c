@@ -37,16 +37,21 @@ static soda_status reduce(soda_trainer *t)
 
 static bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
-/* Whether a checkpoint is saved after this step, the last one apart: on rank 0 alone. While an
- * earlier one is being written no step waits for it: what comes due is saved after the first step
- * that finds the writer idle. */
+/* Whether a checkpoint is saved after this step, the last one apart: on rank 0 alone. No step waits
+ * for the disk: what comes due while an earlier one is being written is saved after the first step
+ * that finds it written; or two minutes later, lest a writer that gets no core from other programs
+ * of the node leaves the run without checkpoints. */
 static bool starts_save(soda_trainer *t)
 {
+    enum { PATIENCE_S = 120 };
     const int64_t step = t->state.step + 1;
     int64_t written;
     if (!t->saver || step == t->config->train.steps) return false;
-    t->save_due = t->save_due || is_due(t->config->checkpoint.every, step) || is_time_to_save(t);
-    if (!t->save_due || !run_saver_is_writing(t->saver, &written)) return t->save_due;
+    if (t->save_due_s == 0 && (is_due(t->config->checkpoint.every, step) || is_time_to_save(t)))
+        t->save_due_s = log_seconds();
+    if (t->save_due_s == 0) return false;
+    if (run_saver_make_way(t->saver, &written) || log_seconds() - t->save_due_s > PATIENCE_S)
+        return true;
     if (!t->save_waited)
         log_info("the checkpoint of step %lld waits: that of step %lld is still being written; "
                  "a later step takes its place",

@@ -19,7 +19,7 @@ void trainer_save(soda_trainer *t)
     const double start_s = log_seconds();
     pulse_phase("checkpoint", t->state.step);
     if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
-    t->save_due = false;
+    t->save_due_s = 0;
     const soda_status s = run_saver_start(t->saver);
     if (s == SODA_ERR_INPUT) {
         t->pending = s; /* the folder is lost: the run ends at the next agreement, too */

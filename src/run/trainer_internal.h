@@ -59,10 +59,10 @@ typedef struct {
     double data_s, network_s;  /* of this step */
     residency_report gathered; /* before this step */
     double longest_step_s, longest_draw_s;
-    double save_s;  /* that training stood still for a save since the last line of the metrics */
-    double saved_s; /* rank 0: when the last save began, for checkpoint.every_minutes */
-    bool save_due,
-        save_waited; /* rank 0: one is to begin; one had to wait, and somebody was told */
+    double save_s;     /* that training stood still for a save since the last line of the metrics */
+    double saved_s;    /* rank 0: when the last save began, for checkpoint.every_minutes */
+    double save_due_s; /* rank 0: when the one that is to begin came due; 0: none did */
+    bool save_waited;  /* one had to wait, and somebody was told */
     double held_before, held_after; /* held-out loss; NAN: not measured by this process */
     double started_s;
     int64_t began; /* the step at which this process began to train */

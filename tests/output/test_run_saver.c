@@ -103,6 +103,33 @@ static void the_bytes_are_those_of_the_moment(void **state)
     close_saving(&waited);
 }
 
+/* Spectra that are still to be measured when the next save begins are in the file all the same. */
+static void a_save_makes_way_for_the_next(void **state)
+{
+    saving behind, waited;
+    int64_t step;
+    open_saving(&behind, *state, "way", NULL);
+    open_saving(&waited, *state, "waited", NULL);
+    assert_true(run_saver_make_way(behind.saver, &step));
+    for (int i = 0; i < 5; i++) {
+        for (int ms = 0; !run_saver_make_way(behind.saver, &step); ms++) {
+            assert_int_equal(step, behind.run.state.step - 4);
+            assert_true(ms < 60000);
+            usleep(1000);
+        }
+        CHECK_OK(run_saver_start(behind.saver));
+        CHECK_OK(run_saver_save(waited.saver, FOREVER));
+        run_on(&behind.run, 4);
+        run_on(&waited.run, 4);
+    }
+    CHECK_OK(run_saver_wait(behind.saver));
+    const int64_t last = behind.run.state.step - 4;
+    check_same_file(checkpoint_of(&behind, last), checkpoint_of(&waited, last));
+    check_same_file(behind.spectra, waited.spectra);
+    close_saving(&behind);
+    close_saving(&waited);
+}
+
 static void a_save_in_flight_is_finished(void **state)
 {
     saving s;
@@ -274,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_bytes_are_those_of_the_moment, files_setup,
                                         files_teardown),
+        cmocka_unit_test_setup_teardown(a_save_makes_way_for_the_next, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_save_in_flight_is_finished, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_fails_is_tried_again, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_save_that_is_waited_for_fails, files_setup,
