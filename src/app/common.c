@@ -125,7 +125,7 @@ void common_trim_cache(void)
                  (double)left.bytes / 0x1p30, (double)most / 0x1p30);
     if (left.bytes > most)
         log_info("the cache %s holds %.1f GiB, above its limit of %.4g GiB, because other runs use "
-                 "its files",
+                 "its files, or they are another user's",
                  folder, (double)left.bytes / 0x1p30, (double)most / 0x1p30);
 }
 

@@ -13,8 +13,9 @@ static soda_status open_set(soda_outline *o, dataset_role role, soda_dataset **s
     if (!options.path) return SODA_OK;
     TRY(dataset_outline(o->folder, &options, set));
     o->data_bytes += (size_t)dataset_bytes(*set);
-    o->pictures += dataset_describe(*set)->count;
-    o->texts += dataset_describe(*set)->texts;
+    const dataset_about *about = dataset_describe(*set);
+    o->pictures += about->count * about->variants;
+    o->texts += about->texts;
     return SODA_OK;
 }
 

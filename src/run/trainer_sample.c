@@ -49,7 +49,8 @@ soda_status trainer_choose_sampler(soda_trainer *t)
                     t->folder->root, t->folder->scheduler, t->scheduler);
     }
     const sampling_request r = request_of(t, NULL, 0);
-    return sampling_check(&r);
+    const soda_status s = status_prefix(sampling_check(&r), "%s: sample", c->file);
+    return s == SODA_ERR_USAGE ? SODA_ERR_INPUT : s; /* a file is wrong, no option */
 }
 
 soda_status trainer_plan_pictures(const soda_trainer *t, bool adapted, soda_network *net)

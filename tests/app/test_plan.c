@@ -241,6 +241,13 @@ static void a_step_on_a_gpu_is_predicted(void **state)
                    "predicted for one A100 80GB SXM per rank (--device), never measured on one");
 }
 
+/* Six pictures and their mirror images, and 19 held-out ones. */
+static void what_the_first_start_encodes_is_counted(void **state)
+{
+    program_expect(program_run(*state, "soda plan " RUN " --measure 0.01 --set data.flip=true"), 0,
+                   "the first start also encodes 31 pictures");
+}
+
 static void bad_input_is_refused(void **state)
 {
     program_expect(program_run(*state, "soda plan"), 2, "expected RUN.yaml or --arch");
@@ -285,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tables_say_where_figures_are_from, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_step_on_a_gpu_is_predicted, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(what_the_first_start_encodes_is_counted, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_refused, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(missing_weights_are_named, files_setup, files_teardown),
     };

@@ -30,6 +30,8 @@ refused output "output/file" 1 --set output=output/file/run
 
 refused drawn "validation.every is 0 and validation.pictures 2" 1 --set validation.pictures=2
 refused silent "sample.prompts" 2 --set sample.every=2
+refused many "run.yaml: sample: steps: expected 1 to 1000, found 1001" 2 --set sample.every=2 --set sample.steps=1001 \
+    --set 'sample.prompts=["a fox"]'
 
 # A picture file without its end, but with all pixels, is read, whichever rank decodes it.
 cp -r "$images/train" endless
