@@ -122,6 +122,7 @@ static soda_status run_round(spread_round r)
         s = look(&r);
     }
     TRY_TO(done, comm_agree(r.comm, s));
+    if (!r.lacking) return SODA_ERR_MEMORY; /* comm_agree said so */
     TRY_TO(done, r.comm->max_i64(r.comm, r.lacking, 2 * count));
     TRY_TO(done, comm_agree(r.comm, make_buffer(&r)));
     TRY_TO(done, send_all(&r));

@@ -74,6 +74,7 @@ soda_status same_config(soda_comm *comm, const char *text)
     char *root = malloc((size_t)bytes);
     if (!root) s = FAIL(SODA_ERR_MEMORY, "out of memory for the configuration of rank 0");
     TRY_TO(done, comm_agree(comm, s));
+    if (!root) return SODA_ERR_MEMORY; /* comm_agree said so */
     if (comm->rank == 0) memcpy(root, text, (size_t)bytes);
     TRY_TO(done, comm->broadcast(comm, root, (size_t)bytes, 0));
     s = comm_agree(comm, strcmp(root, text) == 0 ? SODA_OK : refuse_config(root, text));
