@@ -23,6 +23,9 @@ batch_refuse() {
     exit 2
 }
 
+# batch_need PROGRAM HINT: refuses to go on without it.
+batch_need() { command -v "$1" >/dev/null || batch_refuse "$1: no such program on $(hostname); $2"; }
+
 # Sources jobs/site.sh. A command that fails there ends the job, as `exit` does: neither without a word.
 batch_site() {
     trap 'batch_refuse "$SODA_HOME/jobs/site.sh: a command in it, perhaps the last, failed with code $?, or it calls exit"' EXIT
@@ -132,8 +135,7 @@ batch_command() {
             ;;
         *) batch_refuse "SODA_LAUNCHER=$SODA_LAUNCHER: expected mpirun or srun" ;;
     esac
-    command -v "$SODA_LAUNCHER" >/dev/null ||
-        batch_refuse "$SODA_LAUNCHER: no such program on $(hostname); load the modules that soda was built with in jobs/site.sh"
+    batch_need "$SODA_LAUNCHER" "load the modules that soda was built with in jobs/site.sh"
     command=("${launcher[@]}" "$SODA_PROGRAM" train "$@")
     # mpirun may hang when a node is lost: TERM at the end of the job, by when soda has stopped, then KILL.
     if [ "${SODA_END_TIME:-}" ]; then command=(timeout -k 10 $((SODA_END_TIME - $(date +%s))) "${command[@]}"); fi

@@ -66,18 +66,26 @@ row_nodes() {
     finished nodes 180
 }
 
-# What can never work is not tried for ever: soda dies as it starts, or before.
+# What can never work is not tried for ever: soda dies as it starts, or before, or after each step.
 row_loop() {
-    local loop
+    local loop unstarted
     run=$work/runs/loop
     # shellcheck disable=SC2016 # for the script
     printf '#!/bin/bash\nmkdir -p %s; echo "$SODA_JOB $SODA_ATTEMPT $HOSTNAME" >%s/.lock; kill -9 $$\n' "$run" "$run" >dying
     printf '#!/bin/bash\nkill -9 $$\n' >dead
-    chmod +x dying dead
+    printf '%s\n' '#!/bin/bash' "mkdir -p $work/runs/restarts/checkpoints" \
+        "echo step-\$((SODA_ATTEMPT + 1)).h5 >$work/runs/restarts/checkpoints/latest; exit 75" >short
+    chmod +x dying dead short
     SODA_PROGRAM=$work/dying train loop --nodes=1
     loop=$job
     SODA_PROGRAM=$work/dead MAX_UNSTARTED=2 train unstarted --nodes=1
-    until_true 90 "unstarted: not given up" is "$job" JobState FAILED
+    unstarted=$job
+    SODA_PROGRAM=$work/short MAX_RESTARTS=1 train restarts --nodes=1
+    until_true 90 "restarts: not given up" is "$job" JobState FAILED
+    is "$job" ExitCode 1:0 || fail "restarts: expected exit code 1, found $(field "$job" ExitCode)"
+    is "$job" Restarts 1 || fail "restarts: expected one more attempt"
+    grep -q 'was started again 1 times (MAX_RESTARTS); the newest checkpoint is of step 2' restarts.log || fail "restarts: the reason is missing"
+    until_true 90 "unstarted: not given up" is "$unstarted" JobState FAILED
     grep -q 'soda did not start in 2 attempts in a row' unstarted.log || fail "unstarted: the reason is missing"
     until_true 90 "loop: not given up" is "$loop" JobState FAILED
     grep -q 'two attempts in a row ended at step 0' loop.log || fail "loop: the reason is missing"
@@ -99,6 +107,7 @@ refused() {
     [ "$code" = 2 ] || fail "refused: $*: expected exit code 2, found $code"
     [ "$(wc -l <refused.log)" -eq 1 ] || fail "refused: $*: expected one message, found: $(cat refused.log)"
 }
+refused_says() { grep -qF "error: $1" refused.log || fail "refused: expected '$1', found: $(cat refused.log)"; }
 
 # What is typed wrongly is said in one line, on the login host.
 row_refused() {
@@ -120,8 +129,54 @@ row_refused() {
     mkdir -p tools
     for tool in bash date dirname hostname realpath sed squeue tail; do ln -sf "$(command -v "$tool")" tools; done
     refused env LAB_SITE="PATH=$work/tools" bash jobs/train.slurm run.yaml
-    grep -q "$LAUNCHER: no such program on login" refused.log || fail "refused: $(cat refused.log)"
+    refused_says "$LAUNCHER: no such program on login"
+    refused env LAB_SITE="PATH=$work/tools" bash jobs/chain.slurm 3 run.yaml
+    refused_says "sbatch: no such program on login"
+    refused env LAB_SITE="PATH=$work/tools" RUN=run.yaml bash jobs/chain.pbs 3
+    refused_says "qsub: no such program on login"
+    refused env -u RUN bash jobs/train.pbs
+    refused_says "RUN: expected the file of the run"
+    refused env SODA_LAUNCHER=srun SODA_SRUN_MPI=pmi2 bash jobs/train.slurm run.yaml
+    refused_says "SODA_SRUN_MPI=pmi2: expected pmix"
     say "refused: ok"
+}
+
+# dry_run TEXT COMMAND...: prints the command, which holds TEXT, and runs nothing.
+dry_run() {
+    local text=$1
+    shift
+    DRY_RUN=1 "$@" >dry.log 2>&1 || fail "dry: $*: $(cat dry.log)"
+    grep -qF "$text" dry.log || fail "dry: $*: expected '$text', found: $(cat dry.log)"
+    [ "$(wc -l <dry.log)" -eq 1 ] || fail "dry: $*: expected one line, found: $(cat dry.log)"
+    [ ! -e runs/dry ] || fail "dry: $*: something ran"
+}
+row_dry() {
+    local options="--set output=$work/runs/dry"
+    # shellcheck disable=SC2086 # two options
+    dry_run "command: $LAUNCHER" bash jobs/train.slurm run.yaml $options
+    # shellcheck disable=SC2086
+    dry_run "$SODA train run.yaml $options" bash jobs/train.slurm run.yaml $options
+    printf 'n1\nn2\nn1\n' >nodefile
+    dry_run "command: mpirun -np 3 --host n1:2\\,n2:1" env PBS_NODEFILE=nodefile SODA_LAUNCHER=mpirun RUN=run.yaml \
+        "OPTIONS=$options" bash jobs/train.pbs
+    say "dry: ok"
+}
+
+# site.sh as it is shipped: SODA_GPUS reaches sbatch, which finds none in this cluster.
+row_gpus() {
+    local gpus
+    for gpus in '' 3; do
+        (
+            SODA_GPUS=$gpus
+            # shellcheck source=jobs/site.sh
+            . "$SOURCE/jobs/site.sh"
+            sbatch -v --test-only jobs/train.slurm run.yaml
+        ) >"gpus$gpus.log" 2>&1 || true
+    done
+    grep -q 'nodes  *: 2' gpus.log || fail "gpus: sbatch does not list its options: $(cat gpus.log)"
+    if grep -q gpus gpus.log; then fail "gpus: asks for some: $(cat gpus.log)"; fi
+    grep -q 'gpus-per-node  *: 3' gpus3.log || fail "gpus: asks for none: $(cat gpus3.log)"
+    say "gpus: ok"
 }
 
 # Another model under the same path on the node of rank 1: refused, and nothing is written.
