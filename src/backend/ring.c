@@ -118,6 +118,17 @@ soda_status ring_choose(const soda_weights *weights, const size_t *room, size_t 
     return SODA_OK;
 }
 
+soda_status ring_check(soda_weights *weights, size_t wanted)
+{
+    TRY(ring_cut(weights, wanted));
+    size_t *room = malloc(((size_t)weights->entry_count + 1) * sizeof *room);
+    if (!room) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    ring_rooms(weights, room);
+    const soda_status s = check(ring_least(weights, room), wanted);
+    free(room);
+    return s;
+}
+
 typedef struct {
     double flops; /* per byte and use */
     int uses, entry;

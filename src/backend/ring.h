@@ -52,3 +52,6 @@ bool ring_is_free(const soda_weights *weights, int first, int next);
  * never more than all forms take. SODA_ERR_INPUT: `wanted` is less than ring_least. */
 soda_status ring_choose(const soda_weights *weights, const size_t *room, size_t wanted,
                         size_t usual, size_t *bytes);
+
+/* For stores without a ring: cuts uses as ring_cut, and fails as ring_choose would. */
+soda_status ring_check(soda_weights *weights, size_t wanted);

@@ -16,25 +16,14 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
     return r->copy->missing(r->copy, weights);
 }
 
-/* There is no ring, but one that would be too small between nodes is refused here, too. */
-static soda_status check_ring(const sharded_node *r, soda_weights *weights)
-{
-    TRY(ring_cut(weights, r->ring_wanted));
-    size_t *room = malloc(((size_t)weights->entry_count + 1) * sizeof *room), bytes;
-    if (!room) return FAIL(SODA_ERR_MEMORY, "out of memory");
-    ring_rooms(weights, room);
-    const soda_status s = ring_choose(weights, room, r->ring_wanted, SIZE_MAX, &bytes);
-    free(room);
-    return s;
-}
-
 static soda_status fill(soda_residency *base, soda_weights *weights)
 {
     sharded_node *r = (sharded_node *)base;
     if (missing(base, weights) == 0) return SODA_OK;
     if (base->sealed)
         return FAIL(SODA_ERR_INTERNAL, "sharded weights: a network that no rank filled before");
-    TRY(comm_agree(r->comm, check_ring(r, weights)));
+    /* There is no ring, but one that would be too small between nodes is refused here, too. */
+    TRY(comm_agree(r->comm, ring_check(weights, r->ring_wanted)));
     TRY(comm_agree_after(r->comm, r->group, r->copy->fill(r->copy, weights)));
     base->bytes = r->copy->bytes;
     base->peak_before = r->copy->peak_before;

@@ -2,9 +2,12 @@
 
 #include <stdlib.h>
 
+#include "backend/ring.h"
+
 typedef struct {
     soda_residency base;
     soda_device *device;
+    size_t ring_wanted;
     form_table table;
     ledger_sums sums;
 } ledger;
@@ -27,6 +30,7 @@ static size_t missing(const soda_residency *base, const soda_weights *weights)
 static soda_status fill(soda_residency *base, soda_weights *weights)
 {
     ledger *l = (ledger *)base;
+    TRY(ring_check(weights, l->ring_wanted));
     for (int i = 0; i < weights->entry_count; i++) {
         const weights_entry *entry = &weights->entries[i];
         const size_t bytes = device_align(l->device, entry->form.bytes);
@@ -54,7 +58,8 @@ static void close_ledger(soda_residency *base)
     free(l);
 }
 
-soda_status ledger_create(soda_device *device, int sharers, soda_residency **residency)
+soda_status ledger_create(soda_device *device, int sharers, size_t ring_wanted,
+                          soda_residency **residency)
 {
     ledger *l = calloc(1, sizeof *l);
     *residency = NULL;
@@ -64,7 +69,8 @@ soda_status ledger_create(soda_device *device, int sharers, soda_residency **res
                            .fill = fill,
                            .address = address,
                            .close = close_ledger},
-                  .device = device};
+                  .device = device,
+                  .ring_wanted = ring_wanted};
     *residency = &l->base;
     return SODA_OK;
 }

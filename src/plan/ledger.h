@@ -11,8 +11,10 @@ typedef struct {
 } ledger_sums;
 
 /* A residency whose `fill` notes the forms of a network and makes none: there is nothing to run.
- * `sharers` ranks hold them together. */
-soda_status ledger_create(soda_device *device, int sharers, soda_residency **residency);
+ * `sharers` ranks hold them together. `fill` refuses a network for which a ring of `ring_wanted`
+ * bytes is too small, as ring_choose; 0: none. */
+soda_status ledger_create(soda_device *device, int sharers, size_t ring_wanted,
+                          soda_residency **residency);
 
 /* Of the forms noted so far. `residency` is a ledger. */
 ledger_sums ledger_report(const soda_residency *residency);

@@ -111,7 +111,7 @@ static soda_status open_pictures(soda_outline *o)
     if (!o->opened || (c->validation.pictures == 0 && c->sample.every == 0)) return SODA_OK;
     TRY(add_drawing(o, true));
     if (c->validation.pictures > 0) TRY(add_drawing(o, false));
-    TRY(ledger_create(o->request->backend->device, 1, &all));
+    TRY(ledger_create(o->request->backend->device, 1, 0, &all));
     TRY_TO(done, vae_decoder_plan(o->folder, o->request->backend, c->train.dtype, side_of(o),
                                   side_of(o), &decoder));
     o->picture_bytes +=
@@ -147,8 +147,10 @@ static soda_status open_all(soda_outline *o)
     const run_config *c = r->config;
     soda_device *d = r->backend->device;
     soda_residency *ledger;
+    const size_t ring_wanted =
+        c->parallel.weights == WEIGHTS_SHARD ? (size_t)(c->parallel.ring_mib * 0x1p20) : 0;
     TRY(open_folder(o));
-    TRY(ledger_create(d, r->sharers, &ledger));
+    TRY(ledger_create(d, r->sharers, ring_wanted, &ledger));
     ledger->rebuilds = r->rebuilds;
     TRY(training_model_outline(o->folder, c, r->backend, r->unet, ledger, &o->model));
     TRY(params_create(o->model.layers, &c->adapter.options, r->backend, &o->params));

@@ -269,6 +269,9 @@ static void bad_input_is_refused(void **state)
     program_expect(program_run(*state, "soda plan " RUN " --ranks 4 --set parallel.weights=shard "
                                        "--set parallel.shard=3"),
                    1, "parallel.shard: expected a divisor of the number of ranks, 4, found 3");
+    program_expect(program_run(*state, "soda plan " RUN " --ranks 2 --set parallel.weights=shard "
+                                       "--set parallel.shard=2 --set parallel.ring=0.001"),
+                   1, "MiB, which one operator of this model needs, found 0.001");
 }
 
 static void missing_weights_are_named(void **state)

@@ -22,7 +22,7 @@ static void each_form_counts_once(void **state)
     soda_weights *w;
     soda_residency *r;
     CHECK_OK(weights_create(&w));
-    CHECK_OK(ledger_create(device_host(), 2, &r));
+    CHECK_OK(ledger_create(device_host(), 2, 0, &r));
     note(w, "matrix", SHAPE(2, 3), 1, 1000); /* 1024 with padding */
     note(w, "matrix", SHAPE(2, 3), 2, 640);
     note(w, "vector", SHAPE(6), 1, 65); /* 128 */
