@@ -1,5 +1,5 @@
 /* io_faults.c: an LD_PRELOAD library that counts the calls by which soda touches files below
- * SODA_FAULT_FOLDER, and lets one of them go wrong.
+ * SODA_FAULT_FOLDER, or several, with a ':' between them, and lets one of them go wrong.
  *
  *     SODA_FAULT_LIST=FILE  writes "NUMBER CALL PATH" there, a line per call
  *     SODA_FAULT_AT=N       the N-th call, from 1, meets
@@ -10,6 +10,7 @@
  *                                                        is undone: bytes since the last fsync of
  *                                                        their file, names since that of their
  *                                                        folder
+ *     SODA_FAULT_KEEP=PATH  PATH.kept-N are second names of files; PATH.met is made by that call
  *
  * Reads by stdio are counted where soda calls it. All calls take one lock, so that nothing happens
  * while the past is undone. */
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,7 +53,12 @@ static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 static bool is_below(const char *path)
 {
     const char *folder = getenv("SODA_FAULT_FOLDER");
-    return folder && path && strncmp(path, folder, strlen(folder)) == 0;
+    while (folder && path) {
+        const size_t length = strcspn(folder, ":");
+        if (length && strncmp(path, folder, length) == 0) return true;
+        folder = folder[length] ? folder + length + 1 : NULL;
+    }
+    return false;
 }
 
 static struct file *file_of(int fd)
@@ -114,6 +121,13 @@ static bool is_fault(const char *kind)
     return wanted && strcmp(wanted, kind) == 0;
 }
 
+static void note_that_it_came(void)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s.met", getenv("SODA_FAULT_KEEP"));
+    REAL(close)(REAL(open)(path, O_WRONLY | O_CREAT, 0666));
+}
+
 /* Counts a call. True if it is the one; what happens before it, has happened. */
 static bool is_the_one(const char *call, const char *path)
 {
@@ -127,6 +141,7 @@ static bool is_the_one(const char *call, const char *path)
         REAL(close)(fd);
     }
     if (!at || atol(at) != count) return false;
+    note_that_it_came();
     if (is_fault("power")) lose_power();
     if (is_fault("power") || is_fault("before")) kill(getpid(), SIGKILL);
     return true;
@@ -263,6 +278,14 @@ ssize_t pread(int fd, void *to, size_t bytes, off_t at)
     CALL(ssize_t, pread, f->path, -1, result = REAL(pread)(fd, to, bytes, at));
 }
 
+void *mmap(void *at, size_t bytes, int access, int flags, int fd, off_t from)
+{
+    const struct file *f = file_of(fd);
+    if (!f) return REAL(mmap)(at, bytes, access, flags, fd, from);
+    CALL(void *, mmap, f->path, MAP_FAILED,
+         result = REAL(mmap)(at, bytes, access, flags, fd, from));
+}
+
 int fstat(int fd, struct stat *about)
 {
     const struct file *f = file_of(fd);
@@ -287,17 +310,36 @@ int fsync(int fd)
     CALL(int, fsync, f->path, -1, result = REAL(fsync)(fd); file_is_synced(fd, f));
 }
 
+/* A file that is closed before it was synced can still lose its bytes. */
+static void keep_unsynced(int fd, const struct file *f)
+{
+    struct stat about;
+    char self[64];
+    if (REAL(fstat)(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= f->synced)
+        return;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    const int again = REAL(open)(self, O_WRONLY | O_CLOEXEC);
+    if (again >= 0 && again < MOST_FILES) files[again] = *f;
+}
+
 int close(int fd)
 {
     struct file *f = file_of(fd);
     if (!f) return REAL(close)(fd);
-    CALL(int, close, f->path, -1, *f->path = '\0'; result = REAL(close)(fd));
+    CALL(int, close, f->path, -1, keep_unsynced(fd, f); *f->path = '\0'; result = REAL(close)(fd));
+}
+
+static void name_files(const char *from, const char *to)
+{
+    for (int i = 0; i < MOST_FILES; i++)
+        if (strcmp(files[i].path, from) == 0) snprintf(files[i].path, PATH_BYTES, "%s", to);
 }
 
 int rename(const char *from, const char *to)
 {
     if (!is_below(to)) return REAL(rename)(from, to);
-    CALL(int, rename, to, -1, add_undo(RENAMED, from, to, to); result = REAL(rename)(from, to));
+    CALL(int, rename, to, -1, add_undo(RENAMED, from, to, to); result = REAL(rename)(from, to);
+         if (result == 0) name_files(from, to));
 }
 
 int unlink(const char *path)
@@ -331,6 +373,14 @@ struct dirent *readdir(DIR *list)
     while (i < 16 && listed[i] != list) i++;
     if (i == 16) return REAL(readdir)(list);
     CALL(struct dirent *, readdir, listed_path[i], NULL, result = REAL(readdir)(list));
+}
+
+int fstatat(int folder, const char *name, struct stat *about, int flags)
+{
+    int i = 0;
+    while (i < 16 && !(listed[i] && dirfd(listed[i]) == folder)) i++;
+    if (i == 16) return REAL(fstatat)(folder, name, about, flags);
+    CALL(int, fstatat, listed_path[i], -1, result = REAL(fstatat)(folder, name, about, flags));
 }
 
 int closedir(DIR *list)
