@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A run has the same bits on 1, 2, 3 and 4 ranks, in one go or in pieces, and on other numbers of ranks in each.
+# A run has the same bits on 1 to 5 ranks, in one go or in pieces, and on other numbers of ranks in each.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 train one 1 || fail "one rank"
-for ranks in 2 3 4; do
+for ranks in 2 3 4 5; do
     train "ranks$ranks" "$ranks" || fail "$ranks ranks"
     same "ranks$ranks"
 done
@@ -16,6 +16,11 @@ train moved 3 --set train.steps=4 || fail "four steps on three ranks"
 train moved 2 || fail "six on two"
 same moved
 [ "$(wc -l <moved/run/metrics.jsonl)" -eq 10 ] || fail "moved: metrics.jsonl does not have ten lines"
+
+# Checkpoints by the clock: no step is as short as this many minutes, so there is one after each, and no bit changes.
+train clock 2 --set checkpoint.every=1000 --set checkpoint.every_minutes=1e-6 --set checkpoint.keep=20 || fail "checkpoints by the clock"
+cmp one/run/adapter.safetensors clock/run/adapter.safetensors || fail "clock: another adapter"
+[ "$(find clock/run/checkpoints -name 'step-*.h5' | wc -l)" -eq 10 ] || fail "clock: expected a checkpoint of each step"
 
 # Sums do not depend on the number of threads.
 for count in 2 5; do
@@ -60,4 +65,4 @@ cmp -s one/run/adapter.safetensors fast/run/adapter.safetensors && fail "fast: e
 # Recomputing activations changes time and memory, and no bit; nothing but the configuration does.
 train recomputed 2 --set train.recompute=full || fail "recomputation"
 cmp one/run/adapter.safetensors recomputed/run/adapter.safetensors || fail "recomputed: another adapter"
-echo "the same bits on 1, 2, 3 and 4 ranks, in one piece and in two"
+echo "the same bits on 1 to 5 ranks, in one piece and in two"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Ranks that hold the weights between them (parallel.weights: shard) train the same bits: data x shard layouts on
-# 1 to 4 ranks, every way to train, pictures and held-out losses along the way. What fails on one rank ends all.
+# 1 to 6 ranks, every way to train, pictures and held-out losses along the way. What fails on one rank ends all.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -37,8 +37,16 @@ layouts() {
     done
 }
 
-layouts svd "2x2 3x3 4x4 4x2"
+layouts svd "2x2 3x3 4x4 4x2 6x3"
 grep -q 'weights .* MiB (1/2 of .* MiB, and a ring of 0.4 MiB)' svd-2x2/log || fail "svd: the log does not tell how weights are held"
+
+# A bench of them tells what it gathered, and for how long it waited.
+bench_apart() { LD_PRELOAD=$apart "$mpiexec" --oversubscribe --bind-to none -n 2 "$soda" bench --arch "$tiny_sd1" --latent 8 \
+    --repeat 1 --threads 1 --method soda_svd --weights shard --ring 1 "$@" 2>>one/log; }
+bench_apart >bench || fail "bench"
+grep -q '^weights gathered per run: [1-9][0-9]* MiB in [0-9.]* s, of which the rank waited [0-9.]* s$' bench || fail "bench: $(cat bench)"
+bench_apart --json >bench || fail "bench: --json"
+tr -d ' \n' <bench | grep -q '"residency":{"bytes":[1-9][0-9]*,"gather_s":[0-9.e-]*[1-9][0-9.e-]*,"wait_s":[0-9.e-]*}' || fail "bench: $(cat bench)"
 layouts lq "2x2 4x2" --set adapter.method=soda_lq
 layouts idle "3x3 4x4" --set train.global_batch=2 # ranks without a micro-batch
 layouts bf16 "2x2" --set train.dtype=bf16 --set train.recompute=full
