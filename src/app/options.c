@@ -157,7 +157,7 @@ soda_status options_read(const option_table *table, int argc, char **argv, const
     list_known(table, known);
     *help = false;
     opterr = 0;
-    optind = 1;
+    optind = 0; /* from the start, also where an earlier reading stopped inside a word */
     for (int found; (found = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
         if (found == MAX_ROWS || found == 'h') {
             *help = true;
