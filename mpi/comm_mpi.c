@@ -188,6 +188,14 @@ int comm_mpi_launched(void)
     return 0;
 }
 
+int comm_mpi_launched_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return atoi(getenv(names[i]));
+    return 0;
+}
+
 /* This rank's share of the cores it may use: each core is divided between the ranks of the node
  * that may use it, whether the launcher bound them to cores, to sockets or to nothing. */
 static int share_of_cores(MPI_Comm node)
@@ -278,7 +286,7 @@ static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
     return SODA_OK;
 }
 
-soda_status comm_mpi_open(bool several_threads, soda_comm **comm)
+static soda_status start(bool several_threads, soda_comm **comm)
 {
     static soda_comm world, node;
     static MPI_Comm world_group, node_group;
@@ -303,6 +311,16 @@ soda_status comm_mpi_open(bool several_threads, soda_comm **comm)
     threads = share_of_cores(node_group);
     *comm = &world;
     return SODA_OK;
+}
+
+soda_status comm_mpi_open(bool several_threads, soda_comm **comm)
+{
+    pulse_phase("starting MPI", -1);
+    pulse_wait("MPI_Init");
+    const soda_status s = start(several_threads, comm);
+    pulse_wait(NULL);
+    pulse_phase("start-up", -1);
+    return s;
 }
 
 int comm_mpi_threads(void) { return threads; }

@@ -8,6 +8,9 @@
 /* Whether a launcher (mpirun, srun) started this process as one of several ranks. */
 int comm_mpi_launched(void);
 
+/* This process's rank, as the launcher says before there is MPI; 0 if none does. */
+int comm_mpi_launched_rank(void);
+
 /* Starts MPI; *comm is MPI_COMM_WORLD. several_threads: its groups may be used by other threads. */
 soda_status comm_mpi_open(bool several_threads, soda_comm **comm);
 

@@ -5,6 +5,7 @@
 #include "app/verbs.h"
 #include "config/run_keys.h"
 #include "core/log.h"
+#include "core/pulse.h"
 #include "plan/device_room.h"
 #include "run/trainer.h"
 
@@ -78,24 +79,47 @@ static soda_status read_options(int argc, char **argv, train_options *o, bool *h
 
 static soda_status read_config(const train_options *o, run_config **config)
 {
+    pulse_phase("reading the configuration", -1);
     TRY(run_config_read(o->yaml, o->sets.value, o->sets.count, config));
     return run_config_make_absolute(*config);
 }
 
-/* Errors are for cmd_train, once ranks can agree on them. */
+/* Before ranks can agree on errors, which are left for cmd_train; nor is anything printed. */
+static bool read_early(int argc, char **argv, train_options *o)
+{
+    bool help = false;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "--keys") == 0) return false;
+    return read_options(argc, argv, o, &help) == SODA_OK && !help;
+}
+
 bool cmd_train_gathers(int argc, char **argv)
 {
     train_options o;
     run_config *config = NULL;
-    bool help = false;
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "--keys") == 0) return false;
-    const bool gathers = read_options(argc, argv, &o, &help) == SODA_OK && !help &&
-                         read_config(&o, &config) == SODA_OK &&
+    const bool gathers = read_early(argc, argv, &o) && read_config(&o, &config) == SODA_OK &&
                          config->parallel.weights == WEIGHTS_SHARD;
     run_config_destroy(config);
     status_clear();
     return gathers;
+}
+
+/* parallel.timeout as --set gives it, else its default: to read the file may take for ever. */
+double cmd_train_timeout(int argc, char **argv)
+{
+    static const char key[] = "parallel.timeout=";
+    train_options o;
+    run_config *config = NULL;
+    const char *set = NULL;
+    if (read_early(argc, argv, &o))
+        for (int i = 0; i < o.sets.count; i++)
+            if (strncmp(o.sets.value[i], key, sizeof key - 1) == 0) set = o.sets.value[i];
+    if (run_config_parse("{}", 2, "", &set, set != NULL, &config) != SODA_OK)
+        (void)run_config_parse("{}", 2, "", NULL, 0, &config);
+    const double limit_s = config ? config->parallel.timeout_s : 0;
+    run_config_destroy(config);
+    status_clear();
+    return limit_s;
 }
 
 /* Whether the GPUs have room for the run. Collective. */
@@ -118,9 +142,11 @@ soda_status cmd_train(int argc, char **argv)
     soda_comm *comm = common_comm();
     TRY(comm_agree(comm, read_options(argc, argv, &o, &help)));
     if (help) return SODA_OK;
+    pulse_phase("opening the backend", -1);
     TRY(common_backend(&backend));
     soda_status s = SODA_OK;
     TRY_TO(done, comm_agree(comm, read_config(&o, &config)));
+    watchdog_limit(common_watchdog(), config->parallel.timeout_s);
     TRY_TO(done, check_room(config, backend));
     TRY_TO(done, trainer_run(config, common_overwrite(), backend, comm));
 done:

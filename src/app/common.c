@@ -17,6 +17,7 @@
 #include "io/newfile.h"
 
 static soda_comm *ranks;
+static watchdog *watches;
 static int threads_each;
 
 /* What the options that all computing verbs share were set to. */
@@ -38,6 +39,10 @@ void common_set_comm(soda_comm *comm, int threads)
 }
 
 soda_comm *common_comm(void) { return ranks; }
+
+void common_set_watchdog(watchdog *dog) { watches = dog; }
+
+watchdog *common_watchdog(void) { return watches; }
 
 soda_status common_dtype(const char *text, soda_dtype *dtype)
 {

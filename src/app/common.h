@@ -5,6 +5,7 @@
 #include "app/options.h"
 #include "backend/backend.h"
 #include "comm/comm.h"
+#include "comm/watchdog.h"
 #include "core/json.h"
 
 /* "fp32" or "bf16". */
@@ -54,3 +55,7 @@ soda_status common_method(const char *text, const soda_method **method);
  * when the user does not choose (0: all cores). */
 void common_set_comm(soda_comm *comm, int threads);
 soda_comm *common_comm(void);
+
+/* Set once by main: what watches the ranks; NULL where nothing does. */
+void common_set_watchdog(watchdog *dog);
+watchdog *common_watchdog(void);

@@ -81,6 +81,16 @@ static void fill_standard_files(void)
     for (int file = 0; file >= 0 && file <= STDERR_FILENO;) file = open("/dev/null", O_RDONLY);
 }
 
+/* The ranks that a launcher started, all with one verb. */
+static soda_status open_ranks(const app_verb *verb, int argc, char **argv, soda_comm **comm)
+{
+    soda_status s = SODA_OK;
+    if (comm_mpi_launched())
+        s = comm_mpi_open(verb && verb->gathers && verb->gathers(argc - 1, argv + 1), comm);
+    log_set_quiet((*comm)->rank != 0);
+    return s == SODA_OK ? agree_on_verb(*comm, argc > 1 ? argv[1] : "") : s;
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_files();
@@ -90,15 +100,17 @@ int main(int argc, char **argv)
     const app_verb *verb = argc > 1 ? verbs_find(argv[1]) : NULL;
     if (verb && (verb->flags & VERB_STOPS)) preempt_install();
     soda_comm *comm = comm_self();
-    soda_status s = SODA_OK;
+    watchdog *dog = NULL;
     common_set_comm(comm, 0);
-    if (comm_mpi_launched())
-        s = comm_mpi_open(verb && verb->gathers && verb->gathers(argc - 1, argv + 1), &comm);
-    if (s == SODA_OK) s = agree_on_verb(comm, argc > 1 ? argv[1] : "");
-    log_set_quiet(comm->rank != 0);
+    if (verb && verb->timeout)
+        watchdog_start(comm_mpi_launched_rank(), verb->timeout(argc - 1, argv + 1), &dog);
+    soda_status s = open_ranks(verb, argc, argv, &comm);
     common_set_comm(comm, comm->size > 1 ? comm_mpi_threads() : 0);
+    if (s == SODA_OK && verb && verb->timeout) watchdog_join(dog, comm);
+    common_set_watchdog(dog);
     const bool collective = verb && (verb->flags & VERB_COLLECTIVE);
     if (s == SODA_OK && (collective || comm->rank == 0)) s = run(verb, argc, argv);
+    watchdog_stop(dog);
     if (s == SODA_OK && fflush(stdout) != 0) s = FAIL(SODA_ERR_IO, "standard output: write failed");
     if (s != SODA_STOPPED && !comm_mpi_broken()) s = comm_agree(comm, s);
     if (s == SODA_OK) common_close_backend();

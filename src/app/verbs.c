@@ -6,7 +6,8 @@
 #include "core/spelling.h"
 
 const app_verb verbs[VERBS] = {
-#define VERB(name, flags, gathers, help) {#name, help, flags, gathers, cmd_##name},
+#define VERB(name, flags, gathers, timeout, help)                                                  \
+    {#name, help, flags, gathers, timeout, cmd_##name},
 #include "app/verbs.def"
 #undef VERB
 };

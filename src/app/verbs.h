@@ -16,6 +16,7 @@ typedef struct {
     const char *name, *help;
     unsigned flags;
     bool (*gathers)(int argc, char **argv);
+    double (*timeout)(int argc, char **argv);
     soda_status (*run)(int argc, char **argv);
 } app_verb;
 
@@ -27,12 +28,13 @@ enum {
 };
 extern const app_verb verbs[VERBS];
 
-#define VERB(name, flags, gathers, help) soda_status cmd_##name(int argc, char **argv);
+#define VERB(name, flags, gathers, timeout, help) soda_status cmd_##name(int argc, char **argv);
 #include "app/verbs.def"
 #undef VERB
 
 bool cmd_train_gathers(int argc, char **argv);
 bool cmd_bench_gathers(int argc, char **argv);
+double cmd_train_timeout(int argc, char **argv);
 
 /* The row called `name`; NULL if there is none. */
 const app_verb *verbs_find(const char *name);

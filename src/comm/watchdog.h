@@ -5,6 +5,11 @@
  * alone. Rank 0 judges all ranks, the others judge rank 0. The time in which the judging process
  * itself stood still does not count.
  *
+ * It begins before there is MPI: a rank watches itself until it has joined the others. One that
+ * stands still then says so, and exits, upon which the launcher ends the others; one that waits for
+ * others does so five seconds later than those could. The limit may change once the run's own is
+ * known: the judge's counts, from when it was set.
+ *
  * A rank is at fault if nothing was heard of it for the limit; else if it made no progress for the
  * limit and waits for nobody; else, where all ranks wait for each other, the one that entered the
  * fewest collectives. A rank that was never heard of is not watched, and nobody is behind then.
@@ -22,9 +27,17 @@
 
 typedef struct watchdog watchdog;
 
-/* Starts the thread; limit_s <= 0: none, *dog is NULL. Where a rank cannot start it there is none
- * on any rank, after a warning. Collective. One at a time. */
-void watchdog_start(soda_comm *comm, double limit_s, watchdog **dog);
+/* Starts the thread, for this process, which messages call `rank`, alone. limit_s <= 0: it does not
+ * judge. What fails is watchdog_join's to say. Local. One at a time. */
+void watchdog_start(int rank, double limit_s, watchdog **dog);
+
+/* From now on the ranks watch each other. Where one of them has no thread there is none on any
+ * rank, after a warning. Collective. */
+void watchdog_join(watchdog *dog, soda_comm *comm);
+
+/* The limit from now on; limit_s <= 0 ends the thread. Local: to be called once all ranks have
+ * agreed that they know it. Accepts NULL. */
+void watchdog_limit(watchdog *dog, double limit_s);
 
 /* Ends the thread; local. Accepts NULL. */
 void watchdog_stop(watchdog *dog);

@@ -256,15 +256,14 @@ soda_status trainer_run(const run_config *config, bool overwrite, const soda_bac
                       .held_after = (double)NAN,
                       .started_s = log_seconds()};
     soda_status s = SODA_OK;
+    pulse_phase("comparing programs", -1);
     TRY_TO(done, same_program(comm));
     if (config->parallel.reduction == REDUCE_EXACT)
         TRY_TO(done, same_hardware(comm, backend->device));
-    watchdog_start(comm, config->parallel.timeout_s, &t.dog);
     TRY_TO(done, trainer_open(&t));
     TRY_TO(done, train(&t));
     trainer_finish(&t);
 done:
     trainer_close(&t); /* may wait for a save */
-    watchdog_stop(t.dog);
     return s;
 }

@@ -1,7 +1,6 @@
 /* trainer_internal.h: what the files of the trainer share. */
 #pragma once
 
-#include "comm/watchdog.h"
 #include "core/log.h"
 #include "data/dataset.h"
 #include "interop/adapter_file.h"
@@ -53,7 +52,6 @@ typedef struct {
     soda_metrics *metrics;     /* rank 0 */
     bool config_failed;        /* the copy of the configuration could not be written */
     bool pictures_failing;     /* those of the last sampling; and somebody was told */
-    watchdog *dog;             /* NULL: none */
     run_lock *lock;            /* rank 0: of the run folder */
     soda_status pending;       /* a failure after this step's agreement: for the next one */
     double data_s, network_s;  /* of this step */

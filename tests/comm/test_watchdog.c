@@ -2,7 +2,9 @@
 #include "comm/watchdog.h"
 
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "support/check.h"
 
@@ -95,21 +97,63 @@ static void where_a_rank_was_never_heard_of_nobody_is_behind(void **state)
     assert_int_equal(judge(view, 100, &rank), WATCHDOG_WELL);
 }
 
+static void work(int tenths, bool beats)
+{
+    for (int i = 0; i < tenths; i++) {
+        if (beats) pulse_beat();
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+}
+
 /* A watchdog with a limit of a second, beside work that lasts longer: the process would end. */
 static void work_goes_on(void **state)
 {
     (void)state;
     watchdog *dog;
-    watchdog_start(comm_self(), 1, &dog);
-    assert_non_null(dog);
-    for (int i = 0; i < 80; i++) {
-        pulse_beat();
-        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    watchdog_start(0, 1, &dog);
+    work(80, true);
+    watchdog_join(dog, comm_self());
+    work(80, true);
+    watchdog_stop(dog);
+}
+
+static void without_a_limit_nothing_is_judged(void **state)
+{
+    (void)state;
+    watchdog *dog;
+    watchdog_start(0, 0, &dog);
+    watchdog_join(dog, comm_self());
+    watchdog_limit(dog, 1);
+    watchdog_limit(dog, 0);
+    work(80, false);
+    watchdog_stop(dog);
+}
+
+/* The exit code of a process that does nothing for a minute: 0, unless it was ended. */
+static int code_of_idleness(double first_s, double then_s, bool joined, const char *waits_in)
+{
+    int status;
+    const pid_t child = fork();
+    if (child == 0) {
+        watchdog *dog;
+        watchdog_start(0, first_s, &dog);
+        if (joined) watchdog_join(dog, comm_self());
+        watchdog_limit(dog, then_s);
+        pulse_wait(waits_in);
+        work(600, false);
+        _exit(0);
     }
-    watchdog_stop(dog);
-    watchdog_start(comm_self(), 0, &dog);
-    assert_null(dog);
-    watchdog_stop(dog);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_process_that_does_nothing_is_ended(void **state)
+{
+    (void)state;
+    assert_int_equal(code_of_idleness(1, 1, false, NULL), 1);
+    assert_int_equal(code_of_idleness(1, 1, false, "MPI_Init"), 1);
+    assert_int_equal(code_of_idleness(1000, 1, true, NULL), 1);
 }
 
 static void the_pulse_tells_what_is_done(void **state)
@@ -145,6 +189,8 @@ int main(void)
         cmocka_unit_test(of_ranks_that_all_wait_the_last_is_behind),
         cmocka_unit_test(where_a_rank_was_never_heard_of_nobody_is_behind),
         cmocka_unit_test(work_goes_on),
+        cmocka_unit_test(without_a_limit_nothing_is_judged),
+        cmocka_unit_test(a_process_that_does_nothing_is_ended),
         cmocka_unit_test(the_pulse_tells_what_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A rank that stands still for good ends the run, with a message that names it, and sooner if the run was told to end; one
-# that stands still for ten seconds does not, and changes no bit.
+# A rank that stands still for good, even before there is MPI, ends the run, with a message that names it, and sooner if the
+# run was told to end; one that stands still for ten seconds does not, and changes no bit.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -54,6 +54,49 @@ ended unsaved "$unsaved" "$unsaved_since" 1 0
 ended saved "$saved" "$saved_since" 75 1
 train saved 2 || fail "saved: going on"
 same saved
+
+# stalled NAME PATH CALL [ENV]... [-- OPTION...]: starts run NAME, whose rank 1 does not come back from the CALL-th open of PATH.
+stall=$(dirname "$soda")/tests/libsoda_test_stall.so
+stalled() {
+    local name=$1 variable variables=()
+    local settings=(LD_PRELOAD="$stall" SODA_TEST_STALL_RANK=1 SODA_TEST_STALL_PATH="$2" SODA_TEST_STALL_CALL="$3")
+    shift 3
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        settings+=("$1")
+        shift
+    done
+    for variable in "${settings[@]}"; do variables+=(-x "$variable"); done
+    mkdir -p "$name"
+    (exec "$mpiexec" --oversubscribe --bind-to none -n 2 "${variables[@]}" "$soda" train limit.yaml --threads 1 \
+        --set output="$name/run" "${@:2}" >"$name/log" 2>&1) & pid=$! since=$SECONDS
+}
+
+# told_of NAME PID SINCE WHO PHASE: well before the default limit, which is 300 s.
+told_of() {
+    local rc=0
+    wait "$2" || rc=$?
+    [ "$rc" -eq 1 ] || fail "$1: exit code $rc, expected 1"
+    [ $((SECONDS - $3)) -le 90 ] || fail "$1: ended after $((SECONDS - $3)) s, expected 45"
+    one_error "$1" "$4 for "
+    one_error "$1" "; last in $5 (parallel.timeout: 30 s)"
+}
+
+# Stalls as a run starts. Until the file is read the limit is that of --set, then the file's.
+if [ -e "$stall" ]; then # not under sanitizers
+    sed '$a parallel: {timeout: 30}' run.yaml >limit.yaml
+    stalled early limit.yaml 1 -- --set parallel.timeout=30
+    early=$pid early_since=$since
+    stalled unmet limit.yaml 1 SODA_TEST_STALL_ALL=1 -- --set parallel.timeout=30
+    unmet=$pid unmet_since=$since
+    stalled read limit.yaml 2 -- --set parallel.timeout=30
+    read=$pid read_since=$since
+    stalled program /proc/self/exe 1
+    program=$pid program_since=$since
+    told_of early "$early" "$early_since" "rank 1 on $(hostname) has made no progress" "reading the configuration"
+    told_of unmet "$unmet" "$unmet_since" "rank 0 on $(hostname) has waited for other ranks" "starting MPI, in MPI_Init"
+    told_of read "$read" "$read_since" "rank 1 of 2 on $(hostname) has made no progress" "reading the configuration"
+    told_of program "$program" "$program_since" "rank 1 of 2 on $(hostname) has made no progress" "comparing programs"
+fi
 
 halted told 1 4
 sleep 11

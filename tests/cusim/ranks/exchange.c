@@ -75,7 +75,8 @@ static soda_status run(const char *how)
     TRY(t.backend->connect(d, t.comm, &t.exchange));
     TRY(d->alloc(d, MOST * sizeof *t.integers, (void **)&t.integers));
     TRY(d->alloc(d, MOST * sizeof *t.floats, (void **)&t.floats));
-    watchdog_start(t.comm, strcmp(how, "watched") == 0 ? 3 : 0, &dog);
+    watchdog_start(t.comm->rank, strcmp(how, "watched") == 0 ? 3 : 0, &dog);
+    watchdog_join(dog, t.comm);
     for (int round = 0; round < ROUNDS; round++) {
         const bool other = t.comm->rank == 1 && round == 2;
         TRY(run_round(&t, 1 + 900 * round, crossed && other, late));
