@@ -31,8 +31,9 @@ drawn=(--set sample.every=4 --set sample.steps=300 --set 'sample.prompts=["a fox
 train drawn 2 "${drawn[@]}" || fail "drawn: the run that is left alone"
 train shown 2 "${drawn[@]}" & pid=$!
 wait_for shown 5 || fail "shown: ended before the first signal" # four steps and the held-out loss before them
-pkill -TERM -P "$pid" || fail "shown: no launcher"
-wait "$pid" && fail "shown: exit code 0 after a signal"
+pkill -USR1 -P "$pid" || fail "shown: no launcher"
+rc=0; wait "$pid" || rc=$?
+[ "$rc" -eq 75 ] || fail "shown: exit code $rc after the first signal, expected 75"
 says shown "stopped after step 4 of 10 (received a signal)"
 [ ! -e shown/run/samples/step-00000004-0.png ] || fail "shown: a picture was drawn to its end"
 train shown 2 "${drawn[@]}" & pid=$!
