@@ -18,10 +18,7 @@ set -euo pipefail
 : "${scheduler:?set by the scripts}"
 
 batch_say() { echo "$(date +%H:%M:%S) jobs: $*" >&2; }
-batch_refuse() {
-    batch_say "error: $*"
-    exit 2
-}
+batch_refuse() { batch_say "error: $*"; exit 2; }
 
 # batch_need PROGRAM HINT: refuses to go on without it.
 batch_need() { command -v "$1" >/dev/null || batch_refuse "$1: no such program on $(hostname); $2"; }
@@ -226,7 +223,7 @@ batch_unstarted() { batch_starts "$1" | awk '{ n = $2 == "unstarted" ? n + 1 : 0
 batch_check_progress() {
     local attempt=$1 step=$2
     if [ "$attempt" -gt "$MAX_RESTARTS" ]; then
-        batch_say "error: the job was started again $MAX_RESTARTS times (MAX_RESTARTS); the newest checkpoint is of step $step"
+        batch_say "error: the job was started again as often as MAX_RESTARTS=$MAX_RESTARTS allows; the newest checkpoint is of step $step"
         return 1
     fi
     if [ "$(batch_unstarted $((attempt - 1)))" -ge "$MAX_UNSTARTED" ]; then

@@ -84,7 +84,7 @@ row_loop() {
     until_true 90 "restarts: not given up" is "$job" JobState FAILED
     is "$job" ExitCode 1:0 || fail "restarts: expected exit code 1, found $(field "$job" ExitCode)"
     is "$job" Restarts 1 || fail "restarts: expected one more attempt"
-    grep -q 'was started again 1 times (MAX_RESTARTS); the newest checkpoint is of step 2' restarts.log || fail "restarts: the reason is missing"
+    grep -q 'was started again as often as MAX_RESTARTS=1 allows; the newest checkpoint is of step 2' restarts.log || fail "restarts: the reason is missing"
     until_true 90 "unstarted: not given up" is "$unstarted" JobState FAILED
     grep -q 'soda did not start in 2 attempts in a row' unstarted.log || fail "unstarted: the reason is missing"
     until_true 90 "loop: not given up" is "$loop" JobState FAILED
