@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct cache_use {
     int lock;
 };
 
-static bool used_once; /* set by one thread at a time, read when all are done */
+static atomic_bool used_once; /* ranks of tests are threads */
 
 typedef struct {
     char kind[64], name[256];

@@ -1,5 +1,6 @@
 #include "io/spread_arrays.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,12 +103,12 @@ static soda_status send_all(spread_round *r)
 /* Once per process: lists follow each other, and share their caches. */
 static void say_apart(const spread_round *r)
 {
-    static bool said;
+    static atomic_bool said; /* ranks of tests are threads */
     if (!said && r->apart[0] && r->apart[1])
         log_info(
             "the ranks do not share one cache (SODA_CACHE, --cache): what one of them has made "
             "is sent to the others, and stored in their caches too");
-    said = said || (r->apart[0] && r->apart[1]);
+    if (r->apart[0] && r->apart[1]) said = true;
 }
 
 /* Collective. */

@@ -49,7 +49,7 @@ struct run_saver {
     bool metrics_failing;
     bool failing[OUTCOMES];             /* and somebody was told */
     double longest_s, pause_s, again_s; /* when to try again, on the clock of log_seconds */
-    double spectra_until_s;             /* of whoever waits */
+    _Atomic double spectra_until_s;     /* of whoever waits */
 };
 
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver)

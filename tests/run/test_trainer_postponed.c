@@ -17,6 +17,7 @@ enum { PATIENCE_MS = 100 * 1000, ROWS_BEFORE = 6 };
 static atomic_bool holds, gave_up;
 static atomic_int rows, writer; /* that thread; 0: not yet */
 static _Thread_local bool trains;
+static const soda_backend *backend; /* of both ranks */
 
 static bool is_alive(int thread)
 {
@@ -94,7 +95,7 @@ static soda_status train_often(soda_comm *comm, void *folder)
 {
     static const char *const often[] = {"checkpoint.every=2", "checkpoint.keep=9", NULL};
     trains = true;
-    return trainer_case_of(comm, backend_cpu(1), folder, "often", TINY, 8, often);
+    return trainer_case_of(comm, backend, folder, "often", TINY, 8, often);
 }
 
 /* What rank 0 decides by its writer, the others do, too: they compare their states before. */
@@ -104,7 +105,8 @@ static void no_step_waits_for_a_checkpoint_to_be_written(void **state)
     char log[1024];
     ranks_result results[2];
     snprintf(log, sizeof log, "%s/log", (const char *)*state);
-    CHECK_OK(trainer_case(backend_cpu(1), *state, "alone", TINY, 8, never));
+    backend = backend_cpu(1);
+    CHECK_OK(trainer_case(backend, *state, "alone", TINY, 8, never));
     holds = true;
     const int kept = log_catch(log);
     ranks_run(2, train_often, *state, results);
