@@ -95,7 +95,7 @@ static soda_status open_alone(soda_trainer *t)
     return SODA_OK;
 }
 
-/* What a rank would otherwise do by itself alone. */
+/* What all ranks must have in common before they open anything together. */
 static soda_status check_same(soda_trainer *t)
 {
     uint8_t digest[SHA256_BYTES] = {0};
