@@ -17,10 +17,7 @@
 #include "io/newfile.h"
 
 enum { LONGEST_PAUSE_S = 60 };
-static const double SOON_S = 2, LATE_S = 10; /* of a save beside training */
-
-/* What training and other processes leave of the cores. */
-typedef enum { UNKNOWN, HAVE_GAPS, CROWDED } saver_cores;
+static const double LATE_S = 10; /* of a save beside training */
 
 /* What a try of a save could not do. */
 typedef enum { WENT_WELL, LOST_FOLDER, NO_CHECKPOINT, NO_SPECTRA, OUTCOMES } saver_outcome;
@@ -42,7 +39,7 @@ struct run_saver {
     atomic_bool ended, measures; /* what it does */
     atomic_bool hurry;           /* somebody waits */
     saver_outcome outcome;
-    saver_cores cores;
+    bool crowded; /* training and other processes leave too little of the cores */
     status_slot failure;
     double took_s; /* what it would take while somebody waits */
 
@@ -202,13 +199,6 @@ static void step_back(bool to_gaps)
     (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
 }
 
-/* One save that comes too late is enough. */
-static saver_cores judge_cores(saver_cores before, double lasted_s)
-{
-    if (before == UNKNOWN && lasted_s <= SOON_S) return HAVE_GAPS;
-    return before == HAVE_GAPS && lasted_s <= LATE_S ? HAVE_GAPS : CROWDED;
-}
-
 /* Everything that is not done. The spectra of a checkpoint that fails are measured all the same:
  * they may find room later. */
 static void work(run_saver *s, const atomic_bool *hurry)
@@ -242,9 +232,9 @@ static void *run_thread(void *saver)
 {
     run_saver *s = saver;
     const double start_s = log_seconds();
-    step_back(s->cores == HAVE_GAPS);
+    step_back(!s->crowded);
     work(s, &s->hurry);
-    s->cores = judge_cores(s->cores, log_seconds() - start_s);
+    if (log_seconds() - start_s > LATE_S) s->crowded = true; /* once is enough */
     atomic_store(&s->ended, true);
     return NULL;
 }

@@ -130,8 +130,20 @@ static void every_verb_ends_in_order(void **state)
     }
 }
 
+/* On a login node: SDXL, whose weights alone take ten times as much. */
+static void a_large_model_is_planned_within_a_gib(void **state)
+{
+    char *const words[] = {"soda",      "plan",          "--arch",           "sdxl",
+                           "--ranks=4", "--measure=0.1", "--node-memory=24", "--threads=2",
+                           NULL};
+    bool succeeded;
+    assert_true(ends_in_order(words, *state, 1024, &succeeded));
+    assert_true(succeeded);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_verb_ends_in_order)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_large_model_is_planned_within_a_gib),
+                                       cmocka_unit_test(every_verb_ends_in_order)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
