@@ -13,7 +13,8 @@
 #include "core/log.h"
 
 enum { LOOK_MS = 500 };
-static const double SEND_S = 2, GRACE_S = 5, HURRIED_S = 10, UNHEARD_S = 30, MEET_S = 3;
+static const double SEND_S = 2, GRACE_S = 2, ALONE_S = 5, HURRIED_S = 10, UNHEARD_S = 30,
+                    MEET_S = 3;
 
 static watchdog_report own_report(const watchdog *dog)
 {
@@ -145,7 +146,7 @@ static void end_all(watchdog *dog, watchdog_verdict verdict, int rank)
 static double grace(const watchdog *dog)
 {
     const int rank = dog->rank;
-    if (!dog->team.comm) return GRACE_S + fmin(rank, 3) + (dog->team.view[0].waits ? GRACE_S : 0);
+    if (!dog->team.comm) return ALONE_S + fmin(rank, 3) + (dog->team.view[0].waits ? ALONE_S : 0);
     const double grace_s = GRACE_S + (rank == 0 ? 0 : 1 + fmin(rank, 5));
     return watchdog_is_held_up() ? grace_s / 10 : grace_s;
 }
