@@ -17,7 +17,8 @@
 #include "io/newfile.h"
 
 enum { LONGEST_PAUSE_S = 60 };
-static const double LATE_S = 10; /* of a save beside training */
+static const double LATE_S = 10;     /* of a save beside training */
+static const double CONTENDED = 0.1; /* part of the time in which training waits for a core */
 
 /* What a try of a save could not do. */
 typedef enum { WENT_WELL, LOST_FOLDER, NO_CHECKPOINT, NO_SPECTRA, OUTCOMES } saver_outcome;
@@ -39,7 +40,9 @@ struct run_saver {
     atomic_bool ended, measures; /* what it does */
     atomic_bool hurry;           /* somebody waits */
     saver_outcome outcome;
-    bool crowded; /* training and other processes leave too little of the cores */
+    bool crowded;              /* a save came late: training leaves too little of the cores */
+    bool contended;            /* other processes want them, since the last save */
+    double since_s, delayed_s; /* when that was, and how long training had waited for a core */
     status_slot failure;
     double took_s; /* what it would take while somebody waits */
 
@@ -48,6 +51,16 @@ struct run_saver {
     double longest_s, pause_s, again_s; /* when to try again, on the clock of log_seconds */
     _Atomic double spectra_until_s;     /* of whoever waits */
 };
+
+/* How long this thread was ready and had no core; 0 where the system does not tell. */
+static double delayed_seconds(void)
+{
+    unsigned long long delayed_ns = 0;
+    FILE *file = fopen("/proc/thread-self/schedstat", "re");
+    if (file && fscanf(file, "%*u %llu", &delayed_ns) != 1) delayed_ns = 0;
+    if (file) fclose(file);
+    return 1e-9 * (double)delayed_ns;
+}
 
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
 {
@@ -63,6 +76,8 @@ soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
     *s = (run_saver){.target = *target,
                      .memory = memory,
                      .outcome = WENT_WELL,
+                     .since_s = log_seconds(),
+                     .delayed_s = delayed_seconds(),
                      .spectra_until_s = (double)INFINITY};
     s->params = *target->params;
     s->params.host =
@@ -170,19 +185,10 @@ static double thread_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* How long this thread was ready and had no core; 0 where the system does not tell. */
-static double delayed_seconds(void)
-{
-    unsigned long long delayed_ns = 0;
-    FILE *file = fopen("/proc/thread-self/schedstat", "re");
-    if (file && fscanf(file, "%*u %llu", &delayed_ns) != 1) delayed_ns = 0;
-    if (file) fclose(file);
-    return 1e-9 * (double)delayed_ns;
-}
-
-/* Training has the cores, and saving what training leaves: where all are busy as little as the
- * scheduler gives to a thread, and a whole core once somebody waits. Threads of a step wait for
- * each other, so what this one takes from one of them the step takes longer.
+/* Training has the cores, and saving what training leaves: where all are busy, or other processes
+ * want them, as little as the scheduler gives to a thread, and a whole core once somebody waits.
+ * Threads of a step wait for each other, so what this one takes from one of them the step takes
+ * longer.
  *
  * An idle thread gives a core back at once, but gets next to none where there are no gaps. It stays
  * on its core: moved to another one it would count as new there, and come before the threads of the
@@ -232,17 +238,27 @@ static void *run_thread(void *saver)
 {
     run_saver *s = saver;
     const double start_s = log_seconds();
-    step_back(!s->crowded);
+    step_back(!s->crowded && !s->contended);
     work(s, &s->hurry);
     if (log_seconds() - start_s > LATE_S) s->crowded = true; /* once is enough */
     atomic_store(&s->ended, true);
     return NULL;
 }
 
+/* Whether the calling thread, which trains, had to wait for its core since the last look. */
+static void look_at_cores(run_saver *s)
+{
+    const double now_s = log_seconds(), delayed_s = delayed_seconds();
+    s->contended = delayed_s - s->delayed_s > CONTENDED * (now_s - s->since_s);
+    s->since_s = now_s;
+    s->delayed_s = delayed_s;
+}
+
 /* On a thread of its own, or here if there is none to be had. Signals are for the main thread. */
 static void launch(run_saver *s)
 {
     sigset_t all, before;
+    look_at_cores(s);
     sigfillset(&all);
     atomic_store(&s->ended, false);
     atomic_store(&s->hurry, false);

@@ -3,14 +3,13 @@
 #include "output/run_state_case.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "run/trainer_internal.h"
 #include "support/caught_log.h"
+#include "support/own_open.h"
 
 static const char lost[] = "attempt 2 of job 7 on elsewhere has taken this folder over";
 static const char *watched; /* a lock */
@@ -25,18 +24,11 @@ static void take_over(void)
     close(fd);
 }
 
-/* Takes the place of the C library's. */
-int open(const char *path, int flags, ...)
+static int before_open(const char *path, int flags)
 {
-    mode_t mode = 0;
-    if (flags & O_CREAT) {
-        va_list rest;
-        va_start(rest, flags);
-        mode = va_arg(rest, mode_t);
-        va_end(rest);
-    }
+    (void)flags;
     if (watched && strcmp(path, watched) == 0 && looks-- == 0) take_over();
-    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    return 0;
 }
 
 typedef struct {
