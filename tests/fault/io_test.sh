@@ -67,9 +67,10 @@ use_cache() {
 # compare FROM: the files of met are the same. A checkpoint that could not be written, as its log says, may be missing if
 # the next one came before another try.
 compare() {
-    local older='^> [0-9a-f]{64}  \./checkpoints/step-0000000[1-5]\.h5$'
+    local differing older='^> [0-9a-f]{64}  \./checkpoints/step-0000000[1-5]\.h5$'
     grep -q 'training continues without this checkpoint' met/log || older='^$'
-    [ -z "$(diff met/result "$1/result" | grep '^[<>]' | grep -Ev "$older")" ]
+    differing=$(diff met/result "$1/result" | grep '^[<>]' | grep -Ev "$older" || true)
+    [ -z "$differing" ]
 }
 
 # meet FROM STEP RANKS KIND NUMBER CALL PATH: that call goes wrong in a run that begins with the folder of FROM, whose
