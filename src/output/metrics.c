@@ -92,6 +92,7 @@ static soda_status write_kept(soda_metrics *m)
     size_t done = 0;
     soda_status s = SODA_OK;
     TRY(open_file(m));
+    if (m->bytes == 0) return SODA_OK; /* and perhaps no text */
     while (done < m->bytes) {
         const ssize_t n = write(m->fd, m->text + done, m->bytes - done);
         if (n < 0 && errno == EINTR) continue;
