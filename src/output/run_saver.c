@@ -2,23 +2,18 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "adapter/lapack.h"
 #include "core/log.h"
 #include "core/pulse.h"
 #include "io/checkpoint_folder.h"
 #include "io/newfile.h"
+#include "output/spare_cores.h"
 
 enum { LONGEST_PAUSE_S = 60 };
-static const double LATE_S = 10;     /* of a save beside training */
-static const double CONTENDED = 0.1; /* part of the time in which training waits for a core */
 
 /* What a try of a save could not do. */
 typedef enum { WENT_WELL, LOST_FOLDER, NO_CHECKPOINT, NO_SPECTRA, OUTCOMES } saver_outcome;
@@ -40,9 +35,7 @@ struct run_saver {
     atomic_bool ended, measures; /* what it does */
     atomic_bool hurry;           /* somebody waits */
     saver_outcome outcome;
-    bool crowded;              /* a save came late: training leaves too little of the cores */
-    bool contended;            /* other processes want them, since the last save */
-    double since_s, delayed_s; /* when that was, and how long training had waited for a core */
+    spare_cores cores;
     status_slot failure;
     double took_s; /* what it would take while somebody waits */
 
@@ -51,16 +44,6 @@ struct run_saver {
     double longest_s, pause_s, again_s; /* when to try again, on the clock of log_seconds */
     _Atomic double spectra_until_s;     /* of whoever waits */
 };
-
-/* How long this thread was ready and had no core; 0 where the system does not tell. */
-static double delayed_seconds(void)
-{
-    unsigned long long delayed_ns = 0;
-    FILE *file = fopen("/proc/thread-self/schedstat", "re");
-    if (file && fscanf(file, "%*u %llu", &delayed_ns) != 1) delayed_ns = 0;
-    if (file) fclose(file);
-    return 1e-9 * (double)delayed_ns;
-}
 
 soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
 {
@@ -76,12 +59,11 @@ soda_status run_saver_create(const run_saver_target *target, run_saver **saver)
     *s = (run_saver){.target = *target,
                      .memory = memory,
                      .outcome = WENT_WELL,
-                     .since_s = log_seconds(),
-                     .delayed_s = delayed_seconds(),
                      .spectra_until_s = (double)INFINITY};
     s->params = *target->params;
     s->params.host =
         (params_arrays){.value = memory, .first = memory + length, .second = memory + 2 * length};
+    spare_cores_watch(&s->cores);
     *saver = s;
     return SODA_OK;
 }
@@ -178,38 +160,12 @@ static void put_earlier_spectra(run_saver *s)
     if (put_spectra(s) != SODA_OK) status_clear();
 }
 
-static double thread_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Training has the cores, and saving what training leaves: where all are busy, or other processes
- * want them, as little as the scheduler gives to a thread, and a whole core once somebody waits.
- * Threads of a step wait for each other, so what this one takes from one of them the step takes
- * longer.
- *
- * An idle thread gives a core back at once, but gets next to none where there are no gaps. It stays
- * on its core: moved to another one it would count as new there, and come before the threads of the
- * step. */
-static void step_back(bool to_gaps)
-{
-    (void)setpriority(PRIO_PROCESS, 0, 19); /* of this thread alone, like the rest */
-    const int core = to_gaps ? sched_getcpu() : -1;
-    if (core < 0 || core >= CPU_SETSIZE) return;
-    cpu_set_t here;
-    CPU_ZERO(&here);
-    CPU_SET(core, &here);
-    if (sched_setaffinity(0, sizeof here, &here) != 0) return;
-    (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
-}
-
 /* Everything that is not done. The spectra of a checkpoint that fails are measured all the same:
  * they may find room later. */
 static void work(run_saver *s, const atomic_bool *hurry)
 {
-    const double start_s = log_seconds(), began_s = thread_seconds(), delayed_s = delayed_seconds();
+    const double start_s = log_seconds(), began_s = spare_cores_used_s(),
+                 delayed_s = spare_cores_delayed_s();
     double saved_s = 0;
     memset(&s->failure, 0, sizeof s->failure);
     s->outcome = WENT_WELL;
@@ -222,7 +178,7 @@ static void work(run_saver *s, const atomic_bool *hurry)
         if (status != SODA_OK)
             s->outcome = run_lock_check(s->target.lock) == SODA_OK ? NO_CHECKPOINT : LOST_FOLDER;
         status_keep(&s->failure, status);
-        saved_s = log_seconds() - start_s - (delayed_seconds() - delayed_s);
+        saved_s = log_seconds() - start_s - (spare_cores_delayed_s() - delayed_s);
     }
     if (s->outcome != LOST_FOLDER) {
         status = write_spectra(s, hurry);
@@ -230,7 +186,7 @@ static void work(run_saver *s, const atomic_bool *hurry)
     }
     status_keep(&s->failure, status);
     status_clear();
-    s->took_s = hurry ? saved_s + (thread_seconds() - began_s) / s->params.backend->threads
+    s->took_s = hurry ? saved_s + (spare_cores_used_s() - began_s) / s->params.backend->threads
                       : log_seconds() - start_s;
 }
 
@@ -238,27 +194,18 @@ static void *run_thread(void *saver)
 {
     run_saver *s = saver;
     const double start_s = log_seconds();
-    step_back(!s->crowded && !s->contended);
+    spare_cores_use(&s->cores);
     work(s, &s->hurry);
-    if (log_seconds() - start_s > LATE_S) s->crowded = true; /* once is enough */
+    spare_cores_sufficed(&s->cores, log_seconds() - start_s);
     atomic_store(&s->ended, true);
     return NULL;
-}
-
-/* Whether the calling thread, which trains, had to wait for its core since the last look. */
-static void look_at_cores(run_saver *s)
-{
-    const double now_s = log_seconds(), delayed_s = delayed_seconds();
-    s->contended = delayed_s - s->delayed_s > CONTENDED * (now_s - s->since_s);
-    s->since_s = now_s;
-    s->delayed_s = delayed_s;
 }
 
 /* On a thread of its own, or here if there is none to be had. Signals are for the main thread. */
 static void launch(run_saver *s)
 {
     sigset_t all, before;
-    look_at_cores(s);
+    spare_cores_look(&s->cores);
     sigfillset(&all);
     atomic_store(&s->ended, false);
     atomic_store(&s->hurry, false);
@@ -363,10 +310,20 @@ soda_status run_saver_mend(run_saver *s)
     return SODA_OK;
 }
 
+/* A checkpoint that failed, before the last one takes its place. */
+static soda_status save_earlier(run_saver *s, double spectra_s)
+{
+    const bool failed = s->outcome == NO_CHECKPOINT && s->state.step != s->target.state->step;
+    if (!failed || s->longest_s > spectra_s) return SODA_OK;
+    work(s, NULL);
+    return conclude(s);
+}
+
 soda_status run_saver_save(run_saver *s, double spectra_s)
 {
     s->spectra_until_s = log_seconds() + spectra_s;
     TRY(run_saver_wait(s));
+    TRY(save_earlier(s, spectra_s));
     TRY(take_copy(s));
     work(s, NULL);
     s->longest_s = fmax(s->longest_s, s->took_s);

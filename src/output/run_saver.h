@@ -7,7 +7,8 @@
  * called since run_saver_wait.
  *
  * What cannot be written is no failure of the run: one warning, then the same copy is tried again
- * from run_saver_poll, after 1 s, 2 s, ... 60 s, until the next save takes its place. */
+ * from run_saver_poll, after 1 s, 2 s, ... 60 s, until the next save takes its place; the last one
+ * of a run gives it another try first. */
 #pragma once
 
 #include "output/run_lock.h"
@@ -51,9 +52,10 @@ soda_status run_saver_poll(run_saver *saver);
 /* Waits for a save in flight; the caller's threads help with its spectra. */
 soda_status run_saver_wait(run_saver *saver);
 
-/* Saves the state as it is now, here, on all threads; waits first for a save in flight. Fails if
- * the checkpoint is not written; spectra that are not are a warning. They have `spectra_s` seconds
- * (INFINITY: all they need), those of the save in flight included. */
+/* Saves the state as it is now, here, on all threads; waits first for a save in flight, and tries
+ * again one that failed, if it takes at most `spectra_s` seconds. Fails if the checkpoint is not
+ * written; spectra that are not are a warning. They have `spectra_s` seconds (INFINITY: all they
+ * need), those of the save in flight included. */
 soda_status run_saver_save(run_saver *saver, double spectra_s);
 
 /* Waits for a save in flight, and tries once more to write spectra that wait. A failure is a

@@ -158,6 +158,31 @@ static void what_fails_is_tried_again(void **state)
     close_saving(&s);
 }
 
+/* The folder comes back just before the last save: there is a last chance for what failed, too,
+ * unless the run has to end. */
+static void what_fails_is_tried_before_the_last(void **state)
+{
+    const double spectra_s[] = {FOREVER, 0};
+    saving s[2], plain;
+    open_saving(&plain, *state, "plain", NULL);
+    CHECK_OK(run_saver_save(plain.saver, FOREVER));
+    for (int i = 0; i < 2; i++) {
+        open_saving(&s[i], *state, i == 0 ? "patient" : "ended", NULL);
+        assert_int_equal(rmdir(s[i].checkpoints), 0);
+        CHECK_OK(run_saver_start(s[i].saver));
+        CHECK_OK(run_saver_wait(s[i].saver));
+        run_on(&s[i].run, 4);
+        assert_int_equal(mkdir(s[i].checkpoints, 0777), 0);
+        CHECK_OK(run_saver_save(s[i].saver, spectra_s[i]));
+        assert_true(is_there(checkpoint_of(&s[i], 7)));
+    }
+    check_same_file(checkpoint_of(&s[0], 3), checkpoint_of(&plain, 3));
+    assert_false(is_there(checkpoint_of(&s[1], 3)));
+    close_saving(&s[0]);
+    close_saving(&s[1]);
+    close_saving(&plain);
+}
+
 /* The same at the end: here the caller tries again. */
 static void a_save_that_is_waited_for_fails(void **state)
 {
@@ -304,6 +329,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_save_makes_way_for_the_next, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_save_in_flight_is_finished, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_fails_is_tried_again, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(what_fails_is_tried_before_the_last, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(a_save_that_is_waited_for_fails, files_setup,
                                         files_teardown),
         cmocka_unit_test_setup_teardown(spectra_catch_up, files_setup, files_teardown),
