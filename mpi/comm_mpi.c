@@ -1,8 +1,10 @@
 #include "comm_mpi.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +21,16 @@ static int threads = 1;       /* of this rank, once MPI has started */
 static bool may_call_at_once; /* several threads, MPI's functions */
 
 /* The first collective that failed here. The other ranks wait in it, or are a collective ahead:
- * there is no agreeing with them any more, so all that come after fail as well. */
+ * there is no agreeing with them any more, so all that come after fail as well, also those of
+ * another thread or group. */
 static char broken[MPI_MAX_ERROR_STRING + 64];
+static pthread_mutex_t broken_lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool is_broken; /* and `broken` does not change any more */
 
-static soda_status in_step(void) { return *broken ? FAIL(SODA_ERR_IO, "%s", broken) : SODA_OK; }
+static soda_status in_step(void)
+{
+    return atomic_load(&is_broken) ? FAIL(SODA_ERR_IO, "%s", broken) : SODA_OK;
+}
 
 static soda_status checked(int code, const char *what)
 {
@@ -30,7 +38,11 @@ static soda_status checked(int code, const char *what)
     char text[MPI_MAX_ERROR_STRING];
     int length = 0;
     MPI_Error_string(code, text, &length);
-    snprintf(broken, sizeof broken, "MPI: %s failed: %.*s", what, length, text);
+    pthread_mutex_lock(&broken_lock);
+    if (!atomic_load(&is_broken))
+        snprintf(broken, sizeof broken, "MPI: %s failed: %.*s", what, length, text);
+    atomic_store(&is_broken, true);
+    pthread_mutex_unlock(&broken_lock);
     return in_step();
 }
 
@@ -256,8 +268,6 @@ static bool is_one_node(MPI_Comm group)
     return here == all;
 }
 
-/* What goes wrong in a group ends the job: ranks that wait for others in a gather see no
- * agreement. */
 static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
 {
     struct {
@@ -283,7 +293,6 @@ static soda_status split(soda_comm *comm, int ranks, soda_comm **group)
     made->group = own;
     describe(&made->comm, &made->group);
     made->comm.node = near ? &made->comm : comm_self();
-    MPI_Comm_set_errhandler(own, MPI_ERRORS_ARE_FATAL);
     *group = &made->comm;
     return SODA_OK;
 }
@@ -336,7 +345,7 @@ const char *comm_mpi_library(void)
     return name;
 }
 
-bool comm_mpi_broken(void) { return *broken != 0; }
+bool comm_mpi_broken(void) { return atomic_load(&is_broken); }
 
 void comm_mpi_close(void)
 {

@@ -16,6 +16,17 @@ sharded() {
     LD_PRELOAD=$preload train "$name" "$ranks" --set parallel.weights=shard --set "parallel.shard=$shard" --set "parallel.ring=$ring" "$@"
 }
 
+# sharded_until_end NAME FUNCTION CALL: two ranks, on one of which the CALL-th call of FUNCTION fails (collective.c); 124 if they
+# hang.
+sharded_until_end() {
+    local name=$1
+    mkdir -p "$name"
+    SODA_TEST_FAIL_RANK=1 SODA_TEST_FAIL_IN=$2 SODA_TEST_FAIL_CALL=$3 LD_PRELOAD=$preload timeout 60 "$mpiexec" \
+        --oversubscribe --bind-to none -n 2 "$soda" train run.yaml --threads 1 --set "output=$name/run" \
+        --set parallel.weights=shard --set parallel.shard=2 --set "parallel.ring=$ring" --set parallel.timeout=null \
+        >"$name/log" 2>&1
+}
+
 # layouts MODE "RANKSxSHARD..." [OPTION]...: each layout leaves the files of one rank, but times. A second save between the
 # steps might come due before the first is written, and be that of another step in each run.
 layouts() {
@@ -119,6 +130,18 @@ for layout in 2x2 4x4 4x2 3x3 mapped; do
     [ "$rc" -eq 1 ] || fail "fails$layout: exit code $rc"
     one_error "fails$layout" "turtle.png"
     rm -r "fails$layout"
+done
+preload=$apart
+
+# A collective that fails on one rank, among them those of a group's gathers: its message, and an end for all ranks. The
+# calls are of the start, of the first step and of later ones.
+preload=$apart:$(dirname "$soda")/tests/libsoda_test_collective.so
+for call in Iallgather:1 Iallgather:300 Iallgather:2000 Ibarrier:1 Ibarrier:300 Scatter:8 Bcast:4; do
+    name=${call/:/} rc=0
+    sharded_until_end "$name" "MPI_${call%:*}" "${call#*:}" || rc=$?
+    [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
+    one_error "$name" "rank 1 of 2 on $(hostname): "
+    grep -a "soda: error:" "$name/log" | grep -qE "MPI: (gather|barrier|scatter|broadcast) failed" || fail "$name: the collective is not named"
 done
 preload=$apart
 
