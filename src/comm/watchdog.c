@@ -71,10 +71,19 @@ static void advance_clock(watchdog *dog)
 /* What was seen before, of others or under another limit, counts no more. */
 static void begin_anew(watchdog *dog)
 {
-    dog->clock_s = dog->doubted_s = 0;
+    dog->clock_s = dog->doubted_s = dog->saver.moved_s = 0;
     dog->sent_s = -SEND_S;
     for (int i = 0; i < dog->team.count; i++)
         dog->team.view[i].heard_s = dog->team.view[i].changed_s = 0;
+}
+
+static void watch_saver(watchdog *dog)
+{
+    const pulse_saver now = pulse_read_saver(), *last = &dog->saver.last;
+    const bool moved = !now.part || now.part != last->part || now.step != last->step ||
+                       now.used_ns != last->used_ns || pulse_saver_is_ready();
+    if (moved) dog->saver.moved_s = dog->clock_s;
+    dog->saver.last = now;
 }
 
 static void exchange(watchdog *dog)
@@ -156,8 +165,11 @@ static void judge(watchdog *dog)
     const watchdog_team *team = &dog->team;
     const watchdog_limits limits = {limit_of_silence(dog), dog->limit_s};
     int rank;
-    const watchdog_verdict verdict =
-        watchdog_judge(team->view, team->count, dog->clock_s, limits, &rank);
+    watchdog_verdict verdict = watchdog_judge(team->view, team->count, dog->clock_s, limits, &rank);
+    if (verdict != WATCHDOG_SILENT && dog->clock_s - dog->saver.moved_s > dog->limit_s) {
+        verdict = WATCHDOG_SAVER;
+        rank = 0;
+    }
     const bool others = team->comm && dog->rank != 0; /* which rank 0 judges itself */
     if (verdict == WATCHDOG_WELL || (others && verdict != WATCHDOG_SILENT))
         dog->doubted_s = dog->clock_s;
@@ -169,6 +181,7 @@ static void look(watchdog *dog)
 {
     advance_clock(dog);
     exchange(dog);
+    watch_saver(dog);
     if (isinf(dog->limit_s)) return;
     judge(dog);
     if (dog->team.comm && dog->rank == 0) warn_of_unheard(dog);

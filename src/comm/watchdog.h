@@ -10,11 +10,11 @@
  * others does so five seconds later than those could. The limit may change once the run's own is
  * known: the judge's counts, from when it was set.
  *
- * A rank is at fault if nothing was heard of it for the limit; else if it made no progress for the
- * limit and waits for nobody; else, where all ranks wait for each other, the one that entered the
- * fewest collectives. A rank that was never heard of is not watched, and nobody is behind then.
- * GRACE_S seconds later all ranks are ended, if that still holds then, with code 75 if a checkpoint
- * is saved, else 1.
+ * A rank is at fault if nothing was heard of it for the limit; else if a save beside its training
+ * made no progress for the limit; else if it made none itself and waits for nobody; else, where all
+ * ranks wait for each other, the one that entered the fewest collectives. A rank that was never
+ * heard of is not watched, and nobody is behind then. GRACE_S seconds later all ranks are ended, if
+ * that still holds then, with code 75 if a checkpoint is saved, else 1.
  *
  * Once SIGTERM or SIGINT has come (pulse_hurry), ten seconds of silence are enough for a rank that
  * waits for others: no step ends without the silent one, and what sent the signal kills soon. */
@@ -50,13 +50,19 @@ typedef struct {
     double heard_s, changed_s; /* when last heard of; when its pulse last changed */
 } watchdog_view;
 
-typedef enum { WATCHDOG_WELL, WATCHDOG_SILENT, WATCHDOG_STUCK, WATCHDOG_BEHIND } watchdog_verdict;
+typedef enum {
+    WATCHDOG_WELL,
+    WATCHDOG_SILENT,
+    WATCHDOG_SAVER, /* its save is stuck */
+    WATCHDOG_STUCK,
+    WATCHDOG_BEHIND
+} watchdog_verdict;
 
 /* The seconds after which a rank is at fault: that is silent; that makes no progress. */
 typedef struct {
     double silent_s, still_s;
 } watchdog_limits;
 
-/* The verdict on `count` ranks, and in *rank the one at fault. */
+/* The verdict on `count` ranks, but for their saves, and in *rank the one at fault. */
 watchdog_verdict watchdog_judge(const watchdog_view *view, int count, double now_s,
                                 watchdog_limits limits, int *rank);

@@ -92,6 +92,10 @@ static void describe_fault(const watchdog *dog, watchdog_verdict verdict, int ra
     const watchdog_view *v = &dog->team.view[rank];
     if (verdict == WATCHDOG_SILENT)
         snprintf(text, size, "has not been heard of for %.0f s", silence(v, dog->clock_s));
+    else if (verdict == WATCHDOG_SAVER)
+        snprintf(text, size, "has made no progress for %.0f s in %s of step %lld",
+                 dog->clock_s - dog->saver.moved_s, dog->saver.last.part,
+                 (long long)dog->saver.last.step);
     else if (verdict == WATCHDOG_STUCK)
         snprintf(text, size, "has made no progress for %.0f s", standstill(v, dog->clock_s));
     else if (!dog->team.comm)

@@ -28,12 +28,19 @@ typedef struct {
     watchdog_report *last; /* [count] */
 } watchdog_team;
 
+/* The thread that saves beside training. */
+typedef struct {
+    pulse_saver last;
+    double moved_s; /* when it last made progress; always now, if there is none */
+} watchdog_saver;
+
 struct watchdog {
     int rank;
     pthread_mutex_t lock; /* of what follows */
     double limit_s;       /* INFINITY: none */
     double clock_s, looked_s, sent_s, doubted_s;
     watchdog_team team;
+    watchdog_saver saver; /* of this process, which rank 0 alone has */
     bool warned, ends;
     atomic_bool met; /* rank 0 was heard of */
     int wake[2];     /* a pipe */

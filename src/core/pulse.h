@@ -33,3 +33,19 @@ void pulse_saved(void);
 void pulse_hurry(void);
 
 pulse pulse_read(void);
+
+/* A thread that saves while the process does something else. It is told apart from the rest, as
+ * training leaves it little time: it makes progress as long as it uses a core or waits for one. */
+typedef struct {
+    const char *part; /* what it does; NULL: there is none */
+    int64_t step;     /* whose state it saves */
+    uint64_t used_ns; /* of a core */
+} pulse_saver;
+
+/* What the calling thread does to save; `part` is a literal, NULL: nothing more. One at a time. */
+void pulse_save(const char *part, int64_t step);
+
+pulse_saver pulse_read_saver(void);
+
+/* Whether that thread has a core or waits for one, as far as the system tells. */
+bool pulse_saver_is_ready(void);

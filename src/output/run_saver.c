@@ -169,6 +169,7 @@ static void work(run_saver *s, const atomic_bool *hurry)
     double saved_s = 0;
     memset(&s->failure, 0, sizeof s->failure);
     s->outcome = WENT_WELL;
+    if (hurry) pulse_save("writing the checkpoint", s->state.step);
     soda_status status = run_lock_check(s->target.lock);
     if (status != SODA_OK) {
         s->outcome = LOST_FOLDER;
@@ -181,6 +182,7 @@ static void work(run_saver *s, const atomic_bool *hurry)
         saved_s = log_seconds() - start_s - (spare_cores_delayed_s() - delayed_s);
     }
     if (s->outcome != LOST_FOLDER) {
+        if (hurry) pulse_save("making the spectra", s->state.step);
         status = write_spectra(s, hurry);
         if (status != SODA_OK && s->outcome == WENT_WELL) s->outcome = NO_SPECTRA;
     }
@@ -197,6 +199,7 @@ static void *run_thread(void *saver)
     spare_cores_use(&s->cores);
     work(s, &s->hurry);
     spare_cores_sufficed(&s->cores, log_seconds() - start_s);
+    pulse_save(NULL, 0);
     atomic_store(&s->ended, true);
     return NULL;
 }

@@ -1,6 +1,8 @@
 /* Who is at fault when a run stands still, and that a watchdog lets one alone that works. */
 #include "comm/watchdog.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -156,6 +158,74 @@ static void a_process_that_does_nothing_is_ended(void **state)
     assert_int_equal(code_of_idleness(1000, 1, true, NULL), 1);
 }
 
+static atomic_bool computes;
+
+/* Uses a core until it is told to stop, then neither uses nor wants one. */
+static void *save(void *context)
+{
+    (void)context;
+    pulse_save("writing a file", 7);
+    while (atomic_load(&computes)) continue;
+    pause();
+    return NULL;
+}
+
+static void start_save(bool working)
+{
+    pthread_t thread;
+    atomic_store(&computes, working);
+    assert_int_equal(pthread_create(&thread, NULL, save, NULL), 0);
+    while (!pulse_read_saver().part) work(1, true);
+}
+
+/* The exit code of a process that works while a thread of it saves: 0, unless it was ended. */
+static int code_of_save(bool working)
+{
+    int status;
+    const pid_t child = fork();
+    if (child == 0) {
+        watchdog *dog;
+        watchdog_start(0, 1, &dog);
+        watchdog_join(dog, comm_self());
+        start_save(working);
+        work(working ? 80 : 600, true);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_save_that_does_nothing_ends_the_process(void **state)
+{
+    (void)state;
+    assert_int_equal(code_of_save(false), 1);
+    assert_int_equal(code_of_save(true), 0);
+}
+
+/* It may well get no core for long: that is not its fault. */
+static void a_thread_that_saves_is_ready_or_waits(void **state)
+{
+    (void)state;
+    assert_null(pulse_read_saver().part);
+    const pid_t child = fork();
+    int status;
+    if (child == 0) {
+        start_save(true);
+        bool well = pulse_saver_is_ready();
+        atomic_store(&computes, false);
+        while (pulse_saver_is_ready()) work(1, true); /* until it has seen that */
+        const pulse_saver still = pulse_read_saver();
+        work(1, true);
+        well = well && still.used_ns > 0 && still.used_ns == pulse_read_saver().used_ns;
+        well = well && strcmp(still.part, "writing a file") == 0 && still.step == 7;
+        pulse_save(NULL, 0);
+        _exit(well && !pulse_read_saver().part ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void the_pulse_tells_what_is_done(void **state)
 {
     (void)state;
@@ -191,6 +261,8 @@ int main(void)
         cmocka_unit_test(work_goes_on),
         cmocka_unit_test(without_a_limit_nothing_is_judged),
         cmocka_unit_test(a_process_that_does_nothing_is_ended),
+        cmocka_unit_test(a_save_that_does_nothing_ends_the_process),
+        cmocka_unit_test(a_thread_that_saves_is_ready_or_waits),
         cmocka_unit_test(the_pulse_tells_what_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,12 +55,13 @@ ended saved "$saved" "$saved_since" 75 1
 train saved 2 || fail "saved: going on"
 same saved
 
-# stalled NAME PATH CALL [ENV]... [-- OPTION...]: starts run NAME, whose rank 1 does not come back from the CALL-th open of PATH.
+# stalled NAME RANK PATH CALL [ENV]... [-- OPTION...]: starts run NAME, whose rank RANK does not come back from the CALL-th open
+# of PATH.
 stall=$(dirname "$soda")/tests/libsoda_test_stall.so
 stalled() {
     local name=$1 variable variables=()
-    local settings=(LD_PRELOAD="$stall" SODA_TEST_STALL_RANK=1 SODA_TEST_STALL_PATH="$2" SODA_TEST_STALL_CALL="$3")
-    shift 3
+    local settings=(LD_PRELOAD="$stall" SODA_TEST_STALL_RANK="$2" SODA_TEST_STALL_PATH="$3" SODA_TEST_STALL_CALL="$4")
+    shift 4
     while [ $# -gt 0 ] && [ "$1" != -- ]; do
         settings+=("$1")
         shift
@@ -71,31 +72,42 @@ stalled() {
         --set output="$name/run" "${@:2}" >"$name/log" 2>&1) & pid=$! since=$SECONDS
 }
 
-# told_of NAME PID SINCE WHO PHASE: well before the default limit, which is 300 s.
+# told_of NAME PID SINCE WHO PHASE [CODE]: well before the default limit, which is 300 s, and the 150 s after which the next save
+# would have waited too long for one that does not end.
 told_of() {
     local rc=0
     wait "$2" || rc=$?
-    [ "$rc" -eq 1 ] || fail "$1: exit code $rc, expected 1"
+    [ "$rc" -eq "${6:-1}" ] || fail "$1: exit code $rc, expected ${6:-1}"
     [ $((SECONDS - $3)) -le 90 ] || fail "$1: ended after $((SECONDS - $3)) s, expected 45"
-    one_error "$1" "$4 for "
-    one_error "$1" "; last in $5 (parallel.timeout: 30 s)"
+    one_error "$1" "$4"
+    grep -aF 'soda: error:' "$1/log" | grep -qE "; last in $5 \(parallel.timeout: 30 s\)" || fail "$1: expected in its error: last in $5"
 }
 
 # Stalls as a run starts. Until the file is read the limit is that of --set, then the file's.
 if [ -e "$stall" ]; then # not under sanitizers
     sed '$a parallel: {timeout: 30}' run.yaml >limit.yaml
-    stalled early limit.yaml 1 -- --set parallel.timeout=30
+    stalled early 1 limit.yaml 1 -- --set parallel.timeout=30
     early=$pid early_since=$since
-    stalled unmet limit.yaml 1 SODA_TEST_STALL_ALL=1 -- --set parallel.timeout=30
+    stalled unmet 1 limit.yaml 1 SODA_TEST_STALL_ALL=1 -- --set parallel.timeout=30
     unmet=$pid unmet_since=$since
-    stalled read limit.yaml 2 -- --set parallel.timeout=30
+    stalled read 1 limit.yaml 2 -- --set parallel.timeout=30
     read=$pid read_since=$since
-    stalled program /proc/self/exe 1
+    stalled program 1 /proc/self/exe 1
     program=$pid program_since=$since
-    told_of early "$early" "$early_since" "rank 1 on $(hostname) has made no progress" "reading the configuration"
-    told_of unmet "$unmet" "$unmet_since" "rank 0 on $(hostname) has waited for other ranks" "starting MPI, in MPI_Init"
-    told_of read "$read" "$read_since" "rank 1 of 2 on $(hostname) has made no progress" "reading the configuration"
-    told_of program "$program" "$program_since" "rank 1 of 2 on $(hostname) has made no progress" "comparing programs"
+    # The thread that writes the first checkpoint, and the second, while training goes on.
+    for save in 1 2; do
+        stalled "save$save" 0 checkpoints/step- $save SODA_TEST_STALL_SYNC=1 -- --set train.steps=1000000
+        saves[save]=$pid saves_since[save]=$since
+    done
+    told_of early "$early" "$early_since" "rank 1 on $(hostname) has made no progress for " "reading the configuration"
+    told_of unmet "$unmet" "$unmet_since" "rank 0 on $(hostname) has waited for other ranks for " "starting MPI, in MPI_Init"
+    told_of read "$read" "$read_since" "rank 1 of 2 on $(hostname) has made no progress for " "reading the configuration"
+    told_of program "$program" "$program_since" "rank 1 of 2 on $(hostname) has made no progress for " "comparing programs"
+    for save in 1 2; do
+        told_of save$save "${saves[save]}" "${saves_since[save]}" "rank 0 of 2 on $(hostname) has made no progress for " \
+            "step [0-9]+: .*" $((save == 1 ? 1 : 75))
+        one_error save$save " s in writing the checkpoint of step "
+    done
 fi
 
 halted told 1 4
