@@ -94,6 +94,11 @@ if [ -e "$stall" ]; then # not under sanitizers
     read=$pid read_since=$since
     stalled program 1 /proc/self/exe 1
     program=$pid program_since=$since
+    # A collective from which rank 1 does not come back, in a step: both seem to wait.
+    mkdir never
+    (exec "$mpiexec" --oversubscribe --bind-to none -n 2 -x LD_PRELOAD="$(dirname "$stall")/libsoda_test_collective.so" \
+        -x SODA_TEST_FAIL_RANK=1 -x SODA_TEST_FAIL_CALL=300 -x SODA_TEST_FAIL_NEVER=1 "$soda" train limit.yaml --threads 1 \
+        --set output=never/run --set train.steps=1000000 --set checkpoint.every=1000000 >never/log 2>&1) & never=$! never_since=$SECONDS
     # The thread that writes the first checkpoint, and the second, while training goes on.
     for save in 1 2; do
         stalled "save$save" 0 checkpoints/step- $save SODA_TEST_STALL_SYNC=1 -- --set train.steps=1000000
@@ -103,6 +108,9 @@ if [ -e "$stall" ]; then # not under sanitizers
     told_of unmet "$unmet" "$unmet_since" "rank 0 on $(hostname) has waited for other ranks for " "starting MPI, in MPI_Init"
     told_of read "$read" "$read_since" "rank 1 of 2 on $(hostname) has made no progress for " "reading the configuration"
     told_of program "$program" "$program_since" "rank 1 of 2 on $(hostname) has made no progress for " "comparing programs"
+    told_of never "$never" "$never_since" "wait for each other in collective number" "step [0-9]+: [a-z -]+, in all-reduce"
+    step=$(sed -nE 's/.*; last in step ([0-9]+): .*/\1/p' never/log)
+    [ "$step" = "$(wc -l <never/run/metrics.jsonl)" ] || fail "never: in step $step, but $(wc -l <never/run/metrics.jsonl) were made"
     for save in 1 2; do
         told_of save$save "${saves[save]}" "${saves_since[save]}" "rank 0 of 2 on $(hostname) has made no progress for " \
             "step [0-9]+: .*" $((save == 1 ? 1 : 75))
