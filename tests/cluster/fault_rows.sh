@@ -13,6 +13,7 @@ row_killed() {
 # Stopped for ten seconds: no fault.
 row_pause() {
     local rank
+    soda_options=(--set parallel.timeout=30)
     begin pause
     rank=$(ranks_on "$(first_node 2)")
     kill -STOP "$rank"
@@ -26,6 +27,7 @@ row_pause() {
 row_blip() {
     sed -i 's/^SlurmdTimeout=.*/SlurmdTimeout=60/' "$SLURM_CONF"
     scontrol reconfigure
+    soda_options=(--set parallel.timeout=30)
     begin blip
     ip link set v2 down
     sleep 20

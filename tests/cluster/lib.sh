@@ -44,15 +44,18 @@ checkpoint: {every: 10, keep: 2}
 output: unused
 YAML
 
-# until_true SECONDS WHAT COMMAND...: waits for the command to succeed, five times as long: the machine may be busy.
+# until_true SECONDS WHAT COMMAND...: waits for the command to succeed, five times as long: the machine may be busy. The log tells
+# what came later than SECONDS.
 until_true() {
-    local limit=$((5 * $1)) what=$2 start
+    local goal=$1 limit=$((5 * $1)) what=$2 start took
     shift 2
     start=$(date +%s)
     until "$@" >/dev/null 2>&1; do
         [ $(($(date +%s) - start)) -lt "$limit" ] || fail "after $limit s: $what"
         sleep 0.2
     done
+    took=$(($(date +%s) - start))
+    if [ "$took" -gt "$goal" ]; then say "late by $((took - goal)) s: $took s in place of $goal s: $what"; fi
 }
 
 # submit NAME SCRIPT [OPTION of sbatch]... -- [ARGUMENT]...: sets job.
@@ -102,8 +105,11 @@ made_step() { [ "$run/metrics.jsonl" -nt "$run/attempts" ] && tail -n 1 "$run/at
 
 # restarted NAME GOAL SINCE: the job makes a step again, GOAL seconds after the fault on an idle machine.
 restarted() {
+    local took verdict=met
     until_true "$2" "$1: no new step, job $job is $(field "$job" JobState)" made_step
-    say "$1: a new step $(($(date +%s) - $3)) s after the fault (goal: $2); load $(cut -d ' ' -f 1 /proc/loadavg)"
+    took=$(($(date +%s) - $3))
+    [ "$took" -le "$2" ] || verdict=missed
+    say "$1: a new step $took s after the fault (goal $2 s: $verdict); load $(cut -d ' ' -f 1 /proc/loadavg)"
 }
 
 # node_back K NAME
