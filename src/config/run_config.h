@@ -77,6 +77,7 @@ typedef struct run_config {
     struct {
         int64_t every, keep;
         double every_minutes; /* 0: off */
+        bool async;           /* false: training waits until a checkpoint is written */
         double retry_s;
         double time_limit_s; /* RUN_TIME_AUTO: read from the scheduler; 0: none */
     } checkpoint;

@@ -64,12 +64,25 @@ static bool find_key(const char *text, const char *name, reader *r)
     return false;
 }
 
-static bool same_value(const char *a, size_t a_length, const char *b, size_t b_length)
+/* The number that a value of key `name` is; null is 0 where a number may be null. */
+static bool is_number(const char *name, const char *value, size_t length, double *x)
 {
-    char *a_end, *b_end;
+    static const char null[] = "null";
+    char *end;
+    *x = strtod(value, &end);
+    if (length && end == value + length) return true;
+    const int row = run_keys_find(name);
+    return row >= 0 && (run_keys[row].type == RUN_NUMBER || run_keys[row].type == RUN_INT) &&
+           run_keys_range(&run_keys[row]).null && length == sizeof null - 1 &&
+           memcmp(value, null, length) == 0;
+}
+
+static bool same_value(const char *name, const char *a, size_t a_length, const char *b,
+                       size_t b_length)
+{
+    double x, y;
     if (a_length == b_length && memcmp(a, b, a_length) == 0) return true;
-    const double x = strtod(a, &a_end), y = strtod(b, &b_end);
-    return a_length && b_length && a_end == a + a_length && b_end == b + b_length && x == y;
+    return is_number(name, a, a_length, &x) && is_number(name, b, b_length, &y) && x == y;
 }
 
 static bool is_default(const reader *r)
@@ -77,7 +90,7 @@ static bool is_default(const reader *r)
     const int row = run_keys_find(r->name);
     if (row < 0) return true; /* nothing that this version knows */
     const char *fallback = run_keys[row].fallback;
-    return same_value(r->value, r->length, fallback, strlen(fallback));
+    return same_value(r->name, r->value, r->length, fallback, strlen(fallback));
 }
 
 static soda_status add(run_config_diff *c, const char *name, const char *before,
@@ -99,7 +112,7 @@ static soda_status find_all(const char *before, const char *after, run_config_di
     reader old, new = {.at = after};
     while (next_key(&new)) {
         if (find_key(before, new.name, &old)) {
-            if (!same_value(old.value, old.length, new.value, new.length))
+            if (!same_value(new.name, old.value, old.length, new.value, new.length))
                 TRY(add(c, new.name, old.value, old.length, new.value, new.length));
         } else if (!is_default(&new)) {
             TRY(add(c, new.name, not_set, none, new.value, new.length));

@@ -20,7 +20,8 @@ void trainer_save(soda_trainer *t)
     pulse_phase("checkpoint", t->state.step);
     if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
     t->save_due_s = 0;
-    const soda_status s = run_saver_start(t->saver);
+    soda_status s = run_saver_start(t->saver);
+    if (s == SODA_OK && !t->config->checkpoint.async) s = run_saver_wait(t->saver);
     if (s == SODA_ERR_INPUT) {
         t->pending = s; /* the folder is lost: the run ends at the next agreement, too */
     } else if (s != SODA_OK) {

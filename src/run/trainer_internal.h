@@ -106,7 +106,8 @@ soda_status trainer_validate(soda_trainer *t);
  * something is written. Collective. */
 soda_status trainer_check_lock(soda_trainer *t);
 
-/* Starts to write a checkpoint and a record of the spectra, in the background. Local. */
+/* Starts to write a checkpoint and a record of the spectra, in the background unless
+ * checkpoint.async is false. Local. */
 void trainer_save(soda_trainer *t);
 
 /* The last checkpoint, written before this returns: tried again for checkpoint.retry seconds, as

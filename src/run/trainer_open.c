@@ -64,14 +64,16 @@ static soda_status open_schedule(soda_trainer *t)
     return s;
 }
 
-/* The configuration as checkpoints hold it: without where weights are kept, which changes no bit
- * and may be another at each start. */
+/* The configuration as checkpoints hold it: without where weights are kept and whether steps wait
+ * for checkpoints, which change no bit and may be others at each start. */
 static soda_status stored_text(const run_config *config, char **text)
 {
     run_config stored = *config;
     stored.parallel.weights = WEIGHTS_REPLICATE;
     stored.parallel.shard = 1;
+    stored.parallel.ring_mib = 0;
     stored.parallel.timeout_s = 0;
+    stored.checkpoint.async = true;
     return run_config_text(&stored, text);
 }
 

@@ -39,7 +39,10 @@ static void absent_keys_take_the_defaults_of_the_contract(void **state)
     assert_true(c->train.memory_limit_gib == 0);
     assert_int_equal(c->train.seed, 0);
     assert_int_equal(c->parallel.reduction, REDUCE_EXACT);
+    assert_true(c->parallel.timeout_s == 600 && c->parallel.ring_mib == 0);
+    assert_int_equal(c->parallel.check_every, 100);
     assert_int_equal(c->checkpoint.every, 100);
+    assert_true(c->checkpoint.every_minutes == 0 && c->checkpoint.async);
     assert_int_equal(c->checkpoint.keep, 3);
     assert_true(c->checkpoint.time_limit_s == RUN_TIME_AUTO);
     assert_null(c->validation.path);
@@ -112,8 +115,9 @@ static const char all_keys[] =
     "  recompute: full\n"
     "  memory_limit: 1.5\n"
     "  seed: 9223372036854775807\n"
-    "parallel: {weights: replicate, shard: 1, reduction: fast}\n"
-    "checkpoint: {every: 7, keep: 1, time_limit: 3600}\n"
+    "parallel: {weights: node, shard: 2, ring: 1.5, timeout: 40, check_every: 2, reduction: fast}\n"
+    "checkpoint: {every: 7, every_minutes: 1.5, keep: 1, async: false, retry: 9, time_limit: "
+    "3600}\n"
     "validation: {path: v, every: 9}\n"
     "sample: {every: 200, prompts: [1.0, \"yes\", null-like], steps: 4, guidance: 0, seed: 5}\n"
     "output: o\n";
@@ -157,8 +161,14 @@ static void check_all_keys(const run_config *c)
     assert_true(c->train.clip == 0 && c->train.memory_limit_gib == 1.5);
     assert_int_equal(c->train.recompute, RECOMPUTE_FULL);
     assert_true(c->train.seed == INT64_MAX);
+    assert_int_equal(c->parallel.weights, WEIGHTS_NODE);
+    assert_int_equal(c->parallel.shard, 2);
+    assert_true(c->parallel.ring_mib == 1.5 && c->parallel.timeout_s == 40);
+    assert_int_equal(c->parallel.check_every, 2);
     assert_int_equal(c->parallel.reduction, REDUCE_FAST);
     assert_int_equal(c->checkpoint.every, 7);
+    assert_true(c->checkpoint.every_minutes == 1.5 && c->checkpoint.retry_s == 9);
+    assert_false(c->checkpoint.async);
     assert_int_equal(c->checkpoint.keep, 1);
     assert_true(c->checkpoint.time_limit_s == 3600);
     assert_string_equal(c->validation.path, "v");
@@ -226,21 +236,6 @@ static void every_choice_is_its_enumerator(void **state)
         assert_int_equal(*(const unsigned *)((const char *)c + rows[i].field), rows[i].want);
         run_config_destroy(c);
     }
-}
-
-static void the_example_of_the_contract_is_read(void **state)
-{
-    (void)state;
-    const char *path = SODA_SOURCE_DIR "/tests/fuzz/corpus/run_config/interface";
-    run_config *c;
-    CHECK_OK(run_config_read(path, NULL, 0, &c));
-    assert_string_equal(c->file, path);
-    assert_string_equal(c->model, SODA_SOURCE_DIR "/tests/fuzz/corpus/run_config/../models/sd15");
-    assert_string_equal(c->data.prior_path,
-                        SODA_SOURCE_DIR "/tests/fuzz/corpus/run_config/class_images");
-    assert_int_equal(c->train.global_batch, 4);
-    assert_string_equal(c->sample.prompts.list[0], "...");
-    run_config_destroy(c);
 }
 
 static void paths_of_the_file_start_at_its_folder(void **state)
@@ -321,11 +316,13 @@ static void a_section_that_is_set_replaces_the_one_of_the_file(void **state)
 static void a_word_or_null_stands_for_its_value(void **state)
 {
     (void)state;
-    run_config *c = parse("checkpoint: {time_limit: none}\nparallel:\n"
+    run_config *c = parse("checkpoint: {time_limit: none, every_minutes: null}\n"
+                          "parallel: {timeout: null}\n"
                           "train: {clip: 0, memory_limit: auto, min_snr_gamma: ~, steps: +5.0}\n"
                           "data: {prior: null, path: }",
                           NULL);
-    assert_true(c->checkpoint.time_limit_s == 0);
+    assert_true(c->checkpoint.time_limit_s == 0 && c->checkpoint.every_minutes == 0);
+    assert_true(c->parallel.timeout_s == 0);
     assert_true(c->train.clip == 0 && c->train.memory_limit_gib == 0);
     assert_true(c->train.min_snr_gamma == 0);
     assert_int_equal(c->train.steps, 5);
@@ -352,7 +349,6 @@ int main(void)
         cmocka_unit_test(every_key_reaches_its_field),
         cmocka_unit_test(the_text_of_a_configuration_parses_to_the_same),
         cmocka_unit_test(every_choice_is_its_enumerator),
-        cmocka_unit_test(the_example_of_the_contract_is_read),
         cmocka_unit_test(a_renamed_key_keeps_its_meaning),
         cmocka_unit_test_setup_teardown(paths_of_the_file_start_at_its_folder, files_setup,
                                         files_teardown),

@@ -107,8 +107,6 @@ static void values_of_the_wrong_kind_or_size_are_refused(void **state)
         {"parallel: {shard: 0}", "parallel.shard: expected an integer in [1, 65536], found 0"},
         {"parallel: {weights: shard, ring: 0}",
          "parallel.ring: expected a number in (0, 1e6] or auto, found 0"},
-        {"parallel: {ring: 256}",
-         "parallel.ring: expected no such key, since parallel.weights is replicate, found 256"},
         {"sample: {prompts: one}", "sample.prompts: expected a list of strings, found one"},
         {"sample:\n  prompts:\n  - a\n  - [b]",
          "run.yaml:4: sample.prompts[1]: expected a string, found a list"},

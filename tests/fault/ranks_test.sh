@@ -22,6 +22,10 @@ train clock 2 --set checkpoint.every=1000 --set checkpoint.every_minutes=1e-6 --
 cmp one/run/adapter.safetensors clock/run/adapter.safetensors || fail "clock: another adapter"
 [ -e clock/run/checkpoints/step-00000001.h5 ] || fail "clock: expected a checkpoint of the first step"
 
+# Steps that wait for their checkpoints write the same ones.
+train waits 2 --set checkpoint.async=false || fail "steps that wait"
+same waits
+
 # Sums do not depend on the number of threads.
 for count in 2 5; do
     (threads=$count; train "threads$count" 2) || fail "$count threads a rank"

@@ -1,5 +1,6 @@
-/* Steps and the writing of checkpoints: a step waits for none of it. A save that comes due while
- * another one is being written is that of a later step, and the run's result is the same. */
+/* Steps and the writing of checkpoints: a step waits for none of it, unless checkpoint.async is
+ * false. A save that comes due while another one is being written is that of a later step, and the
+ * run's result is the same. */
 #include "trainer_case.h"
 
 #include <dlfcn.h>
@@ -19,6 +20,10 @@ static atomic_int rows, writer; /* that thread; 0: not yet */
 static _Thread_local bool trains;
 static const soda_backend *backend; /* of both ranks */
 
+/* Of a run whose steps wait: where it is, and the checkpoints that are missed once it moved on. */
+static const char *waits_in;
+static int looked, missed;
+
 static bool is_alive(int thread)
 {
     char path[64];
@@ -37,6 +42,7 @@ static int real_fsync(int fd)
 int fsync(int fd)
 {
     int none = 0;
+    if (waits_in) usleep(20000); /* a step that does not wait is over by then */
     if (!holds || trains ||
         !atomic_compare_exchange_strong(&writer, &none, (int)syscall(SYS_gettid)))
         return real_fsync(fd);
@@ -47,24 +53,34 @@ int fsync(int fd)
     return real_fsync(fd);
 }
 
+static bool is_saved(const char *folder, const char *name, int step)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s/checkpoints/step-%08d.h5", folder, name, step);
+    return access(path, F_OK) == 0;
+}
+
+/* Before a step's row, the checkpoint after the step before it is there. */
+static void look(int step)
+{
+    if (step == 0) return;
+    looked++;
+    missed += !is_saved(waits_in, "waits", step);
+}
+
 ssize_t write(int fd, const void *data, size_t bytes)
 {
     static const char row[] = "{\"step\": ";
     const ssize_t done = syscall(SYS_write, fd, data, bytes);
-    if (!holds || bytes < sizeof row || memcmp(data, row, sizeof row - 1) != 0) return done;
+    if (bytes < sizeof row || memcmp(data, row, sizeof row - 1) != 0) return done;
+    if (waits_in) look(atoi((const char *)data + sizeof row - 1));
+    if (!holds) return done;
     if (++rows != ROWS_BEFORE) return done;
     for (int ms = 0; (!writer || is_alive(writer)) && !gave_up; ms++) {
         if (ms == PATIENCE_MS) gave_up = true;
         usleep(1000);
     }
     return done;
-}
-
-static bool is_saved(const char *folder, const char *name, int step)
-{
-    char path[1200];
-    snprintf(path, sizeof path, "%s/%s/checkpoints/step-%08d.h5", folder, name, step);
-    return access(path, F_OK) == 0;
 }
 
 /* What a line of metrics.jsonl says besides times. */
@@ -123,9 +139,25 @@ static void no_step_waits_for_a_checkpoint_to_be_written(void **state)
     check_same_rows(*state, "alone", "often", 8);
 }
 
+static void steps_wait_for_their_checkpoints_if_they_are_told_to(void **state)
+{
+    static const char *const beside[] = {"checkpoint.every=100", NULL};
+    static const char *const waits[] = {"checkpoint.every=1", "checkpoint.keep=9",
+                                        "checkpoint.async=false", NULL};
+    CHECK_OK(trainer_case(backend_cpu(1), *state, "beside", TINY, 4, beside));
+    waits_in = *state;
+    CHECK_OK(trainer_case(backend_cpu(1), *state, "waits", TINY, 4, waits));
+    waits_in = NULL;
+    assert_int_equal(looked, 3);
+    assert_int_equal(missed, 0);
+    check_same_state(*state, "beside", "waits");
+    assert_true(adapter_distance(*state, "beside", "waits") == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_step_waits_for_a_checkpoint_to_be_written)};
+        cmocka_unit_test(no_step_waits_for_a_checkpoint_to_be_written),
+        cmocka_unit_test(steps_wait_for_their_checkpoints_if_they_are_told_to)};
     return cmocka_run_group_tests(tests, trainer_setup, files_teardown);
 }
