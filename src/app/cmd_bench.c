@@ -99,6 +99,22 @@ typedef struct {
     bool trains;
 } bench_state;
 
+/* Why ranks that share weights gathered none of them; NULL: they did. */
+static const char *why_none_gathered(const residency_report *r)
+{
+    return r->gathered_bytes > 0 ? NULL : "one copy per node, mapped";
+}
+
+/* Where the host waits for none of it, its seconds are not known. */
+static void report_gathering(const bench_options *o, const residency_report *r)
+{
+    const char *why = why_none_gathered(r);
+    if (o->policy == WEIGHTS_REPLICATE || (!why && !r->timed)) return;
+    printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s%s%s\n",
+           (double)r->gathered_bytes / 1048576, r->gather_s, r->wait_s, why ? ": " : "",
+           why ? why : "");
+}
+
 static void report_text(const bench_options *o, const bench_state *b)
 {
     const bench_profile *p = &b->profile;
@@ -120,18 +136,16 @@ static void report_text(const bench_options *o, const bench_state *b)
            (double)residency_share(b->step.model.residency, 0) / 1048576,
            (double)exec_arena_bytes(b->step.step.net.exec) / 1048576,
            (double)residency_peak_bytes(b->step.model.residency) / 1048576);
-    if (p->residency.gathered_bytes > 0 && p->residency.timed)
-        printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s\n",
-               (double)p->residency.gathered_bytes / 1048576, p->residency.gather_s,
-               p->residency.wait_s);
+    report_gathering(o, &p->residency);
 }
 
 /* What gathering weights took, per run, on this rank. */
-static bool add_residency(const bench_state *b, json_t *json)
+static bool add_gathering(const bench_options *o, const residency_report *r, json_t *json)
 {
-    const residency_report *r = &b->profile.residency;
-    json_t *gathers = json_pack("{s:I,s:f,s:f}", "bytes", (json_int_t)r->gathered_bytes, "gather_s",
-                                r->gather_s, "wait_s", r->wait_s);
+    const char *why = why_none_gathered(r);
+    if (o->policy == WEIGHTS_REPLICATE || (!why && !r->timed)) return true;
+    json_t *gathers = json_pack("{s:I,s:f,s:f,s:s*}", "bytes", (json_int_t)r->gathered_bytes,
+                                "gather_s", r->gather_s, "wait_s", r->wait_s, "why_none", why);
     return gathers && json_object_set_new(json, "residency", gathers) == 0;
 }
 
@@ -154,7 +168,7 @@ static soda_status report_json(const bench_options *o, const bench_state *b)
                        : json_pack("{s:f,s:f,s:{s:f}}", "forward_s", p->best_s, "forward_median_s",
                                    p->median_s, "phases", "forward", p->best_s);
     const bool whole = json && more && json_object_update(json, more) == 0 &&
-                       (!b->profile.residency.timed || add_residency(b, json));
+                       add_gathering(o, &p->residency, json);
     json_decref(more);
     return common_print_json(json, whole);
 }

@@ -20,6 +20,20 @@ for method in soda_svd soda_lq; do
     says node2 '(a share of '
 done
 
+# A bench tells that nothing is gathered where the ranks of a node map one copy, and nothing at all where each has its own.
+timed() { "$mpiexec" --oversubscribe --bind-to none -n 2 "$soda" bench --arch "$tiny_sd1" --latent 8 --repeat 1 --threads 1 \
+    --weights "$@" 2>>one/log; }
+none='weights gathered per run: 0 MiB in 0.0000 s, of which the rank waited 0.0000 s: one copy per node, mapped'
+for policy in node shard; do
+    timed $policy >bench || fail "bench: $policy"
+    grep -qx "$none" bench || fail "bench: $policy: $(cat bench)"
+    timed $policy --json >bench || fail "bench: $policy --json"
+    tr -d ' \n' <bench | grep -qE '"residency":\{"bytes":0,"gather_s":0(\.0)?,"wait_s":0(\.0)?,"why_none":"onecopypernode,mapped"\}' ||
+        fail "bench: $policy: $(cat bench)"
+done
+timed replicate >bench || fail "bench: replicate"
+if grep -q gathered bench; then fail "bench: replicate: $(cat bench)"; fi
+
 # Begun with one policy, gone on with the other, on another number of ranks, without a word about it.
 rm -rf one
 train one 1 || fail "one"
