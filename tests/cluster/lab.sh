@@ -32,9 +32,9 @@ if [ $# -gt 1 ]; then
     run_rows "${@:2}"
     exit
 fi
-mpirun=(signal early killed full pbs_lines) srun=(refused dry gpus export off0 model array)
+mpirun=(signal early ends killed full pbs_lines) srun=(refused dry gpus export off0 model array)
 if [ "$all" ]; then
-    srun=(refused dry gpus plain export signal early nodes loop error model limit array chain killed pause blip stopped stopped0 cable cable0 off off0 full
+    srun=(refused dry gpus plain export signal early ends nodes loop error model limit array chain killed pause blip stopped stopped0 cable cable0 off off0 full
         full_end shard shard_cable)
     mpirun=("${srun[@]}" pbs_lines)
     if [ -x /usr/sbin/sshd ]; then

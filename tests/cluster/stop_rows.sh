@@ -46,6 +46,45 @@ row_early() {
     is "$job" Restarts 1 || fail "soon_site: expected one more attempt"
 }
 
+# Asked to stop, soda saves, and the launcher ends with a code that says nothing (mpirun makes 1 of a rank that a signal
+# ends): what was saved decides. A launcher that hangs, deaf to TERM, is killed at the end of the job.
+row_ends() {
+    local name saved deaf
+    mkdir -p deaf
+    printf '#!/bin/bash\ntrap "" TERM USR1\ntouch %s/deaf/ran\nsleep 600\n' "$work" >"deaf/$LAUNCHER"
+    chmod +x "deaf/$LAUNCHER"
+    # shellcheck disable=SC2016 # for the script
+    LAB_SITE='PATH=$SODA_HOME/deaf:$PATH SODA_END_TIME_GIVEN=$(($(date +%s) + 5))' train deaf --nodes=1
+    deaf=$job
+    for name in saved unsaved; do
+        # shellcheck disable=SC2016 # for the script
+        printf '%s\n' '#!/bin/bash' "run=$work/runs/$name" 'mkdir -p "$run/checkpoints"' \
+            'echo "$SODA_JOB $SODA_ATTEMPT $HOSTNAME" >"$run/.lock"' '[ "$SODA_ATTEMPT" = 0 ] || exit 0' \
+            "trap '[ $name = unsaved ] || echo step-5.h5 >\"\$run/checkpoints/latest\"; exit 1' USR1 TERM" \
+            "touch $name.waits" 'for _ in {1..600}; do sleep 0.1; done' >"$name"
+        chmod +x "$name"
+        SODA_PROGRAM=$work/$name train "$name" --nodes=1
+        until_true 60 "$name: does not start" test -e "$name.waits"
+        scancel --batch --signal=TERM "$job"
+        [ "$name" = unsaved ] || saved=$job
+    done
+    until_true 60 "unsaved: not ended" is "$job" JobState FAILED
+    is "$job" Restarts 0 || fail "unsaved: was started again"
+    until_true 60 "saved: not started again" is "$saved" JobState COMPLETED
+    is "$saved" Restarts 1 || fail "saved: expected one more attempt"
+    for name in saved unsaved; do
+        grep -q 'received TERM' $name.log || fail "$name: no signal came"
+        grep -q 'soda ended with exit code 1;' $name.log || fail "$name: expected exit code 1"
+    done
+    job=$deaf run=$work/runs/deaf
+    finished deaf 120
+    [ -e deaf/ran ] || fail "deaf: the launcher did not run"
+    grep -q 'soda ended with exit code 137;' deaf.log || fail "deaf: the launcher was not killed: $(cat deaf.log)"
+    is "$job" Restarts 1 || fail "deaf: expected one more attempt"
+    if pgrep -fx 'sleep 600'; then fail "deaf: what the launcher started is left"; fi
+    say "ends: ok"
+}
+
 # A job that inherits nothing: what site.sh and the script set reaches every rank all the same.
 row_export() {
     train export --export=NONE
