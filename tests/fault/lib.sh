@@ -38,6 +38,21 @@ train() {
         --set output=current/run "$@" >>"$name/log" 2>&1)
 }
 
+# draw_wide: pictures of three shapes in the folder `wide`, drawn by soda itself.
+draw_wide() {
+    local size picture
+    mkdir wide
+    for size in 96x48 48x96 64x64; do
+        "$soda" sample --model "$tiny_sd1" --prompt "a red fox" --n 2 --steps 1 --threads 1 --out "wide/$size" \
+            --width "${size%x*}" --height "${size#*x}" 2>>wide/log || fail "wide: soda sample"
+        for picture in 0000 0001; do
+            mv "wide/$size/$picture.png" "wide/$size-$picture.png"
+            echo "a fox of $size" >"wide/$size-$picture.txt"
+        done
+        rmdir "wide/$size"
+    done
+}
+
 # unlike FIRST OTHER COMMAND...: on two ranks, which by_rank.sh makes differ.
 unlike() { "$mpiexec" --oversubscribe --bind-to none -n 2 bash "$source/tests/fault/by_rank.sh" "$@"; }
 

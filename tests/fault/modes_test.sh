@@ -45,17 +45,7 @@ mode xl "$tiny_sdxl" --set adapter.text_encoder=true --set adapter.method=soda_l
 grep -q 'text_encoder_2\.' xl1/run/adapter.safetensors || fail "xl: no layer of the second text encoder"
 mode xldco "$tiny_sdxl" --set train.loss=dco --set train.dco_beta=10
 
-# Pictures of three shapes, drawn by soda itself.
-mkdir wide
-for size in 96x48 48x96 64x64; do
-    "$soda" sample --model "$tiny_sd1" --prompt "a red fox" --n 2 --steps 1 --threads 1 --out "wide/$size" \
-        --width "${size%x*}" --height "${size#*x}" 2>>wide/log || fail "wide: soda sample"
-    for picture in 0000 0001; do
-        mv "wide/$size/$picture.png" "wide/$size-$picture.png"
-        echo "a fox of $size" >"wide/$size-$picture.txt"
-    done
-    rmdir "wide/$size"
-done
+draw_wide
 mode buckets "$tiny_sd1" --set data.path="$work/wide" --set data.buckets=true --set train.batch=2
 mode xlbuckets "$tiny_sdxl" --set data.path="$work/wide" --set data.buckets=true --set adapter.text_encoder=true
 

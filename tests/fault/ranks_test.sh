@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A run has the same bits on 1 to 5 ranks, in one go or in pieces, and on other numbers of ranks in each.
+# A run has the same bits on 1 to 6 ranks, in one go or in pieces, and on other numbers of ranks in each.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 train one 1 || fail "one rank"
-for ranks in 2 3 4 5; do
+for ranks in 2 3 4 5 6; do
     train "ranks$ranks" "$ranks" || fail "$ranks ranks"
     same "ranks$ranks"
 done
@@ -69,4 +69,4 @@ cmp -s one/run/adapter.safetensors fast/run/adapter.safetensors && fail "fast: e
 # Recomputing activations changes time and memory, and no bit; nothing but the configuration does.
 train recomputed 2 --set train.recompute=full || fail "recomputation"
 cmp one/run/adapter.safetensors recomputed/run/adapter.safetensors || fail "recomputed: another adapter"
-echo "the same bits on 1 to 5 ranks, in one piece and in two"
+echo "the same bits on 1 to 6 ranks, in one piece and in two"

@@ -48,7 +48,7 @@ layouts() {
     done
 }
 
-layouts svd "2x2 3x3 4x4 4x2 6x3"
+layouts svd "2x2 3x3 4x4 4x2 5x5 6x2 6x3 6x6"
 grep -q 'weights .* MiB (1/2 of .* MiB, and a ring of 0.4 MiB)' svd-2x2/log || fail "svd: the log does not tell how weights are held"
 
 # A bench of them tells what it gathered, and for how long it waited.
@@ -68,7 +68,7 @@ ring=0.4
 
 # On one node the ranks map one copy, which changes no bit either.
 preload=
-layouts mapped "2x2 3x3 4x4 4x2"
+layouts mapped "2x2 3x3 4x4 4x2 6x2"
 grep -q 'weights .* MiB (1/2 of [0-9]* MiB)' mapped-2x2/log || fail "mapped: the log does not tell how weights are held"
 # Where address space is limited they do not: one copy may need more than there is.
 (ulimit -v 16000000 && sharded limited 2 2) || fail "limited: with little address space"
@@ -88,16 +88,7 @@ preload=$apart
 layouts allxl "2x2" "${everything[@]}" --set model="$tiny_sdxl" --set adapter.method=soda_lq --set train.dtype=bf16
 
 # Pictures of three shapes: ranks of a group run one shape at a time.
-mkdir wide
-for size in 96x48 48x96 64x64; do
-    "$soda" sample --model "$tiny_sd1" --prompt "a red fox" --n 2 --steps 1 --threads 1 --out "wide/$size" \
-        --width "${size%x*}" --height "${size#*x}" 2>>wide/log || fail "wide: soda sample"
-    for picture in 0000 0001; do
-        mv "wide/$size/$picture.png" "wide/$size-$picture.png"
-        echo "a fox of $size" >"wide/$size-$picture.txt"
-    done
-    rmdir "wide/$size"
-done
+draw_wide
 buckets=(--set data.path="$work/wide" --set data.buckets=true --set "validation.path=$work/wide" --set validation.every=3)
 layouts buckets "2x2 3x3 4x2" "${buckets[@]}" --set train.loss=dco --set train.dco_beta=10
 

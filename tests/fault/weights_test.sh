@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Where frozen weights are kept changes no bit: parallel.weights on 1, 2 and 3 ranks, and a run that goes on with
+# Where frozen weights are kept changes no bit: parallel.weights: node on 1 to 6 ranks, and a run that goes on with
 # another policy. With `node` the ranks of a node have one copy between them.
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,12 +7,15 @@
 everything=(--set train.dtype=bf16 --set train.loss=dco --set train.dco_beta=10 --set adapter.text_encoder=true
     --set train.recompute=full --set "validation.path=$images/test" --set validation.pictures=3
     --set sample.every=5 --set 'sample.prompts=["a fox"]' --set sample.steps=2)
+draw_wide
 for method in soda_svd soda_lq; do
-    rm -rf one node1 node2 node3
+    rm -rf one node?
     options=(--set "adapter.method=$method" --set checkpoint.every=6) # one save between the steps: which never waits
+    [ $method = soda_svd ] && options+=(--set data.path="$work/wide" --set data.buckets=true
+        --set "data.prior={path: $images/test, weight: 0.5}")
     [ $method = soda_lq ] && options+=("${everything[@]}")
     train one 1 "${options[@]}" || fail "$method: one"
-    for ranks in 1 2 3; do
+    for ranks in 1 2 3 4 5 6; do
         train "node$ranks" "$ranks" "${options[@]}" --set parallel.weights=node || fail "$method: node on $ranks ranks"
         same "node$ranks"
         diff -r -x metrics.jsonl -x config.yaml one/run "node$ranks/run" >&2 || fail "$method: $ranks ranks: other files"
@@ -84,4 +87,4 @@ rc=0
 train wrong 2 --set parallel.weights=some || rc=$?
 [ "$rc" -ne 0 ] || fail "wrong: exit 0"
 says wrong 'parallel.weights'
-echo "one copy of the weights per node: the same bits on 1, 2 and 3 ranks"
+echo "one copy of the weights per node: the same bits on 1 to 6 ranks"
