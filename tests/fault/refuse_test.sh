@@ -3,14 +3,45 @@
 # shellcheck source=tests/fault/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# refused NAME TEXT RANKS [OPTION]...: the run fails with exit code 1 and one error, which holds TEXT.
-refused() {
-    local name=$1 text=$2 rc=0
-    shift 2
-    rm -f "$name/log"
-    train "$name" "$@" || rc=$?
+# ended NAME RANKS: no rank of run NAME ended with code 0, by what exit_code.sh wrote. One that mpirun killed because
+# another failed is named, and counts as ended by a failure.
+ended() {
+    local rank code
+    for ((rank = 0; rank < $2; rank++)); do
+        code=$(cat "$1/codes/$rank" 2>/dev/null) || fail "$1: rank $rank was never started"
+        case $code in
+            0) fail "$1: rank $rank ended with exit code 0" ;;
+            running) echo "$1: rank $rank was killed by mpirun" ;;
+        esac
+    done
+}
+
+# fails NAME TEXT RANKS FIRST OTHER COMMAND...: on ranks that by_rank.sh makes differ COMMAND fails with exit code 1 on
+# all of them, and one error, which holds TEXT.
+fails() {
+    local name=$1 text=$2 ranks=$3 rc=0
+    shift 3
+    rm -rf "$name/log" "$name/codes"
+    mkdir -p "$name/codes"
+    timeout 300 "$mpiexec" --oversubscribe --bind-to none -n "$ranks" bash "$source/tests/fault/by_rank.sh" "$1" "$2" \
+        bash "$source/tests/fault/exit_code.sh" "$work/$name/codes" "${@:3}" >"$name/log" 2>&1 || rc=$?
     [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
     one_error "$name" "$text"
+    ended "$name" "$ranks"
+}
+
+# refused NAME TEXT RANKS [OPTION]...: the run, as lib.sh starts it, fails so.
+refused() {
+    ln -sfn "$1" current
+    fails "$1" "$2" "$3" true true "$soda" train run.yaml --threads 1 --set output=current/run "${@:4}"
+}
+
+# differs NAME TEXT FIRST OTHER [OPTION]...: a run of two ranks fails because of the second one, which is named, with its
+# host, before TEXT.
+host=$(uname -n)
+differs() {
+    fails "$1" "rank 1 of 2 on $host: $2" 2 "$3" "$4" "$soda" train "$work/run.yaml" --threads 1 --set output="$work/$1/run" \
+        "${@:5}"
 }
 
 mkdir empty uncaptioned broken
@@ -53,18 +84,23 @@ refused twice "another run is writing to this folder" 2
 exec {lock}>&-
 
 # Ranks that were given different configurations.
-mkdir -p apart
-unlike true 'set -- "$@" --set train.seed=12' "$soda" train run.yaml --set output=apart/run >apart/log 2>&1 &&
-    fail "apart: exit code 0"
-says apart "expected the configuration that rank 0 has: train.seed is 12, that of rank 0 11"
+differs apart "expected the configuration that rank 0 has: train.seed is 12, that of rank 0 11" \
+    true 'set -- "$@" --set train.seed=12'
+
+# ... or another build of the program: one with a byte more.
+cp "$soda" newer
+printf '\0' >>newer
+differs build "expected what rank 0 has (instruction set " true "set -- \"\${@:1:3}\" ./newer \"\${@:5}\""
+says build "build $(sha256sum "$soda" | head -c 8)), found instruction set"
+says build "build $(sha256sum newer | head -c 8); install one program on all nodes"
+rm newer
 
 # A rank whose clock is an hour ahead would stop the run an hour early.
 clock=$(dirname "$soda")/tests/libsoda_test_wrong_clock.so
 if [ -e "$clock" ]; then # not under sanitizers
-    mkdir -p clock
     end=$(($(date +%s) + 7200))
-    SODA_END_TIME=$end unlike true "export LD_PRELOAD=$clock" "$soda" train run.yaml --set output=clock/run \
-        --set checkpoint.time_limit=auto >clock/log 2>&1 && fail "clock: exit code 0"
+    SODA_END_TIME=$end differs clock "the clock of this node is 3" true "export LD_PRELOAD=$clock" \
+        --set checkpoint.time_limit=auto
     says clock "s ahead of that of rank 0's: expected at most 60 s"
     SODA_END_TIME=$end unlike true "export LD_PRELOAD=$clock" "$soda" train run.yaml --set output=clock/run \
         --set train.steps=4 >clock/log 2>&1 || fail "clock: refused though no end is told by the clock"
@@ -77,104 +113,98 @@ unlike true 'set -- "$@" --threads 2' "$soda" train run.yaml --threads 1 --set o
 says threads "2 ranks with 1 to 2 threads"
 
 # Ranks that were started with different verbs, known or not.
-mkdir -p verbs
 for verb in plan trian; do
-    rc=0
-    timeout 60 "$mpiexec" --oversubscribe --bind-to none -n 2 bash "$source/tests/fault/by_rank.sh" true \
-        "set -- \"\$1\" $verb run.yaml" "$soda" train run.yaml --set output=verbs/run >verbs/log 2>&1 || rc=$?
-    [ "$rc" -eq 1 ] || fail "verbs: exit code $rc, expected 1"
-    one_error verbs "the verb '$verb': differs from that of rank 0"
+    differs verbs "the verb '$verb': differs from that of rank 0" true "set -- \"\${@:1:4}\" $verb run.yaml"
 done
 
-# Ranks that find different models under one path: one tensor is another on rank 1.
+# Ranks that find different models under one path: one tensor is another on rank 1, or not there, or a value is.
+folders=("cd '$work/models/own'" "cd '$work/models/other'")
+unet=models/other/model/unet
+last=up_blocks.2.resnets.1.time_emb_proj.weight # by name, and in the file
 mkdir -p models/own models/other
 cp -r "$tiny_sd1" models/own/model
-cp -r "$tiny_sd1" models/other/model
-printf '\x3f' | dd of=models/other/model/unet/diffusion_pytorch_model.safetensors bs=1 seek=$(($(
-    stat -c %s models/other/model/unet/diffusion_pytorch_model.safetensors) - 5)) conv=notrunc status=none
-rc=0
-unlike "cd '$work/models/own'" "cd '$work/models/other'" "$soda" train "$work/run.yaml" --threads 1 \
-    --set model=/proc/self/cwd/model --set output="$work/models/run" >models/log 2>&1 || rc=$?
-[ "$rc" -eq 1 ] || fail "models: exit code $rc, expected 1"
-says models "not the tensor that rank 0 read"
-says models "rank 1 of 2"
+fresh() { # the same model for both
+    rm -rf models/other/model
+    cp -r "$tiny_sd1" models/other/model
+}
+end_with() { # FILE BYTE: the last byte of FILE, which was another
+    local at=$(($(stat -c %s "$1") - 1))
+    [ "$(tail -c 1 "$1" | od -An -t x1)" != " $2" ] || fail "$1: ends with $2 already"
+    printf '%b' "\\x$2" | dd of="$1" bs=1 seek=$at conv=notrunc status=none
+}
+fresh
+end_with $unet/diffusion_pytorch_model.safetensors 3f
+differs models "/proc/self/cwd/model/unet/diffusion_pytorch_model.safetensors: $last: not the tensor that rank 0 read" \
+    "${folders[@]}" --set model=/proc/self/cwd/model
+fresh
+entry=",\"$last\":{\"dtype\":\"F32\",\"shape\":[12,48],\"data_offsets\":[857536,859840]}"
+LC_ALL=C sed -i "s/${entry//[/\\[}/$(printf "%${#entry}s" '')/" $unet/diffusion_pytorch_model.safetensors
+truncate -s -2304 $unet/diffusion_pytorch_model.safetensors
+differs lacking "/proc/self/cwd/model/unet: tensor $last is missing: rank 0 read it" "${folders[@]}" \
+    --set model=/proc/self/cwd/model
+fresh
+sed -i 's/"norm_num_groups": 4/"norm_num_groups": 2/' $unet/config.json
+differs values "/proc/self/cwd/model: the values in config.json differ from those that rank 0 read" "${folders[@]}" \
+    --set model=/proc/self/cwd/model
 
 # ... or what makes latents, states and tokens, of which only the cache would know: nothing gets into it.
 for part in vae/diffusion_pytorch_model.safetensors text_encoder/model.safetensors tokenizer/vocab.json \
     scheduler/scheduler_config.json; do
     name=${part%%/*}
-    rm -rf models/other/model "cache-$name"
-    cp -r "$tiny_sd1" models/other/model
+    text="/model/$name: differs from that of rank 0"
+    fresh
     case $part in
-        scheduler/*) sed -i 's/epsilon/v_prediction/' "models/other/model/$part" ;; # the noise that is added
-        *.json) sed -i 's/"e<\/w>": 324\b/"e<\/w>": 336/; s/"q<\/w>": 336\b/"q<\/w>": 324/' "models/other/model/$part" ;;
-        *) printf '\x3e' | dd of="models/other/model/$part" bs=1 seek=$(($(stat -c %s "models/other/model/$part") - 1)) \
-            conv=notrunc status=none ;;
+        scheduler/*) # the noise that is added
+            text="/model/$part: differs from that of rank 0"
+            sed -i 's/epsilon/v_prediction/' "models/other/model/$part" ;;
+        tokenizer/*)
+            text="a tokenizer of /proc/self/cwd/model makes of them: differs from that of rank 0"
+            sed -i 's/"e<\/w>": 324\b/"e<\/w>": 336/; s/"q<\/w>": 336\b/"q<\/w>": 324/' "models/other/model/$part" ;;
+        *) end_with "models/other/model/$part" 3e ;;
     esac
     ! cmp -s "models/own/model/$part" "models/other/model/$part" || fail "$name: the models are the same"
-    rc=0
-    SODA_CACHE=$work/cache-$name unlike "cd '$work/models/own'" "cd '$work/models/other'" "$soda" train "$work/run.yaml" \
-        --threads 1 --set model=/proc/self/cwd/model --set output="$work/models/run-$name" >models/log 2>&1 || rc=$?
-    [ "$rc" -eq 1 ] || fail "$name: exit code $rc, expected 1"
-    case $name in
-        tokenizer) says models "a tokenizer of /proc/self/cwd/model makes of them: differs from that of rank 0" ;;
-        scheduler) says models "/model/$part: differs from that of rank 0" ;;
-        *) says models "/model/$name: differs from that of rank 0" ;;
-    esac
+    SODA_CACHE=$work/cache-$name differs "$name" "" "${folders[@]}" --set model=/proc/self/cwd/model
+    one_error "$name" "$text"
     [ -z "$(find "cache-$name" -name '*.safetensors')" ] || fail "$name: something was put into the cache"
 done
 
 # A model file that one rank cannot read: it is named, with the rank, wherever weights are kept.
-for weights in replicate node; do
-    mkdir -p "unreadable-$weights/own" "unreadable-$weights/other"
-    cp -r models/own/model "unreadable-$weights/own"
-    cp -r models/own/model "unreadable-$weights/other"
-    truncate -s 5000 "unreadable-$weights/other/model/unet/diffusion_pytorch_model.safetensors"
-    rc=0
-    unlike "cd '$work/unreadable-$weights/own'" "cd '$work/unreadable-$weights/other'" "$soda" train "$work/run.yaml" \
-        --threads 1 --set model=/proc/self/cwd/model --set parallel.weights=$weights \
-        --set output="$work/unreadable-$weights/run" >"unreadable-$weights/log" 2>&1 || rc=$?
-    [ "$rc" -eq 1 ] || fail "unreadable-$weights: exit code $rc, expected 1"
-    says "unreadable-$weights" "rank 1 of 2"
-    says "unreadable-$weights" "unet/diffusion_pytorch_model.safetensors: "
+fresh
+truncate -s 5000 $unet/diffusion_pytorch_model.safetensors
+for weights in replicate node shard; do
+    ranks=1
+    [ $weights != shard ] || ranks=2
+    differs "unreadable-$weights" "/proc/self/cwd/model/unet/diffusion_pytorch_model.safetensors: " "${folders[@]}" \
+        --set model=/proc/self/cwd/model --set parallel.weights=$weights --set parallel.shard=$ranks
 done
 
 # A bit of the adapter that is another on one rank: found at the next comparison, and nothing is saved after it.
 corrupt=$(dirname "$soda")/tests/libsoda_test_corrupt.so
 if [ -e "$corrupt" ]; then # not under sanitizers
-    mkdir -p drifted
-    rc=0
-    "$mpiexec" --oversubscribe --bind-to none -n 3 -x LD_PRELOAD="$corrupt" -x SODA_TEST_CORRUPT_RANK=1 "$soda" train \
-        run.yaml --threads 1 --set output=drifted/run --set parallel.check_every=2 --set checkpoint.every=7 \
-        >drifted/log 2>&1 || rc=$?
-    [ "$rc" -eq 1 ] || fail "drifted: exit code $rc, expected 1"
-    says drifted "rank 1 of 3"
-    says drifted "after step 4 this rank has another state"
-    says drifted ": adapter: value "
-    if compgen -G 'drifted/run/checkpoints/*' >/dev/null; then fail "drifted: a checkpoint was written"; fi
+    for every in 2 0; do
+        step=4 # the step that begins to differ is 2, counted from 0
+        [ $every = 2 ] || step=5
+        fails drifted "rank 1 of 3 on $host: after step $step this rank has another state" 3 true true env \
+            LD_PRELOAD="$corrupt" SODA_TEST_CORRUPT_RANK=1 "$soda" train run.yaml --threads 1 --set output=drifted/run \
+            --set parallel.check_every=$every --set checkpoint.every=5
+        one_error drifted "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.soda.R1: adapter: value 0 is "
+        if compgen -G 'drifted/run/checkpoints/*' >/dev/null; then fail "drifted: a checkpoint was written"; fi
+        rm -rf drifted
+    done
 fi
 
 # A collective that fails on one rank, as the run starts and while it trains: that rank's message, and an end for all.
 collective=$(dirname "$soda")/tests/libsoda_test_collective.so
 for call in 20 50 60; do
     [ -e "$collective" ] || break # under sanitizers
-    mkdir -p "call$call"
-    rc=0
-    timeout 60 "$mpiexec" --oversubscribe --bind-to none -n 2 -x LD_PRELOAD="$collective" -x SODA_TEST_FAIL_RANK=1 \
-        -x SODA_TEST_FAIL_CALL=$call "$soda" train run.yaml --threads 1 --set output="call$call/run" \
-        --set parallel.check_every=1 >"call$call/log" 2>&1 || rc=$?
-    [ "$rc" -eq 1 ] || fail "call$call: exit code $rc, expected 1"
-    one_error "call$call" "rank 1 of 2"
+    differs "call$call" "" true "export LD_PRELOAD=$collective SODA_TEST_FAIL_RANK=1 SODA_TEST_FAIL_CALL=$call" \
+        --set parallel.check_every=1
     one_error "call$call" "MPI: all-reduce failed"
 done
 
 # Ranks with different instruction sets: refused before anything is read, on every rank.
-mkdir -p levels
 if SODA_ISA=avx2 "$soda" --version >/dev/null 2>&1; then
-    unlike 'export SODA_ISA=base' 'export SODA_ISA=avx2' "$soda" train run.yaml --set output=levels/run >levels/log 2>&1 &&
-        fail "levels: exit code 0"
-    says levels "rank 1 of 2 on"
-    says levels "expected what rank 0 has (instruction set base"
+    differs levels "expected what rank 0 has (instruction set base" 'export SODA_ISA=base' 'export SODA_ISA=avx2'
     says levels "found instruction set avx2"
     [ ! -e levels/run ] || fail "levels: the run began"
 fi
