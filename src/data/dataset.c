@@ -139,7 +139,7 @@ static soda_status check_encoders(dataset_opening *o)
     return SODA_OK;
 }
 
-/* Tokens of another tokenizer, or of other captions, get other states. Collective. */
+/* Tokens of another tokenizer get other states. Collective. */
 static soda_status check_tokens(dataset_opening *o)
 {
     const soda_tokens *tokens = &o->dataset->tokens;
@@ -153,7 +153,7 @@ static soda_status check_tokens(dataset_opening *o)
     if (s == SODA_OK) s = sha256_finish(hash, digest);
     sha256_destroy(hash);
     TRY(comm_agree(o->comm, s));
-    snprintf(what, sizeof what, "%s: the captions, or what a tokenizer of %s makes of them",
+    snprintf(what, sizeof what, "%s: what a tokenizer of %s makes of the captions",
              o->options->path, o->model->root);
     return comm_agree_same(o->comm, digest, sizeof digest, what);
 }
@@ -173,8 +173,7 @@ static soda_status prepare(dataset_opening *o)
 static soda_status open_all(dataset_opening *o)
 {
     TRY(comm_agree(o->comm, open_local(o)));
-    TRY(comm_agree_same(o->comm, &o->dataset->about.count, sizeof o->dataset->about.count,
-                        o->options->path));
+    TRY(dataset_same_items(o));
     TRY(check_tokens(o));
     TRY(hash_model(o));
     TRY(dataset_scan(o));

@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "core/pulse.h"
 #include "data/dataset_parts.h"
 #include "pipeline/vae_encoder.h"
 
@@ -161,13 +162,19 @@ static soda_status describe(dataset_opening *o, const int64_t *rows)
 soda_status dataset_scan(dataset_opening *o)
 {
     const int64_t count = o->dataset->about.count;
+    soda_comm *node = o->comm->node;
+    bool one;
+    TRY(dataset_one_on_node(o, &one));
     int64_t *rows = calloc((size_t)(count * ROW), sizeof *rows);
     soda_status s = rows ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for a list of pictures");
-    for (int64_t i = o->comm->rank; s == SODA_OK && i < count; i += o->comm->size)
+    for (int64_t i = one ? node->rank : 0; s == SODA_OK && i < count; i += one ? node->size : 1) {
         s = scan_file(o->dataset, i, rows + i * ROW);
+        pulse_beat();
+    }
     s = comm_agree(o->comm, s);
     if (!rows || s != SODA_OK) goto done;
-    TRY_TO(done, o->comm->sum_i64(o->comm, rows, count * ROW)); /* the others hold zeros */
+    if (one) TRY_TO(done, node->sum_i64(node, rows, count * ROW)); /* the others hold zeros */
+    TRY_TO(done, dataset_same_pictures(o, rows, ROW));
     TRY_TO(done, comm_agree(o->comm, describe(o, rows)));
 done:
     free(rows);

@@ -1,4 +1,4 @@
-/* dataset_parts.h: what dataset.c, dataset_images.c and dataset_texts.c share. */
+/* dataset_parts.h: what the files of the data set (dataset*.c) share. */
 #pragma once
 
 #include "data/dataset.h"
@@ -46,7 +46,19 @@ typedef struct {
 /* How variant `variant` of a picture is cut. */
 transform_view dataset_transform(const soda_dataset *dataset, int64_t image, int variant);
 
-/* Reads all picture files, shared over ranks: hashes, sizes, keys of the latents. Collective. */
+/* SODA_ERR_INPUT on every rank unless all have as many pictures, with the same names and captions,
+ * as rank 0; a rank that has others names the first. Collective. */
+soda_status dataset_same_items(const dataset_opening *opening);
+
+/* The same for what was found in the files: `words` numbers for each picture. */
+soda_status dataset_same_pictures(const dataset_opening *opening, const int64_t *rows,
+                                  int64_t words);
+
+/* Whether the ranks of this node read one folder. Collective. */
+soda_status dataset_one_on_node(const dataset_opening *opening, bool *one);
+
+/* Reads all picture files, once per node: hashes, sizes, keys of the latents. Nodes that find other
+ * pictures than rank 0 are refused. Collective. */
 soda_status dataset_scan(dataset_opening *opening);
 
 /* The sizes of the latents alone, from the headers of pictures where they depend on them. Local. */

@@ -158,7 +158,7 @@ for part in vae/diffusion_pytorch_model.safetensors text_encoder/model.safetenso
             text="/model/$part: differs from that of rank 0"
             sed -i 's/epsilon/v_prediction/' "models/other/model/$part" ;;
         tokenizer/*)
-            text="a tokenizer of /proc/self/cwd/model makes of them: differs from that of rank 0"
+            text="what a tokenizer of /proc/self/cwd/model makes of the captions: differs from that of rank 0"
             sed -i 's/"e<\/w>": 324\b/"e<\/w>": 336/; s/"q<\/w>": 336\b/"q<\/w>": 324/' "models/other/model/$part" ;;
         *) end_with "models/other/model/$part" 3e ;;
     esac
@@ -176,6 +176,27 @@ for weights in replicate node shard; do
     [ $weights != shard ] || ranks=2
     differs "unreadable-$weights" "/proc/self/cwd/model/unet/diffusion_pytorch_model.safetensors: " "${folders[@]}" \
         --set model=/proc/self/cwd/model --set parallel.weights=$weights --set parallel.shard=$ranks
+done
+
+# Ranks that find different pictures or captions under one path: the first is named. This caption has the same tokens.
+mkdir -p sets/own sets/other
+cp -r "$images/train" sets/own/set
+for change in picture caption name; do
+    rm -rf sets/other/set
+    cp -r "$images/train" sets/other/set
+    case $change in
+        picture)
+            text="fox.png: differs from the picture that rank 0 read under this name"
+            cp "$images/test/frog.png" sets/other/set/fox.png ;;
+        caption)
+            text="metadata.jsonl: the caption of fox.png differs from the one that rank 0 read"
+            sed -i '/fox.png/s/"fox in/"FOX in/' sets/other/set/metadata.jsonl ;;
+        name)
+            text="foxy.png: rank 0 has another picture at this place of its list"
+            mv sets/other/set/fox.png sets/other/set/foxy.png
+            sed -i 's/fox.png/foxy.png/' sets/other/set/metadata.jsonl ;;
+    esac
+    differs "$change" "/proc/self/cwd/set/$text" "cd '$work/sets/own'" "cd '$work/sets/other'" --set data.path=/proc/self/cwd/set
 done
 
 # A bit of the adapter that is another on one rank: found at the next comparison, and nothing is saved after it.
