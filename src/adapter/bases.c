@@ -42,26 +42,6 @@ done:
     return s;
 }
 
-/* Looks for this rank's layers, each size-th, in the cache; missing [found] are those that are not
- * there. Local. */
-static soda_status find(const soda_layers *layers, shared_arrays *list, const soda_comm *comm,
-                        int *missing, int *found)
-{
-    const int count = method_bases(layers_method(layers)) ? layers_count(layers) : 0;
-    status_slot slot = {0};
-    *found = 0;
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int i = comm->rank; i < count; i += comm->size) {
-        bool absent = false;
-        if (status_kept(&slot)) continue;
-        status_keep(&slot, shared_arrays_missing(list, i, &absent));
-        pulse_beat();
-#pragma omp critical(bases)
-        if (absent) missing[(*found)++] = i;
-    }
-    return status_take(&slot);
-}
-
 static soda_status make_all(soda_layers *layers, shared_arrays *list, const int *missing, int count)
 {
     status_slot slot = {0};
@@ -80,14 +60,14 @@ static soda_status make_all(soda_layers *layers, shared_arrays *list, const int 
     return status_take(&slot);
 }
 
-/* Finds or makes the bases of this rank's layers. Local. */
+/* Makes those bases of this rank's layers, each size-th, that no rank found. Local. */
 static soda_status prepare(soda_layers *layers, shared_arrays *list, const soda_comm *comm)
 {
-    int found;
-    int *missing = malloc(((size_t)layers_count(layers) + 1) * sizeof *missing);
+    int count = 0, *missing = malloc(((size_t)list->count + 1) * sizeof *missing);
     if (!missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of layers");
-    soda_status s = find(layers, list, comm, missing, &found);
-    if (s == SODA_OK) s = make_all(layers, list, missing, found);
+    for (int64_t i = comm->rank; i < list->count; i += comm->size)
+        if (shared_arrays_absent(list, i)) missing[count++] = (int)i;
+    const soda_status s = make_all(layers, list, missing, count);
     free(missing);
     return s;
 }
@@ -161,6 +141,7 @@ soda_status bases_load(soda_layers *layers, soda_comm *comm, const char *folder,
     soda_bases *b = *bases = calloc(1, sizeof *b);
     soda_status s;
     TRY_TO(failed, open_list(layers, comm, folder, b));
+    TRY_TO(failed, spread_arrays(&b->list, comm));
     TRY_TO(failed, comm_agree(comm, prepare(layers, &b->list, comm)));
     TRY_TO(failed, spread_arrays(&b->list, comm));
     point_layers(layers, &b->list);

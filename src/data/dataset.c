@@ -114,24 +114,19 @@ static soda_status check_same(dataset_opening *o, folder_component component)
     return comm_agree_same(o->comm, own, sizeof own, path);
 }
 
-static soda_status lacks_any(shared_arrays *arrays, int64_t *lacks)
+static bool lacks_any(const shared_arrays *arrays)
 {
-    bool missing = false;
-    for (int64_t i = 0; !missing && i < arrays->count; i++)
-        TRY(shared_arrays_missing(arrays, i, &missing));
-    *lacks = missing;
-    return SODA_OK;
+    for (int64_t i = 0; i < arrays->count; i++)
+        if (shared_arrays_absent(arrays, i)) return true;
+    return false;
 }
 
 /* What a rank encodes is kept under the hashes of rank 0's weights: those of all nodes have to be
  * the same. They are read only where something is to be encoded. Collective. */
 static soda_status check_encoders(dataset_opening *o)
 {
-    soda_dataset *d = o->dataset;
-    int64_t lacks[2] = {0, 0};
-    soda_status s = lacks_any(&d->latents, &lacks[0]);
-    if (s == SODA_OK && d->has_states) s = lacks_any(&d->states, &lacks[1]);
-    TRY(comm_agree(o->comm, s));
+    const soda_dataset *d = o->dataset;
+    int64_t lacks[2] = {lacks_any(&d->latents), d->has_states && lacks_any(&d->states)};
     TRY(o->comm->max_i64(o->comm, lacks, 2));
     if (lacks[0]) TRY(check_same(o, FOLDER_VAE));
     for (int i = 0; lacks[1] && i < o->model->texts; i++)
@@ -158,15 +153,21 @@ static soda_status check_tokens(dataset_opening *o)
     return comm_agree_same(o->comm, digest, sizeof digest, what);
 }
 
+static soda_status spread(dataset_opening *o)
+{
+    soda_dataset *d = o->dataset;
+    TRY(spread_arrays(&d->latents, o->comm));
+    return d->has_states ? spread_arrays(&d->states, o->comm) : SODA_OK;
+}
+
 /* Each rank its share into the cache, then each what its cache still lacks. */
 static soda_status prepare(dataset_opening *o)
 {
-    soda_dataset *d = o->dataset;
+    const soda_dataset *d = o->dataset;
     soda_status s = dataset_encode_images(o);
     if (s == SODA_OK && d->has_states) s = dataset_encode_texts(o);
     TRY(comm_agree(o->comm, s)); /* and every file is there now */
-    TRY(spread_arrays(&d->latents, o->comm));
-    if (d->has_states) TRY(spread_arrays(&d->states, o->comm));
+    TRY(spread(o));
     return dataset_warn_no_end(o);
 }
 
@@ -178,6 +179,7 @@ static soda_status open_all(dataset_opening *o)
     TRY(hash_model(o));
     TRY(dataset_scan(o));
     TRY(comm_agree(o->comm, o->dataset->has_states ? dataset_text_keys(o) : SODA_OK));
+    TRY(spread(o)); /* what some node has already is not made again */
     TRY(check_encoders(o));
     return prepare(o);
 }

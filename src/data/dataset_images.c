@@ -295,7 +295,7 @@ soda_status dataset_encode_images(dataset_opening *o)
     if (!e.missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of pictures");
     for (int64_t i = first; i < d->about.count; i += step)
         for (int64_t item = i * variants; item < (i + 1) * variants; item++) {
-            TRY_TO(done, shared_arrays_missing(&d->latents, item, &e.missing[item]));
+            e.missing[item] = shared_arrays_absent(&d->latents, item);
             total += e.missing[item];
         }
     if (total) log_progress_start(&e.progress, "encode pictures", 0, total);

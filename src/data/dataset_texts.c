@@ -166,11 +166,8 @@ soda_status dataset_encode_texts(dataset_opening *o)
     int64_t *missing = malloc((size_t)d->about.texts * sizeof *missing), count = 0;
     soda_status s = SODA_OK;
     if (!missing) return FAIL(SODA_ERR_MEMORY, "out of memory for a list of captions");
-    for (int64_t i = o->comm->rank; i < d->about.texts; i += o->comm->size) {
-        bool is_missing;
-        TRY_TO(done, shared_arrays_missing(&d->states, i, &is_missing));
-        if (is_missing) missing[count++] = i;
-    }
+    for (int64_t i = o->comm->rank; i < d->about.texts; i += o->comm->size)
+        if (shared_arrays_absent(&d->states, i)) missing[count++] = i;
     if (count) log_info("encoding %lld captions", (long long)count);
     for (int64_t at = 0; at < count; at += AT_ONCE)
         TRY_TO(done, encode(o, missing + at, count - at < AT_ONCE ? count - at : AT_ONCE));

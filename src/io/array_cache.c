@@ -71,7 +71,6 @@ bool array_cache_has(const char *folder, const char *kind, const char *key)
     return false;
 }
 
-/* The checksum of the data of all tensors, in the order given. */
 static soda_status checksum(const safetensors_tensor *const *tensors, int count,
                             char text[SHA256_HEX])
 {
@@ -167,14 +166,11 @@ soda_status array_cache_map(const char *folder, const char *kind, const char *ke
     return open_file(folder, kind, key, expected, count, true, set);
 }
 
-soda_status array_cache_store(const char *folder, const char *kind, const char *key,
-                              const safetensors_tensor *arrays, int count)
+soda_status array_cache_checksum(const safetensors_tensor *arrays, int count, char sum[SHA256_HEX])
 {
-    char path[MOST_PATH], sum[SHA256_HEX];
     safetensors_tensor sized[MOST_ARRAYS];
     const safetensors_tensor *list[MOST_ARRAYS];
     if (count > MOST_ARRAYS) return FAIL(SODA_ERR_INTERNAL, "array_cache: too many arrays");
-    TRY(file_path(folder, kind, key, path));
     for (int i = 0; i < count; i++) {
         sized[i] = arrays[i];
         sized[i].bytes = sizeof(float);
@@ -183,7 +179,15 @@ soda_status array_cache_store(const char *folder, const char *kind, const char *
             return FAIL(SODA_ERR_INTERNAL, "array_cache: %s is not fp32", arrays[i].name);
         list[i] = &sized[i];
     }
-    TRY(checksum(list, count, sum));
+    return checksum(list, count, sum);
+}
+
+soda_status array_cache_store(const char *folder, const char *kind, const char *key,
+                              const safetensors_tensor *arrays, int count)
+{
+    char path[MOST_PATH], sum[SHA256_HEX];
+    TRY(file_path(folder, kind, key, path));
+    TRY(array_cache_checksum(arrays, count, sum));
     const safetensors_pair metadata[] = {{"format", "soda-cache"}, {"key", key}, {"sha256", sum}};
     return safetensors_write(path, arrays, count, metadata, 3);
 }

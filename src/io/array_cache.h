@@ -45,6 +45,9 @@ soda_status array_cache_load(const char *folder, const char *kind, const char *k
 soda_status array_cache_map(const char *folder, const char *kind, const char *key,
                             const safetensors_tensor *expected, int count, soda_safetensors **set);
 
+/* The checksum of fp32 arrays with data, in the order given: metadata "sha256" of their file. */
+soda_status array_cache_checksum(const safetensors_tensor *arrays, int count, char sum[SHA256_HEX]);
+
 /* Stores fp32 arrays (with data) under `key`. SODA_ERR_IO on a full disk, for instance: then
  * nothing has changed. Several threads may store at a time, under different keys. */
 soda_status array_cache_store(const char *folder, const char *kind, const char *key,

@@ -1,6 +1,7 @@
 #include "io/shared_arrays.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -174,6 +175,8 @@ static soda_status load(shared_arrays *p, shared_arrays_item *item)
     TRY((p->checked ? array_cache_map : array_cache_load)(p->folder, p->kind, item->key, arrays,
                                                           p->arrays, &item->set));
     if (!item->set) return SODA_OK;
+    const char *sum = safetensors_metadata(item->set, "sha256");
+    if (sum) snprintf(item->sha256, sizeof item->sha256, "%s", sum);
     for (int a = 0; a < p->arrays; a++) data[a] = safetensors_find(item->set, p->name[a])->data;
     if (p->count <= MOST_MAPPED) {
         memcpy(item->data, data, sizeof data[0] * (size_t)p->arrays);
@@ -187,12 +190,16 @@ static soda_status load(shared_arrays *p, shared_arrays_item *item)
 
 soda_status shared_arrays_missing(shared_arrays *p, int64_t index, bool *missing)
 {
-    shared_arrays_item *item = &p->items[index];
     *missing = false;
-    if (item->first != index || item->data[0]) return SODA_OK;
-    TRY(load(p, item));
-    *missing = !item->data[0];
+    if (!shared_arrays_absent(p, index)) return SODA_OK;
+    TRY(load(p, &p->items[index]));
+    *missing = shared_arrays_absent(p, index);
     return SODA_OK;
+}
+
+bool shared_arrays_absent(const shared_arrays *p, int64_t index)
+{
+    return p->items[index].first == index && !p->items[index].data[0];
 }
 
 soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *const *data, bool store)
@@ -209,6 +216,16 @@ soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *cons
             TRY(load(p, item));
     }
     return item->data[0] ? SODA_OK : keep_copy(p, item, data);
+}
+
+soda_status shared_arrays_checksum(shared_arrays *p, int64_t index, const char **sha256)
+{
+    shared_arrays_item *item = &p->items[index];
+    safetensors_tensor arrays[SHARED_ARRAYS];
+    describe(p, item, arrays);
+    if (!item->sha256[0]) TRY(array_cache_checksum(arrays, p->arrays, item->sha256));
+    *sha256 = item->sha256;
+    return SODA_OK;
 }
 
 const float *shared_arrays_data(const shared_arrays *p, int64_t index, int which)

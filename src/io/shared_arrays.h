@@ -20,6 +20,8 @@ typedef struct {
     soda_safetensors *set;            /* mapped, or */
     float *memory;                    /* array after array */
     const float *data[SHARED_ARRAYS]; /* NULL: not there yet */
+    bool held;                        /* by some rank, when ranks last told each other */
+    char sha256[SHA256_HEX];          /* of the data; empty: nobody asked, and no file told */
 } shared_arrays_item;
 
 typedef struct {
@@ -56,10 +58,18 @@ int64_t shared_arrays_numbers(const shared_arrays *arrays, int64_t index);
  * memory nor, now, in the cache. Several threads may ask, and put, at a time: for other items. */
 soda_status shared_arrays_missing(shared_arrays *arrays, int64_t index, bool *missing);
 
+/* The same without a look into the cache: of an item that is not in memory it is taken that nobody
+ * has it (spread_arrays.h). */
+bool shared_arrays_absent(const shared_arrays *arrays, int64_t index);
+
 /* Takes the arrays of item `index`, the first with its key: with `store` into the cache, to be read
  * from there, else, or if the cache cannot be written (one warning per process), as copies. */
 soda_status shared_arrays_put(shared_arrays *arrays, int64_t index, const float *const *data,
                               bool store);
+
+/* The checksum of the arrays of item `index`, which are there: as their file tells it, else it is
+ * computed the first time. Several threads may ask at a time: for different items. */
+soda_status shared_arrays_checksum(shared_arrays *arrays, int64_t index, const char **sha256);
 
 /* Array `which` of item `index`, once all are made. */
 const float *shared_arrays_data(const shared_arrays *arrays, int64_t index, int which);

@@ -199,6 +199,42 @@ for change in picture caption name; do
     differs "$change" "/proc/self/cwd/set/$text" "cd '$work/sets/own'" "cd '$work/sets/other'" --set data.path=/proc/self/cwd/set
 done
 
+# Caches of two nodes in which whole files with one name hold different numbers, as other libraries would make them.
+caches=("export SODA_CACHE='$work/cache-own'" "export SODA_CACHE='$work/cache-other'")
+SODA_CACHE=$work/cache-own train made 1 --set train.steps=3 || fail "made: refused"
+sum_of() { # FILE ARRAY...: the checksum of the numbers of all arrays
+    local header array begin end
+    header=$(($(od -An -t u8 -N 8 "$1") + 8))
+    for array in "${@:2}"; do
+        read -r begin end < <(head -c $header "$1" | LC_ALL=C sed 's/.*"'"$array"'":{[^}]*:\[\([0-9]*\),\([0-9]*\)\].*/\1 \2/')
+        tail -c +$((header + begin + 1)) "$1" | head -c $((end - begin))
+    done | sha256sum | head -c 64
+}
+other_number() { # FILE ARRAY...: the last number is another, and the checksum fits
+    local old
+    old=$(sum_of "$@")
+    end_with "$1" 3d
+    LC_ALL=C sed -i "1s/\"sha256\":\"$old\"/\"sha256\":\"$(sum_of "$@")\"/" "$1"
+    grep -aq "\"sha256\":\"$(sum_of "$@")\"" "$1" || fail "$1: its checksum was not found"
+}
+for arrays in "latents mean std" "text hidden" "factors U s Vh"; do
+    kind=${arrays%% *}
+    rm -rf cache-other
+    cp -r cache-own cache-other
+    file=$(find "cache-other/$kind" -name '*.safetensors' | sort | tail -n 1)
+    read -ra arrays <<<"${arrays#* }"
+    other_number "$file" "${arrays[@]}"
+    differs "held-$kind" "$work/$file: expected what rank 0 has under this name, found other numbers" "${caches[@]}"
+    rm -rf "cache-other/$kind" # as the message says
+    unlike "${caches[@]}" "$soda" train run.yaml --threads 1 --set output="sent-$kind" --set train.steps=3 \
+        >"held-$kind/log" 2>&1 || fail "held-$kind: refused though the other cache is gone"
+    says "held-$kind" "do not share one cache"
+    if grep -aqE 'encode pictures|encoding .* captions|factorise' "held-$kind/log"; then
+        fail "held-$kind: something was made that rank 0 has"
+    fi
+    diff -r "cache-own/$kind" "cache-other/$kind" || fail "held-$kind: not the files that rank 0 has"
+done
+
 # A bit of the adapter that is another on one rank: found at the next comparison, and nothing is saved after it.
 corrupt=$(dirname "$soda")/tests/libsoda_test_corrupt.so
 if [ -e "$corrupt" ]; then # not under sanitizers
