@@ -148,22 +148,6 @@ static soda_status train_step(soda_trainer *t, trainer_flags *flags)
     return same_state_check(t->comm, &t->params, read, &t->found.host->sums, t->state.step);
 }
 
-/* A picture that cannot be drawn or written is no reason to end a run that is well: a warning for
- * all ranks, and no other one until pictures are drawn again. */
-static soda_status sample(soda_trainer *t)
-{
-    TRY(trainer_check_lock(t));
-    const soda_status s = trainer_sample(t);
-    const bool failed = s != SODA_OK && s != SODA_STOPPED;
-    if (failed && !t->pictures_failing)
-        log_warning("training continues without these pictures: %s", status_message());
-    t->pictures_failing = failed;
-    if (!failed) return s;
-    t->comm->failed_rank = -1;
-    status_clear();
-    return SODA_OK;
-}
-
 /* What is due after `state.step` steps, for people to look at. Repeating it changes nothing. */
 static soda_status show(soda_trainer *t, bool last)
 {
@@ -173,7 +157,7 @@ static soda_status show(soda_trainer *t, bool last)
     pulse_phase("validation and pictures", t->state.step);
     if (first || last || is_due(c->validation.every, t->state.step)) TRY(trainer_validate(t));
     if (c->sample.every > 0 && (first || last || is_due(c->sample.every, t->state.step)))
-        TRY(sample(t));
+        TRY(trainer_sample(t));
     t->longest_draw_s = fmax(t->longest_draw_s, log_seconds() - start_s);
     return SODA_OK;
 }

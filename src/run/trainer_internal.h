@@ -51,6 +51,7 @@ typedef struct {
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;     /* rank 0 */
     bool config_failed;        /* the copy of the configuration could not be written */
+    int64_t *drawn;            /* of sample.prompts: whether the picture is there */
     bool pictures_failing;     /* those of the last sampling; and somebody was told */
     run_lock *lock;            /* rank 0: of the run folder */
     soda_status pending;       /* a failure after this step's agreement: for the next one */
@@ -124,12 +125,13 @@ soda_status trainer_choose_sampler(soda_trainer *t);
 /* Plans the network that draws pictures, with the run's adapters or without. Local. */
 soda_status trainer_plan_pictures(const soda_trainer *t, bool adapted, soda_network *net);
 
-/* Draws config->sample.prompts to RUN/samples. Collective: ranks share the prompts. */
+/* Draws config->sample.prompts to RUN/samples. Those that cannot be drawn or written are left out,
+ * and told. Collective: ranks share the prompts. */
 soda_status trainer_sample(soda_trainer *t);
 
 /* Draws held-out captions to RUN/samples/validation.png, three rows: the base model asked for the
- * class, the adapter asked for the caption, the real picture. Nothing unless
- * config->validation.pictures asks for it. Collective. */
+ * class, the adapter asked for the caption, the real picture; a file that cannot be written is a
+ * warning. Nothing unless config->validation.pictures asks for it. Collective. */
 soda_status trainer_compare(soda_trainer *t);
 
 /* adapter.safetensors, tried again like the last checkpoint. Collective. */

@@ -278,7 +278,8 @@ static soda_status open_buffers(soda_trainer *t)
     const int64_t most = trainer_micro_batch_count(t);
     TRY(findings_create(t->backend->device, most, &t->found));
     t->pictures = calloc((size_t)most, sizeof *t->pictures);
-    if (!t->pictures) return FAIL(SODA_ERR_MEMORY, "out of memory");
+    t->drawn = calloc((size_t)t->config->sample.prompts.count + 1, sizeof *t->drawn);
+    if (!t->pictures || !t->drawn) return FAIL(SODA_ERR_MEMORY, "out of memory");
     TRY(reducer_create(t->config->parallel.reduction, t->params.length + 1, t->backend, t->exchange,
                        &t->reducer));
     return t->config->train.loss == LOSS_DCO
@@ -359,6 +360,7 @@ void trainer_close(soda_trainer *t)
     reducer_destroy(&t->reducer);
     findings_destroy(&t->found);
     free(t->pictures);
+    free(t->drawn);
     trainer_drawn_free(t->ahead);
     params_destroy(&t->params);
     training_model_close(&t->model);

@@ -156,23 +156,80 @@ static soda_status draw_adapted(soda_trainer *t, sampling_request r, picture_sin
     return s;
 }
 
+/* Once more where it fails: it is drawn at this time alone. */
+static soda_status write_picture(const char *path, const uint8_t *rgb, int64_t width,
+                                 int64_t height)
+{
+    if (soda_png_write(path, rgb, (int)width, (int)height) == SODA_OK) return SODA_OK;
+    status_clear();
+    return soda_png_write(path, rgb, (int)width, (int)height);
+}
+
+static soda_status sample_path(const soda_trainer *t, int index, char *path, size_t size)
+{
+    return path_in(path, size, t->config->output, "samples/step-%08lld-%d.png",
+                   (long long)t->state.step, index);
+}
+
+/* The pictures of one sampling that this rank draws. */
+typedef struct {
+    const soda_trainer *trainer;
+    status_slot failure; /* of the first that could not be written */
+} sample_files;
+
+/* Those that follow are drawn whatever happens: they may find room. */
 static soda_status write_sample(void *context, int index, const uint8_t *rgb, int64_t width,
                                 int64_t height)
 {
-    const soda_trainer *t = context;
+    sample_files *files = context;
     char path[4300];
-    TRY(path_in(path, sizeof path, t->config->output, "samples/step-%08lld-%d.png",
-                (long long)t->state.step, index));
-    if (soda_png_write(path, rgb, (int)width, (int)height) == SODA_OK) return SODA_OK;
-    status_clear(); /* once more: it cannot be drawn again later */
-    return soda_png_write(path, rgb, (int)width, (int)height);
+    TRY(sample_path(files->trainer, index, path, sizeof path));
+    const soda_status s = write_picture(path, rgb, width, height);
+    files->trainer->drawn[index] = s == SODA_OK;
+    status_keep(&files->failure, s);
+    if (s != SODA_OK) status_clear();
+    return SODA_OK;
+}
+
+static soda_status draw_samples(soda_trainer *t)
+{
+    const run_strings *prompts = &t->config->sample.prompts;
+    const sampling_request r = request_of(t, (const char *const *)prompts->list, prompts->count);
+    sample_files files = {.trainer = t};
+    memset(t->drawn, 0, (size_t)prompts->count * sizeof *t->drawn);
+    TRY(draw_adapted(t, r, write_sample, &files));
+    return comm_agree(t->comm, status_take(&files.failure));
+}
+
+/* The failure of a sampling, which ends no run that is well: a warning with the words of the rank
+ * that failed, and no other one until pictures are drawn again; and a line for each picture. */
+static soda_status tell_missing(soda_trainer *t)
+{
+    const int count = t->config->sample.prompts.count;
+    char why[STATUS_MESSAGE], path[4300];
+    snprintf(why, sizeof why, "%s", status_message());
+    status_clear();
+    TRY(t->comm->broadcast(t->comm, why, sizeof why, t->comm->failed_rank));
+    TRY(t->comm->sum_i64(t->comm, t->drawn, count));
+    t->comm->failed_rank = -1;
+    if (!t->pictures_failing) log_warning("training continues without these pictures: %s", why);
+    t->pictures_failing = true;
+    for (int i = 0; i < count; i++) {
+        if (t->drawn[i]) continue;
+        TRY(sample_path(t, i, path, sizeof path));
+        log_info("%s is left out", path);
+    }
+    return SODA_OK;
 }
 
 soda_status trainer_sample(soda_trainer *t)
 {
-    const run_strings *prompts = &t->config->sample.prompts;
-    const sampling_request r = request_of(t, (const char *const *)prompts->list, prompts->count);
-    return draw_adapted(t, r, write_sample, t);
+    TRY(trainer_check_lock(t));
+    const soda_status s = draw_samples(t);
+    if (s == SODA_STOPPED) return s;
+    if (s != SODA_OK) return tell_missing(t);
+    t->pictures_failing = false;
+    return SODA_OK;
 }
 
 /* The comparison: three rows of `columns` pictures. Each byte is written by one rank and 0 on the
@@ -250,14 +307,20 @@ static soda_status fill_sheet(soda_trainer *t, picture_sheet *sheet)
     return comm_agree(t->comm, s);
 }
 
-static soda_status write_sheet(const soda_trainer *t, const picture_sheet *sheet)
+/* On a disk without room for it the run ends well all the same. */
+static void write_sheet(const soda_trainer *t, const picture_sheet *sheet)
 {
     char path[4300];
-    TRY(path_in(path, sizeof path, t->config->output, "samples/validation.png"));
-    TRY(soda_png_write(path, sheet->rgb, (int)(sheet->columns * sheet->width),
-                       (int)(3 * sheet->height)));
-    log_info("%s: rows from top: base model, with adapter, real pictures", path);
-    return SODA_OK;
+    soda_status s = path_in(path, sizeof path, t->config->output, "samples/validation.png");
+    if (s == SODA_OK)
+        s = write_picture(path, sheet->rgb, sheet->columns * sheet->width, 3 * sheet->height);
+    if (s == SODA_OK) {
+        log_info("%s: rows from top: base model, with adapter, real pictures", path);
+        return;
+    }
+    log_warning("the run ends without this picture; rerun the command to draw it again: %s",
+                status_message());
+    status_clear();
 }
 
 soda_status trainer_compare(soda_trainer *t)
@@ -273,7 +336,7 @@ soda_status trainer_compare(soda_trainer *t)
     soda_status s = fill_sheet(t, &sheet);
     if (s == SODA_OK && sheet.rgb) {
         s = t->comm->sum_i64(t->comm, (int64_t *)(void *)sheet.rgb, words);
-        if (s == SODA_OK && t->comm->rank == 0) s = write_sheet(t, &sheet);
+        if (s == SODA_OK && t->comm->rank == 0) write_sheet(t, &sheet);
         s = comm_agree(t->comm, s);
     }
     free(sheet.rgb);

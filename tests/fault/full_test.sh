@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A disk that is full, or slow: a run that is well goes on, and one that ends loses nothing that it could still write.
+# shellcheck source=tests/fault/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+full=$(dirname "$soda")/tests/libsoda_test_full.so
+
+# meet NAME RANKS SETTINGS [OPTION]...: the run NAME on a disk as SETTINGS say, words for full.c without SODA_TEST_; its
+# exit code becomes rc.
+meet() {
+    local name=$1 ranks=$2 settings launch=()
+    read -ra settings <<<"$3"
+    shift 3
+    [ "$ranks" -eq 1 ] || launch=("$mpiexec" --oversubscribe --bind-to none -n "$ranks")
+    mkdir -p "$name"
+    ln -sfn "$name" current
+    rc=0
+    timeout 120 "${launch[@]}" env LD_PRELOAD="$full" "${settings[@]/#/SODA_TEST_}" "$soda" train run.yaml --threads 1 \
+        --set output=current/run "$@" >>"$name/log" 2>&1 || rc=$?
+}
+
+# ended NAME CODE: with this exit code, and without temporary files; with the adapter of the run `one` if that is 0.
+ended() {
+    [ "$rc" -eq "$2" ] || fail "$1: exit code $rc, expected $2"
+    [ -z "$(find "$1/run" -name '*.tmp-*')" ] || fail "$1: a temporary file is left"
+    [ "$2" -ne 0 ] || cmp one/run/adapter.safetensors "$1/run/adapter.safetensors" || fail "$1: another adapter"
+}
+
+train one 2 || fail "the run that others are compared with"
+
+# Pictures that find no room are left out by name, on whichever rank, and the others are there.
+meet pictures 2 FULL=samples/step-00000005 --set sample.every=5 --set sample.steps=2 \
+    --set 'sample.prompts=["a fox", "a key", "a cup"]'
+ended pictures 0
+says pictures "training continues without these pictures: "
+says pictures "/samples/step-00000005-0.png: cannot write: No space left on device"
+for i in 0 1 2; do
+    says pictures "current/run/samples/step-00000005-$i.png is left out"
+    [ -e "pictures/run/samples/step-00000010-$i.png" ] || fail "pictures: picture $i of step 10 is missing"
+done
+[ "$(grep -c 'is left out' pictures/log)" -eq 3 ] || fail "pictures: others are left out"
+
+# So is the sheet at the end, which the same command draws again, also where a folder has its name.
+sheet=(--set validation.path="$images/test" --set validation.pictures=2)
+meet sheet 2 FULL=samples/validation.png "${sheet[@]}"
+ended sheet 0
+says sheet "the run ends without this picture; rerun the command to draw it again: "
+says sheet "soda: done: 10 steps"
+mkdir sheet/run/samples/validation.png
+meet sheet 1 '' "${sheet[@]}"
+ended sheet 0
+says sheet "/samples/validation.png: cannot rename to: Is a directory"
+rmdir sheet/run/samples/validation.png
+meet sheet 1 '' "${sheet[@]}"
+ended sheet 0
+[ -f sheet/run/samples/validation.png ] || fail "sheet: it is not drawn again"
+echo "a full disk ends no run that is well, and what waits for room is not lost"
