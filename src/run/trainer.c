@@ -170,6 +170,7 @@ static const char *why_stopped(int64_t flags)
 static soda_status stop(soda_trainer *t, int64_t flags)
 {
     TRY(trainer_save_last(t, true));
+    trainer_write_rest(t); /* of steps that the process which resumes does not make again */
     log_info(
         "stopped after step %lld of %lld (%s); checkpoint saved in %s; rerun the command to resume",
         (long long)t->state.step, (long long)t->config->train.steps, why_stopped(flags),
@@ -183,6 +184,7 @@ static soda_status stop_between(soda_trainer *t)
     int64_t flags = stop_flags(t, 0);
     TRY(comm_agree_flags(t->comm, t->pending, &flags, 1));
     if (t->state.step == t->config->train.steps) {
+        trainer_write_rest(t);
         log_info("stopped after the last step (%s), with the adapter in %s; rerun the command for "
                  "the pictures that are left",
                  why_stopped(flags), t->path_adapter);

@@ -109,19 +109,6 @@ static soda_status write_adapter(soda_trainer *t)
     return comm_agree(t->comm, t->comm->rank == 0 ? write_own_adapter(t) : SODA_OK);
 }
 
-/* The adapter is what counts: other files that still find no room are a warning. */
-static void write_the_rest(soda_trainer *t)
-{
-    if (t->saver) run_saver_finish(t->saver);
-    if (t->config_failed &&
-        run_folder_write_config(t->config->output, t->config->file, t->config_text) != SODA_OK)
-        log_warning("%s", status_message());
-    status_clear();
-    if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;
-    log_warning("%s", status_message());
-    status_clear();
-}
-
 /* The mean loss of up to ten steps from `first` on. */
 static double mean_loss(const run_state *state, int64_t first)
 {
@@ -138,11 +125,23 @@ soda_status trainer_write_adapter(soda_trainer *t)
     return insist(t, write_adapter);
 }
 
+void trainer_write_rest(soda_trainer *t)
+{
+    if (t->saver) run_saver_finish(t->saver);
+    if (t->config_failed &&
+        run_folder_write_config(t->config->output, t->config->file, t->config_text) != SODA_OK)
+        log_warning("%s", status_message());
+    status_clear();
+    if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;
+    log_warning("%s", status_message());
+    status_clear();
+}
+
 void trainer_finish(soda_trainer *t)
 {
     char loss[64], held[96] = "", part[48] = "";
     pulse_phase("last files", t->state.step);
-    write_the_rest(t);
+    trainer_write_rest(t);
     if (!isnan(t->held_before)) /* else it was measured before this process went on */
         snprintf(held, sizeof held, ", held-out loss %.5f -> %.5f", t->held_before, t->held_after);
     else if (!isnan(t->held_after))

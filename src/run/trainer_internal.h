@@ -137,5 +137,10 @@ soda_status trainer_compare(soda_trainer *t);
 /* adapter.safetensors, tried again like the last checkpoint. Collective. */
 soda_status trainer_write_adapter(soda_trainer *t);
 
-/* What else still waits to be written, and the closing line that says where everything is. */
+/* After the checkpoint or the adapter of a run that ends, which are what counts: lines, spectra and
+ * the copy of the configuration that waited for room are tried once more. Those that still find
+ * none are a warning. Local. */
+void trainer_write_rest(soda_trainer *t);
+
+/* The last files, and the closing line that says where everything is. */
 void trainer_finish(soda_trainer *t);

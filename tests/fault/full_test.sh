@@ -53,4 +53,38 @@ rmdir sheet/run/samples/validation.png
 meet sheet 1 '' "${sheet[@]}"
 ended sheet 0
 [ -f sheet/run/samples/validation.png ] || fail "sheet: it is not drawn again"
+
+# stop_behind NAME FULL...: a run whose lines of metrics.jsonl find no room is told to stop; it did `steps` steps.
+stop_behind() {
+    local name=$1
+    mkdir -p "$name"
+    ln -sfn "$name" current
+    env LD_PRELOAD="$full" SODA_TEST_FULL=metrics.jsonl "${@:2}" "$soda" train run.yaml --threads 1 \
+        --set output=current/run --set checkpoint.every=1000000 --set train.steps=1000000 >"$name/log" 2>&1 & pid=$!
+    until grep -q 'keeps its lines in memory' "$name/log"; do
+        kill -0 "$pid" 2>/dev/null || fail "$name: keeps no lines"
+        sleep 0.1
+    done
+    kill -USR1 "$pid"
+    rc=0
+    wait "$pid" || rc=$?
+    [ "$rc" -eq 75 ] || fail "$name: exit code $rc, expected 75"
+    steps=$(sed -n 's/.*stopped after step \([0-9]*\) of .*/\1/p' "$name/log")
+}
+
+# A run that stops writes what waited: the one that resumes does not make these lines again. Room comes with the last save.
+stop_behind lines SODA_TEST_FULL_UNTIL=checkpoints/step-
+seq 0 $((steps - 1)) | cmp - <(sed 's/{"step": \([0-9]*\), "loss".*/\1/' lines/run/metrics.jsonl) || fail "lines: of $steps steps"
+if grep -q 'are missing' lines/log; then fail "lines: missed some that are there"; fi
+
+# Without room it says how many there are not.
+stop_behind lost
+says lost "soda: warning: $steps lines are missing: "
+
+# The same of spectra, of which the last save could not write the entry.
+meet spectra 1 'FULL=spectra.h5 FULL_WRITES=1' --set checkpoint.time_limit=0.1
+[ "$rc" -eq 75 ] || fail "spectra: exit code $rc, expected 75"
+says spectra "training continues without this entry in spectra.h5: "
+[ -e spectra/run/spectra.h5 ] || fail "spectra: not written"
+
 echo "a full disk ends no run that is well, and what waits for room is not lost"
