@@ -87,4 +87,20 @@ meet spectra 1 'FULL=spectra.h5 FULL_WRITES=1' --set checkpoint.time_limit=0.1
 says spectra "training continues without this entry in spectra.h5: "
 [ -e spectra/run/spectra.h5 ] || fail "spectra: not written"
 
+# The adapter is written after all where room comes while it is tried again; else the run says so, and the same command
+# makes it of the last checkpoint.
+meet adapter 2 'FULL=adapter.safetensors FULL_WRITES=4'
+ended adapter 0
+same adapter
+says adapter "retrying: "
+says adapter "/adapter.safetensors: cannot write: No space left on device"
+says adapter "deleted 1 older checkpoint to make room"
+meet late 2 FULL=adapter.safetensors --set checkpoint.retry=2
+ended late 1
+one_error late "/adapter.safetensors: cannot write: No space left on device"
+[ ! -e late/run/adapter.safetensors ] || fail "late: there is an adapter"
+meet late 1 ''
+ended late 0
+says late "/checkpoints/step-00000010.h5 at step 10 of 10"
+
 echo "a full disk ends no run that is well, and what waits for room is not lost"
