@@ -5,7 +5,7 @@
 full=$(dirname "$soda")/tests/libsoda_test_full.so
 
 # meet NAME RANKS SETTINGS [OPTION]...: the run NAME on a disk as SETTINGS say, words for full.c without SODA_TEST_; its
-# exit code becomes rc.
+# exit code becomes rc, and the seconds it took `took`.
 meet() {
     local name=$1 ranks=$2 settings launch=()
     read -ra settings <<<"$3"
@@ -13,9 +13,10 @@ meet() {
     [ "$ranks" -eq 1 ] || launch=("$mpiexec" --oversubscribe --bind-to none -n "$ranks")
     mkdir -p "$name"
     ln -sfn "$name" current
-    rc=0
+    SECONDS=0 rc=0
     timeout 120 "${launch[@]}" env LD_PRELOAD="$full" "${settings[@]/#/SODA_TEST_}" "$soda" train run.yaml --threads 1 \
         --set output=current/run "$@" >>"$name/log" 2>&1 || rc=$?
+    took=$SECONDS
 }
 
 # ended NAME CODE: with this exit code, and without temporary files; with the adapter of the run `one` if that is 0.
@@ -102,5 +103,22 @@ one_error late "/adapter.safetensors: cannot write: No space left on device"
 meet late 1 ''
 ended late 0
 says late "/checkpoints/step-00000010.h5 at step 10 of 10"
+
+# A run whose saves take long stops early enough for the last one and for one that is on its way: twice 10 s and more.
+meet slow 1 'SLOW=checkpoints/step- SLOW_S=10' --set checkpoint.time_limit=40 --set checkpoint.every=1 --set train.steps=1000000
+[ "$rc" -eq 75 ] || fail "slow: exit code $rc, expected 75"
+[ "$took" -lt 40 ] || fail "slow: took $took s, had 40"
+says slow "(near the time limit)"
+steps=$(sed -n 's/.*stopped after step \([0-9]*\) of .*/\1/p' slow/log)
+meet slow 1 '' --set train.steps="$steps"
+[ "$rc" -eq 0 ] || fail "slow: going on"
+says slow "at step $steps of $steps"
+
+# The last save is tried again as long as there is time, and no longer: checkpoint.retry is ten minutes.
+meet never 1 FULL=checkpoints/step- --set checkpoint.time_limit=20
+ended never 1
+[ "$took" -lt 20 ] || fail "never: took $took s, had 20"
+says never "retrying: "
+one_error never "cannot write: No space left on device"
 
 echo "a full disk ends no run that is well, and what waits for room is not lost"
