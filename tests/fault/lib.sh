@@ -5,7 +5,7 @@ set -euo pipefail
 soda=$1 mpiexec=$2 source=$3
 images=$source/configs/quickstart/images tiny_sd1=$source/tests/golden/tiny-sd1 tiny_sdxl=$source/tests/golden/tiny-sdxl
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'jobs -p | xargs -r kill 2>/dev/null || :; rm -rf "$work"' EXIT # jobs: of a test that failed
 cd "$work"
 export SODA_CACHE=$work/cache OMP_WAIT_POLICY=passive
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1

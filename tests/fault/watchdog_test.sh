@@ -72,7 +72,7 @@ stalled() {
         --set output="$name/run" "${@:2}" >"$name/log" 2>&1) & pid=$! since=$SECONDS
 }
 
-# told_of NAME PID SINCE WHO PHASE [CODE]: well before the default limit, which is 300 s, and the 150 s after which the next save
+# told_of NAME PID SINCE WHO PHASE [CODE]: well before the default limit, which is 600 s, and the 150 s after which the next save
 # would have waited too long for one that does not end.
 told_of() {
     local rc=0

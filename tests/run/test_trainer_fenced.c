@@ -42,7 +42,7 @@ typedef struct {
 static void open_fenced(fenced *f, const char *folder, int n)
 {
     static float Q[M * N];
-    *f = (fenced){.config = {.checkpoint = {.retry_s = 600}}};
+    *f = (fenced){.config = {.checkpoint = {.async = true, .retry_s = 600}}};
     setenv("SODA_JOB", "7", 1);
     run_start(&f->run);
     for (int i = 0; i < M; i++) Q[i * N + i] = 1; /* rows of the identity */
