@@ -3,6 +3,7 @@
 # killed before or after it, a write is torn, or the power goes. Whatever happens, no other file is harmed, the run resumes
 # from a checkpoint no older than the one it had, and the folder ends with the bytes of a run that was left alone. A cache
 # never has a file that such a run does not leave, but for temporary files of a killed process, and serves the next run.
+# A call that finds no room (ENOSPC) ends no run that has begun to train; before that, it may end with exit code 1.
 # SODA_TEST_STRIDE: every how many of the injections to make; 1: all of them; 7: one or more at every call.
 # SODA_TEST_STRIDE_TWO, SODA_TEST_STRIDE_CACHE: the same on two ranks, and in the cache. SODA_TEST_OFFSET: which one of
 # so many.
@@ -82,6 +83,8 @@ meet() {
     [ ! -d "$from/cache" ] || check_cache "$from" "$rc" "$what"
     if [ "$rc" -ne 0 ]; then
         ended=$((ended + 1))
+        ended_by[$kind]=$((${ended_by[$kind]:-0} + 1))
+        if [ "$kind" = ENOSPC ] && trains; then bad "$what: ended a run that trains"; fi
         echo "--- again" >>met/log
         go 6 "$ranks" || { bad "$what: cannot resume"; return; }
         resumed=$(sed -n '/^--- again/,$ s/.*resuming from .* at step \([0-9]*\) of .*/\1/p' met/log)
@@ -91,6 +94,9 @@ meet() {
     cmp -s met/result "$from/result" || bad "$what: not the same files: $(diff met/result "$from/result" | head -n 5)"
     [ ! -d "$from/cache" ] || use_cache "$from" "$what"
 }
+
+# Whether the run came to its first step: the footprint is what it says before that.
+trains() { grep -q '^soda: memory of each rank: ' met/log; }
 
 bad() {
     echo "BAD: $*" >&2
@@ -127,6 +133,7 @@ sweep() {
     echo "$from on $ranks ranks: $(wc -l <"$from.calls") calls"
 }
 
+declare -A ended_by
 made=0 missed=0 ended=0 failed=0 all=0 watched=$work/current/run
 mkdir -p new/run half/run cold/run cold/cache/latents
 echo mine >new/run/notes.txt
@@ -151,6 +158,7 @@ sweep cold 0 1 "$stride_cache"
 [ "$(grep -c '/latents/\|/factors/' cold/cached)" -gt 8 ] || fail "cold: too few files in the cache"
 if grep -q 0000000001 cold/cached; then fail "cold: an old file stays"; fi
 echo "$made of $all injections made; $ended ended the run, which was resumed; $missed did not come to pass; $failed lost something"
+for kind in "${!ended_by[@]}"; do echo "    $kind ended ${ended_by[$kind]} runs"; done
 [ "$made" -gt 20 ] || fail "too few injections"
 [ "$missed" -le $((made / 50 > 5 ? made / 50 : 5)) ] || fail "too many injections did not come to pass"
 [ "$failed" -eq 0 ] || fail "$failed of $made injections"
