@@ -122,7 +122,6 @@ for layout in 2x2 4x4 4x2 3x3 mapped; do
     one_error "fails$layout" "turtle.png"
     rm -r "fails$layout"
 done
-preload=$apart
 
 # A collective that fails on one rank, among them those of a group's gathers: its message, and an end for all ranks. The
 # calls are of the start, of the first step and of later ones.
