@@ -50,8 +50,8 @@ typedef struct {
     char time_limit[128]; /* for the log: when the allocation ends, and which variable says so */
     char path_checkpoints[4096], path_metrics[4096], path_spectra[4096], path_adapter[4096];
     soda_metrics *metrics;     /* rank 0 */
-    bool config_failed;        /* the copy of the configuration could not be written */
     int64_t *drawn;            /* of sample.prompts: whether the picture is there */
+    bool config_failed;        /* the copy of the configuration could not be written */
     bool pictures_failing;     /* those of the last sampling; and somebody was told */
     run_lock *lock;            /* rank 0: of the run folder */
     soda_status pending;       /* a failure after this step's agreement: for the next one */
