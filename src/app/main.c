@@ -65,11 +65,8 @@ static soda_status run(const app_verb *verb, int argc, char **argv)
 /* One message for all ranks: that of the rank whose failure was agreed on. */
 static void report(soda_status s, const soda_comm *comm)
 {
-    char host[64] = "", rank[128] = "";
-    if (comm->size > 1) {
-        gethostname(host, sizeof host - 1);
-        snprintf(rank, sizeof rank, "rank %d of %d on %s: ", comm->rank, comm->size, host);
-    }
+    char rank[COMM_RANK_TEXT];
+    comm_describe_rank(comm, rank);
     fprintf(stderr, "soda: error: %s%s\n", rank, status_message());
     if (s != SODA_ERR_USAGE) fprintf(stderr, "  %s\n", status_trace());
 }

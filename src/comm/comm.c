@@ -1,5 +1,6 @@
 #include "comm/comm.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,6 +84,15 @@ soda_comm *comm_self(void)
                              .given_up = told_by_nobody,
                              .end_all = end_self};
     return &self;
+}
+
+void comm_describe_rank(const soda_comm *comm, char text[COMM_RANK_TEXT])
+{
+    char host[64] = "";
+    text[0] = '\0';
+    if (comm->size == 1) return;
+    gethostname(host, sizeof host - 1);
+    snprintf(text, COMM_RANK_TEXT, "rank %d of %d on %s: ", comm->rank, comm->size, host);
 }
 
 /* Higher is worse; a stop is no failure. */

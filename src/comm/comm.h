@@ -58,6 +58,12 @@ struct soda_comm {
 /* The communicator of a program that runs alone. */
 soda_comm *comm_self(void);
 
+enum { COMM_RANK_TEXT = 128 };
+
+/* "rank 1 of 4 on node7: ", to begin what this rank says for all; "" of a program that runs alone.
+ */
+void comm_describe_rank(const soda_comm *comm, char text[COMM_RANK_TEXT]);
+
 /* The worst status of all ranks, on every rank: SODA_OK only if all are; SODA_STOPPED is better
  * than a failure. Ranks whose own status is SODA_OK get a message that names the first rank with
  * the worst one, others keep theirs. Reached by failed ranks too. */

@@ -11,10 +11,10 @@
  * known: the judge's counts, from when it was set.
  *
  * A rank is at fault if nothing was heard of it for the limit; else if a save beside its training
- * made no progress for the limit; else if it made none itself and waits for nobody; else, where all
- * ranks wait for each other, the one that entered the fewest collectives. A rank that was never
- * heard of is not watched, and nobody is behind then. GRACE_S seconds later all ranks are ended, if
- * that still holds then, with code 75 if a checkpoint is saved, else 1.
+ * made no progress for the limit; else if the rank itself made none and waits for nobody; else,
+ * where all ranks wait for each other, the one that entered the fewest collectives. A rank that was
+ * never heard of is not watched, and nobody is behind then. GRACE_S seconds later all ranks are
+ * ended, if that still holds then, with code 75 if a checkpoint is saved, else 1.
  *
  * Once SIGTERM or SIGINT has come (pulse_hurry), ten seconds of silence are enough for a rank that
  * waits for others: no step ends without the silent one, and what sent the signal kills soon. */

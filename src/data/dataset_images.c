@@ -107,6 +107,13 @@ static soda_status find_key(const dataset_opening *o, int64_t image, int variant
 }
 
 /* Captions end in a zero, and an absent class_text is no empty one. */
+soda_status dataset_hash_caption(const image_item *item, soda_sha256 *hash)
+{
+    TRY(sha256_update(hash, item->text, strlen(item->text) + 1));
+    return item->class_text ? sha256_update(hash, item->class_text, strlen(item->class_text) + 1)
+                            : SODA_OK;
+}
+
 static soda_status add_identity(const soda_dataset *d, int64_t image, soda_sha256 *hash)
 {
     const image_item *item = &d->folder->list.items[image];
@@ -115,8 +122,7 @@ static soda_status add_identity(const soda_dataset *d, int64_t image, soda_sha25
         view_text(d, image, v, view, sizeof view);
         TRY(sha256_update(hash, view, strlen(view)));
     }
-    TRY(sha256_update(hash, item->text, strlen(item->text) + 1));
-    if (item->class_text) TRY(sha256_update(hash, item->class_text, strlen(item->class_text) + 1));
+    TRY(dataset_hash_caption(item, hash));
     return sha256_update(hash, "\n", 1);
 }
 

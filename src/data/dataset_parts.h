@@ -46,6 +46,9 @@ typedef struct {
 /* How variant `variant` of a picture is cut. */
 transform_view dataset_transform(const soda_dataset *dataset, int64_t image, int variant);
 
+/* Adds caption and class_text of a picture. */
+soda_status dataset_hash_caption(const image_item *item, soda_sha256 *hash);
+
 /* SODA_ERR_INPUT on every rank unless all have as many pictures, with the same names and captions,
  * as rank 0; a rank that has others names the first. Collective. */
 soda_status dataset_same_items(const dataset_opening *opening);

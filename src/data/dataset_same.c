@@ -40,15 +40,12 @@ static soda_status compare_count(const dataset_opening *o)
                                           o->options->path, (long long)first, (long long)own));
 }
 
-/* Captions end in a zero, and an absent class_text is no empty one. */
 static soda_status hash_caption(const image_item *item, uint8_t digest[SHA256_BYTES])
 {
     soda_sha256 *hash;
     soda_status s;
     TRY(sha256_create(&hash));
-    TRY_TO(done, sha256_update(hash, item->text, strlen(item->text) + 1));
-    if (item->class_text)
-        TRY_TO(done, sha256_update(hash, item->class_text, strlen(item->class_text) + 1));
+    TRY_TO(done, dataset_hash_caption(item, hash));
     TRY_TO(done, sha256_finish(hash, digest));
 done:
     sha256_destroy(hash);

@@ -58,8 +58,8 @@ int64_t shared_arrays_numbers(const shared_arrays *arrays, int64_t index);
  * memory nor, now, in the cache. Several threads may ask, and put, at a time: for other items. */
 soda_status shared_arrays_missing(shared_arrays *arrays, int64_t index, bool *missing);
 
-/* The same without a look into the cache: of an item that is not in memory it is taken that nobody
- * has it (spread_arrays.h). */
+/* The same without a look into the cache: an item that is not in memory counts as absent everywhere
+ * (spread_arrays.h). */
 bool shared_arrays_absent(const shared_arrays *arrays, int64_t index);
 
 /* Takes the arrays of item `index`, the first with its key: with `store` into the cache, to be read

@@ -65,9 +65,9 @@ static soda_status refuse(const spread_round *r, int64_t i, int root)
     const bool is_file = list->folder && array_cache_has(list->folder, list->kind, key);
     return FAIL(SODA_ERR_INPUT,
                 "%s%s%s/%s%s: expected what rank %d has under this name, found other numbers: both "
-                "are whole, but made by different libraries or CPUs; let all ranks use one cache "
-                "(SODA_CACHE, --cache), or delete that of this node, and it is sent that of rank "
-                "%d",
+                "are intact but were made by different libraries or CPUs; use one cache for all "
+                "ranks (SODA_CACHE, --cache), or delete this node's, and that of rank %d is sent "
+                "to it",
                 is_file ? list->folder : "", is_file ? "/" : "", list->kind, key,
                 is_file ? ".safetensors" : "", root, root);
 }

@@ -204,20 +204,6 @@ static void *run_thread(void *saver)
     return NULL;
 }
 
-/* On a thread of its own, or here if there is none to be had. Signals are for the main thread. */
-static void launch(run_saver *s)
-{
-    sigset_t all, before;
-    spare_cores_look(&s->cores);
-    sigfillset(&all);
-    atomic_store(&s->ended, false);
-    atomic_store(&s->hurry, false);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    s->running = pthread_create(&s->thread, NULL, run_thread, s) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!s->running) work(s, NULL);
-}
-
 /* What a checkpoint, or spectra, that fail mean for the run: a warning, once. `done`: whether it is
  * written; a try that was cut short has neither failed nor done it. */
 static void note(run_saver *s, saver_outcome what, bool done, const char *name)
@@ -246,6 +232,27 @@ static soda_status conclude(run_saver *s)
     return SODA_OK;
 }
 
+/* On the caller's threads. */
+static soda_status work_here(run_saver *s)
+{
+    work(s, NULL);
+    return conclude(s);
+}
+
+/* On a thread of its own, or here if there is none to be had. Signals are for the main thread. */
+static soda_status launch(run_saver *s)
+{
+    sigset_t all, before;
+    spare_cores_look(&s->cores);
+    sigfillset(&all);
+    atomic_store(&s->ended, false);
+    atomic_store(&s->hurry, false);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    s->running = pthread_create(&s->thread, NULL, run_thread, s) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return s->running ? SODA_OK : work_here(s);
+}
+
 /* The thread's part of a save in flight. */
 static soda_status join(run_saver *s)
 {
@@ -261,9 +268,7 @@ soda_status run_saver_wait(run_saver *s)
     const bool ran = s->running;
     TRY(join(s));
     const bool left = !s->measured || (s->outcome == WENT_WELL && s->spectra.waiting > 0);
-    if (!ran || !left) return SODA_OK;
-    work(s, NULL);
-    return conclude(s);
+    return ran && left ? work_here(s) : SODA_OK;
 }
 
 /* The spectra that the thread did not come to. They are written together with the next ones. */
@@ -280,8 +285,7 @@ soda_status run_saver_poll(run_saver *s)
 {
     if (s->running && !atomic_load(&s->ended)) return SODA_OK;
     TRY(run_saver_wait(s));
-    if (s->outcome != WENT_WELL && log_seconds() >= s->again_s) launch(s);
-    return SODA_OK;
+    return s->outcome != WENT_WELL && log_seconds() >= s->again_s ? launch(s) : SODA_OK;
 }
 
 bool run_saver_make_way(run_saver *s, int64_t *step)
@@ -294,32 +298,28 @@ bool run_saver_make_way(run_saver *s, int64_t *step)
     return false;
 }
 
-soda_status run_saver_start(run_saver *s)
+soda_status run_saver_start(run_saver *s, bool waits)
 {
     const bool ran = s->running;
     TRY(join(s));
     if (ran && !s->measured && !s->looks_first) TRY(measure_rest(s));
     TRY(take_copy(s));
     s->pause_s = 0;
-    launch(s);
-    return SODA_OK;
+    return waits ? work_here(s) : launch(s);
 }
 
 soda_status run_saver_mend(run_saver *s)
 {
     TRY(take_copy(s));
     s->written = s->looks_first = true;
-    launch(s);
-    return SODA_OK;
+    return launch(s);
 }
 
-/* A checkpoint that failed, before the last one takes its place. */
+/* A checkpoint that failed, before the last one takes its place; not where seconds count. */
 static soda_status save_earlier(run_saver *s, double spectra_s)
 {
     const bool failed = s->outcome == NO_CHECKPOINT && s->state.step != s->target.state->step;
-    if (!failed || s->longest_s > spectra_s) return SODA_OK;
-    work(s, NULL);
-    return conclude(s);
+    return failed && isinf(spectra_s) ? work_here(s) : SODA_OK;
 }
 
 soda_status run_saver_save(run_saver *s, double spectra_s)

@@ -36,10 +36,11 @@ soda_status run_saver_create(const run_saver_target *target, run_saver **saver);
 bool run_saver_make_way(run_saver *saver, int64_t *step);
 
 /* Starts to save the state as it is now; waits first for a save in flight, measures the rest of its
- * spectra on the caller's threads, and leaves them to be written first by this save. SODA_ERR_INPUT
+ * spectra on the caller's threads, and leaves them to be written first by this save. With `waits`
+ * it is written here, on all threads; what fails is tried again in the background. SODA_ERR_INPUT
  * if another attempt has taken the run's folder over; other failures concern this copy alone: there
  * is no memory for it, or a device does not hand it over. */
-soda_status run_saver_start(run_saver *saver);
+soda_status run_saver_start(run_saver *saver, bool waits);
 
 /* After a restart: writes the entry of the present step to the spectra if they lack it, because the
  * process before died between the two files. In the background. */
@@ -53,9 +54,9 @@ soda_status run_saver_poll(run_saver *saver);
 soda_status run_saver_wait(run_saver *saver);
 
 /* Saves the state as it is now, here, on all threads; waits first for a save in flight, and tries
- * again one that failed, if it takes at most `spectra_s` seconds. Fails if the checkpoint is not
- * written; spectra that are not are a warning. They have `spectra_s` seconds (INFINITY: all they
- * need), those of the save in flight included. */
+ * again one that failed, if `spectra_s` is INFINITY. Fails if the checkpoint is not written;
+ * spectra that are not are a warning. They have `spectra_s` seconds (INFINITY: all they need),
+ * those of the save in flight included. */
 soda_status run_saver_save(run_saver *saver, double spectra_s);
 
 /* Waits for a save in flight, and tries once more to write spectra that wait. A failure is a

@@ -20,8 +20,7 @@ void trainer_save(soda_trainer *t)
     pulse_phase("checkpoint", t->state.step);
     if (!t->saver || t->pending != SODA_OK) return; /* the run ends at the next agreement */
     t->save_due_s = 0;
-    soda_status s = run_saver_start(t->saver);
-    if (s == SODA_OK && !t->config->checkpoint.async) s = run_saver_wait(t->saver);
+    const soda_status s = run_saver_start(t->saver, !t->config->checkpoint.async);
     if (s == SODA_ERR_INPUT) {
         t->pending = s; /* the folder is lost: the run ends at the next agreement, too */
     } else if (s != SODA_OK) {
@@ -127,6 +126,11 @@ soda_status trainer_write_adapter(soda_trainer *t)
 
 void trainer_write_rest(soda_trainer *t)
 {
+    if (run_lock_check(t->lock) != SODA_OK) { /* another attempt's files by now */
+        log_warning("%s", status_message());
+        status_clear();
+        return;
+    }
     if (t->saver) run_saver_finish(t->saver);
     if (t->config_failed &&
         run_folder_write_config(t->config->output, t->config->file, t->config_text) != SODA_OK)

@@ -156,7 +156,7 @@ static soda_status draw_adapted(soda_trainer *t, sampling_request r, picture_sin
     return s;
 }
 
-/* Once more where it fails: it is drawn at this time alone. */
+/* Tried twice: a sample is not drawn again later. */
 static soda_status write_picture(const char *path, const uint8_t *rgb, int64_t width,
                                  int64_t height)
 {
@@ -206,8 +206,9 @@ static soda_status draw_samples(soda_trainer *t)
 static soda_status tell_missing(soda_trainer *t)
 {
     const int count = t->config->sample.prompts.count;
-    char why[STATUS_MESSAGE], path[4300];
-    snprintf(why, sizeof why, "%s", status_message());
+    char why[COMM_RANK_TEXT + STATUS_MESSAGE], path[4300], rank[COMM_RANK_TEXT];
+    comm_describe_rank(t->comm, rank);
+    snprintf(why, sizeof why, "%s%s", rank, status_message());
     status_clear();
     TRY(t->comm->broadcast(t->comm, why, sizeof why, t->comm->failed_rank));
     TRY(t->comm->sum_i64(t->comm, t->drawn, count));

@@ -51,7 +51,7 @@ row_early() {
 row_ends() {
     local name saved deaf
     mkdir -p deaf
-    printf '#!/bin/bash\ntrap "" TERM USR1\ntouch %s/deaf/ran\nsleep 600\n' "$work" >"deaf/$LAUNCHER"
+    printf '#!/bin/bash\ntrap "" TERM USR1\ntouch %s/deaf/ran\nsleep 613\n' "$work" >"deaf/$LAUNCHER"
     chmod +x "deaf/$LAUNCHER"
     # shellcheck disable=SC2016 # for the script
     LAB_SITE='PATH=$SODA_HOME/deaf:$PATH SODA_END_TIME_GIVEN=$(($(date +%s) + 5))' train deaf --nodes=1
@@ -81,7 +81,7 @@ row_ends() {
     [ -e deaf/ran ] || fail "deaf: the launcher did not run"
     grep -q 'soda ended with exit code 137;' deaf.log || fail "deaf: the launcher was not killed: $(cat deaf.log)"
     is "$job" Restarts 1 || fail "deaf: expected one more attempt"
-    if pgrep -fx 'sleep 600'; then fail "deaf: what the launcher started is left"; fi
+    if pgrep -fx 'sleep 613'; then fail "deaf: what the launcher started is left"; fi
     say "ends: ok"
 }
 

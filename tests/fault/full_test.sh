@@ -32,7 +32,7 @@ train one 2 || fail "the run that others are compared with"
 meet pictures 2 FULL=samples/step-00000005 --set sample.every=5 --set sample.steps=2 \
     --set 'sample.prompts=["a fox", "a key", "a cup"]'
 ended pictures 0
-says pictures "training continues without these pictures: "
+says pictures "training continues without these pictures: rank 0 of 2 on $(uname -n): "
 says pictures "/samples/step-00000005-0.png: cannot write: No space left on device"
 for i in 0 1 2; do
     says pictures "current/run/samples/step-00000005-$i.png is left out"
@@ -115,9 +115,9 @@ meet slow 1 '' --set train.steps="$steps"
 says slow "at step $steps of $steps"
 
 # The last save is tried again as long as there is time, and no longer: checkpoint.retry is ten minutes.
-meet never 1 FULL=checkpoints/step- --set checkpoint.time_limit=20
+meet never 1 FULL=checkpoints/step- --set checkpoint.time_limit=40
 ended never 1
-[ "$took" -lt 20 ] || fail "never: took $took s, had 20"
+[ "$took" -le 41 ] || fail "never: took $took s, had 40"
 says never "retrying: "
 one_error never "cannot write: No space left on device"
 

@@ -252,11 +252,12 @@ fi
 
 # A collective that fails on one rank, as the run starts and while it trains: that rank's message, and an end for all.
 collective=$(dirname "$soda")/tests/libsoda_test_collective.so
-for call in 20 50 60; do
+for call in 20 60 300; do
     [ -e "$collective" ] || break # under sanitizers
     differs "call$call" "" true "export LD_PRELOAD=$collective SODA_TEST_FAIL_RANK=1 SODA_TEST_FAIL_CALL=$call" \
-        --set parallel.check_every=1
+        --set parallel.check_every=1 --set train.steps=1000000 --set checkpoint.every=1000000
     one_error "call$call" "MPI: all-reduce failed"
+    [ $call -lt 300 ] || [ -s "call$call/run/metrics.jsonl" ] || fail "call$call: failed before the first step"
 done
 
 # Ranks with different instruction sets: refused before anything is read, on every rank.

@@ -21,7 +21,7 @@ sharded() {
 sharded_until_end() {
     local name=$1
     mkdir -p "$name"
-    SODA_TEST_FAIL_RANK=1 SODA_TEST_FAIL_IN=$2 SODA_TEST_FAIL_CALL=$3 LD_PRELOAD=$preload timeout 60 "$mpiexec" \
+    SODA_TEST_FAIL_RANK=1 SODA_TEST_FAIL_IN=$2 SODA_TEST_FAIL_CALL=$3 LD_PRELOAD=$preload timeout 200 "$mpiexec" \
         --oversubscribe --bind-to none -n 2 "$soda" train run.yaml --threads 1 --set "output=$name/run" \
         --set parallel.weights=shard --set parallel.shard=2 --set "parallel.ring=$ring" --set parallel.timeout=null \
         >"$name/log" 2>&1

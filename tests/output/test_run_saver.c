@@ -83,7 +83,7 @@ static void the_bytes_are_those_of_the_moment(void **state)
     open_saving(&behind, *state, "behind", NULL);
     open_saving(&waited, *state, "waited", NULL);
     for (int i = 0; i < 5; i++) {
-        CHECK_OK(run_saver_start(behind.saver));
+        CHECK_OK(run_saver_start(behind.saver, false));
         CHECK_OK(run_saver_save(waited.saver, FOREVER));
         run_on(&behind.run, 4);
         run_on(&waited.run, 4);
@@ -117,7 +117,7 @@ static void a_save_makes_way_for_the_next(void **state)
             assert_true(ms < 60000);
             usleep(1000);
         }
-        CHECK_OK(run_saver_start(behind.saver));
+        CHECK_OK(run_saver_start(behind.saver, false));
         CHECK_OK(run_saver_save(waited.saver, FOREVER));
         run_on(&behind.run, 4);
         run_on(&waited.run, 4);
@@ -134,7 +134,7 @@ static void a_save_in_flight_is_finished(void **state)
 {
     saving s;
     open_saving(&s, *state, "flight", NULL);
-    CHECK_OK(run_saver_start(s.saver));
+    CHECK_OK(run_saver_start(s.saver, false));
     close_saving(&s);
     snprintf(s.checkpoints, sizeof s.checkpoints, "%s", files_path(*state, "flight"));
     assert_true(is_there(checkpoint_of(&s, 3)));
@@ -146,7 +146,7 @@ static void what_fails_is_tried_again(void **state)
     saving s;
     open_saving(&s, *state, "again", NULL);
     assert_int_equal(rmdir(s.checkpoints), 0);
-    CHECK_OK(run_saver_start(s.saver));
+    CHECK_OK(run_saver_start(s.saver, false));
     CHECK_OK(run_saver_wait(s.saver));
     CHECK_OK(run_saver_poll(s.saver)); /* too early for another try */
     run_on(&s.run, 4);
@@ -169,7 +169,7 @@ static void what_fails_is_tried_before_the_last(void **state)
     for (int i = 0; i < 2; i++) {
         open_saving(&s[i], *state, i == 0 ? "patient" : "ended", NULL);
         assert_int_equal(rmdir(s[i].checkpoints), 0);
-        CHECK_OK(run_saver_start(s[i].saver));
+        CHECK_OK(run_saver_start(s[i].saver, false));
         CHECK_OK(run_saver_wait(s[i].saver));
         run_on(&s[i].run, 4);
         assert_int_equal(mkdir(s[i].checkpoints, 0777), 0);
@@ -242,7 +242,7 @@ static void only_what_is_in_the_file_is_called_written(void **state)
     assert_int_equal(mkdir(s.spectra, 0777), 0); /* in its way */
     const int kept = log_catch(path);
     for (int i = 0; i < 4; i++) {
-        CHECK_OK(run_saver_start(s.saver));
+        CHECK_OK(run_saver_start(s.saver, false));
         CHECK_OK(run_saver_wait(s.saver));
         run_on(&s.run, 1);
     }
@@ -310,7 +310,7 @@ static void nothing_is_written_to_a_folder_that_is_lost(void **state)
     open_saving(&s, *state, "taken", lock);
     files_write(*state, ".lock", "7 2 elsewhere\n", 14);
     CHECK_FAILS(run_saver_save(s.saver, FOREVER), SODA_ERR_INPUT);
-    CHECK_OK(run_saver_start(s.saver));
+    CHECK_OK(run_saver_start(s.saver, false));
     CHECK_FAILS(run_saver_wait(s.saver), SODA_ERR_INPUT);
     check_message_has("attempt 2 of job 7 on elsewhere");
     assert_false(is_there(checkpoint_of(&s, 3)));
