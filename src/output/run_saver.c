@@ -32,6 +32,7 @@ struct run_saver {
     /* The thread, which owns everything above, and outcome to took_s, while it runs. */
     pthread_t thread;
     bool running;
+    double launched_s;
     atomic_bool ended, measures; /* what it does */
     atomic_bool hurry;           /* somebody waits */
     saver_outcome outcome;
@@ -247,6 +248,7 @@ static soda_status launch(run_saver *s)
     sigfillset(&all);
     atomic_store(&s->ended, false);
     atomic_store(&s->hurry, false);
+    s->launched_s = log_seconds();
     pthread_sigmask(SIG_SETMASK, &all, &before);
     s->running = pthread_create(&s->thread, NULL, run_thread, s) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -340,7 +342,10 @@ void run_saver_finish(run_saver *s)
     status_clear();
 }
 
-double run_saver_longest_s(const run_saver *s) { return s->longest_s; }
+double run_saver_longest_s(const run_saver *s)
+{
+    return s->running ? fmax(s->longest_s, log_seconds() - s->launched_s) : s->longest_s;
+}
 
 /* A failure that is being reported stays the current one of this thread. */
 void run_saver_destroy(run_saver *s)

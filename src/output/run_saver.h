@@ -63,7 +63,7 @@ soda_status run_saver_save(run_saver *saver, double spectra_s);
  * warning. */
 void run_saver_finish(run_saver *saver);
 
-/* Seconds that the slowest save took. */
+/* Seconds that the slowest save took, or that the one in flight has taken so far. */
 double run_saver_longest_s(const run_saver *saver);
 
 void run_saver_destroy(run_saver *saver); /* waits for a save in flight; accepts NULL */

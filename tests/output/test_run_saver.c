@@ -140,6 +140,18 @@ static void a_save_in_flight_is_finished(void **state)
     assert_true(is_there(checkpoint_of(&s, 3)));
 }
 
+/* Whoever has to end in time hears of a slow save before it has ended. */
+static void a_save_in_flight_counts_as_long_as_it_takes(void **state)
+{
+    saving s;
+    open_saving(&s, *state, "long", NULL);
+    assert_true(run_saver_longest_s(s.saver) == 0);
+    CHECK_OK(run_saver_start(s.saver, false));
+    usleep(200000);
+    assert_true(run_saver_longest_s(s.saver) >= 0.2);
+    close_saving(&s);
+}
+
 /* A folder that is gone for a while, as on a full disk: the copy of that step gets there. */
 static void what_fails_is_tried_again(void **state)
 {
@@ -328,6 +340,8 @@ int main(void)
                                         files_teardown),
         cmocka_unit_test_setup_teardown(a_save_makes_way_for_the_next, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(a_save_in_flight_is_finished, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(a_save_in_flight_counts_as_long_as_it_takes, files_setup,
+                                        files_teardown),
         cmocka_unit_test_setup_teardown(what_fails_is_tried_again, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(what_fails_is_tried_before_the_last, files_setup,
                                         files_teardown),
