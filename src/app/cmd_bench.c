@@ -106,10 +106,15 @@ static const char *why_none_gathered(const residency_report *r)
 }
 
 /* Where the host waits for none of it, its seconds are not known. */
+static bool tells_gathering(const bench_options *o, const residency_report *r)
+{
+    return o->policy != WEIGHTS_REPLICATE && (r->timed || why_none_gathered(r));
+}
+
 static void report_gathering(const bench_options *o, const residency_report *r)
 {
     const char *why = why_none_gathered(r);
-    if (o->policy == WEIGHTS_REPLICATE || (!why && !r->timed)) return;
+    if (!tells_gathering(o, r)) return;
     printf("weights gathered per run: %.0f MiB in %.4f s, of which the rank waited %.4f s%s%s\n",
            (double)r->gathered_bytes / 1048576, r->gather_s, r->wait_s, why ? ": " : "",
            why ? why : "");
@@ -143,7 +148,7 @@ static void report_text(const bench_options *o, const bench_state *b)
 static bool add_gathering(const bench_options *o, const residency_report *r, json_t *json)
 {
     const char *why = why_none_gathered(r);
-    if (o->policy == WEIGHTS_REPLICATE || (!why && !r->timed)) return true;
+    if (!tells_gathering(o, r)) return true;
     json_t *gathers = json_pack("{s:I,s:f,s:f,s:s*}", "bytes", (json_int_t)r->gathered_bytes,
                                 "gather_s", r->gather_s, "wait_s", r->wait_s, "why_none", why);
     return gathers && json_object_set_new(json, "residency", gathers) == 0;

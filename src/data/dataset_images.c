@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/pulse.h"
 #include "data/dataset_parts.h"
+#include "io/one_folder.h"
 #include "pipeline/vae_encoder.h"
 
 enum {
@@ -170,7 +171,7 @@ soda_status dataset_scan(dataset_opening *o)
     const int64_t count = o->dataset->about.count;
     soda_comm *node = o->comm->node;
     bool one;
-    TRY(dataset_one_on_node(o, &one));
+    TRY(one_folder(node, o->dataset->folder->root, &one));
     int64_t *rows = calloc((size_t)(count * ROW), sizeof *rows);
     soda_status s = rows ? SODA_OK : FAIL(SODA_ERR_MEMORY, "out of memory for a list of pictures");
     for (int64_t i = one ? node->rank : 0; s == SODA_OK && i < count; i += one ? node->size : 1) {

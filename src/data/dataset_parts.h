@@ -57,9 +57,6 @@ soda_status dataset_same_items(const dataset_opening *opening);
 soda_status dataset_same_pictures(const dataset_opening *opening, const int64_t *rows,
                                   int64_t words);
 
-/* Whether the ranks of this node read one folder. Collective. */
-soda_status dataset_one_on_node(const dataset_opening *opening, bool *one);
-
 /* Reads all picture files, once per node: hashes, sizes, keys of the latents. Nodes that find other
  * pictures than rank 0 are refused. Collective. */
 soda_status dataset_scan(dataset_opening *opening);

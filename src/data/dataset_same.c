@@ -1,7 +1,6 @@
 /* Whether all ranks have the data set of rank 0: names, captions and pictures. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "data/dataset_parts.h"
 
@@ -107,17 +106,4 @@ soda_status dataset_same_pictures(const dataset_opening *o, const int64_t *rows,
         s = FAIL(SODA_ERR_INPUT, "%s/%s: differs from the picture that rank 0 read under this name",
                  folder->root, folder->list.items[i].file);
     return comm_agree(o->comm, s);
-}
-
-soda_status dataset_one_on_node(const dataset_opening *o, bool *one)
-{
-    struct stat about;
-    uint64_t place[2] = {0};
-    if (stat(o->dataset->folder->root, &about) == 0) {
-        place[0] = (uint64_t)about.st_dev;
-        place[1] = (uint64_t)about.st_ino;
-    }
-    TRY(comm_all_same(o->comm->node, place, sizeof place, one));
-    *one = *one && place[1];
-    return SODA_OK;
 }

@@ -1,14 +1,10 @@
 #include "io/shared_arrays.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/log.h"
-#include "core/path.h"
 #include "io/array_cache.h"
 
 /* A process may hold about 65,000 mappings (vm.max_map_count): of longer lists, copies are kept. */
@@ -115,23 +111,6 @@ soda_status shared_arrays_link(shared_arrays *p)
     free(sorted);
     warn_about_home(p);
     return SODA_OK;
-}
-
-void shared_arrays_place(const shared_arrays *p, uint64_t place[2])
-{
-    char path[4096];
-    struct stat about;
-    place[0] = place[1] = 0;
-    if (!p->folder) return;
-    const int fd = path_in(path, sizeof path, p->folder, "%s", p->kind) == SODA_OK
-                       ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-                       : -1; /* opened: only then does NFS ask its server for new files */
-    if (fd >= 0 && fstat(fd, &about) == 0) {
-        place[0] = (uint64_t)about.st_dev;
-        place[1] = (uint64_t)about.st_ino;
-    }
-    if (fd >= 0) close(fd);
-    status_clear();
 }
 
 /* The item's arrays as files name them. */

@@ -46,11 +46,6 @@ void shared_arrays_destroy(shared_arrays *arrays); /* accepts a zeroed struct */
  * not choose it. */
 soda_status shared_arrays_link(shared_arrays *arrays);
 
-/* Device and inode of the folder with the files; zeros if there is none. Processes of one machine
- * that find the same share their files. After this call files are found that other nodes stored
- * before it. */
-void shared_arrays_place(const shared_arrays *arrays, uint64_t place[2]);
-
 /* Of all arrays of item `index`. */
 int64_t shared_arrays_numbers(const shared_arrays *arrays, int64_t index);
 

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/path.h"
 #include "core/pulse.h"
 #include "io/array_cache.h"
+#include "io/one_folder.h"
 
 /* One round: the ranks that take are given what they lack. */
 typedef struct {
@@ -51,6 +53,7 @@ static soda_status look(spread_round *r)
         r->most[i] = r->least[i] = INT64_MIN;
         if (!r->list->items[i].data[0] || status_kept(&slot)) continue;
         r->holding[i] = r->comm->size - r->comm->rank;
+        if (r->comm->size == 1) continue; /* nobody to compare it with */
         status_keep(&slot, find_sum(r, i, &r->most[i]));
         r->least[i] = ~r->most[i];
         pulse_beat();
@@ -79,6 +82,7 @@ static soda_status compare(const spread_round *r)
     const int64_t count = r->list->count;
     int64_t i = 0, own = 0;
     soda_status s = SODA_OK;
+    if (r->comm->size == 1) return SODA_OK;
     while (i < count && (!r->holding[i] || r->most[i] == ~r->least[i])) i++;
     if (i == count) return SODA_OK;
     const int root = r->comm->size - (int)r->holding[i];
@@ -195,11 +199,13 @@ done:
 soda_status spread_arrays(shared_arrays *list, soda_comm *comm)
 {
     soda_comm *node = comm->node;
-    uint64_t place[2];
+    char path[4096] = "";
     bool one = false;
-    shared_arrays_place(list, place);
-    TRY(comm_all_same(node, place, sizeof place, &one));
-    one = one && place[1];
+    if (list->folder && path_in(path, sizeof path, list->folder, "%s", list->kind) != SODA_OK) {
+        path[0] = '\0';
+        status_clear();
+    }
+    TRY(one_folder(node, path, &one));
     spread_round parts = {.list = list, .comm = comm, .step = 1, .store = true};
     if (one) parts.first = node->rank, parts.step = node->size;
     TRY(run_round(parts));

@@ -196,10 +196,9 @@ static void work(run_saver *s, const atomic_bool *hurry)
 static void *run_thread(void *saver)
 {
     run_saver *s = saver;
-    const double start_s = log_seconds();
     spare_cores_use(&s->cores);
     work(s, &s->hurry);
-    spare_cores_sufficed(&s->cores, log_seconds() - start_s);
+    spare_cores_sufficed(&s->cores, log_seconds() - s->launched_s);
     pulse_save(NULL, 0);
     atomic_store(&s->ended, true);
     return NULL;

@@ -124,21 +124,22 @@ soda_status trainer_write_adapter(soda_trainer *t)
     return insist(t, write_adapter);
 }
 
-void trainer_write_rest(soda_trainer *t)
+/* Whether it went well; else a warning says why it did not. */
+static bool went_well(soda_status s)
 {
-    if (run_lock_check(t->lock) != SODA_OK) { /* another attempt's files by now */
-        log_warning("%s", status_message());
-        status_clear();
-        return;
-    }
-    if (t->saver) run_saver_finish(t->saver);
-    if (t->config_failed &&
-        run_folder_write_config(t->config->output, t->config->file, t->config_text) != SODA_OK)
-        log_warning("%s", status_message());
-    status_clear();
-    if (!t->metrics || metrics_flush(t->metrics) == SODA_OK) return;
+    if (s == SODA_OK) return true;
     log_warning("%s", status_message());
     status_clear();
+    return false;
+}
+
+void trainer_write_rest(soda_trainer *t)
+{
+    if (!went_well(run_lock_check(t->lock))) return; /* another attempt's files by now */
+    if (t->saver) run_saver_finish(t->saver);
+    if (t->config_failed)
+        went_well(run_folder_write_config(t->config->output, t->config->file, t->config_text));
+    if (t->metrics) went_well(metrics_flush(t->metrics));
 }
 
 void trainer_finish(soda_trainer *t)
