@@ -189,7 +189,9 @@ soda_status shared_arrays_put(shared_arrays *p, int64_t index, const float *cons
         for (int a = 0; a < p->arrays; a++) item->data[a] = data[a];
         describe(p, item, arrays);
         for (int a = 0; a < p->arrays; a++) item->data[a] = NULL;
-        if (array_cache_store(p->folder, p->kind, item->key, arrays, p->arrays) != SODA_OK)
+        item->refused =
+            array_cache_store(p->folder, p->kind, item->key, arrays, p->arrays) != SODA_OK;
+        if (item->refused)
             warn();
         else if (p->count <= MOST_MAPPED)
             TRY(load(p, item));

@@ -19,6 +19,7 @@ typedef struct {
     int64_t first;                    /* the first item with this key: it holds the arrays of all */
     soda_safetensors *set;            /* mapped, or */
     float *memory;                    /* array after array */
+    bool refused;                     /* by the cache, where a damaged file may have the key */
     const float *data[SHARED_ARRAYS]; /* NULL: not there yet */
     bool held;                        /* by some rank, when ranks last told each other */
     char sha256[SHA256_HEX];          /* of the data; empty: nobody asked, and no file told */

@@ -196,11 +196,24 @@ done:
     return s;
 }
 
+/* Whether each file is what the rank of `node` that checked it has: not a damaged one in a folder
+ * that takes no other. Collective. */
+static soda_status find_intact(const shared_arrays *list, soda_comm *node, bool *intact)
+{
+    int64_t damaged = 0;
+    for (int64_t i = 0; i < list->count; i++)
+        damaged |=
+            list->items[i].refused && array_cache_has(list->folder, list->kind, list->items[i].key);
+    TRY(node->max_i64(node, &damaged, 1));
+    *intact = !damaged;
+    return SODA_OK;
+}
+
 soda_status spread_arrays(shared_arrays *list, soda_comm *comm)
 {
     soda_comm *node = comm->node;
     char path[4096] = "";
-    bool one = false;
+    bool one = false, intact = false;
     if (list->folder && path_in(path, sizeof path, list->folder, "%s", list->kind) != SODA_OK) {
         path[0] = '\0';
         status_clear();
@@ -209,7 +222,8 @@ soda_status spread_arrays(shared_arrays *list, soda_comm *comm)
     spread_round parts = {.list = list, .comm = comm, .step = 1, .store = true};
     if (one) parts.first = node->rank, parts.step = node->size;
     TRY(run_round(parts));
-    list->checked = one;
+    TRY(find_intact(list, node, &intact));
+    list->checked = one && intact;
     /* what the node's other ranks do not find now could not be stored */
     const soda_status s =
         run_round((spread_round){.list = list, .comm = comm, .step = 1, .again = true});

@@ -2,9 +2,11 @@
  * for its identity, and the weights and factor files of adapted layers. */
 #include "comm_mpi.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "adapter/bases.h"
@@ -180,7 +182,7 @@ static void a_file_that_one_rank_cannot_read_fails_on_all(void **state)
     assert_non_null(strstr(message, other ? "cut/unet/" : "failed"));
 }
 
-enum { LAYERS = 7, M = 6, N = 8 };
+enum { NONE = -1, LAYERS = 7, M = 6, N = 8 };
 
 typedef struct {
     soda_targets *targets;
@@ -217,7 +219,8 @@ static bool has_same_bytes(const void *a, const void *b, size_t bytes)
     return memcmp(a, b, bytes) == 0;
 }
 
-static bool has_right_bases(const model *mo)
+/* All are mapped but those of layer `in_memory`. */
+static bool has_right_bases(const model *mo, int in_memory)
 {
     float d[M], Q[M * N]; /* d: the diagonal of L */
     bool right = true;
@@ -225,43 +228,63 @@ static bool has_right_bases(const model *mo)
         const soda_layer *l = layers_at(mo->layers, i);
         CHECK_OK(factorize_lq(mo->weight[i], M, N, Q, d));
         right = right && has_same_bytes(l->basis[0].source.data, Q, sizeof Q) &&
-                has_same_bytes(l->basis[1].source.data, d, sizeof d) && l->basis[0].mapped;
+                has_same_bytes(l->basis[1].source.data, d, sizeof d) &&
+                l->basis[0].mapped == (i != in_memory);
     }
     return right;
 }
 
-/* The first start makes the files, the second finds one of them damaged, which one rank sees. */
+/* With `writable` false no file can grow: as on a disk without room. */
+static void set_writable(bool writable)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = writable ? limit.rlim_max : 100;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, writable ? SIG_DFL : SIG_IGN);
+}
+
+static void damage_file_of(const model *mo, int layer, const char *folder)
+{
+    char key[SHA256_HEX], name[128], *file;
+    size_t bytes;
+    CHECK_OK(array_cache_weight_key(&layers_at(mo->layers, layer)->w0.source, "lq",
+                                    FACTORIZE_VERSION, key));
+    snprintf(name, sizeof name, "factors/%s.safetensors", key);
+    file = files_read(files_path(folder, name), &bytes);
+    file[bytes - 2] ^= 4;
+    files_write(folder, name, file, bytes);
+    free(file);
+}
+
+/* The first start makes the files, the second finds one of them damaged, which one rank sees. Where
+ * that cannot be written again, no other rank maps it. */
 static void factor_files_are_checked_by_one_rank_and_right_on_all(void **state)
 {
     const char *folder = *state;
     model mo;
     soda_bases *bases;
-    char key[SHA256_HEX], name[128], *file;
-    size_t bytes;
     model_create(&mo);
     CHECK_OK(newfile_make_folder(files_path(folder, "factors")));
     CHECK_OK(comm->meet(comm));
     log_set_quiet(true);
     CHECK_OK(bases_load(mo.layers, counting((SHA256_HEX - 1) / 8), folder, &bases));
-    assert_true(all_agree(has_right_bases(&mo)));
+    assert_true(all_agree(has_right_bases(&mo, NONE)));
     assert_int_equal(all_rows, LAYERS);
     assert_int_equal(own_rows, (LAYERS - comm->rank + comm->size - 1) / comm->size);
     bases_destroy(bases);
-    CHECK_OK(comm->meet(comm));
-    CHECK_OK(
-        array_cache_weight_key(&layers_at(mo.layers, 1)->w0.source, "lq", FACTORIZE_VERSION, key));
-    snprintf(name, sizeof name, "factors/%s.safetensors", key);
-    if (comm->rank == 0) {
-        file = files_read(files_path(folder, name), &bytes);
-        file[bytes - 2] ^= 4;
-        files_write(folder, name, file, bytes);
-        free(file);
+    for (int writable = 1; writable >= 0; writable--) {
+        CHECK_OK(comm->meet(comm));
+        if (comm->rank == 0) damage_file_of(&mo, 1, folder);
+        CHECK_OK(comm->meet(comm));
+        set_writable(writable);
+        const soda_status s = bases_load(mo.layers, comm, folder, &bases);
+        set_writable(true);
+        CHECK_OK(s);
+        assert_true(all_agree(has_right_bases(&mo, writable ? NONE : 1)));
+        bases_destroy(bases);
     }
-    CHECK_OK(comm->meet(comm));
-    CHECK_OK(bases_load(mo.layers, comm, folder, &bases));
-    assert_true(all_agree(has_right_bases(&mo)));
     log_set_quiet(false);
-    bases_destroy(bases);
     layers_destroy(mo.layers);
     targets_destroy(mo.targets);
 }
