@@ -181,7 +181,7 @@ soda_status metrics_write_validation(soda_metrics *m, int64_t step, double loss)
 soda_status metrics_flush(soda_metrics *m)
 {
     int64_t lines = 0;
-    if (write_kept(m) == SODA_OK) return SODA_OK;
+    if (write_kept(m) == SODA_OK) return newfile_sync_path(m->path);
     for (size_t i = 0; i < m->bytes; i++) lines += m->text[i] == '\n';
     return status_prefix(SODA_ERR_IO, "%lld lines are missing", (long long)lines);
 }

@@ -31,7 +31,8 @@ soda_status metrics_write(soda_metrics *metrics, const metrics_row *row);
 /* The same with a line {"step": .., "validation_loss": ..}. */
 soda_status metrics_write_validation(soda_metrics *metrics, int64_t step, double loss);
 
-/* Writes what is not yet written. SODA_ERR_IO names the file and how many lines it lacks. */
+/* Writes what is not yet written, and syncs the file. SODA_ERR_IO names it and how many lines it
+ * lacks. */
 soda_status metrics_flush(soda_metrics *metrics);
 
 void metrics_close(soda_metrics *metrics); /* accepts NULL; what is not written is lost */
