@@ -23,7 +23,7 @@ export SODA_LAUNCHER=\${SODA_LAUNCHER:-$LAUNCHER} SODA_PROGRAM=\${SODA_PROGRAM:-
 export SODA_QSUB="-l select=2:ncpus=2:mpiprocs=1 -l walltime=00:04:00"
 export MAX_RESTARTS=\${MAX_RESTARTS:-20} MAX_UNSTARTED=\${MAX_UNSTARTED:-5} OMP_WAIT_POLICY=passive
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then
+if [ "\${SLURM_RESTART_COUNT:-\${SODA_ATTEMPT:-0}}" = 0 ]; then
     sleep \${LAB_SLEEP:-0}
     eval "\${LAB_SITE:-}"
 fi
@@ -139,17 +139,24 @@ finished() { # NAME SECONDS
 # make_alone NAME: the run that others are compared with, of $STEPS steps; sets alone, its folder.
 make_alone() {
     alone=$work/runs/$1
+    rm -rf "$alone" # of another row, with as many steps
     OMP_WAIT_POLICY=passive SODA_CACHE=$work/cache "$SODA" train run.yaml --set output="$alone" --threads 1 \
         --set train.steps="$STEPS" >"$1.log" 2>&1 || { cat "$1.log"; fail "the run that others are compared with"; }
     say "the run that others are compared with: $STEPS steps"
 }
 
-# lengthen SECONDS: the runs of this row get so many steps that one thread takes that long, even on a fast machine.
+# lengthen SECONDS: the runs of this row get so many steps that one thread takes that long, even on a fast machine, as it
+# is now: it may have been busier before.
 lengthen() {
-    STEPS=$((USUAL_STEPS * $1 * 1000 / alone_ms))
-    [ "$STEPS" -gt "$USUAL_STEPS" ] || STEPS=$USUAL_STEPS
+    local start_ms took_ms=$alone_ms
+    while
+        STEPS=$((STEPS * 1100 * $1 / took_ms + 1))
+        start_ms=$(date +%s%3N)
+        make_alone "alone-$STEPS"
+        took_ms=$(($(date +%s%3N) - start_ms))
+        [ "$took_ms" -lt $((1000 * $1)) ]
+    do :; done
     soda_options=(--set "train.steps=$STEPS")
-    make_alone "alone-$STEPS"
 }
 
 start_ms=$(date +%s%3N)

@@ -37,9 +37,9 @@ pbs_ended() {
 row_pbs_train() {
     local id next
     start_pbs
-    lengthen 12
+    lengthen 20
     run=$work/runs/pbs_train
-    id=$(OPTIONS="--set output=$run ${soda_options[*]}" LAB_SLEEP=35 qsub -l select=2:ncpus=2:mpiprocs=1 -l walltime=00:01:00 \
+    id=$(OPTIONS="--set output=$run ${soda_options[*]}" LAB_SLEEP=40 qsub -l select=2:ncpus=2:mpiprocs=1 -l walltime=00:01:00 \
         -v RUN=run.yaml,OPTIONS,LAB_SLEEP jobs/train.pbs)
     pbs_ended "$id" 75 120
     grep -q 'near the time limit' log || fail "pbs_train: expected a stop before the walltime"
