@@ -2,7 +2,7 @@
 # run.sh [--no-install] [--no-gpu] [--all]: installs what is missing on Debian 12 or 13, builds soda five times (gcc
 # release, gcc with ASan and UBSan, clang with TSan, clang, clang with libFuzzer) and runs all tests, then the quickstart
 # and a short test in bare Debian roots (tests/fresh; --all: both, of both releases), then batch jobs on a Slurm cluster
-# (tests/cluster; --all: every row). 30 to 65 minutes on two idle cores.
+# (tests/cluster; --all: every row). 30 to 65 minutes on two idle cores; with --all many hours: sweeps, which come last.
 # The CUDA backend is tested too, in a simulator: where nvcc is missing, a CUDA toolkit is fetched once
 # (tests/toolkit.sh); --no-gpu leaves it out.
 set -euo pipefail
@@ -74,9 +74,7 @@ quietly "tests under TSan" ctest --preset tsan -j "$(nproc)" \
     -R "^(core|comm|exec|graph|io|ops|backend|optim|run)/|^plan/whole_step\$${all:+|^cuda/(allocations|backend/update|lane|ops/linear)\$|^cusim/(exchange|state)\$}" -E @
 
 soda_build debug "$cuda"
-sweeps='|^sweep$'
-if [ "$all" ]; then sweeps=; fi
-quietly "tests under ASan and UBSan" ctest --preset debug -j "$(nproc)" -LE "house$sweeps"
+quietly "tests under ASan and UBSan" ctest --preset debug -j "$(nproc)" -LE 'house|^sweep$'
 
 # fresh SUITE STAGE...: in a bare root; goes on where that cannot be made, and says so.
 fresh() {
@@ -101,9 +99,14 @@ else
     echo "== tests of the CUDA backend in the simulator" # each on one core
     ctest --preset release -j "$(nproc)" -R '^(cuda|cusim)/'
 fi
-if [ "$all" ]; then ctest --test-dir build/release --output-on-failure -L '^sweep$'; fi
 echo "== batch jobs on a Slurm cluster"
 bash tests/cluster/lab.sh ${all:+--all} build/release/soda
+
+if [ "$all" ]; then
+    echo "== sweeps"
+    ctest --test-dir build/release --output-on-failure -L '^sweep$'
+    quietly "sweeps under ASan and UBSan" ctest --preset debug -j "$(nproc)" -L '^sweep$'
+fi
 
 lacks=
 for level in base avx2 avx512 avx512bf16 amx; do
