@@ -213,7 +213,7 @@ soda_status spread_arrays(shared_arrays *list, soda_comm *comm)
 {
     soda_comm *node = comm->node;
     char path[4096] = "";
-    bool one = false, intact = false;
+    bool one = false;
     if (list->folder && path_in(path, sizeof path, list->folder, "%s", list->kind) != SODA_OK) {
         path[0] = '\0';
         status_clear();
@@ -222,8 +222,7 @@ soda_status spread_arrays(shared_arrays *list, soda_comm *comm)
     spread_round parts = {.list = list, .comm = comm, .step = 1, .store = true};
     if (one) parts.first = node->rank, parts.step = node->size;
     TRY(run_round(parts));
-    TRY(find_intact(list, node, &intact));
-    list->checked = one && intact;
+    if (one) TRY(find_intact(list, node, &list->checked));
     /* what the node's other ranks do not find now could not be stored */
     const soda_status s =
         run_round((spread_round){.list = list, .comm = comm, .step = 1, .again = true});

@@ -3,8 +3,6 @@
 #include "io/hdf5_leaks.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <time.h>
 
 static void what_was_written_comes_back(void **state)
@@ -207,15 +205,6 @@ static void newer_versions_and_edits_are_refused(void **state)
 }
 
 /* Full disks and the like */
-static void limit_file_size(rlim_t bytes)
-{
-    struct rlimit limit;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 static void a_full_disk_leaves_older_checkpoints(void **state)
 {
     checkpoint_case c;
@@ -224,9 +213,9 @@ static void a_full_disk_leaves_older_checkpoints(void **state)
     assert_int_equal(stat(old, &about), 0);
     case_create(&c, 2);
     for (rlim_t room = 0; room < (rlim_t)about.st_size; room += 500) {
-        limit_file_size(room);
+        files_limit(room);
         const soda_status status = checkpoint_write(*state, &c.checkpoint, 1);
-        limit_file_size(RLIM_INFINITY);
+        files_limit(RLIM_INFINITY);
         CHECK_FAILS(status, SODA_ERR_IO);
         check_message_has("step-00000002.h5: cannot write: File too large");
         assert_int_equal(files_count(*state), 2);

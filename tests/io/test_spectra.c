@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -203,23 +202,14 @@ static void damaged_files_are_refused(void **state)
     free(whole);
 }
 
-static void limit_file_size(rlim_t bytes)
-{
-    struct rlimit limit;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 static void a_full_disk_leaves_the_old_file(void **state)
 {
     const char *path = files_path(*state, "spectra.h5");
     CHECK_OK(write_record(path, 1));
     for (rlim_t room = 0; room < 10000; room += 1000) {
-        limit_file_size(room);
+        files_limit(room);
         const soda_status status = write_record(path, 2);
-        limit_file_size(RLIM_INFINITY);
+        files_limit(RLIM_INFINITY);
         CHECK_FAILS(status, SODA_ERR_IO);
         check_message_has("spectra.h5: cannot write: File too large");
         check_file(path, (const int64_t[]){1}, 1);

@@ -2,11 +2,9 @@
  * for its identity, and the weights and factor files of adapted layers. */
 #include "comm_mpi.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "adapter/bases.h"
@@ -234,16 +232,6 @@ static bool has_right_bases(const model *mo, int in_memory)
     return right;
 }
 
-/* With `writable` false no file can grow: as on a disk without room. */
-static void set_writable(bool writable)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = writable ? limit.rlim_max : 100;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    signal(SIGXFSZ, writable ? SIG_DFL : SIG_IGN);
-}
-
 static void damage_file_of(const model *mo, int layer, const char *folder)
 {
     char key[SHA256_HEX], name[128], *file;
@@ -277,9 +265,9 @@ static void factor_files_are_checked_by_one_rank_and_right_on_all(void **state)
         CHECK_OK(comm->meet(comm));
         if (comm->rank == 0) damage_file_of(&mo, 1, folder);
         CHECK_OK(comm->meet(comm));
-        set_writable(writable);
+        files_limit(writable ? RLIM_INFINITY : 100);
         const soda_status s = bases_load(mo.layers, comm, folder, &bases);
-        set_writable(true);
+        files_limit(RLIM_INFINITY);
         CHECK_OK(s);
         assert_true(all_agree(has_right_bases(&mo, writable ? NONE : 1)));
         bases_destroy(bases);

@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/json.h"
@@ -169,14 +167,6 @@ static void a_full_disk_delays_the_file(void **state)
     }
 }
 
-static void limit_files(rlim_t bytes)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 /* A disk that is full in the middle of a line, for a while, by a limit on the size of files. */
 static void a_full_disk_delays_lines(void **state)
 {
@@ -185,11 +175,10 @@ static void a_full_disk_delays_lines(void **state)
     soda_metrics *metrics;
     size_t bytes;
     char line[64];
-    signal(SIGXFSZ, SIG_IGN);
     CHECK_OK(metrics_open(path, 0, &metrics));
     for (int i = 0; i < LINES; i++) {
-        if (i == 100) limit_files(5000);
-        if (i == 300) limit_files(RLIM_INFINITY);
+        if (i == 100) files_limit(5000);
+        if (i == 300) files_limit(RLIM_INFINITY);
         CHECK_OK(metrics_write_validation(metrics, i, 0.5));
         if (i != 299) continue;
         free(files_read(path, &bytes));
@@ -216,14 +205,13 @@ static void a_full_disk_at_the_start_delays_lines(void **state)
     const char *path = files_write(*state, "start.jsonl", before, strlen(before));
     soda_metrics *metrics;
     size_t bytes;
-    signal(SIGXFSZ, SIG_IGN);
-    limit_files(10);
+    files_limit(10);
     CHECK_OK(metrics_open(path, 2, &metrics));
     CHECK_OK(metrics_write_validation(metrics, 2, 0.25));
     char *text = files_read(path, &bytes);
     assert_string_equal(text, before);
     free(text);
-    limit_files(RLIM_INFINITY);
+    files_limit(RLIM_INFINITY);
     CHECK_OK(metrics_flush(metrics));
     metrics_close(metrics);
     text = files_read(path, &bytes);

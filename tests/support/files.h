@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/resource.h>
 
 /* A fresh folder, as a cmocka setup function: *state is its path. The teardown removes it all. */
 int files_setup(void **state);
@@ -19,6 +20,10 @@ const char *files_put(const char *folder, const char *name, const char *text);
 
 /* The whole file, for free(); *bytes is its size. A final zero follows. */
 char *files_read(const char *path, size_t *bytes);
+
+/* From now on no file grows beyond `bytes`: as on a disk without room. RLIM_INFINITY: there is
+ * room. */
+void files_limit(rlim_t bytes);
 
 /* The number of entries in a folder, "." and ".." apart. */
 int files_count(const char *folder);
