@@ -33,7 +33,7 @@ bool ring_keeps(const ring_budget *budget, const weights_entry *entry);
 
 /* *bytes go round so far, and become as many as this network needs. The first one chooses the
  * budget (SODA_ERR_INPUT, as ring_choose), and the forms that each of `ranks` ranks keeps whole:
- * those with which least is computed per byte, as gathering them is hardest to hide; their room
+ * those of visits that compute least per byte, as gathering them is hardest to hide; their room
  * becomes 0. */
 soda_status ring_fit(ring_budget *budget, const soda_weights *weights, size_t *room, int ranks,
                      size_t *bytes);

@@ -34,7 +34,7 @@ typedef struct {
 /* Input `input` of the node that runs as number `step` of the schedule reads entry `entry`. */
 typedef struct {
     int step, input, entry;
-    double flops; /* of the node */
+    double flops; /* of all nodes up to this one */
     size_t at;    /* where the form is in `ring`: set by ring_place */
 } weights_use;
 
@@ -51,7 +51,7 @@ typedef struct soda_weights {
     weights_use *uses; /* in the order of the steps */
     weights_visit *visits;
     int entry_count, entry_room, use_count, use_room, visit_count;
-    double flops; /* of the node whose uses are noted next */
+    double flops; /* of all nodes up to the one whose uses are noted next */
     char *ring;   /* of a store that has forms only while they are used; else NULL */
 } soda_weights;
 

@@ -69,7 +69,7 @@ static soda_status prepare(soda_exec *exec, size_t *scratch_bytes)
         soda_call *call = &exec->calls[n];
         describe(exec, n, call);
         call->step = step;
-        exec->weights->flops = graph_node_cost(exec->graph, n).flops;
+        exec->weights->flops += graph_node_cost(exec->graph, n).flops;
         const soda_kernel *kernel = exec->backend->kernel[exec->graph->nodes[n].op];
         if (kernel->prepare) TRY(kernel->prepare(call, exec->weights));
         scratch_bytes[n] = call->scratch_bytes;
