@@ -112,15 +112,15 @@ static void lower_densities(const choice *c, int first, int last, double density
         c->density[w->uses[u].entry] = fmin(c->density[w->uses[u].entry], density);
 }
 
-/* `round`: bytes that a stretch needs, or just more. */
-static void find_densities(const choice *c, size_t round)
+/* A stretch is as many visits as need `bytes`, or just more. */
+static void find_densities(const choice *c, size_t bytes)
 {
     const soda_weights *w = c->weights;
     size_t held = 0;
     for (int e = 0; e < w->entry_count; e++) c->density[e] = HUGE_VAL;
-    for (int first = 0, end = 0; round > 0 && first < w->visit_count; first++) {
-        while (end < w->visit_count && held < round) held += c->visit_bytes[end++];
-        if (held < round) return; /* what is left can all be gathered ahead */
+    for (int first = 0, end = 0; bytes > 0 && first < w->visit_count; first++) {
+        while (end < w->visit_count && held < bytes) held += c->visit_bytes[end++];
+        if (held < bytes) return; /* what is left can all be gathered ahead */
         const double flops = flops_until(w, end - 1) - flops_until(w, first - 1);
         lower_densities(c, first, end - 1, flops / (double)held);
         held -= c->visit_bytes[first];
