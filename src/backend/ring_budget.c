@@ -66,27 +66,31 @@ typedef struct {
     const soda_weights *weights;
     size_t *room; /* of each entry; 0: it does not go round */
     size_t ranks;
-    size_t *visit_bytes; /* that go round */
-    int *uses;           /* of each entry */
-    double *density;     /* of each entry: flops per byte of the worst stretch with a use of it */
+    size_t *visit_bytes;   /* that go round */
+    double *visit_density; /* flops per byte of the worst stretch with this visit */
+    int *uses;             /* of each entry */
+    double *density;       /* of each entry: the least of its visits */
 } choice;
 
 static void close_choice(choice *c)
 {
     free(c->visit_bytes);
+    free(c->visit_density);
     free(c->uses);
     free(c->density);
 }
 
 static soda_status open_choice(const soda_weights *w, size_t *room, int ranks, choice *c)
 {
+    const size_t visits = (size_t)w->visit_count + 1, entries = (size_t)w->entry_count + 1;
     *c = (choice){.weights = w,
                   .room = room,
                   .ranks = (size_t)ranks,
-                  .visit_bytes = calloc((size_t)w->visit_count + 1, sizeof *c->visit_bytes),
-                  .uses = calloc((size_t)w->entry_count + 1, sizeof *c->uses),
-                  .density = calloc((size_t)w->entry_count + 1, sizeof *c->density)};
-    if (!c->visit_bytes || !c->uses || !c->density) {
+                  .visit_bytes = calloc(visits, sizeof *c->visit_bytes),
+                  .visit_density = calloc(visits, sizeof *c->visit_density),
+                  .uses = calloc(entries, sizeof *c->uses),
+                  .density = calloc(entries, sizeof *c->density)};
+    if (!c->visit_bytes || !c->visit_density || !c->uses || !c->density) {
         close_choice(c);
         return FAIL(SODA_ERR_MEMORY, "out of memory");
     }
@@ -103,28 +107,34 @@ static double flops_until(const soda_weights *w, int visit)
     return w->uses[v->first_use + v->uses - 1].flops;
 }
 
-/* The density of a stretch, visits first .. last, for all that they use. */
-static void lower_densities(const choice *c, int first, int last, double density)
+static void lower(double *x, double bound)
 {
-    const soda_weights *w = c->weights;
-    const weights_visit *end = &w->visits[last];
-    for (int u = w->visits[first].first_use; u < end->first_use + end->uses; u++)
-        c->density[w->uses[u].entry] = fmin(c->density[w->uses[u].entry], density);
+    if (bound < *x) *x = bound;
 }
 
 /* A stretch is as many visits as need `bytes`, or just more. */
-static void find_densities(const choice *c, size_t bytes)
+static void find_visit_densities(const choice *c, size_t bytes)
 {
     const soda_weights *w = c->weights;
     size_t held = 0;
-    for (int e = 0; e < w->entry_count; e++) c->density[e] = HUGE_VAL;
+    for (int v = 0; v < w->visit_count; v++) c->visit_density[v] = HUGE_VAL;
     for (int first = 0, end = 0; bytes > 0 && first < w->visit_count; first++) {
         while (end < w->visit_count && held < bytes) held += c->visit_bytes[end++];
         if (held < bytes) return; /* what is left can all be gathered ahead */
         const double flops = flops_until(w, end - 1) - flops_until(w, first - 1);
-        lower_densities(c, first, end - 1, flops / (double)held);
+        for (int v = first; v < end; v++) lower(&c->visit_density[v], flops / (double)held);
         held -= c->visit_bytes[first];
     }
+}
+
+static void find_densities(const choice *c, size_t bytes)
+{
+    const soda_weights *w = c->weights;
+    find_visit_densities(c, bytes);
+    for (int e = 0; e < w->entry_count; e++) c->density[e] = HUGE_VAL;
+    for (int v = 0, u = 0; v < w->visit_count; v++)
+        for (; u < w->visits[v].first_use + w->visits[v].uses; u++)
+            lower(&c->density[w->uses[u].entry], c->visit_density[v]);
 }
 
 /* What a rank needs more memory for, if it keeps an entry whole. */
