@@ -55,6 +55,7 @@ static void a_budget_is_divided(void **state)
         {3 * BYTES, 2 * BYTES + BYTES / 4, 4, "rrrrrrrrkr"}, /* 3/4 of one; the rest goes round */
         {9 * BYTES, 9 * BYTES, 1, "rrrrrrrrrr"},             /* one rank has all of them anyway */
         {5 * BYTES, 2 * BYTES, 2, "rrrkkkkkkr"},
+        {9 * BYTES, 9 * BYTES - 7 * BYTES / 8 * 7, 8, "rrkkkkkkkr"}, /* a quarter; the rest, too */
         {10 * BYTES, 0, 2, "kkkkkkkkkk"}, /* all of them: nothing goes round */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
